@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+// Device: allocates, copies, loads images, launches, records events, captures graphs. One interface, several
+// implementations: `cuda` (driver API, opened at run time) and `host` (C++ rows on a thread pool); `emulated`
+// is a third one behind the same door. All calls are thread-safe unless they name one stream.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "warpwright/status.h"
+#include "warpwright/target.h"
+
+namespace warpwright {
+
+struct Dim3 {
+    u32 x = 1, y = 1, z = 1;
+};
+
+struct LaunchConfig {
+    Dim3 grid;
+    Dim3 block;
+    Dim3 cluster;                // 1,1,1: no cluster launch
+    u32 shared_bytes = 0;        // dynamic
+    bool programmatic = false;   // may start before the kernel before it in the stream ends (PDL)
+};
+
+class HostThreads;
+using HostFunction = void (*)(const void* args, HostThreads& threads);
+
+struct ImageResources {
+    int registers = 0;          // per thread
+    int spill_bytes = 0;        // stores + loads of local memory by spilling, per thread
+    int stack_bytes = 0;        // local memory per thread
+    int static_shared_bytes = 0;
+};
+
+// (kernel source, row, build target), compiled. Exactly one of host / cubin / ptx is what a device loads.
+struct Image {
+    std::string row;
+    BuildTarget build_target = BuildTarget::host;
+    std::string entry;                // name of the one entry point
+    std::vector<std::byte> cubin;     // empty for compute_80
+    std::string ptx;
+    ImageResources resources;
+    HostFunction host = nullptr;
+};
+
+struct Kernel {  // a loaded image; owned by the device that loaded it
+    const void* handle = nullptr;
+};
+struct Stream {
+    void* handle = nullptr;  // null is the device's default stream
+};
+struct Event {
+    void* handle = nullptr;
+};
+struct Graph {
+    void* handle = nullptr;
+};
+
+// A tensor map (TMA descriptor): 128 bytes that travel in a kernel's arguments. PTX ISA, "Tensor maps".
+struct alignas(64) TensorMap {
+    std::byte bytes[128];
+};
+struct TensorMapSpec {
+    const void* base = nullptr;
+    DType dtype = DType::bf16;
+    int rank = 0;
+    u64 extent[5] = {};          // elements, fastest first
+    u64 stride_bytes[5] = {};    // stride_bytes[0] unused
+    u32 box[5] = {};             // elements
+    int swizzle_bytes = 0;       // 0, 32, 64, 128
+};
+
+struct MemoryInfo {
+    i64 free_bytes = 0;
+    i64 total_bytes = 0;
+};
+
+class Device {
+public:
+    virtual ~Device() = default;
+
+    virtual const std::string& id() const = 0;      // "cuda:0", "cpu"
+    virtual const Target& target() const = 0;
+    virtual Result<MemoryInfo> memory() = 0;
+
+    virtual Result<void*> allocate(std::size_t bytes) = 0;  // 256-byte aligned
+    virtual void release(void* pointer) = 0;
+    virtual Status copy_in(void* device, const void* host, std::size_t bytes, Stream stream) = 0;
+    virtual Status copy_out(void* host, const void* device, std::size_t bytes, Stream stream) = 0;  // waits
+    virtual Status copy(void* to, const void* from, std::size_t bytes, Stream stream) = 0;
+    virtual Status fill(void* device, u8 value, std::size_t bytes, Stream stream) = 0;
+
+    virtual Result<Kernel> load(const Image& image) = 0;  // allows the opt-in shared memory limit
+    virtual Status launch(Kernel kernel, const LaunchConfig& config, std::span<const std::byte> args,
+                          Stream stream) = 0;
+    virtual Result<int> max_active_blocks(Kernel kernel, int block_threads, u32 shared_bytes) = 0;  // per SM
+
+    virtual Result<Stream> create_stream() = 0;
+    virtual void destroy(Stream stream) = 0;
+    virtual Status synchronize(Stream stream) = 0;
+    virtual Result<Event> create_event() = 0;
+    virtual void destroy(Event event) = 0;
+    virtual Status record(Event event, Stream stream) = 0;
+    virtual Status wait(Stream stream, Event event) = 0;
+    virtual Result<double> elapsed_us(Event from, Event to) = 0;  // waits for `to`
+
+    // Work enqueued on `stream` between the two is recorded, not run.
+    virtual Status begin_capture(Stream stream) = 0;
+    virtual Result<Graph> end_capture(Stream stream) = 0;
+    virtual Status launch(Graph graph, Stream stream) = 0;
+    virtual void destroy(Graph graph) = 0;
+    virtual bool supports_graphs() const = 0;
+
+    virtual Result<TensorMap> encode(const TensorMapSpec& spec) = 0;
+    virtual Result<bool> can_access_peer(const Device& other) = 0;
+    virtual Status enable_peer_access(const Device& other) = 0;
+};
+
+// "cpu", "cuda:N", "cuda" (= cuda:0), or "auto": the first GPU, else the CPU. A device that is not there is an
+// error that says what was looked for and found.
+Result<std::shared_ptr<Device>> open_device(std::string_view name);
+
+// Every device of this machine ("cuda:0", ..., "cpu"), and why there is no GPU when there is none.
+struct DeviceList {
+    std::vector<std::string> ids;
+    std::string cuda_problem;  // empty when at least one GPU is usable
+};
+DeviceList list_devices();
+
+// Owns one allocation.
+class Buffer {
+public:
+    Buffer() = default;
+    static Result<Buffer> allocate(std::shared_ptr<Device> device, std::size_t bytes);
+    Buffer(Buffer&& other) noexcept { swap(other); }
+    Buffer& operator=(Buffer&& other) noexcept {
+        swap(other);
+        return *this;
+    }
+    ~Buffer() {
+        if (data_ != nullptr) device_->release(data_);
+    }
+
+    void* data() const { return data_; }
+    std::size_t bytes() const { return bytes_; }
+    template <class T>
+    T* as() const {
+        return static_cast<T*>(data_);
+    }
+
+private:
+    void swap(Buffer& other) noexcept {
+        device_.swap(other.device_);
+        std::swap(data_, other.data_);
+        std::swap(bytes_, other.bytes_);
+    }
+    std::shared_ptr<Device> device_;
+    void* data_ = nullptr;
+    std::size_t bytes_ = 0;
+};
+
+}  // namespace warpwright
