@@ -9,9 +9,12 @@ function(ww_static_library name)
   target_link_libraries(ww_dependencies INTERFACE ${ww_${name}})
 endfunction()
 
-ww_static_library(fmt)
 ww_static_library(zstd)
 ww_static_library(pcre2-8)
-ww_static_library(hwy)
+
+# Debian ships fmt and Highway as shared libraries only: both are used as headers.
+find_package(fmt REQUIRED)
+target_link_libraries(ww_dependencies INTERFACE fmt::fmt-header-only)
+find_path(ww_highway hwy/highway.h REQUIRED)
 target_link_libraries(ww_dependencies INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 target_link_options(ww_dependencies INTERFACE -static-libstdc++ -static-libgcc)
