@@ -21,20 +21,20 @@ struct Dim3 {
 };
 
 struct LaunchConfig {
-    Dim3 grid;
-    Dim3 block;
-    Dim3 cluster;                // 1,1,1: no cluster launch
-    u32 shared_bytes = 0;        // dynamic
-    bool programmatic = false;   // may start before the kernel before it in the stream ends (PDL)
+    Dim3 grid{};
+    Dim3 block{};
+    Dim3 cluster{};             // 1,1,1: no cluster launch
+    u32 shared_bytes = 0;       // dynamic
+    bool programmatic = false;  // may start before the kernel before it in the stream ends (PDL)
 };
 
 class HostThreads;
 using HostFunction = void (*)(const void* args, HostThreads& threads);
 
 struct ImageResources {
-    int registers = 0;          // per thread
-    int spill_bytes = 0;        // stores + loads of local memory by spilling, per thread
-    int stack_bytes = 0;        // local memory per thread
+    int registers = 0;    // per thread
+    int spill_bytes = 0;  // stores + loads of local memory by spilling, per thread
+    int stack_bytes = 0;  // local memory per thread
     int static_shared_bytes = 0;
 };
 
@@ -42,8 +42,8 @@ struct ImageResources {
 struct Image {
     std::string row;
     BuildTarget build_target = BuildTarget::host;
-    std::string entry;                // name of the one entry point
-    std::vector<std::byte> cubin;     // empty for compute_80
+    std::string entry;             // name of the one entry point
+    std::vector<std::byte> cubin;  // empty for compute_80
     std::string ptx;
     ImageResources resources;
     HostFunction host = nullptr;
@@ -70,10 +70,10 @@ struct TensorMapSpec {
     const void* base = nullptr;
     DType dtype = DType::bf16;
     int rank = 0;
-    u64 extent[5] = {};          // elements, fastest first
-    u64 stride_bytes[5] = {};    // stride_bytes[0] unused
-    u32 box[5] = {};             // elements
-    int swizzle_bytes = 0;       // 0, 32, 64, 128
+    u64 extent[5] = {};        // elements, fastest first
+    u64 stride_bytes[5] = {};  // stride_bytes[0] unused
+    u32 box[5] = {};           // elements
+    int swizzle_bytes = 0;     // 0, 32, 64, 128
 };
 
 struct MemoryInfo {
@@ -85,7 +85,7 @@ class Device {
 public:
     virtual ~Device() = default;
 
-    virtual const std::string& id() const = 0;      // "cuda:0", "cpu"
+    virtual const std::string& id() const = 0;  // "cuda:0", "cpu"
     virtual const Target& target() const = 0;
     virtual Result<MemoryInfo> memory() = 0;
 
@@ -122,8 +122,8 @@ public:
     virtual Status enable_peer_access(const Device& other) = 0;
 };
 
-// "cpu", "cuda:N", "cuda" (= cuda:0), or "auto": the first GPU, else the CPU. A device that is not there is an
-// error that says what was looked for and found.
+// "cpu", "cuda:N", "cuda" (= cuda:0), or "auto": the first GPU, else the CPU. A device that is not there is
+// an error that says what was looked for and found.
 Result<std::shared_ptr<Device>> open_device(std::string_view name);
 
 // Every device of this machine ("cuda:0", ..., "cpu"), and why there is no GPU when there is none.

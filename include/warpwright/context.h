@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Context: a device, the images it has loaded, and the caller's wishes about rows. One per device and process
+// is enough; it is thread-safe. Operations take it as their first argument.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "warpwright/device.h"
+#include "warpwright/explain.h"
+
+namespace warpwright {
+
+class ImageStore;
+struct ImageSpec;
+
+class Context {
+public:
+    // `device` as in open_device: "auto", "cpu", "cuda:0".
+    static Result<std::shared_ptr<Context>> open(std::string_view device);
+    explicit Context(std::shared_ptr<Device> device);
+    ~Context();
+
+    Device& device() { return *device_; }
+    std::shared_ptr<Device> shared_device() { return device_; }
+    const Target& target() const { return device_->target(); }
+
+    // From now on `op` uses the row of this name (empty: the chooser's choice again). The Explanation says
+    // so.
+    void force(std::string_view op, std::string_view row);
+    std::string forced(std::string_view op) const;
+
+    // The loaded kernel of an image: from the pack, the on-disk cache, or compiled now.
+    Result<Kernel> kernel(const ImageSpec& spec);
+    Result<Kernel> kernel(const std::string& row, HostFunction function);
+
+private:
+    std::shared_ptr<Device> device_;
+    mutable std::mutex mutex_;
+    std::map<std::string, std::string, std::less<>> forced_;
+    std::map<std::string, Kernel> kernels_;  // by row name
+};
+
+// What an operation is after all host work is done: launches with their arguments. Launching allocates
+// nothing, waits for nothing, and may be captured. Pointers given at preparation must stay valid.
+class Prepared {
+public:
+    struct Step {
+        std::string row;
+        Kernel kernel;
+        LaunchConfig config;
+        std::vector<std::byte> args;
+    };
+
+    Status launch(Device& device, Stream stream) const {
+        for (const Step& step : steps) WW_TRY(device.launch(step.kernel, step.config, step.args, stream));
+        return {};
+    }
+
+    std::vector<Step> steps;
+};
+
+}  // namespace warpwright

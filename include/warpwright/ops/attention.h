@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention over ragged or paged keys and values: out = softmax(scale Q K^T + mask) V, per sequence and head.
+// Query heads are grouped onto kv heads (GQA): query head h reads kv head h / (num_heads / num_kv_heads).
+// Causal masks are bottom-right: query i of q_len sees keys 0 .. kv_len - q_len + i (flash-attn's
+// convention). A query that sees no key gives zeros, and -infinity as log-sum-exp.
+#pragma once
+
+#include "warpwright/context.h"
+#include "warpwright/tensor.h"
+
+namespace warpwright {
+
+struct Attention {
+    Tensor q;          // [q_tokens, heads, head_dim], bf16 or f16; sequences one after another
+    Tensor out;        // like q
+    Tensor lse_base2;  // optional, [q_tokens, heads] f32: log2 of the sum of 2^(scores log2 e) (FlashInfer's
+                       // base)
+
+    // Ragged keys and values:
+    Tensor k, v;       // [kv_tokens, kv_heads, head_dim]
+    Tensor kv_starts;  // [sequences + 1] i32, ascending; the last one is kv_tokens
+
+    // or paged ones:
+    Tensor k_pages, v_pages;  // [pages, page_size, kv_heads, head_dim] (NHD); page_size a power of two
+    Tensor page_table;        // [sequences, max_pages] i32
+    Tensor kv_lengths;        // [sequences] i32, tokens including the queries' own
+
+    Tensor q_starts;  // [sequences + 1] i32, ascending; the last one is q_tokens
+
+    // Capacities: what the launch is sized for. Lengths are read from device memory when it runs, so that one
+    // prepared launch (or captured graph) serves growing sequences.
+    i64 max_q_len = 1;
+    i64 max_kv_len = 0;
+    float scale = 0;  // 0: 1 / sqrt(head_dim)
+    bool causal = true;
+
+    // Needed where the chosen row splits the keys (attention_workspace_bytes says how much). Not shared
+    // between streams; no content assumed.
+    Tensor workspace;  // [bytes] u8
+};
+
+// An upper bound for every row on this target that could be chosen for these capacities.
+Result<i64> attention_workspace_bytes(Context& context, const Attention& call);
+
+Status prepare(Context& context, const Attention& call, Prepared& prepared);
+Status attention(Context& context, Stream stream, const Attention& call);
+
+}  // namespace warpwright

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// out = activation(gate) * up, element by element: the middle of a gated MLP. gate and up may be the two
+// halves of one [tokens, 2 x width] tensor.
+#pragma once
+
+#include "warpwright/context.h"
+#include "warpwright/ops/gemm.h"
+#include "warpwright/tensor.h"
+
+namespace warpwright {
+
+struct GatedActivation {
+    Tensor gate;  // [tokens, width], bf16 or f16, last dimension dense
+    Tensor up;    // [tokens, width]
+    Tensor out;   // [tokens, width]; may be gate or up
+    Activation activation = Activation::silu;
+};
+
+Status prepare(Context& context, const GatedActivation& call, Prepared& prepared);
+Status gated_activation(Context& context, Stream stream, const GatedActivation& call);
+
+}  // namespace warpwright

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// D = epilogue(A x B^T), fp32 accumulation:
+//   v = sum_k A[m,k] B[n,k];  v += bias[n];  v = activation(gate[m,n]) * v, or activation(v) without a gate;
+//   v += residual[m,n];  D[m,n] = v
+#pragma once
+
+#include "warpwright/context.h"
+#include "warpwright/tensor.h"
+
+namespace warpwright {
+
+enum class Activation : u8 { none, silu, gelu, gelu_tanh };  // gelu: the exact one, by erf
+
+struct Gemm {
+    Tensor a;         // [m, k], bf16 or f16, last dimension dense
+    Tensor b;         // [n, k], like a
+    Tensor d;         // [m, n], like a, or f32
+    Tensor bias;      // optional, [n], like a
+    Tensor gate;      // optional, [m, n], like a
+    Tensor residual;  // optional, [m, n], like d; may be d
+    Activation activation = Activation::none;
+};
+
+// Any m, n, k from 1 up, any strides. Errors: shapes or types that disagree (caller); no row (no_kernel).
+Status prepare(Context& context, const Gemm& call, Prepared& prepared);
+Status gemm(Context& context, Stream stream, const Gemm& call);
+
+}  // namespace warpwright

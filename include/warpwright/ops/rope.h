@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Rotary position embedding (Su et al. 2021), in place on queries and keys.
+//   pair (a, b) -> (a cos t - b sin t, b cos t + a sin t),  t = position x frequency[i]
+// neox pairs element i with i + rotary_dim / 2; interleaved pairs 2i with 2i + 1. Elements from rotary_dim on
+// are left alone.
+#pragma once
+
+#include <vector>
+
+#include "warpwright/context.h"
+#include "warpwright/tensor.h"
+
+namespace warpwright {
+
+struct RopeScaling {
+    enum class Kind : u8 { none, linear, llama3, yarn };
+    Kind kind = Kind::none;
+    double factor = 1;
+    double low_freq_factor = 1;             // llama3
+    double high_freq_factor = 4;            // llama3
+    double original_max_position = 8192;    // llama3, yarn
+    double beta_fast = 32, beta_slow = 1;   // yarn
+    double attention_factor = 0;            // yarn; 0: 0.1 ln(factor) + 1
+    double mscale = 0, mscale_all_dim = 0;  // yarn, DeepSeek's pair; both non-zero: their ratio
+};
+
+struct RopeFrequencies {
+    std::vector<float> frequency;  // [rotary_dim / 2], radians per position
+    float magnitude = 1;           // cos and sin are multiplied by it (yarn's attention factor)
+};
+
+// As Hugging Face transformers computes them (modeling_rope_utils).
+RopeFrequencies rope_frequencies(double theta, int rotary_dim, const RopeScaling& scaling);
+
+struct Rope {
+    Tensor q;          // [tokens, heads, head_dim], bf16 or f16
+    Tensor k;          // [tokens, kv_heads, head_dim]
+    Tensor positions;  // [tokens] i32
+    Tensor frequency;  // [rotary_dim / 2] f32, on the device
+    float magnitude = 1;
+    bool interleaved = false;
+};
+
+Status prepare(Context& context, const Rope& call, Prepared& prepared);
+Status rope(Context& context, Stream stream, const Rope& call);
+
+}  // namespace warpwright

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "check/harness.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "kernels/host_math.h"
+
+namespace warpwright {
+namespace {
+
+constexpr std::size_t kGuardBytes = 512;
+constexpr u8 kGuard = 0xa5;
+constexpr u8 kPoison = 0xff;  // NaN in f32, f16 and bf16; -1 in i32
+
+}  // namespace
+
+void Workbench::fail(const Status& status) {
+    if (status_.ok()) status_ = status;
+}
+
+Tensor Workbench::allocate(DType type, std::initializer_list<i64> shape, bool misaligned, bool guarded) {
+    Tensor tensor = Tensor::dense(nullptr, type, shape);
+    const std::size_t payload_bytes = static_cast<std::size_t>(tensor.num_elements()) * dtype_bytes(type);
+    const std::size_t payload_offset = kGuardBytes + (misaligned ? dtype_bytes(type) : 0);
+    const std::size_t total_bytes = payload_offset + payload_bytes + kGuardBytes;
+    auto buffer = Buffer::allocate(context_.shared_device(), total_bytes);
+    if (!buffer.ok()) {
+        fail(buffer.status());
+        return tensor;
+    }
+    auto* start = buffer->as<std::byte>();
+    fail(context_.device().fill(start, kGuard, total_bytes, stream()));
+    tensor.data = start + payload_offset;
+    if (guarded) guarded_.push_back({start, payload_offset, payload_bytes, total_bytes});
+    buffers_.push_back(std::move(*buffer));
+    return tensor;
+}
+
+Tensor Workbench::input(DType type, std::initializer_list<i64> shape, double scale, bool misaligned) {
+    Tensor tensor = allocate(type, shape, misaligned, false);
+    if (!status_.ok()) return tensor;
+    std::normal_distribution<float> normal(0, static_cast<float>(scale));
+    std::vector<float> values(static_cast<std::size_t>(tensor.num_elements()));
+    for (float& value : values) value = normal(random_);
+    write(tensor, values);
+    return tensor;
+}
+
+Tensor Workbench::integers(const std::vector<i32>& values) {
+    Tensor tensor = allocate(DType::i32, {static_cast<i64>(values.size())}, false, false);
+    if (status_.ok()) {
+        fail(context_.device().copy_in(tensor.data, values.data(), values.size() * sizeof(i32), stream()));
+        fail(context_.device().synchronize(stream()));
+    }
+    return tensor;
+}
+
+Tensor Workbench::output(DType type, std::initializer_list<i64> shape, bool misaligned) {
+    Tensor tensor = allocate(type, shape, misaligned, true);
+    if (status_.ok()) {
+        fail(context_.device().fill(tensor.data, kPoison, guarded_.back().payload_bytes, stream()));
+    }
+    return tensor;
+}
+
+Tensor Workbench::in_place(DType type, std::initializer_list<i64> shape, double scale, bool misaligned) {
+    Tensor tensor = allocate(type, shape, misaligned, true);
+    if (!status_.ok()) return tensor;
+    std::normal_distribution<float> normal(0, static_cast<float>(scale));
+    std::vector<float> values(static_cast<std::size_t>(tensor.num_elements()));
+    for (float& value : values) value = normal(random_);
+    write(tensor, values);
+    return tensor;
+}
+
+std::vector<float> Workbench::read(const Tensor& tensor) {
+    const auto count = static_cast<std::size_t>(tensor.num_elements());
+    std::vector<std::byte> raw(count * dtype_bytes(tensor.dtype));
+    if (status_.ok()) fail(context_.device().copy_out(raw.data(), tensor.data, raw.size(), stream()));
+    std::vector<float> values(count);
+    for (std::size_t i = 0; i < count; ++i)
+        values[i] = load_float(raw.data(), tensor.dtype, static_cast<i64>(i));
+    return values;
+}
+
+std::vector<i32> Workbench::read_integers(const Tensor& tensor) {
+    std::vector<i32> values(static_cast<std::size_t>(tensor.num_elements()));
+    if (status_.ok())
+        fail(context_.device().copy_out(values.data(), tensor.data, values.size() * 4, stream()));
+    return values;
+}
+
+void Workbench::write(const Tensor& tensor, const std::vector<float>& values) {
+    std::vector<std::byte> raw(values.size() * dtype_bytes(tensor.dtype));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        store_float(raw.data(), tensor.dtype, static_cast<i64>(i), values[i]);
+    }
+    if (!status_.ok()) return;
+    fail(context_.device().copy_in(tensor.data, raw.data(), raw.size(), stream()));
+    fail(context_.device().synchronize(stream()));
+}
+
+Status Workbench::finish() {
+    fail(context_.device().synchronize(stream()));
+    for (const Guarded& guarded : guarded_) {
+        if (!status_.ok()) break;
+        std::vector<u8> bytes(guarded.total_bytes);
+        fail(context_.device().copy_out(bytes.data(), guarded.start, bytes.size(), stream()));
+        for (std::size_t i = 0; i < bytes.size() && status_.ok(); ++i) {
+            if (i >= guarded.payload_offset && i < guarded.payload_offset + guarded.payload_bytes) continue;
+            if (bytes[i] == kGuard) continue;
+            const i64 distance =
+                i < guarded.payload_offset
+                    ? static_cast<i64>(i) - static_cast<i64>(guarded.payload_offset)
+                    : static_cast<i64>(i - guarded.payload_offset - guarded.payload_bytes) + 1;
+            fail(Status(ErrorKind::caller,
+                        fmt::format("wrote outside an output: {} bytes {} it", std::abs(distance),
+                                    distance < 0 ? "before" : "past the end of")));
+        }
+    }
+    return status_;
+}
+
+Comparison compare(const std::vector<float>& kernel, const std::vector<double>& oracle,
+                   const std::vector<float>& reference, double magnitude) {
+    Comparison result;
+    if (kernel.size() != oracle.size() || reference.size() != oracle.size()) {
+        return {false, 0, 0,
+                fmt::format("sizes differ: kernel {}, oracle {}, reference {}", kernel.size(), oracle.size(),
+                            reference.size())};
+    }
+    double reference_max = 0, reference_squares = 0, kernel_squares = 0;
+    std::size_t worst = 0;
+    for (std::size_t i = 0; i < oracle.size(); ++i) {
+        const bool special = !std::isfinite(static_cast<float>(oracle[i]));
+        if (special || !std::isfinite(kernel[i])) {
+            const bool same =
+                std::isnan(oracle[i]) ? std::isnan(kernel[i]) : static_cast<float>(oracle[i]) == kernel[i];
+            if (!same) {
+                return {false, 0, 0, fmt::format("element {}: got {}, expected {}", i, kernel[i], oracle[i])};
+            }
+            continue;
+        }
+        const double error = std::abs(kernel[i] - oracle[i]);
+        const double allowed = std::abs(reference[i] - oracle[i]);
+        if (error > result.error) result.error = error, worst = i;
+        reference_max = std::max(reference_max, allowed);
+        reference_squares += allowed * allowed;
+        kernel_squares += error * error;
+    }
+    // why: 2^-23 is fp32's spacing at 1; a sum of n terms in another order differs by a few of those times
+    // the sum of absolute values.
+    const double absolute = magnitude * 0x1p-23;
+    const auto count = static_cast<double>(std::max<std::size_t>(oracle.size(), 1));
+    result.bound = 2 * reference_max + 8 * absolute;
+    const double rms = std::sqrt(kernel_squares / count);
+    const double rms_bound = 2 * std::sqrt(reference_squares / count) + absolute;
+    if (result.error > result.bound) {
+        result.ok = false;
+        result.text = fmt::format("element {}: got {}, expected {}; error {:.3g} over the bound {:.3g}",
+                                  worst, kernel[worst], oracle[worst], result.error, result.bound);
+    } else if (rms > rms_bound) {
+        result.ok = false;
+        result.text = fmt::format("root-mean-square error {:.3g} over the bound {:.3g}", rms, rms_bound);
+    }
+    return result;
+}
+
+std::vector<float> rounded(const std::vector<double>& oracle, DType type) {
+    std::vector<float> values(oracle.size());
+    for (std::size_t i = 0; i < oracle.size(); ++i) values[i] = round_to(type, static_cast<float>(oracle[i]));
+    return values;
+}
+
+double largest(const std::vector<double>& values) {
+    double result = 0;
+    for (double value : values) {
+        if (std::isfinite(value)) result = std::max(result, std::abs(value));
+    }
+    return result;
+}
+
+void judge(CheckResult& result, Workbench& bench, const Comparison& comparison, const char* what) {
+    if (result.outcome == CheckResult::Outcome::failed) return;
+    const Status status = bench.finish();
+    result.error = std::max(result.error, comparison.error);
+    result.bound = std::max(result.bound, comparison.bound);
+    if (status.ok() && comparison.ok) return;
+    result.outcome = CheckResult::Outcome::failed;
+    result.text = fmt::format("{}: {}", what, status.ok() ? comparison.text : status.message());
+}
+
+}  // namespace warpwright

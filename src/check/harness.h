@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a check of one row needs: random inputs, poisoned outputs between guard bands, and a comparison whose
+// tolerance is derived from the data (DESIGN section 7).
+#pragma once
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "warpwright/context.h"
+#include "warpwright/tensor.h"
+
+namespace warpwright {
+
+struct CheckResult {
+    enum class Outcome { passed, failed, refused };  // refused: the row does not serve this problem
+    std::string op;
+    std::string row;
+    std::string problem;
+    Outcome outcome = Outcome::passed;
+    std::string text;  // why it failed or was refused
+    double error = 0;  // largest |kernel - oracle|
+    double bound = 0;  // what was allowed
+};
+
+// The inputs and outputs of one call. Everything is freed with it.
+class Workbench {
+public:
+    Workbench(Context& context, u64 seed) : context_(context), random_(seed) {}
+
+    Context& context() { return context_; }
+    Stream stream() const { return {}; }
+
+    // Normal values x scale, rounded to `type`. `misaligned` starts the data one element past an aligned
+    // address. Where a check must not rely on finiteness it overwrites values through write().
+    Tensor input(DType type, std::initializer_list<i64> shape, double scale = 1, bool misaligned = false);
+    Tensor integers(const std::vector<i32>& values);
+    // Filled with a pattern that is NaN in every floating-point type, between guard bands.
+    Tensor output(DType type, std::initializer_list<i64> shape, bool misaligned = false);
+    // Read and written in place: random, between guard bands.
+    Tensor in_place(DType type, std::initializer_list<i64> shape, double scale = 1, bool misaligned = false);
+
+    std::vector<float> read(const Tensor& tensor);  // as float, dense
+    std::vector<i32> read_integers(const Tensor& tensor);
+    void write(const Tensor& tensor, const std::vector<float>& values);
+
+    // Any failure of the calls above, and then guard bands that were written to.
+    Status finish();
+
+    std::mt19937_64& random() { return random_; }
+
+private:
+    Tensor allocate(DType type, std::initializer_list<i64> shape, bool misaligned, bool guarded);
+    void fail(const Status& status);
+
+    struct Guarded {
+        std::byte* start;
+        std::size_t payload_offset;
+        std::size_t payload_bytes;
+        std::size_t total_bytes;
+    };
+    Context& context_;
+    std::mt19937_64 random_;
+    std::vector<Buffer> buffers_;
+    std::vector<Guarded> guarded_;
+    Status status_;
+};
+
+struct Comparison {
+    bool ok = true;
+    double error = 0;
+    double bound = 0;
+    std::string text;
+};
+
+// `reference` is the same computation in the precision the kernel is entitled to (its storage types, fp32
+// accumulation), done the plain way. The kernel's largest error, and its root-mean-square error, against the
+// oracle may be at most twice the reference's, plus fp32 rounding of `magnitude`: the largest sum of absolute
+// values that any one output adds up (pass the largest |oracle| where nothing cancels). NaN and infinity must
+// stand at the same places first.
+Comparison compare(const std::vector<float>& kernel, const std::vector<double>& oracle,
+                   const std::vector<float>& reference, double magnitude);
+
+// Rounds an oracle to the storage type: the reference of operations that only round once, at the end.
+std::vector<float> rounded(const std::vector<double>& oracle, DType type);
+double largest(const std::vector<double>& values);
+
+// Turns a comparison (and the workbench's own findings) into the result's outcome. Keeps an earlier failure.
+void judge(CheckResult& result, Workbench& bench, const Comparison& comparison, const char* what);
+
+}  // namespace warpwright

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// One check per operation; each is defined in the file of its name beside this one.
+#pragma once
+
+#include "check/check.h"
+
+namespace warpwright {
+
+const OperationCheck& rmsnorm_check();
+
+}  // namespace warpwright

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The registry: every operation behind one type, for the verbs that walk over all of them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dispatch/choose.h"
+#include "image/spec.h"
+#include "warpwright/device.h"
+
+namespace warpwright {
+
+class Operation {
+public:
+    virtual ~Operation() = default;
+
+    virtual std::string_view name() const = 0;
+    virtual int num_rows() const = 0;
+    virtual std::string row_name(int row) const = 0;
+    virtual ArchClass row_arch(int row) const = 0;
+    virtual FieldTexts row_fields(int row) const = 0;
+    virtual FieldTexts default_problem() const = 0;  // the fields `why --set` knows, with their defaults
+
+    // Whether an image of this row can be built for this target at all; host rows fit only the host.
+    virtual bool image_fits(int row, BuildTarget target) const = 0;
+    virtual ImageSpec image_spec(int row, BuildTarget target) const = 0;
+
+    // The default problem with `settings` applied.
+    virtual Result<Explanation> explain(const Target& target, const FieldTexts& settings,
+                                        std::string_view forced) const = 0;
+};
+
+std::span<const Operation* const> operations();
+Result<const Operation*> find_operation(
+    std::string_view name);  // unknown: caller error with the nearest name
+
+// A row's image, from its operation's traits.
+template <class Op>
+ImageSpec image_spec_of(const typename Op::Row& row, BuildTarget target) {
+    ImageSpec spec;
+    spec.source = Op::source(row.arch);
+    spec.row_index = static_cast<int>(&row - Op::rows().data());
+    spec.row = row.name.text;
+    for (const auto& [name, text] : field_texts(row)) spec.row_content += name + "=" + text + " ";
+    spec.build_target = target;
+    if constexpr (requires { row.spill_reason; }) spec.spill_reason = row.spill_reason.text;
+    return spec;
+}
+
+template <class Op>
+class OperationOf final : public Operation {
+public:
+    std::string_view name() const override { return Op::kName; }
+    int num_rows() const override { return static_cast<int>(Op::rows().size()); }
+    std::string row_name(int row) const override { return Op::rows()[row].name.text; }
+    ArchClass row_arch(int row) const override { return Op::rows()[row].arch; }
+    FieldTexts row_fields(int row) const override { return field_texts(Op::rows()[row]); }
+    FieldTexts default_problem() const override { return field_texts(typename Op::Problem{}); }
+    bool image_fits(int row, BuildTarget target) const override {
+        return Op::image_fits(Op::rows()[row], target);
+    }
+    ImageSpec image_spec(int row, BuildTarget target) const override {
+        return image_spec_of<Op>(Op::rows()[row], target);
+    }
+    Result<Explanation> explain(const Target& target, const FieldTexts& settings,
+                                std::string_view forced) const override {
+        typename Op::Problem problem;
+        WW_TRY(set_fields(problem, settings, Op::kName));
+        return warpwright::explain<Op>(target, problem, forced);
+    }
+};
+
+}  // namespace warpwright

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+// ImageSpec: what identifies an image before it is compiled.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "warpwright/types.h"
+
+namespace warpwright {
+
+struct ImageSpec {
+    std::string_view source;  // embedded kernel file: "src/kernels/fused/rmsnorm/portable.cuh"
+    int row_index = 0;        // -DWW_ROW, the position in the table; not part of the key
+    std::string row;          // the row's name, its identity
+    std::string row_content;  // every field of the row as text; part of the key
+    BuildTarget build_target = BuildTarget::host;
+    std::string spill_reason;  // not empty: this row may spill, and why
+};
+
+// Every image that the registry's rows can be built into.
+std::vector<ImageSpec> all_image_specs();
+
+}  // namespace warpwright

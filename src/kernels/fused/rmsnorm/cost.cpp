@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/fused/rmsnorm/operation.h"
+
+namespace warpwright {
+
+Prediction RmsNormOp::predict(const Row& row, const TargetFacts& target, const Problem& problem) {
+    const double element_bytes = dtype_bytes(problem.dtype);
+    const double passes = problem.residual ? 4 : 2;
+    const double elements = static_cast<double>(problem.tokens) * problem.hidden;
+    // Modelled shares: whole tokens in registers stream well; element-wise access issues eight times the
+    // requests and reads twice. Threads without work in a wide row cost a little more start-up.
+    const bool elementwise = row.arch != ArchClass::host && row.vectors == 0;
+    Prediction result = roofline(target, (passes + (elementwise ? 1 : 0)) * elements * element_bytes,
+                                 4 * elements, fp32_tflops(target), elementwise ? 0.4 : 0.85, 0.5);
+    result.us += row.threads * 0.0005;
+    return result;
+}
+
+}  // namespace warpwright

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// RMSNorm on the host: one token at a time, fp32 sums.
+#include <cmath>
+
+#include "device/host_threads.h"
+#include "kernels/fused/rmsnorm/operation.h"
+#include "kernels/host_math.h"
+
+namespace warpwright {
+namespace {
+
+template <class T>
+void rmsnorm(const void* raw, HostThreads& threads) {
+    const RmsNormArgs& args = *static_cast<const RmsNormArgs*>(raw);
+    threads.parallel_for(args.tokens, 1, [&](i64 begin, i64 end) {
+        for (i64 token = begin; token < end; ++token) {
+            const i64 x = token * args.x_stride, r = token * args.residual_stride,
+                      y = token * args.out_stride;
+            const void* source = args.residual != nullptr ? args.residual : args.x;
+            const i64 offset = args.residual != nullptr ? r : x;
+            float sum = 0;
+            for (i64 i = 0; i < args.hidden; ++i) {
+                if (args.residual != nullptr) {
+                    T::store(args.residual, r + i, T::load(args.residual, r + i) + T::load(args.x, x + i));
+                }
+                const float value = T::load(source, offset + i);
+                sum += value * value;
+            }
+            const float scale = 1 / std::sqrt(sum / static_cast<float>(args.hidden) + args.epsilon);
+            for (i64 i = 0; i < args.hidden; ++i) {
+                T::store(args.out, y + i, T::load(source, offset + i) * scale * T::load(args.weight, i));
+            }
+        }
+    });
+}
+
+}  // namespace
+
+HostFunction RmsNormOp::host_function(const Row& row) {
+    return row.dtype == DType::bf16 ? rmsnorm<HostBf16> : rmsnorm<HostHalf>;
+}
+
+}  // namespace warpwright

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// RMSNorm from its definition, in fp64.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "kernels/host_math.h"
+
+namespace warpwright {
+
+struct RmsNormAnswer {
+    std::vector<double> residual;  // [tokens, hidden], x + residual (x where there is none)
+    std::vector<double> out;       // [tokens, hidden]
+};
+
+// x, residual (may be empty): [tokens, hidden]; weight: [hidden]. The residual stream is stored in `storage`,
+// and what is stored is what is normalised: that rounding belongs to the definition.
+inline RmsNormAnswer rmsnorm_oracle(const std::vector<float>& x, const std::vector<float>& residual,
+                                    const std::vector<float>& weight, double epsilon, DType storage) {
+    const std::size_t hidden = weight.size();
+    RmsNormAnswer answer{std::vector<double>(x.size()), std::vector<double>(x.size())};
+    for (std::size_t start = 0; start < x.size(); start += hidden) {
+        double sum = 0;
+        for (std::size_t i = start; i < start + hidden; ++i) {
+            answer.residual[i] = residual.empty() ? x[i] : double{x[i]} + residual[i];
+            const double stored =
+                residual.empty() ? x[i] : round_to(storage, static_cast<float>(answer.residual[i]));
+            answer.out[i] = stored;
+            sum += stored * stored;
+        }
+        const double scale = 1 / std::sqrt(sum / static_cast<double>(hidden) + epsilon);
+        for (std::size_t i = start; i < start + hidden; ++i) answer.out[i] *= scale * weight[i - start];
+    }
+    return answer;
+}
+
+}  // namespace warpwright

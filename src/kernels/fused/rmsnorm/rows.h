@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// RMSNorm: the rows and which problems they serve.
+#pragma once
+
+#include "kernels/fused/rmsnorm/problem.h"
+#include "kernels/legality.h"
+
+namespace warpwright {
+
+struct RmsNormRow {
+    RowName name;
+    ArchClass arch = ArchClass::portable;
+    DType dtype = DType::bf16;
+    int threads = 0;       // per token
+    int vectors = 0;       // 16-byte vectors a thread keeps in registers; 0: any size, element by element
+    i64 shared_bytes = 0;  // dynamic
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("name", self.name);
+        v("arch", self.arch);
+        v("dtype", self.dtype);
+        v("threads", self.threads);
+        v("vectors", self.vectors);
+        v("shared_bytes", self.shared_bytes);
+    }
+};
+
+// clang-format off
+// rows:begin
+constexpr RmsNormRow kRmsNormRows[] = {
+    // name                            class                dtype        threads vectors
+    {"rmsnorm.portable.bf16.t64v2",    ArchClass::portable, DType::bf16,  64, 2},
+    {"rmsnorm.portable.bf16.t256v2",   ArchClass::portable, DType::bf16, 256, 2},
+    {"rmsnorm.portable.bf16.t512v4",   ArchClass::portable, DType::bf16, 512, 4},
+    {"rmsnorm.portable.bf16.any",      ArchClass::portable, DType::bf16, 256, 0},
+    {"rmsnorm.portable.f16.t64v2",     ArchClass::portable, DType::f16,   64, 2},
+    {"rmsnorm.portable.f16.t256v2",    ArchClass::portable, DType::f16,  256, 2},
+    {"rmsnorm.portable.f16.t512v4",    ArchClass::portable, DType::f16,  512, 4},
+    {"rmsnorm.portable.f16.any",       ArchClass::portable, DType::f16,  256, 0},
+    {"rmsnorm.host.bf16",              ArchClass::host,     DType::bf16,   0, 0},
+    {"rmsnorm.host.f16",               ArchClass::host,     DType::f16,    0, 0},
+};
+// rows:end
+// clang-format on
+
+constexpr i64 max_hidden(const RmsNormRow& row) {
+    return i64{row.threads} * row.vectors * 8;
+}
+
+constexpr Rejection why_not(const RmsNormRow& row, const TargetFacts& target, const RmsNormProblem& problem) {
+    if (const Rejection rejection = target_misfit(row, target)) return rejection;
+    if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
+    if (row.vectors > 0) {
+        if (problem.hidden > max_hidden(row)) return {"hidden", max_hidden(row), problem.hidden, "at_most"};
+        if (problem.hidden % 8 != 0) return {"hidden", 8, problem.hidden, "multiple"};
+        if (problem.alignment_bytes % 16 != 0) return {"alignment", 16, problem.alignment_bytes, "multiple"};
+    }
+    return accepted();
+}
+
+}  // namespace warpwright

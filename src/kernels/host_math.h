@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// 16-bit floating-point numbers on the host: exact conversions, round to nearest even.
+#pragma once
+
+#include <bit>
+#include <cmath>
+
+#include "warpwright/types.h"
+
+namespace warpwright {
+
+inline float bf16_to_float(u16 bits) {
+    return std::bit_cast<float>(static_cast<u32>(bits) << 16);
+}
+
+inline u16 float_to_bf16(float value) {
+    const u32 bits = std::bit_cast<u32>(value);
+    if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<u16>(bits >> 16 | 0x40);  // quiet NaN
+    return static_cast<u16>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+inline float f16_to_float(u16 bits) {
+    return static_cast<float>(std::bit_cast<_Float16>(bits));
+}
+inline u16 float_to_f16(float value) {
+    return std::bit_cast<u16>(static_cast<_Float16>(value));
+}
+
+inline float load_float(const void* data, DType type, i64 index) {
+    switch (type) {
+        case DType::f32: return static_cast<const float*>(data)[index];
+        case DType::f16: return f16_to_float(static_cast<const u16*>(data)[index]);
+        case DType::bf16: return bf16_to_float(static_cast<const u16*>(data)[index]);
+        case DType::i32: return static_cast<float>(static_cast<const i32*>(data)[index]);
+        case DType::u8: return static_cast<const u8*>(data)[index];
+    }
+    return 0;
+}
+
+inline void store_float(void* data, DType type, i64 index, float value) {
+    switch (type) {
+        case DType::f32: static_cast<float*>(data)[index] = value; return;
+        case DType::f16: static_cast<u16*>(data)[index] = float_to_f16(value); return;
+        case DType::bf16: static_cast<u16*>(data)[index] = float_to_bf16(value); return;
+        case DType::i32: static_cast<i32*>(data)[index] = static_cast<i32>(value); return;
+        case DType::u8: static_cast<u8*>(data)[index] = static_cast<u8>(value); return;
+    }
+}
+
+// The value a storage type would keep.
+inline float round_to(DType type, float value) {
+    return type == DType::bf16  ? bf16_to_float(float_to_bf16(value))
+           : type == DType::f16 ? f16_to_float(float_to_f16(value))
+                                : value;
+}
+
+// Storage types for host rows that are templates: HostBf16::load(data, i), ::store(data, i, value).
+struct HostBf16 {
+    static float load(const void* data, i64 i) { return bf16_to_float(static_cast<const u16*>(data)[i]); }
+    static void store(void* data, i64 i, float value) { static_cast<u16*>(data)[i] = float_to_bf16(value); }
+};
+struct HostHalf {
+    static float load(const void* data, i64 i) { return f16_to_float(static_cast<const u16*>(data)[i]); }
+    static void store(void* data, i64 i, float value) { static_cast<u16*>(data)[i] = float_to_f16(value); }
+};
+
+}  // namespace warpwright

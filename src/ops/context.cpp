@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warpwright/context.h"
+
+#include "image/spec.h"
+#include "image/store.h"
+
+namespace warpwright {
+
+Result<std::shared_ptr<Context>> Context::open(std::string_view device) {
+    WW_ASSIGN(auto opened, open_device(device));
+    return std::make_shared<Context>(std::move(opened));
+}
+
+Context::Context(std::shared_ptr<Device> device) : device_(std::move(device)) {}
+Context::~Context() = default;
+
+void Context::force(std::string_view op, std::string_view row) {
+    const std::lock_guard lock(mutex_);
+    if (row.empty()) {
+        forced_.erase(std::string(op));
+    } else {
+        forced_[std::string(op)] = row;
+    }
+}
+
+std::string Context::forced(std::string_view op) const {
+    const std::lock_guard lock(mutex_);
+    const auto entry = forced_.find(op);
+    return entry == forced_.end() ? std::string() : entry->second;
+}
+
+Result<Kernel> Context::kernel(const ImageSpec& spec) {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = kernels_.find(spec.row); known != kernels_.end()) return known->second;
+    WW_ASSIGN(const auto image, ImageStore::shared().get(spec));
+    WW_ASSIGN(const Kernel kernel, device_->load(*image));
+    kernels_[spec.row] = kernel;
+    return kernel;
+}
+
+Result<Kernel> Context::kernel(const std::string& row, HostFunction function) {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = kernels_.find(row); known != kernels_.end()) return known->second;
+    Image image;
+    image.row = row;
+    image.host = function;
+    WW_ASSIGN(const Kernel kernel, device_->load(image));
+    kernels_[row] = kernel;
+    return kernel;
+}
+
+}  // namespace warpwright

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every operation there is. Adding one is a line here, one in src/check/ops/registry.cpp, and its folder.
+#include "dispatch/nearest.h"
+#include "dispatch/operation.h"
+#include "kernels/fused/rmsnorm/operation.h"
+
+namespace warpwright {
+
+std::span<const Operation* const> operations() {
+    static const OperationOf<RmsNormOp> rmsnorm;
+    static const Operation* const all[] = {&rmsnorm};
+    return all;
+}
+
+Result<const Operation*> find_operation(std::string_view name) {
+    std::vector<std::string> names;
+    for (const Operation* operation : operations()) {
+        if (operation->name() == name) return operation;
+        names.emplace_back(operation->name());
+    }
+    return caller_error("unknown operation '" + std::string(name) + "'; nearest: " + nearest(name, names));
+}
+
+std::vector<ImageSpec> all_image_specs() {
+    std::vector<ImageSpec> specs;
+    for (const Operation* operation : operations()) {
+        for (int row = 0; row < operation->num_rows(); ++row) {
+            for (int target = 0; target < kNumBuildTargets; ++target) {
+                const auto build_target = static_cast<BuildTarget>(target);
+                if (build_target == BuildTarget::host || !operation->image_fits(row, build_target)) continue;
+                specs.push_back(operation->image_spec(row, build_target));
+            }
+        }
+    }
+    return specs;
+}
+
+}  // namespace warpwright

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Global memory accesses whose width and cache policy matter.
+#pragma once
+
+#include "warpwright/types.h"
+
+namespace warpwright {
+
+struct alignas(16) U32x4 {
+    u32 x, y, z, w;
+};
+
+namespace ptx {
+
+// ptx: ld.global.nc.L1::no_allocate.v4.u32 | PTX ISA 9.7.9.9 | sm_70. Data that no block reads twice.
+__device__ inline U32x4 load_streaming(const void* address) {
+    U32x4 v;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(address));
+    return v;
+}
+
+// ptx: ld.global.v4.u32 | PTX ISA 9.7.9.8 | sm_20
+__device__ inline U32x4 load(const void* address) {
+    U32x4 v;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "l"(address)
+                 : "memory");
+    return v;
+}
+
+// ptx: st.global.v4.u32 | PTX ISA 9.7.9.12 | sm_20
+__device__ inline void store(void* address, U32x4 v) {
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(v.x), "r"(v.y), "r"(v.z),
+                 "r"(v.w)
+                 : "memory");
+}
+
+}  // namespace ptx
+}  // namespace warpwright
