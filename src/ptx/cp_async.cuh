@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Asynchronous copies from global to shared memory, by thread. The first `source_bytes` are copied, the rest
+// of the destination is filled with zeros; with 0 the source is not read, but must still be a valid pointer
+// value.
+#pragma once
+
+#include "warpwright/types.h"
+
+namespace warpwright::ptx {
+
+// ptx: cp.async.cg.shared.global.L2::128B 16, src-size | PTX ISA 9.7.9.25.3.1 | sm_80. Past L1; both
+// addresses are multiples of 16.
+__device__ inline void cp_async_16(u32 shared_address, const void* source, int source_bytes = 16) {
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared_address), "l"(source),
+                 "r"(source_bytes)
+                 : "memory");
+}
+
+// ptx: cp.async.ca.shared.global 4, src-size | PTX ISA 9.7.9.25.3.1 | sm_80. Both addresses are multiples
+// of 4.
+__device__ inline void cp_async_4(u32 shared_address, const void* source, int source_bytes = 4) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address), "l"(source),
+                 "r"(source_bytes)
+                 : "memory");
+}
+
+// ptx: cp.async.commit_group | PTX ISA 9.7.9.25.3.2 | sm_80
+__device__ inline void cp_async_commit() {
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+
+// ptx: cp.async.wait_group | PTX ISA 9.7.9.25.3.3 | sm_80. All but the `pending` youngest groups of this
+// thread have landed; other threads see them after a barrier.
+template <int pending>
+__device__ inline void cp_async_wait() {
+    asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
+}
+
+}  // namespace warpwright::ptx
