@@ -30,6 +30,18 @@ constexpr const char* dtype_name(DType type) {
     return "?";
 }
 
+enum class Activation : u8 { none, silu, gelu, gelu_tanh };  // gelu: the exact one, by erf
+
+constexpr const char* activation_name(Activation activation) {
+    switch (activation) {
+        case Activation::none: return "none";
+        case Activation::silu: return "silu";
+        case Activation::gelu: return "gelu";
+        case Activation::gelu_tanh: return "gelu_tanh";
+    }
+    return "?";
+}
+
 // What a kernel is compiled for (DESIGN section 4). `host` rows are C++ functions; `compute_80` is PTX only,
 // the safety net that the driver compiles for a GPU without a build target of its own.
 enum class BuildTarget : u8 { host, sm_80, sm_89, sm_90a, sm_100f, sm_120f, compute_80 };
@@ -99,8 +111,8 @@ struct TargetFacts {
     i64 shared_per_block_bytes = 0;  // opt-in limit
     i64 l2_bytes = 0;
     i64 memory_bytes = 0;
-    double memory_gb_s = 0;   // 1e9 bytes per second
-    double bf16_tflops = 0;   // bf16/fp16 matrix products with fp32 accumulation
+    double memory_gb_s = 0;  // 1e9 bytes per second
+    double bf16_tflops = 0;  // bf16/fp16 matrix products with fp32 accumulation
     double fp16acc_tflops = 0;
     double fp8_tflops = 0;
     double fp4_tflops = 0;
@@ -112,13 +124,16 @@ struct Rejection {
     const char* rule = nullptr;  // stable name of the rule: "shared_memory", "head_dim", "alignment", ...
     i64 required = 0;
     i64 actual = 0;
-    // How the two numbers read: "bytes", "sm" (compute capability), "dtype", "multiple", "at_most", "" (equal).
+    // How the two numbers read: "bytes", "sm" (compute capability), "dtype", "multiple", "at_most", ""
+    // (equal).
     const char* kind = "";
 
     constexpr explicit operator bool() const { return rule != nullptr; }
 };
 
-constexpr Rejection accepted() { return {}; }
+constexpr Rejection accepted() {
+    return {};
+}
 
 struct Prediction {
     double us = 0;

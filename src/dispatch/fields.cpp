@@ -22,6 +22,9 @@ std::string field_text(DType value) {
 std::string field_text(ArchClass value) {
     return arch_class_name(value);
 }
+std::string field_text(Activation value) {
+    return activation_name(value);
+}
 std::string field_text(const RowName& value) {
     return value.text;
 }
@@ -64,6 +67,17 @@ Status parse_field(std::string_view name, std::string_view text, DType& value) {
         }
     }
     return bad(name, text, "f32, f16, bf16, i32 or u8");
+}
+
+Status parse_field(std::string_view name, std::string_view text, Activation& value) {
+    for (Activation activation :
+         {Activation::none, Activation::silu, Activation::gelu, Activation::gelu_tanh}) {
+        if (text == activation_name(activation)) {
+            value = activation;
+            return {};
+        }
+    }
+    return bad(name, text, "none, silu, gelu or gelu_tanh");
 }
 
 }  // namespace warpwright

@@ -21,12 +21,14 @@ std::string field_text(double value);
 std::string field_text(bool value);
 std::string field_text(DType value);
 std::string field_text(ArchClass value);
+std::string field_text(Activation value);
 std::string field_text(const RowName& value);
 
 Status parse_field(std::string_view name, std::string_view text, i64& value);
 Status parse_field(std::string_view name, std::string_view text, double& value);
 Status parse_field(std::string_view name, std::string_view text, bool& value);
 Status parse_field(std::string_view name, std::string_view text, DType& value);
+Status parse_field(std::string_view name, std::string_view text, Activation& value);
 
 template <class T>
 auto field_value(const T& value) {  // widens int and float to the few types that are printed and parsed

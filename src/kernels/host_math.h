@@ -54,6 +54,23 @@ inline float round_to(DType type, float value) {
                                 : value;
 }
 
+// In the precision of Float: double for oracles, float for host rows and references.
+template <class Float>
+Float activate(Activation activation, Float value) {
+    constexpr Float half = 0.5, one = 1, root_half = 0.70710678118654752440,
+                    root_2_over_pi = 0.79788456080286535588;
+    switch (activation) {
+        case Activation::none: return value;
+        case Activation::silu: return value / (one + std::exp(-value));
+        case Activation::gelu: return half * value * (one + std::erf(value * root_half));
+        case Activation::gelu_tanh: {
+            const Float cubic = Float(0.044715) * value * value * value;
+            return half * value * (one + std::tanh(root_2_over_pi * (value + cubic)));
+        }
+    }
+    return value;
+}
+
 // Storage types for host rows that are templates: HostBf16::load(data, i), ::store(data, i, value).
 struct HostBf16 {
     static float load(const void* data, i64 i) { return bf16_to_float(static_cast<const u16*>(data)[i]); }

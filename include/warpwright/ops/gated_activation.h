@@ -4,7 +4,6 @@
 #pragma once
 
 #include "warpwright/context.h"
-#include "warpwright/ops/gemm.h"
 #include "warpwright/tensor.h"
 
 namespace warpwright {

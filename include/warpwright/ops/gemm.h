@@ -9,8 +9,6 @@
 
 namespace warpwright {
 
-enum class Activation : u8 { none, silu, gelu, gelu_tanh };  // gelu: the exact one, by erf
-
 struct Gemm {
     Tensor a;         // [m, k], bf16 or f16, last dimension dense
     Tensor b;         // [n, k], like a
