@@ -133,9 +133,9 @@ Result<Target> find_target(std::string_view name) {
         };
         if (add(target.id) || std::any_of(target.aliases.begin(), target.aliases.end(), add)) return target;
     }
-    const std::string nearest = nearest_name(wanted, canonical_names);
+    const std::string closest = nearest(wanted, canonical_names);
     const auto index =
-        std::find(canonical_names.begin(), canonical_names.end(), nearest) - canonical_names.begin();
+        std::find(canonical_names.begin(), canonical_names.end(), closest) - canonical_names.begin();
     return caller_error(
         fmt::format("unknown GPU '{}'; nearest: {} (see 'warpwright targets')", name, names[index]));
 }
