@@ -3,7 +3,7 @@
 
 The bf16 weights are widened to fp32 and run with eager attention, without TF32 and without a KV cache.
 Written beside the model: goldens.json (prompts, token ids, 64 greedy tokens with the margin of every choice,
-top-10 logits of some steps) and goldens.safetensors (complete fp32 logits, named in goldens.json). Greedy
+top-10 logits of some steps, and how far transformers' own bf16 logits are from the fp32 ones) and goldens.safetensors (complete fp32 logits, named in goldens.json). Greedy
 tokens run on past <|end|>; `ended_at` says where it first appeared.
 """
 
@@ -62,6 +62,15 @@ def main():
         .to(args.device)
         .eval()
     )
+    # The same model in its own precision: its distance from fp32 is what an engine that computes in bf16 is
+    # entitled to.
+    model_bf16 = (
+        transformers.LlamaForCausalLM.from_pretrained(
+            args.model, dtype=torch.bfloat16, attn_implementation="eager"
+        )
+        .to(args.device)
+        .eval()
+    )
     heldout = (args.model / "heldout.txt").read_text().splitlines()
     num_lines = 1
     while len(tokenizer("\n".join(heldout[:num_lines])).input_ids) <= LONG_TOKENS:
@@ -98,6 +107,12 @@ def main():
                 whole[f"{name}.step{step}"] = last.clone()
             tokens.append(int(best.indices[0]))
             margins.append((best.values[0] - best.values[1]).item())
+        everything = torch.tensor([prompt + tokens], device=args.device)
+        with torch.no_grad():
+            steps = slice(len(prompt) - 1, len(prompt) - 1 + NUM_TOKENS)
+            exact = model(input_ids=everything, use_cache=False).logits[0, steps].double()
+            rounded = model_bf16(input_ids=everything, use_cache=False).logits[0, steps].double()
+        error = (rounded - exact).abs()
         end = tokens.index(model.config.eos_token_id) if model.config.eos_token_id in tokens else None
         cases.append(
             {
@@ -107,6 +122,7 @@ def main():
                 "tokens": tokens,
                 "ended_at": end,
                 "text": tokenizer.decode(tokens[:end], skip_special_tokens=True),
+                "bf16_error": {"max": error.max().item(), "rms": error.square().mean().sqrt().item()},
                 "margins": [round(margin, 6) for margin in margins],
                 "top": top,
                 "whole_logits": {str(step): f"{name}.step{step}" for step in WHOLE_STEPS},
