@@ -2,13 +2,27 @@
 // Every operation there is. Adding one is a line here, one in src/check/ops/registry.cpp, and its folder.
 #include "dispatch/nearest.h"
 #include "dispatch/operation.h"
+#include "kernels/fused/embedding/operation.h"
 #include "kernels/fused/rmsnorm/operation.h"
 
 namespace warpwright {
+namespace {
+
+template <class Op>
+const Operation* instance() {
+    static const OperationOf<Op> operation;
+    return &operation;
+}
+
+}  // namespace
 
 std::span<const Operation* const> operations() {
-    static const OperationOf<RmsNormOp> rmsnorm;
-    static const Operation* const all[] = {&rmsnorm};
+    // clang-format off
+    static const Operation* const all[] = {
+        instance<RmsNormOp>(),
+        instance<EmbeddingOp>(),
+    };
+    // clang-format on
     return all;
 }
 

@@ -7,5 +7,6 @@
 namespace warpwright {
 
 const OperationCheck& rmsnorm_check();
+const OperationCheck& embedding_check();
 
 }  // namespace warpwright

@@ -4,9 +4,12 @@
 namespace warpwright {
 
 std::span<const OperationCheck* const> operation_checks() {
+    // clang-format off
     static const OperationCheck* const checks[] = {
         &rmsnorm_check(),
+        &embedding_check(),
     };
+    // clang-format on
     return checks;
 }
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gathering of rows: out[t] = table[ids[t]]; an id outside the table gives zeros. Bytes are moved as they
+// are, so one row serves every type.
+#pragma once
+
+#include "warpwright/types.h"
+
+namespace warpwright {
+
+struct EmbeddingProblem {
+    i64 tokens = 1;
+    i64 width = 4096;
+    DType dtype = DType::bf16;
+    i64 alignment_bytes = 16;  // what every row's start is a multiple of
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("tokens", self.tokens);
+        v("width", self.width);
+        v("dtype", self.dtype);
+        v("alignment_bytes", self.alignment_bytes);
+    }
+};
+
+struct EmbeddingArgs {
+    const i32* ids;          // [tokens]
+    const void* table;       // [num_rows, width]
+    void* out;               // [tokens, width]
+    i64 table_stride_bytes;  // from row to row
+    i64 out_stride_bytes;
+    i64 width_bytes;
+    i32 num_rows;
+    i32 tokens;
+    i32 element_bytes;  // 2 or 4
+};
+
+}  // namespace warpwright
