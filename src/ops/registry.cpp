@@ -3,6 +3,7 @@
 #include "dispatch/nearest.h"
 #include "dispatch/operation.h"
 #include "kernels/fused/embedding/operation.h"
+#include "kernels/fused/kv_append/operation.h"
 #include "kernels/fused/rmsnorm/operation.h"
 
 namespace warpwright {
@@ -21,6 +22,7 @@ std::span<const Operation* const> operations() {
     static const Operation* const all[] = {
         instance<RmsNormOp>(),
         instance<EmbeddingOp>(),
+        instance<KvAppendOp>(),
     };
     // clang-format on
     return all;

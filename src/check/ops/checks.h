@@ -8,5 +8,6 @@ namespace warpwright {
 
 const OperationCheck& rmsnorm_check();
 const OperationCheck& embedding_check();
+const OperationCheck& kv_append_check();
 
 }  // namespace warpwright

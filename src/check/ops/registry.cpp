@@ -8,6 +8,7 @@ std::span<const OperationCheck* const> operation_checks() {
     static const OperationCheck* const checks[] = {
         &rmsnorm_check(),
         &embedding_check(),
+        &kv_append_check(),
     };
     // clang-format on
     return checks;

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warpwright/ops/kv_append.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "check/ops/checks.h"
+#include "kernels/fused/kv_append/operation.h"
+#include "kernels/fused/kv_append/oracle.h"
+
+namespace warpwright {
+namespace {
+
+struct KvAppendCheck {
+    using Op = KvAppendOp;
+
+    static std::vector<KvAppendProblem> problems() {
+        std::vector<KvAppendProblem> problems;
+        for (DType dtype : {DType::bf16, DType::f16}) {
+            for (i64 page_size : {1, 16, 64}) {
+                problems.push_back({.tokens = 37, .page_size = page_size, .dtype = dtype});
+            }
+            problems.push_back({.tokens = 5, .kv_heads = 3, .head_dim = 64, .dtype = dtype});
+            problems.push_back({.tokens = 9,
+                                .kv_heads = 2,
+                                .head_dim = 33,
+                                .page_size = 8,
+                                .dtype = dtype,
+                                .alignment_bytes = 2});
+            problems.push_back({.tokens = 9, .page_size = 32, .dtype = dtype, .alignment_bytes = 2});
+            problems.push_back({.tokens = 300, .kv_heads = 32, .page_size = 16, .dtype = dtype});
+        }
+        return problems;
+    }
+
+    // Three sequences whose pages are shuffled over the whole cache. Every third token is padding; the others
+    // take turns among the sequences, at consecutive positions that start in the middle of a page.
+    static void run(Workbench& bench, const KvAppendProblem& problem, CheckResult& result) {
+        const i64 num_sequences = 3, tokens = problem.tokens;
+        const i64 max_pages = ceil_div(tokens + 5, problem.page_size) + 1;
+        const i64 num_pages = num_sequences * max_pages + 2;  // two belong to nobody
+        const bool misaligned = problem.alignment_bytes < 16;
+        std::vector<i32> pages(static_cast<std::size_t>(num_pages));
+        std::iota(pages.begin(), pages.end(), 0);
+        std::shuffle(pages.begin(), pages.end(), bench.random());
+        pages.resize(static_cast<std::size_t>(num_sequences * max_pages));
+        std::vector<i32> sequences, positions, next{5, 0, 2};
+        for (i64 token = 0; token < tokens; ++token) {
+            const auto sequence = static_cast<std::size_t>(bench.random()() % 3);
+            sequences.push_back(static_cast<i32>(sequence));
+            positions.push_back(token % 3 == 2 ? -1 - static_cast<i32>(token) : next[sequence]++);
+        }
+
+        const auto values = [&] {
+            return bench.input(problem.dtype, {tokens, problem.kv_heads, problem.head_dim}, 1, misaligned);
+        };
+        const auto cache = [&] {
+            return bench.in_place(problem.dtype,
+                                  {num_pages, problem.page_size, problem.kv_heads, problem.head_dim}, 1,
+                                  misaligned);
+        };
+        const Tensor k = values(), v = values(), k_pages = cache(), v_pages = cache();
+        const std::vector<float> k_before = bench.read(k_pages), v_before = bench.read(v_pages);
+        Tensor page_table = bench.integers(pages);
+        page_table = Tensor::dense(page_table.data, DType::i32, {num_sequences, max_pages});
+        const KvAppend call{.k = k,
+                            .v = v,
+                            .sequences = bench.integers(sequences),
+                            .positions = bench.integers(positions),
+                            .page_table = page_table,
+                            .k_pages = k_pages,
+                            .v_pages = v_pages};
+        const Status status = kv_append(bench.context(), bench.stream(), call);
+        if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
+
+        const auto verify = [&](const Tensor& given, const Tensor& pages_after,
+                                const std::vector<float>& before, const char* what) {
+            const std::vector<double> answer =
+                kv_append_oracle(bench.read(given), before, sequences, positions, pages, max_pages,
+                                 problem.page_size, problem.kv_heads * problem.head_dim);
+            judge(result, bench, compare(bench.read(pages_after), answer, rounded(answer, problem.dtype), 0),
+                  what);
+        };
+        verify(k, k_pages, k_before, "k_pages");
+        verify(v, v_pages, v_before, "v_pages");
+    }
+};
+
+}  // namespace
+
+const OperationCheck& kv_append_check() {
+    static const OperationCheckOf<KvAppendCheck> check;
+    return check;
+}
+
+}  // namespace warpwright

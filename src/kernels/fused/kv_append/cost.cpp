@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernels/fused/kv_append/operation.h"
+
+namespace warpwright {
+
+Prediction KvAppendOp::predict(const Row& row, const TargetFacts& target, const Problem& problem) {
+    const double elements = 2.0 * static_cast<double>(problem.tokens) * problem.kv_heads * problem.head_dim;
+    // Modelled shares: scattered slots stream a little worse than a dense tensor; element-wise access issues
+    // eight times the requests.
+    const bool elementwise = row.arch != ArchClass::host && !row.vectors;
+    return roofline(target, 2 * elements * dtype_bytes(problem.dtype), 0, 1, elementwise ? 0.35 : 0.8, 1);
+}
+
+}  // namespace warpwright

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warpwright/ops/kv_append.h"
+
+#include <bit>
+
+#include "dispatch/prepare.h"
+#include "kernels/fused/kv_append/operation.h"
+#include "ops/match.h"
+
+namespace warpwright {
+namespace {
+
+KvStrides strides_of(const Tensor& values) {
+    return {.token = values.stride[0], .head = values.stride[1]};
+}
+KvPageStrides page_strides_of(const Tensor& pages) {
+    return {.page = pages.stride[0], .slot = pages.stride[1], .head = pages.stride[2]};
+}
+
+}  // namespace
+
+Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
+    Matcher match("kv_append");
+    match.tensor("k", call.k, {"tokens", "kv_heads", "head_dim"}, {DType::bf16, DType::f16})
+        .tensor("v", call.v, {"tokens", "kv_heads", "head_dim"}, {call.k.dtype})
+        .tensor("sequences", call.sequences, {"tokens"}, {DType::i32})
+        .tensor("positions", call.positions, {"tokens"}, {DType::i32})
+        .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
+        .tensor("k_pages", call.k_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {call.k.dtype})
+        .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {call.k.dtype});
+    WW_TRY(match.status());
+    if (match["tokens"] == 0) return {};
+
+    const KvAppendProblem problem{
+        .tokens = match["tokens"],
+        .kv_heads = match["kv_heads"],
+        .head_dim = match["head_dim"],
+        .page_size = match["page_size"],
+        .dtype = call.k.dtype,
+        .alignment_bytes = alignment_of({&call.k, &call.v, &call.k_pages, &call.v_pages})};
+    const KvAppendArgs args{.k = call.k.data,
+                            .v = call.v.data,
+                            .k_pages = call.k_pages.data,
+                            .v_pages = call.v_pages.data,
+                            .sequences = static_cast<const i32*>(call.sequences.data),
+                            .positions = static_cast<const i32*>(call.positions.data),
+                            .page_table = static_cast<const i32*>(call.page_table.data),
+                            .k_stride = strides_of(call.k),
+                            .v_stride = strides_of(call.v),
+                            .k_page_stride = page_strides_of(call.k_pages),
+                            .v_page_stride = page_strides_of(call.v_pages),
+                            .page_table_stride = call.page_table.stride[0],
+                            .tokens = static_cast<i32>(problem.tokens),
+                            .kv_heads = static_cast<i32>(problem.kv_heads),
+                            .head_dim = static_cast<i32>(problem.head_dim),
+                            .page_shift = std::countr_zero(static_cast<u64>(problem.page_size))};
+    return prepare_step<KvAppendOp>(context, problem, args, prepared);
+}
+
+Status kv_append(Context& context, Stream stream, const KvAppend& call) {
+    return run_now(context, stream, call);
+}
+
+}  // namespace warpwright
