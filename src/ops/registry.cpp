@@ -3,6 +3,7 @@
 #include "dispatch/nearest.h"
 #include "dispatch/operation.h"
 #include "kernels/fused/embedding/operation.h"
+#include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/kv_append/operation.h"
 #include "kernels/fused/rmsnorm/operation.h"
 
@@ -21,6 +22,7 @@ std::span<const Operation* const> operations() {
     // clang-format off
     static const Operation* const all[] = {
         instance<RmsNormOp>(),
+        instance<GatedActivationOp>(),
         instance<EmbeddingOp>(),
         instance<KvAppendOp>(),
     };

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warpwright/ops/gated_activation.h"
+
+#include "check/ops/checks.h"
+#include "kernels/fused/gated_activation/operation.h"
+#include "kernels/fused/gated_activation/oracle.h"
+
+namespace warpwright {
+namespace {
+
+struct GatedActivationCheck {
+    using Op = GatedActivationOp;
+
+    static std::vector<GatedActivationProblem> problems() {
+        std::vector<GatedActivationProblem> problems;
+        for (DType dtype : {DType::bf16, DType::f16}) {
+            for (Activation activation :
+                 {Activation::none, Activation::silu, Activation::gelu, Activation::gelu_tanh}) {
+                for (i64 width : {8, 1032, 2880}) {
+                    problems.push_back(
+                        {.tokens = 5, .width = width, .dtype = dtype, .activation = activation});
+                }
+                problems.push_back({.tokens = 3,
+                                    .width = 333,
+                                    .dtype = dtype,
+                                    .activation = activation,
+                                    .alignment_bytes = 2});
+            }
+            problems.push_back({.tokens = 2, .width = 256, .dtype = dtype, .alignment_bytes = 2});
+            problems.push_back({.tokens = 100, .width = 14336, .dtype = dtype});
+        }
+        return problems;
+    }
+
+    // Once with gate and up as the two halves of one tensor, once in place over the gate. The narrowest
+    // problem holds gates where an exponential overflows and where the error function is flat: alone, because
+    // the tolerance grows with the largest value.
+    static void run(Workbench& bench, const GatedActivationProblem& problem, CheckResult& result) {
+        const bool misaligned = problem.alignment_bytes < 16;
+        const i64 tokens = problem.tokens, width = problem.width;
+        const Tensor both = bench.input(problem.dtype, {tokens, 2 * width}, 2, misaligned);
+        std::vector<float> values = bench.read(both);
+        const float special[] = {0.0f, -0.0f, 100, -100, 1000, -1000, 1e-6f, -1e-6f};
+        for (std::size_t i = 0; i < 8 && width == 8; ++i) values[i] = round_to(problem.dtype, special[i]);
+        bench.write(both, values);
+        std::vector<float> gate_values, up_values;
+        for (i64 token = 0; token < tokens; ++token) {
+            const auto start = values.begin() + token * 2 * width;
+            gate_values.insert(gate_values.end(), start, start + width);
+            up_values.insert(up_values.end(), start + width, start + 2 * width);
+        }
+
+        Tensor gate = both, up = both;
+        gate.shape[1] = up.shape[1] = width;
+        up.data = static_cast<std::byte*>(both.data) + width * dtype_bytes(problem.dtype);
+        const Tensor out = bench.output(problem.dtype, {tokens, width}, misaligned);
+        const Tensor in_place = bench.in_place(problem.dtype, {tokens, width}, 1, misaligned);
+        bench.write(in_place, gate_values);
+        const GatedActivation calls[] = {
+            {.gate = gate, .up = up, .out = out, .activation = problem.activation},
+            {.gate = in_place, .up = up, .out = in_place, .activation = problem.activation}};
+        for (const GatedActivation& call : calls) {
+            const Status status = gated_activation(bench.context(), bench.stream(), call);
+            if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
+        }
+
+        const std::vector<double> answer =
+            gated_activation_oracle(gate_values, up_values, problem.activation);
+        const std::vector<float> reference = rounded(answer, problem.dtype);
+        judge(result, bench, compare(bench.read(out), answer, reference, largest(answer)), "out");
+        judge(result, bench, compare(bench.read(in_place), answer, reference, largest(answer)), "in place");
+    }
+};
+
+}  // namespace
+
+const OperationCheck& gated_activation_check() {
+    static const OperationCheckOf<GatedActivationCheck> check;
+    return check;
+}
+
+}  // namespace warpwright

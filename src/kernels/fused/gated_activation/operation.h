@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gated activation: traits for the dispatcher (dispatch/choose.h says what each member means), cost, launch.
+#pragma once
+
+#include <span>
+
+#include "kernels/cost.h"
+#include "kernels/fused/gated_activation/rows.h"
+#include "warpwright/device.h"
+
+namespace warpwright {
+
+struct GatedActivationOp {
+    static constexpr const char* kName = "gated_activation";
+    using Problem = GatedActivationProblem;
+    using Row = GatedActivationRow;
+    using Args = GatedActivationArgs;
+
+    static std::span<const Row> rows() { return kGatedActivationRows; }
+    static const char* source(ArchClass) { return "src/kernels/fused/gated_activation/portable.cuh"; }
+    static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
+    static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
+        return warpwright::why_not(row, target, problem);
+    }
+    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem);
+    // grid.x tokens, grid.y chunks of a token.
+    static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
+        const i64 chunks = row.threads == 0 ? 1 : ceil_div(problem.width, chunk_elements(row));
+        return {.grid = {static_cast<u32>(problem.tokens), static_cast<u32>(chunks)},
+                .block = {static_cast<u32>(row.threads)}};
+    }
+    static HostFunction host_function(const Row& row);
+};
+
+}  // namespace warpwright

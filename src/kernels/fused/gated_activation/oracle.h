@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gated activation from its definition, in fp64.
+#pragma once
+
+#include <vector>
+
+#include "kernels/host_math.h"
+
+namespace warpwright {
+
+inline std::vector<double> gated_activation_oracle(const std::vector<float>& gate,
+                                                   const std::vector<float>& up, Activation activation) {
+    std::vector<double> out(gate.size());
+    for (std::size_t i = 0; i < gate.size(); ++i) out[i] = activate<double>(activation, gate[i]) * up[i];
+    return out;
+}
+
+}  // namespace warpwright

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// out = activation(gate) * up, the middle of a gated MLP (Shazeer 2020, "GLU variants improve transformer").
+#pragma once
+
+#include "warpwright/types.h"
+
+namespace warpwright {
+
+struct GatedActivationProblem {
+    i64 tokens = 1;
+    i64 width = 14336;
+    DType dtype = DType::bf16;
+    Activation activation = Activation::silu;
+    i64 alignment_bytes = 16;  // what every row's start is a multiple of
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("tokens", self.tokens);
+        v("width", self.width);
+        v("dtype", self.dtype);
+        v("activation", self.activation);
+        v("alignment_bytes", self.alignment_bytes);
+    }
+};
+
+struct GatedActivationArgs {
+    const void* gate;  // [tokens, width], row stride gate_stride elements
+    const void* up;    // [tokens, width]
+    void* out;         // [tokens, width]; may be gate or up
+    i64 gate_stride;
+    i64 up_stride;
+    i64 out_stride;
+    i32 tokens;
+    i32 width;
+    Activation activation;
+};
+
+}  // namespace warpwright
