@@ -6,6 +6,7 @@
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/kv_append/operation.h"
 #include "kernels/fused/rmsnorm/operation.h"
+#include "kernels/fused/rope/operation.h"
 
 namespace warpwright {
 namespace {
@@ -22,6 +23,7 @@ std::span<const Operation* const> operations() {
     // clang-format off
     static const Operation* const all[] = {
         instance<RmsNormOp>(),
+        instance<RopeOp>(),
         instance<GatedActivationOp>(),
         instance<EmbeddingOp>(),
         instance<KvAppendOp>(),

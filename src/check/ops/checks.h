@@ -7,6 +7,7 @@
 namespace warpwright {
 
 const OperationCheck& rmsnorm_check();
+const OperationCheck& rope_check();
 const OperationCheck& gated_activation_check();
 const OperationCheck& embedding_check();
 const OperationCheck& kv_append_check();

@@ -7,6 +7,7 @@ std::span<const OperationCheck* const> operation_checks() {
     // clang-format off
     static const OperationCheck* const checks[] = {
         &rmsnorm_check(),
+        &rope_check(),
         &gated_activation_check(),
         &embedding_check(),
         &kv_append_check(),

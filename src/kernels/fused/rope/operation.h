@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// RoPE: traits for the dispatcher (dispatch/choose.h says what each member means), cost, launch.
+#pragma once
+
+#include <span>
+
+#include "kernels/cost.h"
+#include "kernels/fused/rope/rows.h"
+#include "warpwright/device.h"
+
+namespace warpwright {
+
+struct RopeOp {
+    static constexpr const char* kName = "rope";
+    using Problem = RopeProblem;
+    using Row = RopeRow;
+    using Args = RopeArgs;
+
+    static std::span<const Row> rows() { return kRopeRows; }
+    static const char* source(ArchClass) { return "src/kernels/fused/rope/portable.cuh"; }
+    static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
+    static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
+        return warpwright::why_not(row, target, problem);
+    }
+    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem);
+    static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
+        return {.grid = {static_cast<u32>(problem.tokens)}, .block = {static_cast<u32>(row.threads)}};
+    }
+    static HostFunction host_function(const Row& row);
+};
+
+}  // namespace warpwright
