@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# The image pack: tools/make_pack.cpp compiles every row for every build target with NVRTC, and the linker's binary
-# input puts the file into the object library warpwright_pack. Without a pack (WW_PACK=OFF, or no NVRTC) the library
-# compiles every image at first use.
+# The image pack: tools/make_pack.cpp compiles every row for every build target with NVRTC, and linked_pack.cpp puts
+# the file into the object library warpwright_pack. Without a pack (WW_PACK=OFF, or no NVRTC) the library compiles
+# every image at first use.
 #
 # WW_NVRTC        libnvrtc.so.13; found in a CUDA toolkit or in NVIDIA's wheel unpacked into .local
 # WW_IMAGE_CACHE  compiled images of earlier builds, shared between build folders when set outside of this one
@@ -18,7 +18,8 @@ set(nvrtc_definitions "WW_LOCAL_DIR=\"${CMAKE_SOURCE_DIR}/.local\"")
 if(WW_NVRTC)
   list(APPEND nvrtc_definitions "WW_NVRTC=\"${WW_NVRTC}\"")
 endif()
-set_source_files_properties(${CMAKE_SOURCE_DIR}/src/image/nvrtc.cpp PROPERTIES COMPILE_DEFINITIONS "${nvrtc_definitions}")
+set_source_files_properties(${CMAKE_SOURCE_DIR}/src/image/nvrtc.cpp PROPERTIES
+  COMPILE_DEFINITIONS "${nvrtc_definitions}")
 
 target_include_directories(warpwright_pack PRIVATE include src)
 if(NOT WW_PACK OR NOT WW_NVRTC)
@@ -40,17 +41,14 @@ set(pack_dir ${CMAKE_BINARY_DIR}/pack)
 file(MAKE_DIRECTORY ${pack_dir})
 add_custom_command(
   OUTPUT ${pack_dir}/images.pack
-  COMMAND ${CMAKE_COMMAND} -E env WARPWRIGHT_NVRTC=${WW_NVRTC} $<TARGET_FILE:make_pack> images.pack ${WW_IMAGE_CACHE}
+  COMMAND ${CMAKE_COMMAND} -E env WARPWRIGHT_NVRTC=${WW_NVRTC}
+          $<TARGET_FILE:make_pack> images.pack ${WW_IMAGE_CACHE}
   WORKING_DIRECTORY ${pack_dir}
   DEPENDS make_pack ${WW_NVRTC}
   USES_TERMINAL
   COMMENT "Compiling kernel images"
   VERBATIM)
-add_custom_command(
-  OUTPUT ${pack_dir}/images.o
-  COMMAND ${CMAKE_LINKER} -r -z noexecstack -b binary -o images.o images.pack
-  WORKING_DIRECTORY ${pack_dir}
-  DEPENDS ${pack_dir}/images.pack
-  VERBATIM)
-set_source_files_properties(${pack_dir}/images.o PROPERTIES EXTERNAL_OBJECT TRUE GENERATED TRUE)
-target_sources(warpwright_pack PRIVATE ${CMAKE_SOURCE_DIR}/cmake/linked_pack.cpp ${pack_dir}/images.o)
+set_source_files_properties(${CMAKE_SOURCE_DIR}/cmake/linked_pack.cpp PROPERTIES
+  COMPILE_DEFINITIONS "WW_PACK_FILE=\"${pack_dir}/images.pack\""
+  OBJECT_DEPENDS ${pack_dir}/images.pack)
+target_sources(warpwright_pack PRIVATE ${CMAKE_SOURCE_DIR}/cmake/linked_pack.cpp)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// make_pack OUT CACHE_DIR: the build step that compiles every row's images into one file. An unchanged result is
-// not written, so that nothing is linked again.
+// make_pack OUT CACHE_DIR: the build step that compiles every row's images into one file. An unchanged result
+// is not written, so that nothing is linked again.
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,7 +29,8 @@ public:
     void operator()(int num_done, int num_missing) {
         auto now = std::chrono::steady_clock::now();
         bool is_last = num_done == num_missing;
-        if (!is_last && now - last_ < (is_terminal_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(10000))) {
+        if (!is_last && now - last_ < (is_terminal_ ? std::chrono::milliseconds(100)
+                                                    : std::chrono::milliseconds(10000))) {
             return;
         }
         last_ = now;
@@ -87,9 +88,9 @@ int main(int argc, char** argv) {
         }
     }
     double total_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print("pack: {} images ({} compiled, {} reused) as {} texts and cubins, {:.1f} MB, {:.1f} s", report->num_images,
-               report->num_compiled, report->num_copied + report->num_cached, report->num_blobs,
-               static_cast<double>(report->bytes.size()) / 1e6, total_s);
+    fmt::print("pack: {} images ({} compiled, {} reused) as {} texts and cubins, {:.1f} MB, {:.1f} s",
+               report->num_images, report->num_compiled, report->num_copied + report->num_cached,
+               report->num_blobs, static_cast<double>(report->bytes.size()) / 1e6, total_s);
     if (report->num_compiled > 0) {
         fmt::print("; {:.2f} s per image, longest {:.1f} s: {}", report->compile_s / report->num_compiled,
                    report->slowest_s, report->slowest);

@@ -69,9 +69,10 @@ void judge(const ImageSpec& spec, const Item& item, PackReport& report) {
             report.notes.push_back(fmt::format("{} ({})", text, spec.spill_reason));
         }
     } else if (resources.stack_bytes > 0) {
-        report.notes.push_back(fmt::format("image {}: {} bytes of local memory per thread without spilling: an "
-                                           "array indexed at run time?",
-                                           image_title(spec), resources.stack_bytes));
+        report.notes.push_back(
+            fmt::format("image {}: {} bytes of local memory per thread without spilling: an "
+                        "array indexed at run time?",
+                        image_title(spec), resources.stack_bytes));
     }
 }
 
@@ -117,7 +118,8 @@ Result<PackReport> build_pack(const PackBuild& build) {
         }
     };
     std::vector<std::jthread> threads;
-    for (int i = 1; i < std::min(build.num_threads, static_cast<int>(missing.size())); ++i) threads.emplace_back(work);
+    for (int i = 1; i < std::min(build.num_threads, static_cast<int>(missing.size())); ++i)
+        threads.emplace_back(work);
     work();
     threads.clear();
 

@@ -26,13 +26,13 @@ struct PackBuild {
 };
 
 struct PackReport {
-    std::string bytes;                  // the pack; empty when there are problems
+    std::string bytes;  // the pack; empty when there are problems
     int num_images = 0;
-    int num_blobs = 0;                  // distinct PTX bodies and cubins
-    int num_copied = 0;                 // from the previous pack
-    int num_cached = 0;                 // from the cache
+    int num_blobs = 0;   // distinct PTX bodies and cubins
+    int num_copied = 0;  // from the previous pack
+    int num_cached = 0;  // from the cache
     int num_compiled = 0;
-    double compile_s = 0;               // summed over threads
+    double compile_s = 0;  // summed over threads
     double slowest_s = 0;
     std::string slowest;                // the image that took that long
     std::vector<std::string> problems;  // one per image: compiler errors, warnings, spills without a reason

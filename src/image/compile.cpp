@@ -20,10 +20,10 @@ public:
         if (program_ != nullptr) nvrtc_.destroy_program(&program_);
     }
 
-    int create(const std::string& text, const SourceClosure& sources) {
+    int create(const std::string& text, const std::vector<SourceFile>& files) {
         std::vector<const char*> texts;
         std::vector<const char*> names;
-        for (const SourceFile& file : sources.files) {
+        for (const SourceFile& file : files) {
             texts.push_back(file.text.c_str());
             names.push_back(file.include_name.c_str());
         }
@@ -50,7 +50,8 @@ public:
     }
 
 private:
-    std::string text(int (*get_bytes)(Nvrtc::Program, std::size_t*), int (*get)(Nvrtc::Program, char*)) const {
+    std::string text(int (*get_bytes)(Nvrtc::Program, std::size_t*),
+                     int (*get)(Nvrtc::Program, char*)) const {
         std::size_t bytes = 0;  // with the terminating null
         if (get_bytes(program_, &bytes) != 0 || bytes == 0) return {};
         std::string result(bytes, '\0');
@@ -73,7 +74,9 @@ std::vector<std::string_view> lines_of(std::string_view text) {
     return lines;
 }
 
-bool contains(std::string_view line, std::string_view word) { return line.find(word) != line.npos; }
+bool contains(std::string_view line, std::string_view word) {
+    return line.find(word) != line.npos;
+}
 
 // "file(line): error: ..." with the source line and caret below it, "ptxas ... error   : ...".
 std::string first_errors(std::string_view log) {
@@ -94,10 +97,12 @@ std::string warnings_of(std::string_view log) {
     std::string warnings;
     int context = 0;
     for (std::string_view line : lines_of(log)) {
-        // A front-end warning is followed by the source line; the assembler reports lost performance (serialised
-        // wgmma, ignored setmaxnreg) as mere information.
-        if (contains(line, "): warning")) context = 3;
-        else if (contains(line, "ptxas warning") || contains(line, "Potential Performance Loss")) context = 1;
+        // A front-end warning is followed by the source line; the assembler reports lost performance
+        // (serialised wgmma, ignored setmaxnreg) as mere information.
+        if (contains(line, "): warning"))
+            context = 3;
+        else if (contains(line, "ptxas warning") || contains(line, "Potential Performance Loss"))
+            context = 1;
         if (context-- <= 0 || line.empty()) continue;
         warnings += (warnings.empty() ? "" : "\n") + std::string(line);
     }
@@ -127,8 +132,8 @@ Status check_entry(const Image& image) {
         names += (names.empty() ? "" : ", ") + name;
     }
     if (num_entries == 1 && names == image.entry) return {};
-    return unavailable(fmt::format("expected the one entry point {}, got {}", image.entry,
-                                   names.empty() ? "none" : names));
+    return unavailable(
+        fmt::format("expected the one entry point {}, got {}", image.entry, names.empty() ? "none" : names));
 }
 
 }  // namespace
@@ -169,13 +174,15 @@ bool parse_resources(std::string_view log, ImageResources& resources) {
         // One line per function that was not inlined; the entry's own figures come last.
         if (contains(line, "bytes stack frame")) {
             read.stack_bytes = std::max(read.stack_bytes, number_before(line, " bytes stack frame"));
-            read.spill_bytes += number_before(line, " bytes spill stores") + number_before(line, " bytes spill loads");
+            read.spill_bytes +=
+                number_before(line, " bytes spill stores") + number_before(line, " bytes spill loads");
         }
         if (contains(line, "Used ") && contains(line, " registers")) {
             found = true;
             read.registers = std::max(read.registers, number_before(line, " registers"));
             read.static_shared_bytes = std::max(read.static_shared_bytes, number_before(line, " bytes smem"));
-            read.stack_bytes = std::max(read.stack_bytes, number_before(line, " bytes cumulative stack size"));
+            read.stack_bytes =
+                std::max(read.stack_bytes, number_before(line, " bytes cumulative stack size"));
         }
     }
     if (found) resources = read;
@@ -188,15 +195,20 @@ Result<Compiled> compile(const ImageSpec& spec, const SourceClosure& sources, co
     };
     if (spec.build_target == BuildTarget::host) return failed("a host row has no image");
 
+    std::vector<SourceFile> files = sources.files;
+    bool is_only_row = false;
+    for (SourceFile& file : files) file.text = with_only_row(file.text, spec.row, is_only_row);
+
     Program program(nvrtc);
     std::string text = fmt::format("#include \"{}\"\n", sources.files[0].include_name);
-    if (int code = program.create(text, sources); code != 0) return failed(nvrtc.error_text(code));
+    if (int code = program.create(text, files); code != 0) return failed(nvrtc.error_text(code));
     std::vector<std::string> options = compile_flags(spec);
-    options.push_back(fmt::format("-DWW_ROW={}", spec.row_index));
+    options.push_back(fmt::format("-DWW_ROW={}", is_only_row ? 0 : spec.row_index));
     int code = program.compile(options);
     std::string log = program.log();
     if (code != 0) {
-        return failed(fmt::format("NVRTC {}: {}{}", nvrtc.version, nvrtc.error_text(code), first_errors(log)));
+        return failed(
+            fmt::format("NVRTC {}: {}{}", nvrtc.version, nvrtc.error_text(code), first_errors(log)));
     }
 
     Compiled result;
@@ -209,7 +221,8 @@ Result<Compiled> compile(const ImageSpec& spec, const SourceClosure& sources, co
     if (spec.build_target != BuildTarget::compute_80) {
         image.cubin = program.cubin();
         if (image.cubin.empty()) return failed("NVRTC gave no cubin");
-        if (!parse_resources(log, image.resources)) return failed("no resource figures in NVRTC's log:\n" + log);
+        if (!parse_resources(log, image.resources))
+            return failed("no resource figures in NVRTC's log:\n" + log);
     }
     result.warnings = warnings_of(log);
     return result;

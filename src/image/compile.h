@@ -19,8 +19,9 @@ struct Compiled {
     std::string warnings;  // of the front end and the assembler, performance warnings included; usually empty
 };
 
-// Compiles `#include "<spec.source>"` with WW_ROW (the row's index), WW_TARGET (the BuildTarget as int) and WW_ENTRY
-// (entry_name(row)) defined. The error names the row and the target and carries the compiler's first errors.
+// Compiles `#include "<spec.source>"` with WW_ROW (the row's index in the table that the compiler sees),
+// WW_TARGET (the BuildTarget as int) and WW_ENTRY (entry_name(row)) defined. The error names the row and the
+// target and carries the compiler's first errors.
 Result<Compiled> compile(const ImageSpec& spec, const SourceClosure& sources, const Nvrtc& nvrtc);
 
 // With the sources and the compiler of this process.

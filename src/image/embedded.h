@@ -12,7 +12,8 @@ struct EmbeddedFile {
     std::string_view text;
 };
 
-std::span<const EmbeddedFile> embedded_data();     // data/
-std::span<const EmbeddedFile> embedded_kernels();  // src/ptx, src/tile, src/kernels, include/warpwright/types.h
+std::span<const EmbeddedFile> embedded_data();  // data/
+std::span<const EmbeddedFile>
+embedded_kernels();  // src/ptx, src/tile, src/kernels, include/warpwright/types.h
 
 }  // namespace warpwright

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ImageKey: the identity of a compiled image, for the pack and the cache alike. It depends on the sources
-// without their row tables, the row's name and content, the build target, the compiler flags and the compiler.
+// without their row tables, the row's name and content, the build target, the compiler flags and the
+// compiler.
 #pragma once
 
 #include <string>

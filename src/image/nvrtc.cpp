@@ -9,7 +9,8 @@
 
 #include <fmt/format.h>
 
-// Set by cmake/pack.cmake: the file found at configure time (may be empty), and the repository's .local folder.
+// Set by cmake/pack.cmake: the file found at configure time (may be empty), and the repository's .local
+// folder.
 #ifndef WW_NVRTC
 #define WW_NVRTC ""
 #endif
@@ -27,7 +28,8 @@ constexpr std::string_view kWheelFile = "nvidia/cu13/lib/libnvrtc.so.13";  // in
 // The folder of the executable or shared library that this code is part of; empty when unknown.
 std::string own_directory() {
     Dl_info info{};
-    if (dladdr(reinterpret_cast<const void*>(&own_directory), &info) == 0 || info.dli_fname == nullptr) return {};
+    if (dladdr(reinterpret_cast<const void*>(&own_directory), &info) == 0 || info.dli_fname == nullptr)
+        return {};
     std::error_code error;
     std::filesystem::path path = std::filesystem::canonical(info.dli_fname, error);
     // An executable started through PATH has only its bare name there.
@@ -35,8 +37,8 @@ std::string own_directory() {
     return error ? std::string{} : path.parent_path().string();
 }
 
-// "V13.0.88" from the comment at the head of every PTX text: nvrtcVersion gives no patch level, and a patch may
-// change the code.
+// "V13.0.88" from the comment at the head of every PTX text: nvrtcVersion gives no patch level, and a patch
+// may change the code.
 std::string patch_version(const Nvrtc& nvrtc, int major, int minor) {
     std::string version = fmt::format("{}.{}", major, minor);
     Nvrtc::Program program = nullptr;
@@ -47,7 +49,8 @@ std::string patch_version(const Nvrtc& nvrtc, int major, int minor) {
         std::string ptx(bytes, '\0');
         nvrtc.ptx(program, ptx.data());
         std::size_t at = ptx.find(", V" + version + ".");
-        if (at != ptx.npos) version = ptx.substr(at + 3, ptx.find_first_not_of("0123456789.", at + 3) - at - 3);
+        if (at != ptx.npos)
+            version = ptx.substr(at + 3, ptx.find_first_not_of("0123456789.", at + 3) - at - 3);
     }
     nvrtc.destroy_program(&program);
     return version;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// NVRTC, NVIDIA's run-time compiler, opened when first needed. Nothing of the CUDA toolkit is linked or included.
+// NVRTC, NVIDIA's run-time compiler, opened when first needed. Nothing of the CUDA toolkit is linked or
+// included.
 #pragma once
 
 #include <cstddef>
@@ -34,8 +35,8 @@ struct Nvrtc {
 
 // Where it is looked for, in order. WARPWRIGHT_NVRTC (a file) replaces the list: who names a compiler gets
 // that one or an error. Otherwise: the file found when the library was configured (WW_NVRTC), the dynamic
-// linker's libnvrtc.so.13, CUDA_HOME and CUDA_PATH, /usr/local/cuda, and NVIDIA's wheel unpacked into .local of
-// the repository or next to the installed library.
+// linker's libnvrtc.so.13, CUDA_HOME and CUDA_PATH, /usr/local/cuda, and NVIDIA's wheel unpacked into .local
+// of the repository or next to the installed library.
 std::vector<std::string> nvrtc_candidates();
 
 // The first candidate that opens and is 13.0 or later. The error says what was wrong with each.

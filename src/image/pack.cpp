@@ -88,8 +88,7 @@ std::string write_pack(const std::string& compiler, std::span<const PackedImage>
     }
     ByteWriter index;
     index.text(compiler);
-    for (auto [count, table] : {std::pair{num_heads, &head_table},
-                                std::pair{num_blobs, &blob_table},
+    for (auto [count, table] : {std::pair{num_heads, &head_table}, std::pair{num_blobs, &blob_table},
                                 std::pair{u64{images.size()}, &image_table}}) {
         index.number(count);
         index.text(table->bytes());
@@ -163,7 +162,8 @@ const Pack::Entry* Pack::find(const std::string& hash) const {
 
 Result<Image> Pack::unpack(const Entry& entry) const {
     auto bytes_of = [&](int index) -> std::optional<std::string> {
-        return index < 0 ? std::string() : zstd_decompress(blobs_[static_cast<std::size_t>(index)].compressed);
+        return index < 0 ? std::string()
+                         : zstd_decompress(blobs_[static_cast<std::size_t>(index)].compressed);
     };
     std::optional<std::string> body = bytes_of(entry.ptx_body);
     std::optional<std::string> cubin = bytes_of(entry.cubin);
@@ -202,7 +202,8 @@ PackedImage Pack::packed(const Entry& entry) const {
 std::string Pack::summary() const {
     int counts[kNumBuildTargets] = {};
     for (const Entry& entry : entries_) {
-        if (static_cast<int>(entry.build_target) < kNumBuildTargets) ++counts[static_cast<int>(entry.build_target)];
+        if (static_cast<int>(entry.build_target) < kNumBuildTargets)
+            ++counts[static_cast<int>(entry.build_target)];
     }
     std::string text;
     for (int i = 0; i < kNumBuildTargets; ++i) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The pack: images compiled at build time, zstd-compressed, inside the binary.
 //   "WWPACK01", 8 bytes of index length, the index (zstd), then the blobs that the index points into.
-// Equal PTX texts and equal cubins are one blob. A PTX text is kept in two parts: the head ends with the .target
-// line, in which the texts of a portable kernel differ although the body is the same.
+// Equal PTX texts and equal cubins are one blob. A PTX text is kept in two parts: the head ends with the
+// .target line, in which the texts of a portable kernel differ although the body is the same.
 #pragma once
 
 #include <map>

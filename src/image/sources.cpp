@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -45,18 +46,74 @@ std::string_view quoted_include(std::string_view line) {
     return end == line.npos ? std::string_view{} : line.substr(0, end);
 }
 
+// The text with every table, marker lines included, replaced by what `edit` makes of it.
+template <class Edit>
+std::string edit_tables(std::string_view text, Edit edit) {
+    std::string result;
+    std::string table;
+    bool in_table = false;
+    while (!text.empty()) {
+        const std::string_view line = take_line(text);
+        if (line.find("// rows:begin") != line.npos) in_table = true;
+        (in_table ? table : result) += line;
+        if (line.find("// rows:end") != line.npos || (in_table && text.empty())) {
+            result += edit(table);
+            table.clear();
+            in_table = false;
+        }
+    }
+    return result;
+}
+
+// The end of a comment or string literal that starts at `at`; `at` itself where neither does.
+std::size_t skip_opaque(std::string_view text, std::size_t at) {
+    if (text.substr(at, 2) == "//") return std::min(text.find('\n', at), text.size());
+    if (text[at] != '"') return at;
+    std::size_t end = at + 1;
+    while (end < text.size() && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+    return std::min(end + 1, text.size());
+}
+
+std::string table_with_only_row(const std::string& table, std::string_view row, bool& found) {
+    const std::string name = fmt::format("\"{}\"", row);
+    int depth = 0;
+    bool has_name = false;  // of the current group: its first string literal
+    std::size_t rows_begin = 0, group_begin = 0, kept_begin = 0, kept_end = 0;
+    for (std::size_t at = 0; at < table.size(); ++at) {
+        if (const std::size_t end = skip_opaque(table, at); end != at) {
+            if (table[at] == '"' && depth == 2 && !std::exchange(has_name, true)) {
+                if (table.compare(at, end - at, name) == 0) kept_begin = group_begin;
+            }
+            at = end - 1;
+        } else if (table[at] == '{') {
+            ++depth;
+            if (depth == 1) rows_begin = at + 1;
+            if (depth == 2) {
+                group_begin = at;
+                has_name = false;
+            }
+        } else if (table[at] == '}') {
+            --depth;
+            if (depth == 1 && kept_begin != 0 && kept_end == 0) kept_end = at + 1;
+            if (depth == 0 && kept_end != 0) {
+                found = true;
+                return table.substr(0, rows_begin) + table.substr(kept_begin, kept_end - kept_begin) +
+                       table.substr(at);
+            }
+        }
+    }
+    return table;
+}
+
 }  // namespace
 
 std::string without_row_tables(std::string_view text) {
-    std::string kept;
-    bool in_table = false;
-    while (!text.empty()) {
-        std::string_view line = take_line(text);
-        if (line.find("// rows:begin") != line.npos) in_table = true;
-        if (!in_table) kept += line;
-        if (line.find("// rows:end") != line.npos) in_table = false;
-    }
-    return kept;
+    return edit_tables(text, [](const std::string&) { return std::string(); });
+}
+
+std::string with_only_row(std::string_view text, std::string_view row, bool& found) {
+    return edit_tables(text,
+                       [&](const std::string& table) { return table_with_only_row(table, row, found); });
 }
 
 const KernelSources& KernelSources::embedded() {

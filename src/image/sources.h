@@ -31,6 +31,12 @@ struct SourceClosure {
 // other images, which must not change this one's key.
 std::string without_row_tables(std::string_view text);
 
+// The text with every row but the named one cut out of the table that has it; `found` is set when there is
+// one. All namespace-scope constants become device variables under -default-device: whole tables would end up
+// in every image, and adding a row would change the bytes of the others. A row is a braced group that begins
+// with its name.
+std::string with_only_row(std::string_view text, std::string_view row, bool& found);
+
 class KernelSources {
 public:
     explicit KernelSources(std::span<const EmbeddedFile> files) : files_(files) {}
@@ -38,8 +44,8 @@ public:
     // The kernels compiled into the library.
     static const KernelSources& embedded();
 
-    // Worked out once per kernel file. An include that is not among the files is left to the compiler to report:
-    // it may sit in a branch that only host code takes.
+    // Worked out once per kernel file. An include that is not among the files is left to the compiler to
+    // report: it may sit in a branch that only host code takes.
     Result<std::shared_ptr<const SourceClosure>> closure(std::string_view source) const;
 
 private:

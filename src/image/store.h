@@ -55,7 +55,8 @@ public:
     };
     Info info(const ImageSpec& spec);  // never compiles
 
-    // Why images compiled by this process could not be kept on disk: the first reason, empty when there is none.
+    // Why images compiled by this process could not be kept on disk: the first reason, empty when there is
+    // none.
     std::string cache_problem() const;
 
 private:
