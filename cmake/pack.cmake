@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# The image pack: tools/make_pack.cpp compiles every row for every build target with NVRTC, and linked_pack.cpp puts
-# the file into the object library warpwright_pack. Without a pack (WW_PACK=OFF, or no NVRTC) the library compiles
-# every image at first use.
+# The image pack: tools/make_pack.cpp compiles every row for every build target with NVRTC, and linked_pack.cpp
+# puts the file into the object library warpwright_pack. Without a pack (WW_PACK=OFF, or no NVRTC) the library
+# compiles every image at first use.
 #
 # WW_NVRTC        libnvrtc.so.13; found in a CUDA toolkit or in NVIDIA's wheel unpacked into .local
 # WW_IMAGE_CACHE  compiled images of earlier builds, shared between build folders when set outside of this one
@@ -26,8 +26,8 @@ if(NOT WW_PACK OR NOT WW_NVRTC)
   if(NOT WW_PACK)
     message(STATUS "Image pack: none (WW_PACK=OFF); images are compiled at first use")
   else()
-    message(STATUS "Image pack: none (no libnvrtc.so.13 found, set WW_NVRTC); images are compiled at first use, "
-                   "where an NVRTC is")
+    message(STATUS "Image pack: none (no libnvrtc.so.13 found, set WW_NVRTC); "
+                   "images are compiled at first use, where an NVRTC is")
   endif()
   target_sources(warpwright_pack PRIVATE ${CMAKE_SOURCE_DIR}/cmake/empty_pack.cpp)
   return()
