@@ -3,5 +3,7 @@
 #include "image/pack.h"
 
 namespace warpwright {
-std::string_view packed_images() { return {}; }
+std::string_view packed_images() {
+    return {};
+}
 }  // namespace warpwright

@@ -14,24 +14,26 @@ namespace warpwright {
 struct Candidate {
     std::string row;
     bool accepted = false;
-    Prediction prediction;       // when accepted
-    std::string basis;           // "modelled" or "measured", when accepted
-    Rejection rejection;         // when not
-    std::string text;            // the rejection as a sentence: "shared memory: needs 131072 bytes, rtx-5090 has 101376"
+    Prediction prediction;  // when accepted
+    std::string basis;      // "modelled" or "measured", when accepted
+    Rejection rejection;    // when not
+    std::string
+        text;  // the rejection as a sentence: "shared memory: needs 131072 bytes, rtx-5090 has 101376"
 };
 
 struct Explanation {
     std::string op;
     std::string target;
     std::vector<std::pair<std::string, std::string>> problem;  // field name, value as text
-    std::optional<std::size_t> chosen;                          // index into candidates
-    bool forced = false;                                        // the caller named the row
-    std::vector<Candidate> candidates;                          // table order
+    std::optional<std::size_t> chosen;                         // index into candidates
+    bool forced = false;                                       // the caller named the row
+    std::vector<Candidate> candidates;                         // table order
 
     const Candidate* choice() const { return chosen ? &candidates[*chosen] : nullptr; }
 };
 
-// {"op","target","problem":{},"chosen":{"row","predicted_us","bound","basis"}|null,"candidates":[...]}, DESIGN section 10.
+// {"op","target","problem":{},"chosen":{"row","predicted_us","bound","basis"}|null,"candidates":[...]},
+// DESIGN section 10.
 std::string to_json(const Explanation& explanation, int indent = 2);
 
 // The same for people: the chosen row first, then one line per candidate.

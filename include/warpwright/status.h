@@ -34,9 +34,15 @@ private:
     std::string message_;
 };
 
-inline Status caller_error(std::string message) { return {ErrorKind::caller, std::move(message)}; }
-inline Status no_kernel(std::string message) { return {ErrorKind::no_kernel, std::move(message)}; }
-inline Status unavailable(std::string message) { return {ErrorKind::unavailable, std::move(message)}; }
+inline Status caller_error(std::string message) {
+    return {ErrorKind::caller, std::move(message)};
+}
+inline Status no_kernel(std::string message) {
+    return {ErrorKind::no_kernel, std::move(message)};
+}
+inline Status unavailable(std::string message) {
+    return {ErrorKind::unavailable, std::move(message)};
+}
 
 // A T, or the Status that says why there is none.
 template <class T>
@@ -62,8 +68,8 @@ private:
 };
 
 // Hands a failed Status to the caller: `WW_TRY(device.copy(...));`
-#define WW_TRY(expression)                                              \
-    do {                                                                \
+#define WW_TRY(expression)                                                                       \
+    do {                                                                                         \
         if (::warpwright::Status ww_status_ = (expression); !ww_status_.ok()) return ww_status_; \
     } while (false)
 
@@ -71,8 +77,8 @@ private:
 #define WW_CONCAT(a, b) WW_CONCAT_(a, b)
 
 // Binds the value or returns the Status: `WW_ASSIGN(auto buffer, device.allocate(bytes));`
-#define WW_ASSIGN(declaration, expression)                                                   \
-    auto WW_CONCAT(ww_result_, __LINE__) = (expression);                                     \
+#define WW_ASSIGN(declaration, expression)                                                      \
+    auto WW_CONCAT(ww_result_, __LINE__) = (expression);                                        \
     if (!WW_CONCAT(ww_result_, __LINE__).ok()) return WW_CONCAT(ww_result_, __LINE__).status(); \
     declaration = std::move(WW_CONCAT(ww_result_, __LINE__)).value()
 

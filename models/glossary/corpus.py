@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """WordNet's glosses as plain English, a few shapes of text per synset.
 
     lighthouse (noun): a tower with a light that gives warning of shoals to passing ships. Also called

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Reference outputs of the shipped model, made with Hugging Face transformers.
 
 The bf16 weights are widened to fp32 and run with eager attention, without TF32 and without a KV cache.

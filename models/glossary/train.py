@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Trains the shipped model: a tiny Llama-architecture language model of WordNet's glosses.
 
     python3 models/glossary/train.py              everything, on the GPU here (about two minutes on an H100)

@@ -16,8 +16,8 @@ public:
 
     int size() const;
 
-    // Calls body(begin, end) over disjoint ranges that cover [0, count); returns when all are done. Ranges are
-    // multiples of `grain` except the last. Which thread runs which range must not change the result.
+    // Calls body(begin, end) over disjoint ranges that cover [0, count); returns when all are done. Ranges
+    // are multiples of `grain` except the last. Which thread runs which range must not change the result.
     void parallel_for(i64 count, i64 grain, const std::function<void(i64 begin, i64 end)>& body);
 
 private:
