@@ -112,22 +112,11 @@ def structure_step(report):
     python_tests(report, "structure")
 
 
-def docs_step(report):
-    python_tests(report, "docs")
-
-
 def python_tests(report, folder):
-    """tests/FOLDER/test_*.py by unittest; other scripts that tests/FOLDER/check_*.py names pass by exit status."""
+    """tests/FOLDER/test_*.py by unittest."""
     for path in sorted((ROOT / "tests" / folder).glob("test_*.py")):
         status, text = output_of([sys.executable, "-B", "-m", "unittest", "-v", str(path.relative_to(ROOT))])
-        (REPORTS / f"{folder}.{path.stem}.log").write_text(text)
         count_unittest(report, f"{folder}.{path.stem}", status, text)
-    for path in sorted((ROOT / "tests" / folder).glob("check_*.py")):
-        status, text = output_of([sys.executable, "-B", str(path)])
-        if status == 0:
-            report.passes()
-        else:
-            report.fails(f"{folder}.{path.stem}", text)
 
 
 def count_unittest(report, name, status, text):
@@ -165,6 +154,9 @@ def lint_all_step(report):
 
 def lint(report, files, budget_s):
     """clang-tidy over files that the build compiles; what the time does not reach is said, not failed."""
+    if files and subprocess.run(["./setup", "test", "--configure-only"], cwd=ROOT).returncode != 0:
+        report.fails("lint", "needs a configured build")
+        return None
     commands = BUILD / "compile_commands.json"
     text = commands.read_text() if commands.exists() else ""
     files = [name for name in files if f'"{ROOT / name}"' in text]
@@ -278,12 +270,18 @@ def skip_reason(element):
 
 def tests_step(report, labels):
     """Build, then the tests of these labels, or all but the fuzz tests, which run under sanitizers."""
-    targets = [f"test_{label}" for label in labels]
+    compiled = folders_with("*.cpp")
+    targets = [f"test_{label}" for label in labels if label in compiled]
+    if labels:
+        targets.append("warpwright")  # Python tests call it
     selection = ["-L", f"^({'|'.join(labels)})$"] if labels else ["-LE", "^fuzz$"]
     timed("build", lambda report: build_step(report, "test", targets) and None, report)
     if "build" in report.failed:
         return
     timed("tests", lambda report: f"{run_ctest(report, BUILD, selection)} programs", report)
+    for folder in folders_with("test_*.py"):
+        if folder != "structure" and (folder in labels or not labels):
+            timed(f"  {folder}", lambda report: python_tests(report, folder), report)
 
 
 def fuzz_step(report):
@@ -296,11 +294,11 @@ def fuzz_step(report):
 
 # --- what to run, and the end --------------------------------------------------------------------------------
 
-CHECKS = {"format": format_step, "structure": structure_step, "docs": docs_step, "lint": lint_step}
+CHECKS = {"format": format_step, "structure": structure_step, "lint": lint_step}
 
 
-def labels_of_tests():
-    return sorted({path.parent.name for path in (ROOT / "tests").glob("*/*.cpp")} - {"fuzz"})
+def folders_with(pattern):
+    return sorted({path.parent.name for path in (ROOT / "tests").glob(f"*/{pattern}")})
 
 
 def print_skipped(report):
@@ -311,7 +309,7 @@ def print_skipped(report):
 
 
 def main(arguments):
-    labels = labels_of_tests()
+    labels = sorted({*folders_with("*.cpp"), *folders_with("test_*.py")} - {"fuzz", *CHECKS})
     known = [*CHECKS, "lint-all", "fuzz", *labels]
     if arguments == ["--list"]:
         print("steps:  " + " ".join([*CHECKS, "lint-all", "fuzz"]))
@@ -326,10 +324,10 @@ def main(arguments):
     report = Report()
     wanted = arguments or [*CHECKS, "fuzz"]
     for name, step in CHECKS.items():
-        # Lint reads headers that the build makes, and costs most: after the tests.
+        # Lint wants a configured build, and costs most: after the tests.
         if name in wanted and name != "lint":
             timed(name, step, report)
-    chosen = [name for name in arguments if name in labels and name not in CHECKS]
+    chosen = [name for name in arguments if name in labels]
     if chosen or not arguments:
         tests_step(report, chosen)
     if "fuzz" in wanted:
