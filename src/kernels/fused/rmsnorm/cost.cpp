@@ -13,6 +13,8 @@ Prediction RmsNormOp::predict(const Row& row, const TargetFacts& target, const P
     Prediction result = roofline(target, (passes + (elementwise ? 1 : 0)) * elements * element_bytes,
                                  4 * elements, fp32_tflops(target), elementwise ? 0.4 : 0.85, 0.5);
     result.us += row.threads * 0.0005;
+    // A short batch waits for its loads: two rounds over the token, one element of each thread at a time.
+    if (elementwise) result.us += 2.0 * problem.hidden / row.threads * 0.02;
     return result;
 }
 

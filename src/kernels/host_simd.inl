@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// Read by host_simd.cpp once for each instruction set, inside a namespace of its own that defines kLanes,
+// kRows x kColumns (the block of sums that fits its registers) and widen_vector_f16. The vectors are GCC's
+// and Clang's generic ones. No header may be included here: its inline functions would exist for this set
+// only.
+
+typedef float Floats __attribute__((vector_size(kLanes * 4), aligned(4)));
+typedef u32 Words __attribute__((vector_size(kLanes * 4)));
+typedef u16 Halves __attribute__((vector_size(kLanes * 2), aligned(2), may_alias));
+typedef float LoadedFloats __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+
+struct WidenBf16 {
+    static inline Floats vector(const u16* from) {
+        const Words wide = __builtin_convertvector(*reinterpret_cast<const Halves*>(from), Words) << 16;
+        return reinterpret_cast<Floats>(wide);
+    }
+};
+
+struct WidenF16 {
+    static inline Floats vector(const u16* from) { return widen_vector_f16(from); }
+};
+
+// The last count < kLanes elements, then zeros.
+template <class Widen>
+static inline Floats widen_part(const u16* from, i64 count) {
+    u16 part[kLanes] = {};
+    for (i64 i = 0; i < count; ++i) part[i] = from[i];
+    return Widen::vector(part);
+}
+
+static inline Floats load_part(const float* from, i64 count) {
+    float part[kLanes] = {};
+    for (i64 i = 0; i < count; ++i) part[i] = from[i];
+    return *reinterpret_cast<const LoadedFloats*>(part);
+}
+
+static inline float sum_lanes(Floats v) {  // halves, quarters, ...: one order for every caller
+    float lane[kLanes];
+    *reinterpret_cast<LoadedFloats*>(lane) = v;
+    for (int width = kLanes / 2; width > 0; width /= 2) {
+        for (int i = 0; i < width; ++i) lane[i] += lane[i + width];
+    }
+    return lane[0];
+}
+
+template <class Widen, int rows, int columns>
+static inline void block_of_products(const float* x, i64 x_stride, const u16* w, i64 w_stride, i64 k,
+                                     float* out, i64 out_stride) {
+    Floats sum[rows][columns] = {};
+    i64 at = 0;
+    for (; at + kLanes <= k; at += kLanes) {
+        Floats b[columns];
+#pragma GCC unroll 8
+        for (int j = 0; j < columns; ++j) b[j] = Widen::vector(w + j * w_stride + at);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; ++i) {
+            const Floats a = *reinterpret_cast<const LoadedFloats*>(x + i * x_stride + at);
+#pragma GCC unroll 8
+            for (int j = 0; j < columns; ++j) sum[i][j] += a * b[j];
+        }
+    }
+    if (at < k) {
+        for (int j = 0; j < columns; ++j) {
+            const Floats b = widen_part<Widen>(w + j * w_stride + at, k - at);
+            for (int i = 0; i < rows; ++i) sum[i][j] += load_part(x + i * x_stride + at, k - at) * b;
+        }
+    }
+    for (int i = 0; i < rows; ++i) {
+        for (int j = 0; j < columns; ++j) out[i * out_stride + j] = sum_lanes(sum[i][j]);
+    }
+}
+
+template <class Widen, int rows, int columns>
+static inline void row_of_blocks(const float* x, i64 x_stride, const u16* w, i64 w_stride, int num_columns,
+                                 i64 k, float* out, i64 out_stride) {
+    int j = 0;
+    for (; j + columns <= num_columns; j += columns) {
+        block_of_products<Widen, rows, columns>(x, x_stride, w + j * w_stride, w_stride, k, out + j,
+                                                out_stride);
+    }
+    for (; j < num_columns; ++j) {
+        block_of_products<Widen, rows, 1>(x, x_stride, w + j * w_stride, w_stride, k, out + j, out_stride);
+    }
+}
+
+template <class Widen>
+static void products(const float* x, i64 x_stride, int rows, const u16* w, i64 w_stride, int columns, i64 k,
+                     float* out, i64 out_stride) {
+    int i = 0;
+    for (; i + kRows <= rows; i += kRows) {
+        row_of_blocks<Widen, kRows, kColumns>(x + i * x_stride, x_stride, w, w_stride, columns, k,
+                                              out + i * out_stride, out_stride);
+    }
+    for (; i < rows; ++i) {
+        row_of_blocks<Widen, 1, 8>(x + i * x_stride, x_stride, w, w_stride, columns, k, out + i * out_stride,
+                                   out_stride);
+    }
+}
+
+template <class Widen>
+static void add_scaled(float scale, const u16* v, i64 count, float* y) {
+    i64 at = 0;
+    for (; at + kLanes <= count; at += kLanes) {
+        auto& to = *reinterpret_cast<LoadedFloats*>(y + at);
+        to = to + scale * Widen::vector(v + at);
+    }
+    if (at < count) {
+        const Floats added = load_part(y + at, count - at) + scale * widen_part<Widen>(v + at, count - at);
+        float part[kLanes];
+        *reinterpret_cast<LoadedFloats*>(part) = added;
+        for (i64 i = 0; at + i < count; ++i) y[at + i] = part[i];
+    }
+}
+
+template <class Widen>
+static void widen(const u16* from, i64 count, float* to) {
+    i64 at = 0;
+    for (; at + kLanes <= count; at += kLanes) {
+        *reinterpret_cast<LoadedFloats*>(to + at) = Widen::vector(from + at);
+    }
+    if (at < count) {
+        float part[kLanes];
+        *reinterpret_cast<LoadedFloats*>(part) = widen_part<Widen>(from + at, count - at);
+        for (i64 i = 0; at + i < count; ++i) to[at + i] = part[i];
+    }
+}
+
+static constexpr HostSimd kTable{kName,
+                                 products<WidenBf16>,
+                                 products<WidenF16>,
+                                 add_scaled<WidenBf16>,
+                                 add_scaled<WidenF16>,
+                                 widen<WidenBf16>,
+                                 widen<WidenF16>};
