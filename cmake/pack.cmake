@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# The image pack: tools/make_pack.cpp compiles every row for every build target with NVRTC, and linked_pack.cpp
-# puts the file into the object library warpwright_pack. Without a pack (WW_PACK=OFF, or no NVRTC) the library
+# The image pack: tools/make_pack.cpp compiles every row for every build target with NVRTC, linked_pack.cpp puts
+# the file into the object library warpwright_pack. Without a pack (WW_PACK=OFF, or no NVRTC) the library
 # compiles every image at first use.
 #
 # WW_NVRTC        libnvrtc.so.13; found in a CUDA toolkit or in NVIDIA's wheel unpacked into .local
