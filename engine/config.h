@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// ModelConfig: the numbers of a model, from Hugging Face's config.json or from the built-in list of public
+// models.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "warpwright/status.h"
+#include "warpwright/types.h"
+
+namespace warpwright {
+
+enum class RopeKind { standard, linear, llama3, yarn };
+
+// Semantics and defaults: transformers, modeling_rope_utils.py.
+struct RopeConfig {
+    RopeKind kind = RopeKind::standard;
+    double theta = 10000;
+    int rotary_dim = 0;                    // head_dim x partial_rotary_factor
+    double factor = 1;                     // linear, llama3, yarn
+    i64 original_max_position_tokens = 0;  // llama3, yarn
+    double low_freq_factor = 1;            // llama3
+    double high_freq_factor = 4;           // llama3
+    double beta_fast = 32;                 // yarn
+    double beta_slow = 1;                  // yarn
+    bool truncate = true;                  // yarn: round the correction range to whole dimensions
+    double attention_factor = 1;           // yarn: cos and sin are multiplied by it
+};
+
+enum class Activation { silu, gelu, gelu_tanh };
+
+struct ModelConfig {
+    std::string name;          // the folder's or the public model's name
+    std::string architecture;  // "LlamaForCausalLM"
+    int hidden_size = 0;
+    int num_layers = 0;
+    int num_heads = 0;
+    int num_kv_heads = 0;
+    int head_dim = 0;
+    int intermediate_size = 0;
+    int vocab_size = 0;
+    i64 max_position_tokens = 0;
+    DType dtype = DType::bf16;  // of the weights; bf16 where the file does not say
+    Activation activation = Activation::silu;
+    double rms_norm_eps = 1e-6;
+    bool tie_word_embeddings = false;  // the output layer is the embedding: there is no lm_head.weight
+    bool attention_bias = false;
+    bool mlp_bias = false;
+    RopeConfig rope;
+    std::optional<i32> bos_token;
+    std::vector<i32> eos_tokens;  // generation_config.json's where it has them, else config.json's
+};
+
+// Weights as stored: embeddings, layers, final norm, and the output layer unless tied.
+i64 num_parameters(const ModelConfig& config);
+
+// A folder with config.json, a config.json, or the name of a built-in public model. Caller errors: nothing of
+// that name (offers the nearest), an architecture that is not supported, a field that is missing, ill-typed
+// or absurd.
+Result<ModelConfig> load_config(std::string_view path_or_name);
+
+// The text of a config.json and, where there is one, of its generation_config.json. `where` names it in
+// errors.
+Result<ModelConfig> parse_config(std::string_view text, std::string_view generation_text,
+                                 const std::string& where);
+
+std::vector<std::string> public_model_names();
+
+}  // namespace warpwright

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/mapped_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace warpwright {
+
+Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
+    // O_NONBLOCK: a FIFO of this name must not hang the caller.
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) {
+        if (errno == ENOENT || errno == ENOTDIR)
+            return caller_error(fmt::format("{}: no such file", path.string()));
+        return unavailable(fmt::format("{}: {}", path.string(), std::strerror(errno)));
+    }
+    struct stat info {};
+    if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
+        close(file);
+        return caller_error(fmt::format("{}: not a file", path.string()));
+    }
+    const auto size = static_cast<std::size_t>(info.st_size);
+    if (size == 0) {
+        close(file);
+        return MappedFile({});
+    }
+    void* memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+    const int error = errno;
+    close(file);
+    if (memory == MAP_FAILED) {
+        return unavailable(fmt::format("{}: cannot be mapped: {}", path.string(), std::strerror(error)));
+    }
+    return MappedFile({static_cast<const std::byte*>(memory), size});
+}
+
+MappedFile::~MappedFile() {
+    if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+}  // namespace warpwright
