@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -49,68 +48,66 @@ Activation read_activation(Fields& fields) {
     return Activation::gelu_tanh;
 }
 
-// DeepSeek's mscale pair, where given, replaces the paper's 0.1 ln(factor) + 1.
-double yarn_attention_factor(Fields& rope, double factor) {
-    const auto mscale = [&](double scale) {
-        return factor <= 1 ? 1.0 : 0.1 * scale * std::log(factor) + 1.0;
-    };
-    double fallback = mscale(1);
-    if (rope.find("mscale") != nullptr && rope.find("mscale_all_dim") != nullptr) {
-        fallback = mscale(rope.positive("mscale")) / mscale(rope.positive("mscale_all_dim"));
+RopeScaling read_scaling(Fields& fields, i64 max_position_tokens) {
+    using Kind = RopeScaling::Kind;
+    RopeScaling scaling;
+    const char* type_key = fields.find("rope_type") != nullptr ? "rope_type" : "type";
+    const std::string type = fields.text_or(type_key, "default");
+    if (type == "default") return scaling;
+    if (type == "linear") scaling.kind = Kind::linear;
+    if (type == "llama3") scaling.kind = Kind::llama3;
+    if (type == "yarn") scaling.kind = Kind::yarn;
+    if (scaling.kind == Kind::none) {
+        fields.fail(
+            fmt::format("'{}': expected default, linear, llama3 or yarn, got '{:.40}'", type_key, type));
+        return scaling;
     }
-    return rope.positive_or("attention_factor", fallback);
+    const char* trained = "original_max_position_embeddings";
+    scaling.factor = fields.positive("factor");
+    if (scaling.kind == Kind::llama3) {
+        scaling.low_freq_factor = fields.positive("low_freq_factor");
+        scaling.high_freq_factor = fields.positive("high_freq_factor");
+        scaling.original_max_position = static_cast<double>(fields.integer(trained, 1, kMaxPositions));
+        if (scaling.high_freq_factor <= scaling.low_freq_factor) {
+            fields.fail(fmt::format("expected high_freq_factor above low_freq_factor, got {} and {}",
+                                    scaling.high_freq_factor, scaling.low_freq_factor));
+        }
+    }
+    if (scaling.kind == Kind::yarn) {
+        scaling.original_max_position =
+            static_cast<double>(fields.integer_or(trained, 1, kMaxPositions, max_position_tokens));
+        scaling.beta_fast = fields.positive_or("beta_fast", 32);
+        scaling.beta_slow = fields.positive_or("beta_slow", 1);
+        // Absent stays 0, from which the operation computes the default.
+        scaling.attention_factor = fields.positive_or("attention_factor", 0);
+        scaling.mscale = fields.positive_or("mscale", 0);
+        scaling.mscale_all_dim = fields.positive_or("mscale_all_dim", 0);
+        if (!fields.flag_or("truncate", true)) fields.fail("'truncate': expected true, got false");
+    }
+    return scaling;
 }
 
 // `rope_parameters` is the newer name of `rope_scaling` and holds rope_theta too.
-RopeConfig read_rope(Fields& fields, const ModelConfig& config) {
-    RopeConfig rope;
+void read_rope(Fields& fields, ModelConfig& config) {
     const char* key = fields.find("rope_parameters") != nullptr ? "rope_parameters" : "rope_scaling";
-    rope.theta = fields.positive_or("rope_theta", 10000);
+    config.rope_theta = fields.positive_or("rope_theta", 10000);
     double partial = fields.positive_or("partial_rotary_factor", 1);
     if (fields.find(key) != nullptr) {
         static const json kNothing = json::object();
         const json* object = fields.object(key);
-        Fields scaling(object != nullptr ? *object : kNothing, fmt::format("{}: {}", fields.where(), key));
-        rope.theta = scaling.positive_or("rope_theta", rope.theta);
-        partial = scaling.positive_or("partial_rotary_factor", partial);
-        const char* type_key = scaling.find("rope_type") != nullptr ? "rope_type" : "type";
-        const std::string type = scaling.text_or(type_key, "default");
-        const i64 trained = scaling.integer_or("original_max_position_embeddings", 1, kMaxPositions,
-                                               config.max_position_tokens);
-        if (type == "linear" || type == "llama3" || type == "yarn") rope.factor = scaling.positive("factor");
-        if (type == "linear") {
-            rope.kind = RopeKind::linear;
-        } else if (type == "llama3") {
-            rope.kind = RopeKind::llama3;
-            rope.low_freq_factor = scaling.positive("low_freq_factor");
-            rope.high_freq_factor = scaling.positive("high_freq_factor");
-            rope.original_max_position_tokens =
-                scaling.integer("original_max_position_embeddings", 1, kMaxPositions);
-            if (rope.high_freq_factor <= rope.low_freq_factor) {
-                scaling.fail(fmt::format("expected high_freq_factor above low_freq_factor, got {} and {}",
-                                         rope.high_freq_factor, rope.low_freq_factor));
-            }
-        } else if (type == "yarn") {
-            rope.kind = RopeKind::yarn;
-            rope.original_max_position_tokens = trained;
-            rope.beta_fast = scaling.positive_or("beta_fast", 32);
-            rope.beta_slow = scaling.positive_or("beta_slow", 1);
-            rope.truncate = scaling.flag_or("truncate", true);
-            rope.attention_factor = yarn_attention_factor(scaling, rope.factor);
-        } else if (type != "default") {
-            scaling.fail(
-                fmt::format("'{}': expected default, linear, llama3 or yarn, got '{:.40}'", type_key, type));
-        }
-        if (!scaling.status().ok()) {  // its text names the file already
-            fields.fail(std::string_view(scaling.status().message()).substr(fields.where().size() + 2));
+        Fields inner(object != nullptr ? *object : kNothing, fmt::format("{}: {}", fields.where(), key));
+        config.rope_theta = inner.positive_or("rope_theta", config.rope_theta);
+        partial = inner.positive_or("partial_rotary_factor", partial);
+        config.rope_scaling = read_scaling(inner, config.max_position_tokens);
+        if (!inner.status().ok()) {  // its text names the file already
+            fields.fail(std::string_view(inner.status().message()).substr(fields.where().size() + 2));
         }
     }
-    rope.rotary_dim = static_cast<int>(config.head_dim * std::min(partial, 2.0));
-    if (rope.rotary_dim < 2 || rope.rotary_dim % 2 != 0 || rope.rotary_dim > config.head_dim) {
+    config.rotary_dim = static_cast<int>(config.head_dim * std::min(partial, 2.0));
+    if (config.rotary_dim < 2 || config.rotary_dim % 2 != 0 || config.rotary_dim > config.head_dim) {
         fields.fail(fmt::format("expected an even number of rotated dimensions from 2 to head_dim {}, got {}",
-                                config.head_dim, rope.rotary_dim));
+                                config.head_dim, config.rotary_dim));
     }
-    return rope;
 }
 
 // One id or a list of them.
@@ -165,7 +162,7 @@ ModelConfig read_llama(Fields& fields) {
     config.tie_word_embeddings = fields.flag_or("tie_word_embeddings", false);
     config.attention_bias = fields.flag_or("attention_bias", false);
     config.mlp_bias = fields.flag_or("mlp_bias", false);
-    config.rope = read_rope(fields, config);
+    read_rope(fields, config);
     const std::vector<i32> bos = read_token_ids(fields, "bos_token_id");
     if (!bos.empty()) config.bos_token = bos.front();
     config.eos_tokens = read_token_ids(fields, "eos_token_id");
@@ -271,7 +268,7 @@ Result<ModelConfig> load_config(std::string_view path_or_name) {
     }
     return caller_error(
         fmt::format("no model '{:.200}': expected a folder, a config.json or one of {}; nearest: {}",
-                    path_or_name, fmt::join(known, ", "), nearest_name(name, known)));
+                    path_or_name, fmt::join(known, ", "), nearest(name, known)));
 }
 
 }  // namespace warpwright

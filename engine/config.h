@@ -8,29 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include "warpwright/ops/rope.h"
 #include "warpwright/status.h"
 #include "warpwright/types.h"
 
 namespace warpwright {
-
-enum class RopeKind { standard, linear, llama3, yarn };
-
-// Semantics and defaults: transformers, modeling_rope_utils.py.
-struct RopeConfig {
-    RopeKind kind = RopeKind::standard;
-    double theta = 10000;
-    int rotary_dim = 0;                    // head_dim x partial_rotary_factor
-    double factor = 1;                     // linear, llama3, yarn
-    i64 original_max_position_tokens = 0;  // llama3, yarn
-    double low_freq_factor = 1;            // llama3
-    double high_freq_factor = 4;           // llama3
-    double beta_fast = 32;                 // yarn
-    double beta_slow = 1;                  // yarn
-    bool truncate = true;                  // yarn: round the correction range to whole dimensions
-    double attention_factor = 1;           // yarn: cos and sin are multiplied by it
-};
-
-enum class Activation { silu, gelu, gelu_tanh };
 
 struct ModelConfig {
     std::string name;          // the folder's or the public model's name
@@ -49,7 +31,9 @@ struct ModelConfig {
     bool tie_word_embeddings = false;  // the output layer is the embedding: there is no lm_head.weight
     bool attention_bias = false;
     bool mlp_bias = false;
-    RopeConfig rope;
+    double rope_theta = 10000;
+    int rotary_dim = 0;  // head_dim x partial_rotary_factor
+    RopeScaling rope_scaling;
     std::optional<i32> bos_token;
     std::vector<i32> eos_tokens;  // generation_config.json's where it has them, else config.json's
 };

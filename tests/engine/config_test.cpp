@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "engine/messages.h"
@@ -50,8 +49,8 @@ TEST(Config, ReadsFieldsAndDefaults) {
     ASSERT_TRUE(config.ok()) << config.status().message();
     EXPECT_EQ(config->architecture, "LlamaForCausalLM");
     EXPECT_EQ(config->head_dim, 16);
-    EXPECT_EQ(config->rope.rotary_dim, 16);
-    EXPECT_EQ(config->rope.theta, 10000);
+    EXPECT_EQ(config->rotary_dim, 16);
+    EXPECT_EQ(config->rope_theta, 10000);
     EXPECT_EQ(config->dtype, DType::f16);
     EXPECT_EQ(config->eos_tokens, std::vector<i32>{2});
     EXPECT_FALSE(config->bos_token.has_value());
@@ -77,27 +76,30 @@ TEST(Config, NewerSpellings) {
     ASSERT_TRUE(config.ok()) << config.status().message();
     EXPECT_EQ(config->dtype, DType::bf16);
     EXPECT_EQ(config->head_dim, 32);
-    EXPECT_EQ(config->rope.theta, 5e5);
+    EXPECT_EQ(config->rope_theta, 5e5);
 }
 
 TEST(Config, RopeKinds) {
     const auto rope = [](const json& scaling) { return parsed(with({{"rope_scaling", scaling}})); };
-    EXPECT_EQ(rope({{"type", "linear"}, {"factor", 4.0}})->rope.kind, RopeKind::linear);
+    EXPECT_EQ(rope({{"type", "linear"}, {"factor", 4.0}})->rope_scaling.kind, RopeScaling::Kind::linear);
     auto llama3 = rope({{"rope_type", "llama3"},
                         {"factor", 8},
                         {"low_freq_factor", 1},
                         {"high_freq_factor", 4},
                         {"original_max_position_embeddings", 8192}});
     ASSERT_TRUE(llama3.ok()) << llama3.status().message();
-    EXPECT_EQ(llama3->rope.kind, RopeKind::llama3);
-    EXPECT_EQ(llama3->rope.original_max_position_tokens, 8192);
+    EXPECT_EQ(llama3->rope_scaling.kind, RopeScaling::Kind::llama3);
+    EXPECT_EQ(llama3->rope_scaling.original_max_position, 8192);
     auto yarn = rope({{"rope_type", "yarn"}, {"factor", 4}});
     ASSERT_TRUE(yarn.ok()) << yarn.status().message();
-    EXPECT_EQ(yarn->rope.original_max_position_tokens, 512);
-    EXPECT_DOUBLE_EQ(yarn->rope.attention_factor, 0.1 * std::log(4.0) + 1);
+    EXPECT_EQ(yarn->rope_scaling.original_max_position, 512);
+    EXPECT_EQ(yarn->rope_scaling.attention_factor, 0) << "left to the operation";
     auto deepseek = rope({{"type", "yarn"}, {"factor", 40}, {"mscale", 1}, {"mscale_all_dim", 1}});
-    EXPECT_DOUBLE_EQ(deepseek->rope.attention_factor, 1);
+    EXPECT_EQ(deepseek->rope_scaling.mscale, 1);
+    EXPECT_EQ(deepseek->rope_scaling.mscale_all_dim, 1);
 
+    EXPECT_TRUE(contains(rope({{"rope_type", "yarn"}, {"factor", 4}, {"truncate", false}}).status().message(),
+                         "'truncate': expected true, got false"));
     EXPECT_TRUE(ends_with(rope({{"rope_type", "longrope"}}).status().message(),
                           "m/config.json: rope_scaling: 'rope_type': expected default, linear, llama3 or "
                           "yarn, got 'longrope'"));
@@ -165,7 +167,7 @@ TEST(Config, PublicModels) {
         ASSERT_TRUE(config.ok()) << config.status().message();
         EXPECT_EQ(num_parameters(*config), parameters) << name;  // as the model cards count them
         EXPECT_EQ(config->name, name);
-        EXPECT_EQ(config->rope.kind, RopeKind::llama3);
+        EXPECT_EQ(config->rope_scaling.kind, RopeScaling::Kind::llama3);
     }
     EXPECT_TRUE(load_config("Llama-3.1-8B").ok());
     EXPECT_TRUE(

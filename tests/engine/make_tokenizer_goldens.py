@@ -177,7 +177,10 @@ def texts():
     for low, high in ranges:
         for _ in range(8):
             out.append("".join(chr(random.randint(low, high)) for _ in range(random.randint(1, 24))))
-    common = "the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which".split()
+    common = (
+        "the of and to in a is that for it as was with be by on not "
+        "he his but at are this have from or had an they which"
+    ).split()
     for _ in range(30):
         parts = [
             random.choice(common)
@@ -232,10 +235,12 @@ def split(pattern, behavior, invert=False):
 
 def variants(base, size):
     tokens = base["added_tokens"]
-    qwen = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    contraction = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+    qwen = contraction + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    upper, lower = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
     o200k = (
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+"
-        r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+        rf"[^\r\n\p{{L}}\p{{N}}]?{upper}*{lower}+{contraction}?|[^\r\n\p{{L}}\p{{N}}]?{upper}+{lower}*{contraction}?"
+        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     )
     yield "shipped", []
     yield "gpt2", [

@@ -96,18 +96,16 @@ TEST(Safetensors, SaysWhatIsWrong) {
             scratch,
             row(R"("dtype":"U8","shape":[1],"data_offsets":[18446744073709551614,18446744073709551615])"), 2),
         "begins at byte 18446744073709551614"));
-    EXPECT_TRUE(ends_with(
-        error_of(
-            scratch,
-            R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
-            3),
-        "tensor b begins at byte 1 of the data, the one before ends at 2"));
-    EXPECT_TRUE(ends_with(
-        error_of(
-            scratch,
-            R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
-            1),
-        "header: 'a' occurs twice"));
+    EXPECT_TRUE(ends_with(error_of(scratch,
+                                   R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+                                   R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
+                                   3),
+                          "tensor b begins at byte 1 of the data, the one before ends at 2"));
+    EXPECT_TRUE(ends_with(error_of(scratch,
+                                   R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                                   R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                                   1),
+                          "header: 'a' occurs twice"));
     EXPECT_TRUE(ends_with(error_of(scratch, "hello", 1), "header: not JSON at byte 1 of 5"));
     EXPECT_TRUE(ends_with(error_of(scratch, "[]", 0), "header: expected an object"));
     EXPECT_TRUE(
