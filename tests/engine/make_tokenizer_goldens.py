@@ -239,7 +239,8 @@ def variants(base, size):
     qwen = contraction + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     upper, lower = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
     o200k = (
-        rf"[^\r\n\p{{L}}\p{{N}}]?{upper}*{lower}+{contraction}?|[^\r\n\p{{L}}\p{{N}}]?{upper}+{lower}*{contraction}?"
+        rf"[^\r\n\p{{L}}\p{{N}}]?{upper}*{lower}+{contraction}?"
+        rf"|[^\r\n\p{{L}}\p{{N}}]?{upper}+{lower}*{contraction}?"
         r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     )
     yield "shipped", []
