@@ -192,6 +192,17 @@ TEST(Tokenizer, RefusesByName) {
     EXPECT_TRUE(contains(error_of(hole), "expected all 256 bytes in the vocab"));
 }
 
+TEST(Regex, ReadsClassesAsOnigurumaDoes) {
+    const auto num_matches = [](std::string_view pattern, std::string_view text) {
+        return Regex::compile(pattern)->find_all(text)->size();
+    };
+    EXPECT_EQ(num_matches("\\s", "\u180e"), 0u) << "no White_Space since Unicode 6.3";
+    EXPECT_EQ(num_matches("[\\s]", " \u0085\u2028\u3000"), 4u);
+    EXPECT_EQ(num_matches("\\w", "a\u0301_\u203f1\u00b2"), 5u) << "marks and connectors, no superscripts";
+    EXPECT_EQ(num_matches("^x", "x\nx"), 2u) << "a line anchor";
+    EXPECT_EQ(num_matches(Regex::escape("a.b*"), "a.b* axb"), 1u);
+}
+
 TEST(Tokenizer, MissingFile) {
     Scratch scratch;
     EXPECT_TRUE(
