@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/forward.h"
+
+#include "warpwright/ops/embedding.h"
+#include "warpwright/ops/gated_activation.h"
+#include "warpwright/ops/gemm.h"
+#include "warpwright/ops/kv_append.h"
+#include "warpwright/ops/rmsnorm.h"
+#include "warpwright/ops/rope.h"
+#include "warpwright/ops/sample.h"
+
+namespace warpwright {
+namespace {
+
+i64 qkv_width(const ModelConfig& c) {
+    return i64{c.num_heads + 2 * c.num_kv_heads} * c.head_dim;
+}
+i64 attended_width(const ModelConfig& c) {
+    return i64{c.num_heads} * c.head_dim;
+}
+
+// `heads` heads that start at column `first` of a [tokens, width] tensor, as [tokens, heads, head_dim].
+Tensor heads_of(const Tensor& rows, i64 first, i64 heads, i64 head_dim) {
+    Tensor view = rows;
+    view.data = static_cast<std::byte*>(rows.data) + first * dtype_bytes(rows.dtype);
+    view.rank = 3;
+    view.shape = {rows.shape[0], heads, head_dim};
+    view.stride = {rows.stride[0], head_dim, 1};
+    return view;
+}
+
+Tensor columns_of(const Tensor& rows, i64 first, i64 count) {
+    Tensor view = rows;
+    view.data = static_cast<std::byte*>(rows.data) + first * dtype_bytes(rows.dtype);
+    view.shape[1] = count;
+    return view;
+}
+
+}  // namespace
+
+i64 activation_bytes(const ModelConfig& c, const ForwardShape& shape) {
+    const i64 per_token = 3 * c.hidden_size + qkv_width(c) + attended_width(c) + 2 * i64{c.intermediate_size};
+    return shape.tokens * per_token * dtype_bytes(c.dtype) +
+           shape.sequences * (i64{c.vocab_size} * 4 + c.hidden_size * dtype_bytes(c.dtype) + 4);
+}
+
+Result<Forward> Forward::create(Context& context, const ModelConfig& config, const Weights& weights,
+                                const PagePool& pages, const StepInputs& inputs,
+                                const ForwardShape& largest) {
+    Forward forward;
+    forward.context_ = &context;
+    forward.config_ = &config;
+    forward.weights_ = &weights;
+    forward.pages_ = &pages;
+    forward.inputs_ = &inputs;
+    const auto allocate = [&](Buffer& buffer, i64 rows, i64 width, i64 element_bytes) -> Status {
+        WW_ASSIGN(buffer, Buffer::allocate(context.shared_device(),
+                                           static_cast<std::size_t>(rows * width * element_bytes)));
+        return {};
+    };
+    const i64 tokens = largest.tokens, element = dtype_bytes(config.dtype);
+    WW_TRY(allocate(forward.residual_, tokens, config.hidden_size, element));
+    WW_TRY(allocate(forward.normed_, tokens, config.hidden_size, element));
+    WW_TRY(allocate(forward.delta_, tokens, config.hidden_size, element));
+    WW_TRY(allocate(forward.qkv_, tokens, qkv_width(config), element));
+    WW_TRY(allocate(forward.attended_, tokens, attended_width(config), element));
+    WW_TRY(allocate(forward.gate_up_, tokens, 2 * i64{config.intermediate_size}, element));
+    WW_TRY(allocate(forward.last_, largest.sequences, config.hidden_size, element));
+    WW_TRY(allocate(forward.logits_, largest.sequences, config.vocab_size, sizeof(float)));
+    WW_TRY(allocate(forward.tokens_, largest.sequences, 1, sizeof(i32)));
+
+    const RopeFrequencies rope =
+        rope_frequencies(config.rope_theta, static_cast<int>(config.rotary_dim), config.rope_scaling);
+    forward.rope_magnitude_ = rope.magnitude;
+    const std::size_t frequency_bytes = rope.frequency.size() * sizeof(float);
+    WW_ASSIGN(forward.frequency_, Buffer::allocate(context.shared_device(), frequency_bytes));
+    WW_TRY(context.device().copy_in(forward.frequency_.data(), rope.frequency.data(), frequency_bytes, {}));
+    WW_TRY(context.device().synchronize({}));
+
+    // Split-KV needs most where there are few queries: look at the largest pass and at every decode batch.
+    i64 workspace_bytes = 0;
+    std::vector<ForwardShape> shapes{largest};
+    for (i64 batch = 1; batch <= largest.sequences; ++batch)
+        shapes.push_back({batch, batch, 1, largest.max_kv_len});
+    for (const ForwardShape& shape : shapes) {
+        WW_ASSIGN(const Attention call, forward.attention_call(shape, 0));
+        WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
+        workspace_bytes = std::max(workspace_bytes, bytes);
+    }
+    WW_TRY(allocate(forward.workspace_, std::max<i64>(workspace_bytes, 1), 1, 1));
+    return forward;
+}
+
+Tensor Forward::rows(const Buffer& buffer, i64 count, i64 width) const {
+    return Tensor::dense(buffer.data(), config_->dtype, {count, width});
+}
+
+Tensor Forward::logits(i64 sequences) const {
+    return Tensor::dense(logits_.data(), DType::f32, {sequences, config_->vocab_size});
+}
+
+Tensor Forward::tokens(i64 sequences) const {
+    return Tensor::dense(tokens_.data(), DType::i32, {sequences});
+}
+
+Result<Attention> Forward::attention_call(const ForwardShape& shape, int layer) {
+    const ModelConfig& c = *config_;
+    const Tensor qkv = rows(qkv_, shape.tokens, qkv_width(c));
+    Attention call;
+    call.q = heads_of(qkv, 0, c.num_heads, c.head_dim);
+    call.out = heads_of(rows(attended_, shape.tokens, attended_width(c)), 0, c.num_heads, c.head_dim);
+    call.k_pages = pages_->k_pages(layer);
+    call.v_pages = pages_->v_pages(layer);
+    call.page_table = inputs_->tensor(StepInputs::page_table, shape.sequences);
+    call.kv_lengths = inputs_->tensor(StepInputs::kv_lengths, shape.sequences);
+    call.q_starts = inputs_->tensor(StepInputs::q_starts, shape.sequences + 1);
+    call.max_q_len = shape.max_q_len;
+    call.max_kv_len = shape.max_kv_len;
+    call.workspace = Tensor::dense(workspace_.data(), DType::u8, {static_cast<i64>(workspace_.bytes())});
+    return call;
+}
+
+Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared) {
+    using warpwright::prepare;
+    const ModelConfig& c = *config_;
+    const LayerWeights& w = weights_->layers[static_cast<std::size_t>(layer)];
+    Context& context = *context_;
+    const i64 tokens = shape.tokens, heads = c.num_heads, kv_heads = c.num_kv_heads, head_dim = c.head_dim;
+    const auto epsilon = static_cast<float>(c.rms_norm_eps);
+    const Tensor residual = rows(residual_, tokens, c.hidden_size);
+    const Tensor normed = rows(normed_, tokens, c.hidden_size);
+    const Tensor delta = rows(delta_, tokens, c.hidden_size);
+    const Tensor qkv = rows(qkv_, tokens, qkv_width(c));
+    const Tensor attended = rows(attended_, tokens, attended_width(c));
+    const Tensor gate_up = rows(gate_up_, tokens, 2 * i64{c.intermediate_size});
+    const Tensor gate = columns_of(gate_up, 0, c.intermediate_size);
+    const Tensor up = columns_of(gate_up, c.intermediate_size, c.intermediate_size);
+    const Tensor k = heads_of(qkv, heads * head_dim, kv_heads, head_dim);
+    const Tensor v = heads_of(qkv, (heads + kv_heads) * head_dim, kv_heads, head_dim);
+    const Tensor positions = inputs_->tensor(StepInputs::positions, tokens);
+
+    const RmsNorm attention_norm =
+        layer == 0 ? RmsNorm{.x = residual, .weight = w.attention_norm, .out = normed, .epsilon = epsilon}
+                   : RmsNorm{delta, w.attention_norm, normed, residual, epsilon};
+    WW_TRY(prepare(context, attention_norm, prepared));
+    WW_TRY(prepare(context, Gemm{.a = normed, .b = w.qkv, .d = qkv, .bias = w.qkv_bias}, prepared));
+    const Rope rope{.q = heads_of(qkv, 0, heads, head_dim),
+                    .k = k,
+                    .positions = positions,
+                    .frequency = Tensor::dense(frequency_.data(), DType::f32, {c.rotary_dim / 2}),
+                    .magnitude = rope_magnitude_};
+    WW_TRY(prepare(context, rope, prepared));
+    const KvAppend append{.k = k,
+                          .v = v,
+                          .sequences = inputs_->tensor(StepInputs::sequence_of_token, tokens),
+                          .positions = positions,
+                          .page_table = inputs_->tensor(StepInputs::page_table, shape.sequences),
+                          .k_pages = pages_->k_pages(layer),
+                          .v_pages = pages_->v_pages(layer)};
+    WW_TRY(prepare(context, append, prepared));
+    WW_ASSIGN(const Attention attention, attention_call(shape, layer));
+    WW_TRY(prepare(context, attention, prepared));
+    WW_TRY(prepare(context, Gemm{.a = attended, .b = w.o, .d = delta, .bias = w.o_bias}, prepared));
+
+    WW_TRY(prepare(context, RmsNorm{delta, w.mlp_norm, normed, residual, epsilon}, prepared));
+    WW_TRY(
+        prepare(context, Gemm{.a = normed, .b = w.gate_up, .d = gate_up, .bias = w.gate_up_bias}, prepared));
+    WW_TRY(prepare(context, GatedActivation{gate, up, gate, c.activation}, prepared));
+    return prepare(context, Gemm{.a = gate, .b = w.down, .d = delta, .bias = w.down_bias}, prepared);
+}
+
+Result<Prepared> Forward::prepare(const ForwardShape& shape) {
+    using warpwright::prepare;
+    const ModelConfig& c = *config_;
+    Context& context = *context_;
+    Prepared prepared;
+    const Tensor residual = rows(residual_, shape.tokens, c.hidden_size);
+    const Embedding embed{inputs_->tensor(StepInputs::token_ids, shape.tokens), weights_->embedding,
+                          residual};
+    WW_TRY(prepare(context, embed, prepared));
+    for (int layer = 0; layer < c.num_layers; ++layer) WW_TRY(prepare_layer(layer, shape, prepared));
+
+    const Tensor normed = rows(normed_, shape.tokens, c.hidden_size);
+    const Tensor last = rows(last_, shape.sequences, c.hidden_size);
+    const RmsNorm final_norm{rows(delta_, shape.tokens, c.hidden_size), weights_->final_norm, normed,
+                             residual, static_cast<float>(c.rms_norm_eps)};
+    WW_TRY(prepare(context, final_norm, prepared));
+    const Embedding gather{inputs_->tensor(StepInputs::last_rows, shape.sequences), normed, last};
+    WW_TRY(prepare(context, gather, prepared));
+    WW_TRY(prepare(context, Gemm{.a = last, .b = weights_->lm_head, .d = logits(shape.sequences)}, prepared));
+    const Sample sample{.logits = logits(shape.sequences),
+                        .temperature = inputs_->tensor(StepInputs::temperature, shape.sequences),
+                        .top_k = inputs_->tensor(StepInputs::top_k, shape.sequences),
+                        .top_p = inputs_->tensor(StepInputs::top_p, shape.sequences),
+                        .min_p = inputs_->tensor(StepInputs::min_p, shape.sequences),
+                        .seeds = inputs_->tensor(StepInputs::seeds, shape.sequences),
+                        .steps = inputs_->tensor(StepInputs::steps, shape.sequences),
+                        .tokens = tokens(shape.sequences)};
+    WW_TRY(prepare(context, sample, prepared));
+    return prepared;
+}
+
+}  // namespace warpwright

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/pages.h"
+
+namespace warpwright {
+
+i64 kv_bytes_per_token(const ModelConfig& config) {
+    return i64{2} * config.num_layers * config.num_kv_heads * config.head_dim * dtype_bytes(config.dtype);
+}
+
+Result<PagePool> PagePool::create(Context& context, const ModelConfig& config, i64 num_pages,
+                                  i64 page_size_tokens) {
+    PagePool pool;
+    pool.dtype_ = config.dtype;
+    pool.num_pages_ = num_pages;
+    pool.page_size_tokens_ = page_size_tokens;
+    pool.kv_heads_ = config.num_kv_heads;
+    pool.head_dim_ = config.head_dim;
+    const auto bytes = static_cast<std::size_t>(kv_bytes_per_token(config) * page_size_tokens * num_pages);
+    WW_ASSIGN(pool.storage_, Buffer::allocate(context.shared_device(), bytes));
+    for (i64 page = num_pages - 1; page >= 0; --page) pool.free_.push_back(static_cast<i32>(page));
+    return pool;
+}
+
+bool PagePool::take(i64 count, std::vector<i32>& pages) {
+    if (count > num_free_pages()) return false;
+    for (i64 i = 0; i < count; ++i) {
+        pages.push_back(free_.back());
+        free_.pop_back();
+    }
+    return true;
+}
+
+void PagePool::give_back(std::vector<i32>& pages) {
+    while (!pages.empty()) {
+        free_.push_back(pages.back());
+        pages.pop_back();
+    }
+}
+
+Tensor PagePool::layer_view(int index) const {
+    const i64 elements = num_pages_ * page_size_tokens_ * kv_heads_ * head_dim_;
+    auto* start = storage_.as<std::byte>() + index * elements * dtype_bytes(dtype_);
+    return Tensor::dense(start, dtype_, {num_pages_, page_size_tokens_, kv_heads_, head_dim_});
+}
+
+}  // namespace warpwright

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// StepInputs: what one forward pass reads besides weights and cache: ids, positions, lengths, page table,
+// sampling parameters. Host arrays with a device twin in one buffer, so that a step costs one copy.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "warpwright/context.h"
+#include "warpwright/tensor.h"
+
+namespace warpwright {
+
+class StepInputs {
+public:
+    struct Capacity {
+        i64 tokens = 0;
+        i64 sequences = 0;
+        i64 pages_per_sequence = 0;
+    };
+    static Result<StepInputs> create(Context& context, Capacity capacity);
+
+    const Capacity& capacity() const { return capacity_; }
+
+    // One array: its device tensor (the first `count` elements) and its host elements.
+    enum Array {
+        token_ids,
+        positions,
+        sequence_of_token,  // [tokens]
+        q_starts,           // [sequences + 1]
+        kv_lengths,
+        last_rows,
+        steps,
+        top_k,  // [sequences]
+        temperature,
+        top_p,
+        min_p,       // [sequences] f32
+        seeds,       // [sequences, 2]
+        page_table,  // [sequences, pages_per_sequence]
+        kNumArrays
+    };
+    Tensor tensor(Array array, i64 count) const;
+    std::span<i32> integers(Array array) { return {host_.data() + offset_[array], size_[array]}; }
+    std::span<float> floats(Array array) {
+        return {reinterpret_cast<float*>(host_.data() + offset_[array]), size_[array]};
+    }
+
+    Status upload(Device& device, Stream stream);
+
+private:
+    Capacity capacity_;
+    std::size_t offset_[kNumArrays] = {};
+    std::size_t size_[kNumArrays] = {};
+    std::vector<i32> host_;
+    Buffer device_;
+};
+
+}  // namespace warpwright

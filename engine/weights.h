@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights: a model's parameters on a device, in the shapes the forward pass multiplies with.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/config.h"
+#include "warpwright/context.h"
+#include "warpwright/tensor.h"
+
+namespace warpwright {
+
+// q, k and v are one product with stacked rows, and so are gate and up.
+struct LayerWeights {
+    Tensor attention_norm;  // [hidden]
+    Tensor qkv;             // [(heads + 2 kv_heads) head_dim, hidden]
+    Tensor qkv_bias;        // [(heads + 2 kv_heads) head_dim], only with attention_bias
+    Tensor o;               // [hidden, heads head_dim]
+    Tensor o_bias;          // [hidden], only with attention_bias
+    Tensor mlp_norm;        // [hidden]
+    Tensor gate_up;         // [2 intermediate, hidden]: gate's rows first
+    Tensor gate_up_bias;    // [2 intermediate], only with mlp_bias
+    Tensor down;            // [hidden, intermediate]
+    Tensor down_bias;       // [hidden], only with mlp_bias
+};
+
+struct Weights {
+    Tensor embedding;   // [vocabulary, hidden]
+    Tensor final_norm;  // [hidden]
+    Tensor lm_head;     // [vocabulary, hidden]; the embedding when tied
+    std::vector<LayerWeights> layers;
+
+    std::vector<Buffer> storage;
+    i64 bytes = 0;
+};
+
+// Called as bytes arrive on the device.
+using LoadProgress = std::function<void(i64 done_bytes, i64 total_bytes)>;
+
+// From a folder with model.safetensors, or an index and its shards. Weights are kept as config.dtype; other
+// floating-point types are converted. Caller errors name the file, and the tensor that is missing or
+// misshapen.
+Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
+                             const LoadProgress& progress = {});
+
+// Reproducible random weights for any config: normal values of 0.02 standard deviation, norms of ones.
+Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 seed,
+                               const LoadProgress& progress = {});
+
+}  // namespace warpwright
