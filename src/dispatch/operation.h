@@ -29,6 +29,8 @@ public:
     // Whether an image of this row can be built for this target at all; host rows fit only the host.
     virtual bool image_fits(int row, BuildTarget target) const = 0;
     virtual ImageSpec image_spec(int row, BuildTarget target) const = 0;
+    // What keeps this row from this GPU whatever the problem; nothing when some problem can run.
+    virtual Rejection misfit(int row, const TargetFacts& target) const = 0;
 
     // The default problem with `settings` applied.
     virtual Result<Explanation> explain(const Target& target, const FieldTexts& settings,
@@ -66,6 +68,9 @@ public:
     }
     ImageSpec image_spec(int row, BuildTarget target) const override {
         return image_spec_of<Op>(Op::rows()[row], target);
+    }
+    Rejection misfit(int row, const TargetFacts& target) const override {
+        return target_misfit(Op::rows()[row], target);
     }
     Result<Explanation> explain(const Target& target, const FieldTexts& settings,
                                 std::string_view forced) const override {

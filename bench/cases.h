@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `bench` times: problems of an operation, and how to make one call of each on fresh buffers.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "warpwright/context.h"
+#include "warpwright/tensor.h"
+
+namespace warpwright::bench {
+
+// Buffers of one call, filled with random values; freed with it.
+class Buffers {
+public:
+    explicit Buffers(Context& context) : context_(context) {}
+    Tensor random(DType type, std::initializer_list<i64> shape, float scale = 1);
+    Tensor zeros(DType type, std::initializer_list<i64> shape);  // outputs, and bytes of workspace
+    Tensor integers(const std::vector<i32>& values);
+    Tensor floats(const std::vector<float>& values);
+    const Status& status() const { return status_; }
+
+private:
+    Tensor upload(DType type, std::initializer_list<i64> shape, const void* data);
+    Context& context_;
+    Status status_;
+    std::vector<Buffer> buffers_;
+};
+
+struct Case {
+    std::string op;
+    std::string problem;  // "m=1 n=4096 k=4096 bf16"; peers.py names its cases by the same text
+    double bytes = 0;     // that must move, each input read once and each output written once
+    double flops = 0;
+    std::function<Status(Context&, Buffers&, Prepared&)> prepare;
+};
+
+// `set`: "quick" (a few of each), or "full".
+std::vector<Case> cases(const std::string& set);
+
+}  // namespace warpwright::bench

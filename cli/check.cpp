@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+// warpwright check: every legal row against its oracle on a device. The report is what an owner of a GPU that
+// we lack can send back.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <ctime>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "check/check.h"
+#include "cli/verb.h"
+#include "warpwright/context.h"
+
+namespace warpwright::cli {
+namespace {
+
+struct Options {
+    std::string device = "auto", op, row, report;
+    u64 seed = 1;
+    bool json = false;
+};
+
+const char* outcome_name(CheckResult::Outcome outcome) {
+    switch (outcome) {
+        case CheckResult::Outcome::passed: return "passed";
+        case CheckResult::Outcome::failed: return "failed";
+        case CheckResult::Outcome::refused: return "refused";
+    }
+    return "?";
+}
+
+nlohmann::ordered_json report_json(const Context& context, const std::vector<CheckResult>& results, u64 seed,
+                                   const std::string& device) {
+    const CheckSummary summary = summarize(results);
+    nlohmann::ordered_json json{
+        {"device", device},
+        {"target", context.target().id},
+        {"gpu", context.target().name},
+        {"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
+        {"command", fmt::format("warpwright check --device {} --seed {}", device, seed)},
+        {"passed", summary.passed},
+        {"failed", summary.failed},
+        {"refused", summary.refused},
+        {"rows", summary.rows}};
+    json["results"] = nlohmann::ordered_json::array();
+    for (const CheckResult& result : results) {
+        json["results"].push_back({{"op", result.op},
+                                   {"row", result.row},
+                                   {"problem", result.problem},
+                                   {"outcome", outcome_name(result.outcome)},
+                                   {"error", result.error},
+                                   {"bound", result.bound},
+                                   {"text", result.text}});
+    }
+    return json;
+}
+
+int run(const Options& options) {
+    WW_CLI_ASSIGN(const auto context, Context::open(options.device));
+    std::vector<CheckResult> all;
+    bool known_op = options.op.empty();
+    for (const OperationCheck* check : operation_checks()) {
+        if (!options.op.empty() && options.op != check->op()) continue;
+        known_op = true;
+        const auto results = check->run(*context, options.row, options.seed);
+        const CheckSummary summary = summarize(results);
+        if (!options.json) {
+            fmt::print("{:<18} {:3} rows  {:5} passed  {:3} failed  {:5} refused\n", check->op(),
+                       summary.rows, summary.passed, summary.failed, summary.refused);
+            for (const CheckResult& result : results) {
+                if (result.outcome != CheckResult::Outcome::failed) continue;
+                fmt::print("  FAILED {}: {}\n         {}\n", result.row, result.problem, result.text);
+            }
+            std::fflush(stdout);
+        }
+        all.insert(all.end(), results.begin(), results.end());
+    }
+    if (!known_op) return report(caller_error(fmt::format("no check for operation '{}'", options.op)));
+    if (all.empty())
+        return report(
+            caller_error(fmt::format("no row named '{}' runs on {}", options.row, context->target().id)));
+    const auto json = report_json(*context, all, options.seed, context->device().id());
+    if (!options.report.empty()) {
+        std::ofstream file(options.report);
+        file << json.dump(1) << '\n';
+        if (!file.good()) return report(unavailable("cannot write " + options.report));
+    }
+    const CheckSummary summary = summarize(all);
+    if (options.json) {
+        fmt::print("{}\n", json.dump(1));
+    } else {
+        fmt::print("{} on {}: {} rows right, {} checks passed, {} failed, {} refused\n",
+                   summary.failed == 0 ? "ok" : "FAILED", context->target().id, summary.rows, summary.passed,
+                   summary.failed, summary.refused);
+    }
+    return summary.failed == 0 ? 0 : kNegative;
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, Action& action) {
+    auto options = std::make_shared<Options>();
+    CLI::App* verb = app.add_subcommand("check", "every row of a device against its oracle");
+    verb->add_option("--device", options->device, "auto, cpu, cuda:N")->capture_default_str();
+    verb->add_option("--op", options->op, "this operation only");
+    verb->add_option("--row", options->row, "this row only");
+    verb->add_option("--seed", options->seed, "of the random inputs")->capture_default_str();
+    verb->add_option("--report", options->report, "write all results to this file as JSON");
+    verb->add_flag("--json", options->json, "for machines");
+    verb->footer("A refused check is a problem that a row does not serve: it says so, and that is right.");
+    verb->callback([=, &action] { action = [=] { return run(*options); }; });
+}
+
+}  // namespace warpwright::cli

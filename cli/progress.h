@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "warpwright/types.h"
+
+namespace warpwright::cli {
+
+// A bar on stderr with rate and time left: on a terminal only, and only for work that takes longer than a
+// moment.
+class Progress {
+public:
+    explicit Progress(std::string what);
+    ~Progress();
+    void update(i64 done_bytes, i64 total_bytes);
+
+private:
+    std::string what_;
+    std::chrono::steady_clock::time_point start_, last_;
+    bool terminal_;
+    bool shown_ = false;
+};
+
+}  // namespace warpwright::cli
