@@ -7,6 +7,7 @@
 #include "kernels/fused/kv_append/operation.h"
 #include "kernels/fused/rmsnorm/operation.h"
 #include "kernels/fused/rope/operation.h"
+#include "kernels/fused/sample/operation.h"
 
 namespace warpwright {
 namespace {
@@ -27,6 +28,7 @@ std::span<const Operation* const> operations() {
         instance<GatedActivationOp>(),
         instance<EmbeddingOp>(),
         instance<KvAppendOp>(),
+        instance<SampleOp>(),
     };
     // clang-format on
     return all;

@@ -22,6 +22,30 @@ __device__ inline float warp_max(float value) {
     return value;
 }
 
+// Sums of integers, exact in any order.
+__device__ inline u32 warp_sum(u32 value) {
+    return __reduce_add_sync(~0u, value);
+}
+
+// Below 2^63: the three parts of 27, 27 and 9 bits cannot overflow in 32 lanes.
+__device__ inline u64 warp_sum(u64 value) {
+    constexpr u32 kMask = (1u << 27) - 1;
+    const u32 low = warp_sum(static_cast<u32>(value) & kMask);
+    const u32 middle = warp_sum(static_cast<u32>(value >> 27) & kMask);
+    const u32 high = warp_sum(static_cast<u32>(value >> 54));
+    return (static_cast<u64>(high) << 54) + (static_cast<u64>(middle) << 27) + low;
+}
+
+// The sum over this lane and the lanes below it.
+__device__ inline u64 warp_running_sum(u64 value) {
+#pragma unroll
+    for (int distance = 1; distance < kWarpThreads; distance *= 2) {
+        const u64 below = __shfl_up_sync(~0u, value, distance);
+        if (threadIdx.x % kWarpThreads >= distance) value += below;
+    }
+    return value;
+}
+
 // The sum over all threads, in every thread; the order of additions is fixed. `scratch` holds one float a
 // warp and may be reused after the next barrier.
 template <int threads>

@@ -11,5 +11,6 @@ const OperationCheck& rope_check();
 const OperationCheck& gated_activation_check();
 const OperationCheck& embedding_check();
 const OperationCheck& kv_append_check();
+const OperationCheck& sample_check();
 
 }  // namespace warpwright

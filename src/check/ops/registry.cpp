@@ -11,6 +11,7 @@ std::span<const OperationCheck* const> operation_checks() {
         &gated_activation_check(),
         &embedding_check(),
         &kv_append_check(),
+        &sample_check(),
     };
     // clang-format on
     return checks;
