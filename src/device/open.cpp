@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <charconv>
+#include <mutex>
+
+#include <fmt/format.h>
+
+#include "device/cuda.h"
+#include "device/cuda_api.h"
+#include "device/host.h"
+#include "device/registry.h"
+#include "warpwright/device.h"
+
+namespace warpwright {
+namespace {
+
+std::vector<std::string> list_cuda() {
+    std::vector<std::string> ids;
+    const auto api = cuda_api();
+    if (!api.ok()) return ids;
+    const auto count = cuda_device_count(**api);
+    for (int i = 0; count.ok() && i < *count; ++i) ids.push_back(fmt::format("cuda:{}", i));
+    return ids;
+}
+
+Result<std::shared_ptr<Device>> open_cuda(std::string_view argument) {
+    int ordinal = 0;
+    if (!argument.empty()) {
+        const char* end = argument.data() + argument.size();
+        const auto [parsed, error] = std::from_chars(argument.data(), end, ordinal);
+        if (error != std::errc{} || parsed != end || ordinal < 0) {
+            return caller_error(fmt::format("device: cuda:{}: expected the number of a GPU", argument));
+        }
+    }
+    WW_ASSIGN(const CudaApi* api, cuda_api());
+    return open_cuda_device(*api, ordinal);
+}
+
+std::vector<std::string> list_cpu() {
+    return {"cpu"};
+}
+
+Result<std::shared_ptr<Device>> open_cpu(std::string_view argument) {
+    if (!argument.empty()) return caller_error(fmt::format("device: cpu:{}: expected cpu alone", argument));
+    return open_host_device();
+}
+
+Result<std::shared_ptr<Device>> open_emulated(std::string_view argument) {
+    return unavailable(
+        fmt::format("device: emulated:{}: emulated devices are not built yet in this version", argument));
+}
+
+Result<std::shared_ptr<Device>> open_auto(std::string_view argument) {
+    if (!argument.empty()) return caller_error(fmt::format("device: auto:{}: expected auto alone", argument));
+    return list_cuda().empty() ? open_host_device() : open_cuda("0");
+}
+
+struct Registry {
+    std::mutex mutex;
+    std::vector<DeviceKind> kinds = {
+        {"auto", "auto", open_auto, nullptr},
+        {"cuda", "cuda:N", open_cuda, list_cuda},
+        {"cpu", "cpu", open_cpu, list_cpu},
+        {"emulated", "emulated:GPU", open_emulated, nullptr},
+    };
+};
+
+// A function's own, so that it exists whichever file registers first.
+Registry& registry() {
+    static Registry instance;
+    return instance;
+}
+
+}  // namespace
+
+bool register_device_kind(DeviceKind kind) {
+    Registry& known = registry();
+    std::lock_guard lock(known.mutex);
+    for (DeviceKind& other : known.kinds) {
+        if (other.prefix != kind.prefix) continue;
+        other = std::move(kind);
+        return true;
+    }
+    known.kinds.push_back(std::move(kind));
+    return true;
+}
+
+std::vector<DeviceKind> device_kinds() {
+    Registry& known = registry();
+    std::lock_guard lock(known.mutex);
+    return known.kinds;
+}
+
+Result<std::shared_ptr<Device>> open_device(std::string_view name) {
+    const std::string_view prefix = name.substr(0, name.find(':'));
+    const bool has_colon = prefix.size() < name.size();
+    const std::string_view argument = has_colon ? name.substr(prefix.size() + 1) : std::string_view{};
+    std::string forms;
+    for (const DeviceKind& kind : device_kinds()) {
+        if (kind.prefix == prefix && !(has_colon && argument.empty())) return kind.open(argument);
+        forms += (forms.empty() ? "" : ", ") + kind.form;
+    }
+    std::string here;
+    for (const std::string& id : list_devices().ids) here += (here.empty() ? "" : ", ") + id;
+    return caller_error(
+        fmt::format("device: \"{}\" is no device: expected {}; this machine has {}", name, forms, here));
+}
+
+DeviceList list_devices() {
+    DeviceList list;
+    for (const DeviceKind& kind : device_kinds()) {
+        if (kind.list == nullptr) continue;
+        for (std::string& id : kind.list()) list.ids.push_back(std::move(id));
+    }
+    const auto api = cuda_api();
+    const Status status = api.ok() ? cuda_device_count(**api).status() : api.status();
+    if (!status.ok()) list.cuda_problem = status.message();
+    return list;
+}
+
+Result<Buffer> Buffer::allocate(std::shared_ptr<Device> device, std::size_t bytes) {
+    WW_ASSIGN(void* data, device->allocate(bytes));
+    Buffer buffer;
+    buffer.device_ = std::move(device);
+    buffer.data_ = data;
+    buffer.bytes_ = bytes;
+    return buffer;
+}
+
+}  // namespace warpwright
