@@ -4,7 +4,7 @@
 //
 //   struct Gemm {
 //       static constexpr const char* kName = "gemm";          the name on the command line
-//       static constexpr const char* kSource = "src/kernels/gemm/portable.cuh";   per ArchClass: source(arch)
+//       static const char* source(ArchClass);       "src/kernels/gemm/portable.cuh"; or source(const Row&)
 //       using Problem = GemmProblem;   using Row = GemmRow;   using Args = GemmArgs;
 //       static std::span<const Row> rows();
 //       static Rejection why_not(const Row&, const TargetFacts&, const Problem&);

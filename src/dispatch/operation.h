@@ -45,7 +45,11 @@ Result<const Operation*> find_operation(
 template <class Op>
 ImageSpec image_spec_of(const typename Op::Row& row, BuildTarget target) {
     ImageSpec spec;
-    spec.source = Op::source(row.arch);
+    if constexpr (requires { Op::source(row); }) {  // several kernels for one architecture class
+        spec.source = Op::source(row);
+    } else {
+        spec.source = Op::source(row.arch);
+    }
     spec.row_index = static_cast<int>(&row - Op::rows().data());
     spec.row = row.name.text;
     for (const auto& [name, text] : field_texts(row)) spec.row_content += name + "=" + text + " ";

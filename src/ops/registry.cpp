@@ -8,6 +8,7 @@
 #include "kernels/fused/rmsnorm/operation.h"
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/sample/operation.h"
+#include "kernels/gemm/operation.h"
 
 namespace warpwright {
 namespace {
@@ -23,6 +24,7 @@ const Operation* instance() {
 std::span<const Operation* const> operations() {
     // clang-format off
     static const Operation* const all[] = {
+        instance<GemmOp>(),
         instance<RmsNormOp>(),
         instance<RopeOp>(),
         instance<GatedActivationOp>(),

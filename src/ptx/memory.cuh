@@ -38,5 +38,12 @@ __device__ inline void store(void* address, U32x4 v) {
                  : "memory");
 }
 
+// ptx: st.shared.v4.u32 | PTX ISA 9.7.9.12 | sm_20. `address` is in the shared window.
+__device__ inline void store_shared(u32 address, U32x4 v) {
+    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z),
+                 "r"(v.w)
+                 : "memory");
+}
+
 }  // namespace ptx
 }  // namespace warpwright

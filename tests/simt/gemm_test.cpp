@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+// gemm's kernels, thread by thread on the CPU: every bf16 tile shape, one f16 row, tails on every side, every
+// epilogue. Inputs are small integers, so that sums are exact in any order.
+#include "simt/machine.h"
+// The rest of the kernel's includes, under their real namespace.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "kernels/gemm/epilogue.cuh"
+#include "kernels/gemm/operation.h"
+#include "kernels/gemm/rows.h"
+#include "ptx/cp_async.cuh"
+#include "ptx/launch.cuh"
+#include "ptx/ldmatrix.cuh"
+#include "ptx/mma.cuh"
+#include "tile/swizzle.h"
+
+// A kernel file names things after its row: each row gets a namespace that stands in for warpwright.
+#define WW_TARGET 3
+
+// clang-format off
+namespace row0 { using namespace warpwright; }
+#define warpwright row0
+#define WW_ROW 0
+#define WW_ENTRY row0_entry
+#include "kernels/gemm/portable.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row1 { using namespace warpwright; }
+#define warpwright row1
+#define WW_ROW 1
+#define WW_ENTRY row1_entry
+#include "kernels/gemm/portable.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row2 { using namespace warpwright; }
+#define warpwright row2
+#define WW_ROW 2
+#define WW_ENTRY row2_entry
+#include "kernels/gemm/portable.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row3 { using namespace warpwright; }
+#define warpwright row3
+#define WW_ROW 3
+#define WW_ENTRY row3_entry
+#include "kernels/gemm/portable.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row4 { using namespace warpwright; }
+#define warpwright row4
+#define WW_ROW 4
+#define WW_ENTRY row4_entry
+#include "kernels/gemm/portable.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row5 { using namespace warpwright; }
+#define warpwright row5
+#define WW_ROW 5
+#define WW_ENTRY row5_entry
+#include "kernels/gemm/portable.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row6 { using namespace warpwright; }
+#define warpwright row6
+#define WW_ROW 6
+#define WW_ENTRY row6_entry
+#include "kernels/gemm/portable.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row7 { using namespace warpwright; }
+#define warpwright row7
+#define WW_ROW 7
+#define WW_ENTRY row7_entry
+#include "kernels/gemm/portable.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row8 { using namespace warpwright; }
+#define warpwright row8
+#define WW_ROW 8
+#define WW_ENTRY row8_entry
+#include "kernels/gemm/portable.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row9 { using namespace warpwright; }
+#define warpwright row9
+#define WW_ROW 9
+#define WW_ENTRY row9_entry
+#include "kernels/gemm/bandwidth.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row10 { using namespace warpwright; }
+#define warpwright row10
+#define WW_ROW 10
+#define WW_ENTRY row10_entry
+#include "kernels/gemm/bandwidth.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row11 { using namespace warpwright; }
+#define warpwright row11
+#define WW_ROW 11
+#define WW_ENTRY row11_entry
+#include "kernels/gemm/bandwidth.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row12 { using namespace warpwright; }
+#define warpwright row12
+#define WW_ROW 12
+#define WW_ENTRY row12_entry
+#include "kernels/gemm/bandwidth.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row13 { using namespace warpwright; }
+#define warpwright row13
+#define WW_ROW 13
+#define WW_ENTRY row13_entry
+#include "kernels/gemm/bandwidth.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row14 { using namespace warpwright; }
+#define warpwright row14
+#define WW_ROW 14
+#define WW_ENTRY row14_entry
+#include "kernels/gemm/bandwidth.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row15 { using namespace warpwright; }
+#define warpwright row15
+#define WW_ROW 15
+#define WW_ENTRY row15_entry
+#include "kernels/gemm/bandwidth.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row21 { using namespace warpwright; }
+#define warpwright row21
+#define WW_ROW 21
+#define WW_ENTRY row21_entry
+#include "kernels/gemm/portable.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+namespace row27 { using namespace warpwright; }
+#define warpwright row27
+#define WW_ROW 27
+#define WW_ENTRY row27_entry
+#include "kernels/gemm/bandwidth.cuh"
+#undef warpwright
+#undef WW_ROW
+#undef WW_ENTRY
+// clang-format on
+
+namespace warpwright {
+namespace {
+
+using Entry = void (*)(const GemmArgs);
+
+struct Kernel16 {
+    int row;
+    Entry entry;
+};
+const Kernel16 kKernels[] = {
+    {0, row0_entry},   {1, row1_entry},   {2, row2_entry},   {3, row3_entry},   {4, row4_entry},
+    {5, row5_entry},   {6, row6_entry},   {7, row7_entry},   {8, row8_entry},   {9, row9_entry},
+    {10, row10_entry}, {11, row11_entry}, {12, row12_entry}, {13, row13_entry}, {14, row14_entry},
+    {15, row15_entry}, {21, row21_entry}, {27, row27_entry},
+};
+
+struct Shape {
+    i64 m, n, k;
+    bool out_f32 = false, bias = false, gate = false, residual = false;
+    Activation activation = Activation::none;
+    i64 pad = 0;      // extra elements a row, of every matrix
+    i64 out_pad = 0;  // more of them for d, gate and residual
+};
+
+class Matrix {
+public:
+    Matrix(std::mt19937& random, i64 rows, i64 columns, i64 stride, DType type)
+        : stride(stride),
+          type_(type),
+          bytes_(static_cast<std::size_t>(rows * stride * dtype_bytes(type)) + 32) {
+        void* start = bytes_.data();
+        std::size_t space = bytes_.size();
+        data = std::align(16, bytes_.size() - 32, start, space);
+        for (i64 i = 0; i < rows * stride; ++i) {
+            const bool inside = i % stride < columns;
+            set(i, inside ? static_cast<float>(static_cast<int>(random() % 7) - 3) : std::nanf(""));
+        }
+    }
+    float operator()(i64 row, i64 column) const { return load_float(data, type_, row * stride + column); }
+    void set(i64 index, float value) { store_float(data, type_, index, value); }
+
+    i64 stride;
+    void* data;
+
+private:
+    DType type_;
+    std::vector<std::byte> bytes_;
+};
+
+void run(const Kernel16& kernel, const Shape& shape) {
+    const GemmRow& row = kGemmRows[kernel.row];
+    SCOPED_TRACE(std::string(row.name.text) + " m=" + std::to_string(shape.m) +
+                 " n=" + std::to_string(shape.n) + " k=" + std::to_string(shape.k));
+    std::mt19937 random(7);
+    const DType out_type = shape.out_f32 ? DType::f32 : row.dtype;
+    const i64 k_stride = row.aligned ? round_up(shape.k, 8) + shape.pad : shape.k + shape.pad;
+    const i64 n_stride = shape.n + shape.pad + shape.out_pad;
+    Matrix a(random, shape.m, shape.k, k_stride, row.dtype), b(random, shape.n, shape.k, k_stride, row.dtype);
+    Matrix bias(random, 1, shape.n, shape.n, row.dtype), gate(random, shape.m, shape.n, n_stride, row.dtype);
+    Matrix residual(random, shape.m, shape.n, n_stride, out_type), d(random, shape.m, 0, n_stride, out_type);
+
+    GemmArgs args{.a = a.data, .b = b.data, .d = d.data};
+    if (shape.bias) args.bias = bias.data;
+    if (shape.gate) args.gate = gate.data;
+    if (shape.residual) args.residual = residual.data;
+    args.a_stride = args.b_stride = k_stride;
+    args.d_stride = args.gate_stride = args.residual_stride = n_stride;
+    args.m = static_cast<i32>(shape.m), args.n = static_cast<i32>(shape.n),
+    args.k = static_cast<i32>(shape.k);
+    args.activation = shape.activation;
+    args.out_f32 = shape.out_f32;
+    args.out_aligned = n_stride % 8 == 0;
+
+    const GemmProblem problem{.m = shape.m, .n = shape.n, .k = shape.k, .dtype = row.dtype, .out = out_type};
+    const LaunchConfig config = GemmOp::launch_config(row, {}, problem);
+    simt::machine.bank_conflicts = 0;
+    for (u32 block = 0; block < config.grid.x; ++block) {
+        simt::run_block(static_cast<int>(config.block.x), block, [&] { kernel.entry(args); });
+    }
+    EXPECT_EQ(simt::machine.bank_conflicts, 0);
+
+    int wrong = 0;
+    for (i64 m = 0; m < shape.m; ++m) {
+        for (i64 n = 0; n < n_stride; ++n) {
+            if (n >= shape.n) {
+                wrong += !std::isnan(d(m, n));
+                continue;
+            }
+            float expected = 0;
+            for (i64 k = 0; k < shape.k; ++k) expected += a(m, k) * b(n, k);
+            if (shape.bias) expected += bias(0, n);
+            expected = shape.gate ? activate(shape.activation, gate(m, n)) * expected
+                                  : activate(shape.activation, expected);
+            if (shape.residual) expected += residual(m, n);
+            const float got = d(m, n), wanted = round_to(out_type, expected);
+            const float slack = shape.activation == Activation::none ? 0 : std::abs(wanted) / 64 + 1e-5f;
+            if (!(std::abs(got - wanted) <= slack) && ++wrong <= 3) {
+                ADD_FAILURE() << "d[" << m << "," << n << "] is " << got << ", expected " << wanted;
+            }
+        }
+    }
+    EXPECT_EQ(wrong, 0);
+}
+
+TEST(SimtGemm, EveryKernelWithTails) {
+    for (const Kernel16& kernel : kKernels) {
+        const GemmRow& row = kGemmRows[kernel.row];
+        const i64 m = row.max_m > 0 ? row.max_m : row.tile_m + 5;
+        run(kernel, {.m = m, .n = row.tile_n + 9, .k = row.tile_k + 24, .bias = true});
+        run(kernel, {.m = 1, .n = 1, .k = 8, .pad = 8});
+        run(kernel,
+            {.m = 3, .n = row.tile_n, .k = row.tile_k * row.warps_k * (row.stages + 2), .residual = true});
+        run(kernel, {.m = m - 1,
+                     .n = 24,
+                     .k = row.tile_k * 2 + 8,
+                     .out_f32 = true,
+                     .gate = true,
+                     .residual = true,
+                     .activation = Activation::silu});
+        if (row.max_m == 0) {
+            run(kernel,
+                {.m = 17, .n = 37, .k = row.tile_k * 3 + 13, .bias = true, .pad = row.aligned ? 8 : 1});
+            run(kernel, {.m = 1, .n = 40, .k = 1, .activation = Activation::gelu});
+        } else {
+            run(kernel,
+                {.m = 2, .n = 37, .k = 4 * row.tile_k * row.warps_k + 40, .bias = true, .out_pad = 3});
+        }
+        run(kernel, {.m = 2, .n = 40, .k = 16, .activation = Activation::gelu_tanh, .out_pad = 1});
+    }
+}
+
+// Blocks are numbered in groups of rows: every tile is somebody's.
+TEST(SimtGemm, ManyBlocks) {
+    const Kernel16* any = &kKernels[7];  // 32x32x128: 64 blocks high are one group
+    run(*any, {.m = 70 * 32 - 3, .n = 70, .k = 8});
+}
+
+}  // namespace
+}  // namespace warpwright
