@@ -92,18 +92,23 @@ TEST(Gemm, EveryTargetHasARowForEverything) {
 }
 
 TEST(Gemm, ChoosesBySize) {
-    for (const char* gpu : {"a100", "h200", "b200", "rtx-4090", "rtx-5090", "rtx-pro-6000"}) {
+    for (const char* gpu : {"a100", "l40s", "h200", "b200", "rtx-4090", "rtx-5090", "rtx-pro-6000"}) {
         SCOPED_TRACE(gpu);
-        EXPECT_NE(chosen(gpu, {.m = 1, .n = 4096, .k = 4096}).find(".m4."), std::string::npos);
-        EXPECT_NE(chosen(gpu, {.m = 7, .n = 14336, .k = 4096}).find(".m8."), std::string::npos);
-        EXPECT_NE(chosen(gpu, {.m = 13, .n = 14336, .k = 4096}).find(".m16."), std::string::npos);
-        const std::string large = chosen(gpu, {.m = 4096, .n = 4096, .k = 4096});
-        EXPECT_TRUE(large.find("128x256") != std::string::npos || large.find("256x128") != std::string::npos)
-            << large;
-        const GemmRow& small = row(chosen(gpu, {.m = 64, .n = 4096, .k = 4096}));
-        EXPECT_LE(small.tile_m, 64) << small.name.text;
-        EXPECT_LE(small.tile_n, 64) << small.name.text;
+        const auto row_for = [&](i64 m, i64 n, i64 k) { return row(chosen(gpu, {.m = m, .n = n, .k = k})); };
+        for (i64 n : {1024, 4096, 14336, 128256}) {
+            EXPECT_EQ(row_for(1, n, 4096).max_m, 4) << n;
+            EXPECT_EQ(row_for(7, n, 4096).max_m, 8) << n;
+        }
+        EXPECT_LE(row_for(64, 4096, 4096).tile_m, 64);
+        EXPECT_LE(row_for(64, 4096, 4096).tile_n, 64);
+        const GemmRow large = row_for(8192, 8192, 8192);
+        EXPECT_GE(large.tile_m * large.tile_n, 128 * 128) << large.name.text;
     }
+    EXPECT_EQ(chosen("h200", {.m = 4096, .n = 4096, .k = 4096}), "gemm.portable.bf16.128x256x64");
+    EXPECT_EQ(chosen("rtx-4090", {.m = 4096, .n = 4096, .k = 4096}), "gemm.portable.bf16.128x256x32");
+    EXPECT_EQ(chosen("h200", {.m = 1, .n = 4096, .k = 4096, .dtype = DType::f16, .out = DType::f16}),
+              "gemm.portable.f16.m4.n16");
+    EXPECT_EQ(chosen("h200", {.m = 1, .n = 4096, .k = 4100}).find("gemm.portable.bf16.m"), std::string::npos);
     EXPECT_EQ(chosen("cpu", {}), "gemm.host.bf16");
 }
 

@@ -20,7 +20,7 @@
 
 namespace warpwright {
 
-constexpr GemmRow kRow = row_at(kGemmRows, WW_ROW);
+constexpr GemmRow kRow = sized<row_at(kGemmRows, WW_ROW)>();
 static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
 using T = Storage<kRow.dtype>;
 using Shared = GemmShared<kRow>;

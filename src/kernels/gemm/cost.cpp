@@ -18,17 +18,21 @@ double mma_share(const TargetFacts& target) {
     }
 }
 
-constexpr double kLatencyUs = 0.8;                    // of a memory access under load
-constexpr double kL2OverMemory = 2.0;                 // bandwidth of L2 over that of memory
-constexpr double kStreamShare = 0.88;                 // of the memory bandwidth that long streams reach
-constexpr double kTileStartUs = 1.5;                  // first loads of a block, before anything is multiplied
-constexpr double kSharedBytesPerFlop = 128.0 / 2048;  // shared memory's 128 bytes a clock beside 1024 FMAs
+constexpr double kLatencyUs = 0.8;       // of a memory access under load
+constexpr double kL2BytesPerClock = 24;  // an SM's share of L2's bandwidth when all ask at once
+constexpr double kL2OverMemory = 1.5;    // at least
+constexpr double kStreamShare = 0.88;    // of the memory bandwidth that long streams into registers reach
+constexpr double kRingShare = 0.75;      // the same for tiles through shared memory, with barriers between
+constexpr double kFirstBlockUs = 1.0;    // until the first products
+constexpr double kNextBlockUs = 1.0;  // from one block's last products to its successor's first, on its own
+constexpr double kOverlappedShare = 0.2;  // of that, where another block of the SM goes on meanwhile
+constexpr double kSharedBytesPerFma = 128.0 / 1024;  // shared memory's bytes a clock beside the products'
 
 // Of the tensor cores' rate, for a warp tile: fragments come from shared memory at
 // 2 (warp_m + warp_n) bytes per warp_m x warp_n FMAs, mostly but not wholly hidden.
 double fragment_share(const GemmRow& row) {
-    const double bytes_per_flop = (1.0 / row.warp_m + 1.0 / row.warp_n);
-    return 1 / (1 + 0.25 * bytes_per_flop / kSharedBytesPerFlop);
+    const double bytes_per_fma = 2.0 / row.warp_m + 2.0 / row.warp_n;
+    return 1 / (1 + 0.25 * bytes_per_fma / kSharedBytesPerFma);
 }
 
 int blocks_at_once(const GemmRow& row, const TargetFacts& target) {
@@ -70,15 +74,20 @@ Prediction GemmOp::predict(const Row& row, const TargetFacts& target, const Prob
     // Bandwidth rows use half of every product, at 4 rows of A each.
     const double block_flops = 2.0 * row.tile_m * row.tile_n * padded_k * (is_bandwidth(row) ? 4 : 1);
     const double sm_tflops = target.bf16_tflops * mma_share(target) / target.num_sms;
-    const double share = is_bandwidth(row) ? 0.5 : fragment_share(row) * (row.aligned ? 1 : 0.25);
+    const double share = is_bandwidth(row) ? 0.7 : fragment_share(row) * (row.aligned ? 1 : 0.25);
     const double tensor_us = per_sm * block_flops / (sm_tflops * share * 1e6);
 
-    const double memory_us = bytes_moved(problem) / (target.memory_gb_s * kStreamShare * 1e3);
-    const double block_bytes = 2.0 * padded_k * (row.tile_n + (is_bandwidth(row) ? row.max_m : row.tile_m));
-    const double l2_us = blocks * block_bytes / (target.memory_gb_s * kL2OverMemory * 1e3);
+    const double stream_share = is_bandwidth(row) ? kStreamShare : kRingShare;
+    const double memory_us = bytes_moved(problem) / (target.memory_gb_s * stream_share * 1e3);
+    const double block_bytes = 2.0 * padded_k * (row.tile_n + (is_bandwidth(row) ? problem.m : row.tile_m));
+    const double l2_gb_s = std::max(target.num_sms * kL2BytesPerClock * target.boost_mhz * 1e-3,
+                                    kL2OverMemory * target.memory_gb_s);
+    const double l2_us = blocks * block_bytes / (l2_gb_s * 1e3);
     const double sm_us = per_sm * block_bytes / (at_once * bytes_under_way(row) / kLatencyUs);
 
-    const double start_us = start_up_us(target) + kTileStartUs * per_sm / at_once;
+    const double later_blocks = per_sm / at_once - 1;
+    const double start_us = start_up_us(target) + kFirstBlockUs +
+                            kNextBlockUs * (at_once > 1 ? kOverlappedShare : 1) * later_blocks;
     const double rate_us = std::max({tensor_us, memory_us, l2_us, sm_us});
     const char* bound = rate_us < start_us     ? "latency"
                         : rate_us == tensor_us ? "tensor cores"
