@@ -50,9 +50,12 @@ double bytes_moved(const GemmProblem& p) {
 }
 
 // Bytes of operands that a block has requested and not yet received.
-double bytes_under_way(const GemmRow& row) {
+double bytes_under_way(const GemmRow& row, const GemmProblem& problem) {
+    if (is_bandwidth(row)) {
+        return 2.0 * row.tile_k * (row.tile_n + static_cast<double>(problem.m)) * (row.stages - 0.5) *
+               row.warps_k;
+    }
     const double tile = 2.0 * row.tile_k * (row.tile_m + row.tile_n);
-    if (is_bandwidth(row)) return 2.0 * row.tile_k * row.tile_n * (row.stages - 0.5) * row.warps_k;
     return row.aligned ? tile * (row.stages - 1) : tile / 8;
 }
 
@@ -83,7 +86,7 @@ Prediction GemmOp::predict(const Row& row, const TargetFacts& target, const Prob
     const double l2_gb_s = std::max(target.num_sms * kL2BytesPerClock * target.boost_mhz * 1e-3,
                                     kL2OverMemory * target.memory_gb_s);
     const double l2_us = blocks * block_bytes / (l2_gb_s * 1e3);
-    const double sm_us = per_sm * block_bytes / (at_once * bytes_under_way(row) / kLatencyUs);
+    const double sm_us = per_sm * block_bytes / (at_once * bytes_under_way(row, problem) / kLatencyUs);
 
     const double later_blocks = per_sm / at_once - 1;
     const double start_us = start_up_us(target) + kFirstBlockUs +
