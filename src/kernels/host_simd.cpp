@@ -15,6 +15,11 @@ constexpr int kLanes = 4, kRows = 2, kColumns = 4;
 typedef u32 FourWords __attribute__((vector_size(16)));
 typedef u16 FourHalves __attribute__((vector_size(8), aligned(2), may_alias));
 typedef float FourFloats __attribute__((vector_size(16), aligned(4)));
+static inline FourFloats widen_vector_bf16(const u16* from) {
+    const FourWords wide = __builtin_convertvector(*reinterpret_cast<const FourHalves*>(from), FourWords)
+                           << 16;
+    return reinterpret_cast<FourFloats>(wide);
+}
 // Exponent and mantissa as those of an fp32 that is 2^112 too small, subnormals included; all ones stay all
 // ones.
 static inline FourFloats widen_vector_f16(const u16* from) {
@@ -36,6 +41,10 @@ static inline FourFloats widen_vector_f16(const u16* from) {
 namespace avx2 {
 constexpr const char* kName = "avx2";
 constexpr int kLanes = 8, kRows = 2, kColumns = 4;
+static inline __m256 widen_vector_bf16(const u16* from) {
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
 static inline __m256 widen_vector_f16(const u16* from) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
@@ -48,6 +57,10 @@ static inline __m256 widen_vector_f16(const u16* from) {
 namespace avx512 {
 constexpr const char* kName = "avx512";
 constexpr int kLanes = 16, kRows = 4, kColumns = 4;
+static inline __m512 widen_vector_bf16(const u16* from) {
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
 static inline __m512 widen_vector_f16(const u16* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
 }

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Read by host_simd.cpp once for each instruction set, inside a namespace of its own that defines kLanes,
-// kRows x kColumns (the block of sums that fits its registers) and widen_vector_f16. The vectors are GCC's
-// and Clang's generic ones. No header may be included here: its inline functions would exist for this set
-// only.
+// Read by host_simd.cpp once for each instruction set, inside a namespace of its own that defines kLanes, kRows x
+// kColumns (the block of sums that fits its registers), widen_vector_bf16 and widen_vector_f16. The vectors are
+// GCC's and Clang's generic ones. No header may be included here: its inline functions would exist for this
+// set only.
 
 typedef float Floats __attribute__((vector_size(kLanes * 4), aligned(4)));
-typedef u32 Words __attribute__((vector_size(kLanes * 4)));
-typedef u16 Halves __attribute__((vector_size(kLanes * 2), aligned(2), may_alias));
 typedef float LoadedFloats __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
 
 struct WidenBf16 {
-    static inline Floats vector(const u16* from) {
-        const Words wide = __builtin_convertvector(*reinterpret_cast<const Halves*>(from), Words) << 16;
-        return reinterpret_cast<Floats>(wide);
-    }
+    static inline Floats vector(const u16* from) { return widen_vector_bf16(from); }
 };
 
 struct WidenF16 {
