@@ -80,7 +80,7 @@ consteval GemmRow sized() {
 
 // clang-format off
 // rows:begin
-constexpr GemmRow kGemmRows[] = {
+inline constexpr GemmRow kGemmRows[] = {
     //             name                                   class                dtype      aligned max_m  tile m, n, k  warp    stages warps_k blocks
     sized<GemmRow{"gemm.portable.bf16.128x256x64",        ArchClass::portable, DType::bf16, true,   0, 128, 256,  64, 64, 64, 3,  1, 1}>(),
     sized<GemmRow{"gemm.portable.bf16.128x256x32",        ArchClass::portable, DType::bf16, true,   0, 128, 256,  32, 64, 64, 4,  1, 1}>(),

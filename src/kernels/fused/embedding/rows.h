@@ -26,7 +26,7 @@ struct EmbeddingRow {
 
 // clang-format off
 // rows:begin
-constexpr EmbeddingRow kEmbeddingRows[] = {
+inline constexpr EmbeddingRow kEmbeddingRows[] = {
     // name                        class                threads vectors
     {"embedding.portable.t128v1",  ArchClass::portable, 128, true},
     {"embedding.portable.any",     ArchClass::portable, 128, false},

@@ -28,7 +28,7 @@ struct GatedActivationRow {
 
 // clang-format off
 // rows:begin
-constexpr GatedActivationRow kGatedActivationRows[] = {
+inline constexpr GatedActivationRow kGatedActivationRows[] = {
     // name                                    class                dtype        threads vectors
     {"gated_activation.portable.bf16.t128v1",  ArchClass::portable, DType::bf16, 128, true},
     {"gated_activation.portable.bf16.any",     ArchClass::portable, DType::bf16, 256, false},

@@ -26,7 +26,7 @@ struct KvAppendRow {
 
 // clang-format off
 // rows:begin
-constexpr KvAppendRow kKvAppendRows[] = {
+inline constexpr KvAppendRow kKvAppendRows[] = {
     // name                        class                threads vectors
     {"kv_append.portable.t128v1",  ArchClass::portable, 128, true},
     {"kv_append.portable.any",     ArchClass::portable, 128, false},

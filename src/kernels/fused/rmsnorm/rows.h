@@ -28,7 +28,7 @@ struct RmsNormRow {
 
 // clang-format off
 // rows:begin
-constexpr RmsNormRow kRmsNormRows[] = {
+inline constexpr RmsNormRow kRmsNormRows[] = {
     // name                            class                dtype        threads vectors
     {"rmsnorm.portable.bf16.t64v2",    ArchClass::portable, DType::bf16,  64, 2},
     {"rmsnorm.portable.bf16.t256v2",   ArchClass::portable, DType::bf16, 256, 2},

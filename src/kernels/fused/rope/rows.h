@@ -28,7 +28,7 @@ struct RopeRow {
 
 // clang-format off
 // rows:begin
-constexpr RopeRow kRopeRows[] = {
+inline constexpr RopeRow kRopeRows[] = {
     // name                      class                dtype        threads pairs
     {"rope.portable.bf16.t256",  ArchClass::portable, DType::bf16, 256, 256},
     {"rope.portable.bf16.any",   ArchClass::portable, DType::bf16, 128,   0},

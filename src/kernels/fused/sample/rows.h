@@ -29,7 +29,7 @@ struct SampleRow {
 
 // clang-format off
 // rows:begin
-constexpr SampleRow kSampleRows[] = {
+inline constexpr SampleRow kSampleRows[] = {
     // name                          class                dtype        threads vectors
     {"sample.portable.f32.t1024",    ArchClass::portable, DType::f32,  1024, true},
     {"sample.portable.f32.any",      ArchClass::portable, DType::f32,  1024, false},
