@@ -41,7 +41,7 @@ __device__ inline u64 warp_running_sum(u64 value) {
 #pragma unroll
     for (int distance = 1; distance < kWarpThreads; distance *= 2) {
         const u64 below = __shfl_up_sync(~0u, value, distance);
-        if (threadIdx.x % kWarpThreads >= distance) value += below;
+        if (static_cast<int>(threadIdx.x) % kWarpThreads >= distance) value += below;
     }
     return value;
 }
