@@ -45,7 +45,7 @@ Result<const Operation*> find_operation(
 template <class Op>
 ImageSpec image_spec_of(const typename Op::Row& row, BuildTarget target) {
     ImageSpec spec;
-    if constexpr (requires { Op::source(row); }) {  // several kernels for one architecture class
+    if constexpr (requires { Op::source(row); }) {
         spec.source = Op::source(row);
     } else {
         spec.source = Op::source(row.arch);

@@ -1,27 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a 16-byte chunk of a tile row lies in shared memory. Eight rows that follow one another, read at the
-// same chunk (what ldmatrix does), must lie in eight different sixteen-byte groups of the 32 banks: a chunk's
-// number is XORed with the number of the 128-byte line, modulo the chunks of a row.
-//
-//   64-byte rows (tile_k 32):  line = row / 2     128-byte rows (64):  line = row     256 (128):  line = row
+// Where a 16-byte vector of a row-major tile lies in shared memory, so that the same vector of eight
+// consecutive rows (what ldmatrix reads at once) touches every bank once.
 #pragma once
 
 #include "warpwright/types.h"
 
 namespace warpwright {
 
-// Row length in 16-byte chunks: 4, 8 or a multiple of 8. Adding a multiple of 8 to `row` keeps the key.
-template <int row_chunks>
-constexpr int swizzle_key(int row) {
-    static_assert(row_chunks == 4 || row_chunks % 8 == 0);
-    return row_chunks == 4 ? row / 2 % 4 : row % 8;
-}
+// Rows of a multiple of 128 bytes: three bits of the vector's number are exchanged with the row's number.
+// Rows of an odd multiple of 64 bytes alternate between the halves of the banks by themselves: two bits.
+template <int kVectors>
+struct Swizzle {
+    static_assert(kVectors % 4 == 0, "a row is a multiple of 64 bytes");
+    static constexpr int kMask = kVectors % 8 == 0 ? 7 : 3;
 
-// In bytes from the start of the tile. As a row's start is a multiple of its length,
-// swizzled_offset(row, c ^ x) == (swizzled_offset(row, c) ^ 16 * x).
-template <int row_chunks>
-constexpr int swizzled_offset(int row, int chunk) {
-    return (row * row_chunks + (chunk ^ swizzle_key<row_chunks>(row))) * 16;
-}
+    static constexpr int of_row(int row) { return kVectors % 8 == 0 ? row & 7 : row >> 1 & 3; }
+    static constexpr u32 offset_bytes(int row, int vector) {
+        return static_cast<u32>((row * kVectors + (vector ^ of_row(row))) * 16);
+    }
+
+    // The same for a loop over vectors: `base` is the address of (row, vector 0 or 1) of a tile that starts
+    // at a multiple of 128 bytes, `step` an even number of vectors further.
+    static constexpr u32 advance(u32 base, int step) {
+        return (base ^ static_cast<u32>((step & kMask) * 16)) + static_cast<u32>((step & ~kMask) * 16);
+    }
+};
 
 }  // namespace warpwright

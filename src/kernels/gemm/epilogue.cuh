@@ -10,7 +10,10 @@
 
 namespace warpwright {
 
-struct Eight {
+struct alignas(8) Two {
+    float v[2];
+};
+struct alignas(16) Eight {
     float v[8];
 };
 

@@ -28,7 +28,8 @@ using Shared = GemmShared<kRow>;
 constexpr int kThreads = num_threads(kRow);
 constexpr int kRowBytes = kRow.tile_k * 2;
 constexpr int kRowChunks = kRow.tile_k / 8;
-constexpr int kSteps = kRow.tile_k / 16;  // of k, per tile
+constexpr int kSteps = kRow.tile_k / 16;           // of k, per tile
+constexpr u32 kBytesA = sizeof(Shared::Stage::a);  // B follows it in a stage
 constexpr int kTilesM = kRow.warp_m / 16;
 constexpr int kTilesN = kRow.warp_n / 8;
 constexpr int kWarpsN = kRow.tile_n / kRow.warp_n;
@@ -41,7 +42,7 @@ struct Block {
 
 // Columns of blocks, kGroup blocks high, one after another.
 __device__ inline Block this_block(const GemmArgs& args) {
-    constexpr u32 kGroup = kRow.tile_m < 2048 ? 2048 / kRow.tile_m : 1;
+    constexpr u32 kGroup = 2048 / kRow.tile_m;
     const u32 blocks_m = static_cast<u32>(ceil_div(args.m, kRow.tile_m));
     const u32 blocks_n = static_cast<u32>(ceil_div(args.n, kRow.tile_n));
     const u32 group = blockIdx.x / (kGroup * blocks_n), rest = blockIdx.x % (kGroup * blocks_n);
@@ -66,7 +67,7 @@ struct Copier {
         const int chunk = threadIdx.x % kRowChunks, row = threadIdx.x / kRowChunks;
         source = static_cast<const T*>(base) + (first_row + row) * stride + chunk * 8;
         pass_stride = stride * kRowsPerPass;
-        offset = swizzled_offset<kRowChunks>(row, chunk);
+        offset = Swizzle<kRowChunks>::offset_bytes(row, chunk);
 #pragma unroll
         for (int pass = 0; pass < kPasses; ++pass) {
             if (first_row + row + pass * kRowsPerPass < num_rows) exists |= 1u << pass;
@@ -111,9 +112,9 @@ struct Copies {
             if (pass * parts / kPasses != part) continue;
             constexpr int kA = Copier<kRow.tile_m>::kPasses;
             if (pass < kA) {
-                a.copy(pass, stage + offsetof_a(), elements);
+                a.copy(pass, stage, elements);
             } else {
-                b.copy(pass - kA, stage + offsetof_b(), elements);
+                b.copy(pass - kA, stage + kBytesA, elements);
             }
         }
     }
@@ -121,13 +122,6 @@ struct Copies {
         a.source += kRow.tile_k;
         b.source += kRow.tile_k;
         k_left -= kRow.tile_k;
-    }
-
-    static constexpr u32 offsetof_a() {
-        return 0;
-    }
-    static constexpr u32 offsetof_b() {
-        return sizeof(Shared::Stage::a);
     }
 };
 
@@ -139,18 +133,18 @@ struct Fragments {
 // Lanes 8 i .. 8 i + 7 address the rows of matrix i. A: (rows, rows + 8) x (k, k + 8), k outermost, as mma
 // wants its registers; B: k innermost, so that one load serves two tiles of 8 columns.
 struct FragmentAddress {
-    u32 a, b;  // in a stage, at k = 0
+    u32 a, b;  // in their tile, at k = 0
 
     __device__ FragmentAddress() {
         const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
         const int a_row = warp / kWarpsN * kRow.warp_m + lane % 16;
         const int b_row = warp % kWarpsN * kRow.warp_n + lane / 16 * 8 + lane % 8;
-        a = Copies::offsetof_a() + swizzled_offset<kRowChunks>(a_row, lane / 16);
-        b = swizzled_offset<kRowChunks>(b_row, lane / 8 % 2);
+        a = Swizzle<kRowChunks>::offset_bytes(a_row, lane / 16);
+        b = Swizzle<kRowChunks>::offset_bytes(b_row, lane / 8 % 2);
     }
     __device__ void load(Fragments& f, u32 stage, int step) const {
-        const u32 a_start = stage + (a ^ (step * 32));
-        const u32 b_start = stage + Copies::offsetof_b() + (b ^ (step * 32));
+        const u32 a_start = stage + Swizzle<kRowChunks>::advance(a, step * 2);
+        const u32 b_start = stage + kBytesA + Swizzle<kRowChunks>::advance(b, step * 2);
 #pragma unroll
         for (int i = 0; i < kTilesM; ++i) {
             ptx::ldmatrix_x4(f.a[i][0], f.a[i][1], f.a[i][2], f.a[i][3], a_start + i * (16 * kRowBytes));
@@ -170,8 +164,7 @@ __device__ inline void multiply(Sums& sums, const Fragments& f) {
     for (int i = 0; i < kTilesM; ++i) {
 #pragma unroll
         for (int j = 0; j < kTilesN; ++j) {
-            const int n =
-                i % 2 == 0 ? j : kTilesN - 1 - j;  // there and back: operands are used again at once
+            const int n = i % 2 == 0 ? j : kTilesN - 1 - j;  // there and back: B is used again at once
             ptx::mma<T>(sums[i][n], f.a[i], f.b[n]);
         }
     }
@@ -231,10 +224,8 @@ __device__ inline void epilogue(Sums& sums, const GemmArgs& args, Block block, S
 #pragma unroll
         for (int j = 0; j < kTilesN; ++j) {
             const int column = j * 8 + lane % 4 * 2;
-            result[lane / 4][column] = sums[0][j][0];
-            result[lane / 4][column + 1] = sums[0][j][1];
-            result[lane / 4 + 8][column] = sums[0][j][2];
-            result[lane / 4 + 8][column + 1] = sums[0][j][3];
+            *reinterpret_cast<Two*>(&result[lane / 4][column]) = {sums[0][j][0], sums[0][j][1]};
+            *reinterpret_cast<Two*>(&result[lane / 4 + 8][column]) = {sums[0][j][2], sums[0][j][3]};
         }
         // why: the next 16 rows move to sums[0], so that this loop is one copy of code with registers inside.
 #pragma unroll
