@@ -149,7 +149,7 @@ def lint_step(report):
 
 
 def lint_all_step(report):
-    return lint(report, check.Tree(ROOT).having({".cpp"}), 10**9)
+    return lint(report, check.Tree(ROOT).having({".cpp"}), 24 * 3600)
 
 
 def lint(report, files, budget_s):
@@ -180,8 +180,11 @@ def lint(report, files, budget_s):
     for status, output in filter(None, results):
         if status != 0:
             parts = re.split(r"^(?=\S+:\d+:\d+: (?:error|warning))", output, flags=re.MULTILINE)
-            findings.update(dict.fromkeys(part.replace(f"{ROOT}/", "") for part in parts if part.startswith("/")))
-            findings or findings.setdefault(output)
+            # What this clang cannot parse of C++20 is no finding: the build's compiler decides that.
+            located = [part.replace(f"{ROOT}/", "") for part in parts if part.startswith("/")]
+            for part in located or [output]:
+                if "[clang-diagnostic-error]" not in part:
+                    findings[part] = True
     if findings:
         report.fails("lint", "".join(findings))
     else:

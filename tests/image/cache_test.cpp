@@ -129,7 +129,7 @@ TEST(cache, a_failure_is_passed_on_and_leaves_nothing) {
 TEST(cache, leftovers_of_a_killed_writer_do_not_matter) {
     const TemporaryFolder folder;
     std::ofstream(folder.path() + "/" + kKey.text() + ".tmp") << "half an image";
-    std::ofstream(folder.path() + "/" + kKey.text() + ".lock");
+    const std::ofstream lock(folder.path() + "/" + kKey.text() + ".lock");
     Maker maker;
     ASSERT_TRUE(ImageCache(folder.path()).get(kKey, maker.function()).ok());
     EXPECT_EQ(folder.file_names(), std::vector<std::string>{kKey.text() + ".image"});
