@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Special functions at the speed of the hardware.
+#pragma once
+
+#include "warpwright/types.h"
+
+namespace warpwright::ptx {
+
+// ptx: ex2.approx.ftz.f32 | PTX ISA 9.7.3.21 | sm_50. 2^x, about 2 units in the last place; 2^-infinity is 0.
+__device__ inline float exp2_approx(float x) {
+    float result;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+    return result;
+}
+
+}  // namespace warpwright::ptx
