@@ -2,6 +2,8 @@
 // Every operation there is. Adding one is a line here, one in src/check/ops/registry.cpp, and its folder.
 #include "dispatch/nearest.h"
 #include "dispatch/operation.h"
+#include "kernels/attention/merge/operation.h"
+#include "kernels/attention/operation.h"
 #include "kernels/fused/embedding/operation.h"
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/kv_append/operation.h"
@@ -31,6 +33,8 @@ std::span<const Operation* const> operations() {
         instance<EmbeddingOp>(),
         instance<KvAppendOp>(),
         instance<SampleOp>(),
+        instance<AttentionOp>(),
+        instance<AttentionMergeOp>(),
     };
     // clang-format on
     return all;

@@ -13,6 +13,8 @@ std::span<const OperationCheck* const> operation_checks() {
         &embedding_check(),
         &kv_append_check(),
         &sample_check(),
+        &attention_check(),
+        &attention_merge_check(),
     };
     // clang-format on
     return checks;

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warpwright/ops/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "check/ops/checks.h"
+#include "kernels/attention/operation.h"
+#include "kernels/attention/oracle.h"
+
+namespace warpwright {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr i64 kSpareTokens = 2;  // rows of q and out that belong to no sequence
+
+// Every kind of sequence: full, a single query, none, more queries than keys, no key at all.
+void choose_lengths(const AttentionProblem& problem, std::mt19937_64& random, AttentionInputs& in) {
+    const auto up_to = [&](i64 most) { return static_cast<i64>(random() % (most + 1)); };
+    // A capacity far above every length: most splits are empty.
+    const i64 most_keys = problem.max_kv_len > 5000 && problem.sequences > 1 ? 150 : problem.max_kv_len;
+    in.q_starts = {0};
+    in.kv_starts = {0};
+    for (i64 s = 0; s < problem.sequences; ++s) {
+        i64 q_len = problem.max_q_len, kv_len = most_keys;
+        switch (s % 6) {
+            case 1: q_len = 1, kv_len = 1 + up_to(most_keys - 1); break;
+            case 2: q_len = 0, kv_len = up_to(most_keys); break;
+            case 3: kv_len = q_len / 2; break;
+            case 4: q_len = 1 + up_to(q_len - 1), kv_len = 0; break;
+            case 5: q_len = 1 + up_to(q_len - 1), kv_len = q_len + up_to(most_keys - q_len); break;
+            default: break;
+        }
+        in.q_starts.push_back(in.q_starts.back() + static_cast<i32>(q_len));
+        in.kv_lengths.push_back(static_cast<i32>(kv_len));
+        in.kv_starts.push_back(in.kv_starts.back() + static_cast<i32>(kv_len));
+    }
+}
+
+// Pages in shuffled order, entries that no length reaches holding what must not be followed. Returns the
+// number of pages; one more than is used.
+i64 choose_pages(const AttentionProblem& problem, std::mt19937_64& random, AttentionInputs& in) {
+    in.page_size = problem.page_size;
+    in.max_pages = ceil_div(problem.max_kv_len, problem.page_size);
+    i64 num_pages = 1;
+    for (i32 length : in.kv_lengths) num_pages += ceil_div(length, problem.page_size);
+    std::vector<i32> pages(static_cast<std::size_t>(num_pages));
+    std::iota(pages.begin(), pages.end(), 0);
+    std::shuffle(pages.begin(), pages.end(), random);
+    for (i32 length : in.kv_lengths) {
+        for (i64 i = 0; i < in.max_pages; ++i) {
+            const bool used = i * problem.page_size < length;
+            in.page_table.push_back(used ? pages.back() : i % 2 == 0 ? -1 : 0x7fffffff);
+            if (used) pages.pop_back();
+        }
+    }
+    return num_pages;
+}
+
+// The rows of keys and values that some sequence reads; everything else becomes NaN.
+void poison_unused(const AttentionProblem& problem, const AttentionInputs& in, std::vector<float>& values) {
+    std::vector<bool> used(values.size());
+    for (i64 s = 0; s < in.sequences(); ++s) {
+        for (i64 key = 0; key < in.kv_len(s); ++key) {
+            for (i64 head = 0; head < in.kv_heads; ++head) {
+                const i64 row = in.kv_row(s, key, head);
+                std::fill_n(used.begin() + row, problem.head_dim, true);
+            }
+        }
+    }
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        if (!used[i]) values[i] = kNan;
+    }
+}
+
+// k and v are stored as [count, 2, rows, ...] in one tensor: strides that are not those of a dense one.
+struct Interleaved {
+    Tensor k, v;
+    std::vector<float> k_values, v_values;
+};
+Interleaved interleave(Workbench& bench, const AttentionProblem& problem, const AttentionInputs& in,
+                       i64 count, i64 block, double scale, bool misaligned) {
+    const Tensor both = bench.input(problem.dtype, {count, 2, block}, scale, misaligned);
+    std::vector<float> values = bench.read(both);
+    Interleaved result;
+    for (i64 i = 0; i < count; ++i) {
+        const auto start = values.begin() + i * 2 * block;
+        result.k_values.insert(result.k_values.end(), start, start + block);
+        result.v_values.insert(result.v_values.end(), start + block, start + 2 * block);
+    }
+    poison_unused(problem, in, result.k_values);
+    poison_unused(problem, in, result.v_values);
+    for (i64 i = 0; i < count; ++i) {
+        std::copy_n(result.k_values.begin() + i * block, block, values.begin() + i * 2 * block);
+        std::copy_n(result.v_values.begin() + i * block, block, values.begin() + (i * 2 + 1) * block);
+    }
+    bench.write(both, values);
+    const i64 rows = block / (problem.kv_heads * problem.head_dim);
+    if (problem.paged) {
+        result.k = Tensor::dense(both.data, problem.dtype, {count, rows, problem.kv_heads, problem.head_dim});
+    } else {
+        result.k = Tensor::dense(both.data, problem.dtype, {count, problem.kv_heads, problem.head_dim});
+    }
+    result.k.stride[0] = 2 * block;
+    result.v = result.k;
+    result.v.data = static_cast<std::byte*>(both.data) + block * dtype_bytes(problem.dtype);
+    return result;
+}
+
+struct AttentionCheck {
+    using Op = AttentionOp;
+
+    static std::vector<AttentionProblem> problems() {
+        std::vector<AttentionProblem> problems;
+        const auto add = [&](AttentionProblem problem) {
+            problem.alignment_bytes = problem.alignment_bytes < 16 ? 2 : 16;
+            for (DType dtype : {DType::bf16, DType::f16}) {
+                problem.dtype = dtype;
+                problems.push_back(problem);
+            }
+        };
+        // sequences, max_q_len, max_kv_len, q_tokens, heads, kv_heads, head_dim, dtype, causal, paged,
+        // page_size
+        for (i64 head_dim : {64, 96, 128, 256}) {
+            const DType any = DType::bf16;
+            add({6, 1, 700, 0, 8, 2, head_dim, any, true, true, 16});    // decode
+            add({6, 150, 190, 0, 4, 1, head_dim, any, true, false});     // mixed lengths, causal
+            add({4, 70, 131, 0, 2, 2, head_dim, any, false, true, 64});  // no mask, one head a group
+            add({6, 5, 301, 0, 8, 1, head_dim, any, true, true, 1});     // speculative; large scores
+        }
+        const DType any = DType::bf16;
+        add({1, 1, 6000, 0, 4, 1, 128, any, true, true, 256});  // one long sequence, many splits
+        add({5, 1, 40000, 0, 8, 8, 128, any, true, true, 16});  // most splits are empty
+        add({5, 40, 20000, 0, 4, 2, 64, any, true, true, 16});  // the same with many rows
+        add({3, 300, 333, 0, 2, 1, 128, any, true, false});     // large scores
+        add({2, 1, 2048, 0, 3, 3, 128, any, false, false});     // ragged decode
+        add({6, 33, 120, 0, 4, 2, 80, any, true, true, 16});    // padded to the next head size
+        add({6, 1, 120, 0, 4, 2, 40, any, true, true, 16});
+        add({6, 20, 100, 0, 4, 2, 64, any, true, true, 32, 2});  // nothing is aligned
+        add({6, 20, 100, 0, 4, 2, 128, any, true, false, 1, 2});
+        add({6, 1, 3000, 0, 2, 2, 256, any, true, true, 16, 2});
+        add({6, 9, 100, 0, 3, 1, 33, any, true, true, 4, 2});  // odd head size
+        add({6, 9, 100, 0, 3, 1, 1, any, false, false, 1, 2});
+        return problems;
+    }
+
+    static void run(Workbench& bench, const AttentionProblem& problem, CheckResult& result) {
+        AttentionInputs in{.heads = problem.heads,
+                           .kv_heads = problem.kv_heads,
+                           .head_dim = problem.head_dim,
+                           .causal = problem.causal,
+                           .scale = 1 / std::sqrt(static_cast<double>(problem.head_dim))};
+        choose_lengths(problem, bench.random(), in);
+        const i64 row_values = problem.kv_heads * problem.head_dim;
+        const i64 count =
+            problem.paged ? choose_pages(problem, bench.random(), in) : std::max<i64>(1, in.kv_starts.back());
+        const bool misaligned = problem.alignment_bytes < 16;
+        const double magnitude = problem.max_kv_len % 2 == 1 ? 8 : 1;  // odd capacities: large scores
+
+        const i64 q_tokens = in.q_starts.back(), q_rows = q_tokens + kSpareTokens;
+        const Tensor q =
+            bench.input(problem.dtype, {q_rows, problem.heads, problem.head_dim}, magnitude, misaligned);
+        const Tensor out = bench.output(problem.dtype, {q_rows, problem.heads, problem.head_dim}, misaligned);
+        const Tensor lse = bench.output(DType::f32, {q_rows, problem.heads});
+        const i64 block = row_values * (problem.paged ? problem.page_size : 1);
+        Interleaved kv = interleave(bench, problem, in, count, block, magnitude, misaligned);
+        in.q = bench.read(q);
+        in.k = std::move(kv.k_values);
+        in.v = std::move(kv.v_values);
+
+        Attention call{.q = q,
+                       .out = out,
+                       .lse_base2 = lse,
+                       .q_starts = bench.integers(in.q_starts),
+                       .max_q_len = problem.max_q_len,
+                       .max_kv_len = problem.paged ? problem.max_kv_len : count,
+                       .causal = problem.causal};
+        if (problem.paged) {
+            call.k_pages = kv.k;
+            call.v_pages = kv.v;
+            call.page_table = bench.integers(in.page_table);
+            call.page_table =
+                Tensor::dense(call.page_table.data, DType::i32, {problem.sequences, in.max_pages});
+            call.kv_lengths = bench.integers(in.kv_lengths);
+        } else {
+            call.k = kv.k;
+            call.v = kv.v;
+            call.kv_starts = bench.integers(in.kv_starts);
+        }
+        const Result<i64> workspace_bytes = attention_workspace_bytes(bench.context(), call);
+        if (!workspace_bytes.ok()) {
+            return judge(result, bench, {false, 0, 0, workspace_bytes.status().message()}, "workspace");
+        }
+        if (*workspace_bytes > 0) call.workspace = bench.output(DType::u8, {*workspace_bytes});
+        const Status status = attention(bench.context(), bench.stream(), call);
+        if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
+
+        const auto answer = attention_oracle<double>(in, problem.dtype);
+        const auto reference = attention_oracle<float>(in, problem.dtype);
+        std::vector<float> got = bench.read(out), got_lse = bench.read(lse);
+        const auto untouched = [](const std::vector<float>& values, std::size_t from) {
+            return std::all_of(values.begin() + static_cast<std::ptrdiff_t>(from), values.end(),
+                               [](float value) { return std::isnan(value); });
+        };
+        if (!untouched(got, answer.out.size()) || !untouched(got_lse, answer.lse.size())) {
+            return judge(result, bench, {false, 0, 0, "wrote rows that belong to no sequence"}, "out");
+        }
+        got.resize(answer.out.size());
+        got_lse.resize(answer.lse.size());
+        float largest_value = 0;
+        for (float value : in.v)
+            largest_value = std::max(largest_value, std::isnan(value) ? 0 : std::abs(value));
+        // why: a weight's relative error is its score's absolute error, which grows with the scores.
+        judge(result, bench,
+              compare(got, answer.out, reference.out, largest_value * (1 + answer.largest_score)), "out");
+        judge(result, bench, compare(got_lse, answer.lse, reference.lse, 16 + answer.largest_score), "lse");
+    }
+};
+
+}  // namespace
+
+const OperationCheck& attention_check() {
+    static const OperationCheckOf<AttentionCheck> check;
+    return check;
+}
+
+}  // namespace warpwright

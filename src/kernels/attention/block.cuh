@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a block of either attention kernel works on, and how its query rows come in and its outputs leave.
+//
+// The query heads of one kv head are packed into the rows of a tile: packed row p of a sequence is query
+// p / group of head kv_head * group + p % group, so that one pass over the keys serves the whole group.
+#pragma once
+
+#include "kernels/attention/rows.h"
+#include "ptx/convert.cuh"
+#include "ptx/ldmatrix.cuh"
+#include "ptx/memory.cuh"
+
+namespace warpwright {
+
+constexpr AttentionRow kRow = row_at(kAttentionRows, WW_ROW);
+static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
+using T = Storage<kRow.dtype>;
+using Shared = AttentionShared<kRow>;
+static_assert(sizeof(Shared) == kRow.shared_bytes);
+
+constexpr int kHeadDim = kRow.head_dim;
+constexpr int kDepthSteps = kHeadDim / 16;  // m16n8k16 steps along head_dim
+
+__device__ inline float infinity() {
+    return __int_as_float(0x7f800000);
+}
+
+__device__ inline int lane_id() {
+    return threadIdx.x % 32;
+}
+__device__ inline int warp_id() {
+    return threadIdx.x / 32;
+}
+
+struct BlockWork {
+    int sequence, kv_head, split;
+    int group;                // query heads of a kv head
+    int first_row, num_rows;  // packed rows: the tile's first, the sequence's number
+    int q_start, q_len, kv_len;
+    int kv_begin, kv_end;  // keys of this tile and split
+
+    __device__ int query(int row) const { return min(row, num_rows - 1) / group; }
+
+    // Keys that a packed row sees: causal masks are bottom-right. Rows past the end see what the last one
+    // sees.
+    __device__ int visible_keys(const AttentionArgs& args, int row) const {
+        return args.causal ? max(0, kv_len - q_len + query(row) + 1) : kv_len;
+    }
+};
+
+// The block's part of the grid; false where there is nothing to do. Splits change fastest and row tiles
+// slowest, the last tile first: with a causal mask it has the most keys.
+__device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
+    work.group = args.heads / args.kv_heads;
+    const u32 num_splits = args.num_splits, kv_heads = args.kv_heads, sequences = args.sequences;
+    const int num_tiles = (args.max_q_len * work.group + kRow.tile_rows - 1) / kRow.tile_rows;
+    u32 index = blockIdx.x;
+    work.split = index % num_splits;
+    index /= num_splits;
+    work.kv_head = index % kv_heads;
+    index /= kv_heads;
+    work.sequence = index % sequences;
+    work.first_row = (num_tiles - 1 - static_cast<int>(index / sequences)) * kRow.tile_rows;
+
+    work.q_start = args.q_starts[work.sequence];
+    work.q_len = args.q_starts[work.sequence + 1] - work.q_start;
+    work.num_rows = work.q_len * work.group;
+    if (work.first_row >= work.num_rows) return false;
+    work.kv_len = args.kv_lengths != nullptr
+                      ? args.kv_lengths[work.sequence]
+                      : args.kv_starts[work.sequence + 1] - args.kv_starts[work.sequence];
+
+    // Splits divide the keys that the tile's last row sees, in whole steps.
+    const int visible = work.visible_keys(args, work.first_row + kRow.tile_rows - 1);
+    const int num_steps = (visible + kRow.kv_tile - 1) / kRow.kv_tile;
+    const int steps_per_split = (num_steps + args.num_splits - 1) / args.num_splits;
+    work.kv_begin = min(visible, work.split * steps_per_split * kRow.kv_tile);
+    work.kv_end = min(visible, work.kv_begin + steps_per_split * kRow.kv_tile);
+    return true;
+}
+
+// A lane's share of the query fragments of 16 packed rows, in the order of an mma's A operand.
+__device__ inline u32 load_pair(const T* row, int column, int head_dim) {
+    if constexpr (kRow.elementwise) {
+        const u32 low = column < head_dim ? row[column].bits : 0;
+        const u32 high = column + 1 < head_dim ? row[column + 1].bits : 0;
+        return low | high << 16;
+    } else {
+        return column < head_dim ? *reinterpret_cast<const u32*>(row + column) : 0;
+    }
+}
+
+template <class Keep>  // keep(depth step, register, value)
+__device__ inline void load_query(const AttentionArgs& args, const BlockWork& work, int first_row,
+                                  Keep&& keep) {
+    const int group_lane = lane_id() / 4, member = lane_id() % 4;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        // Rows past the end repeat the last one: what they compute is not stored.
+        const int row = min(first_row + group_lane + 8 * half, work.num_rows - 1);
+        const T* q = static_cast<const T*>(args.q) +
+                     i64{work.q_start + row / work.group} * args.q_token_stride +
+                     i64{work.kv_head * work.group + row % work.group} * args.q_head_stride;
+#pragma unroll
+        for (int step = 0; step < kDepthSteps; ++step) {
+            keep(step, half, load_pair(q, step * 16 + 2 * member, args.head_dim));
+            keep(step, half + 2, load_pair(q, step * 16 + 8 + 2 * member, args.head_dim));
+        }
+    }
+}
+
+// A lane's query fragments, in registers or in shared memory.
+template <class S, bool in_shared>
+struct Query {
+    u32 kept[kDepthSteps][4];
+    __device__ void keep(S&, int step, int i, u32 value) { kept[step][i] = value; }
+    __device__ void get(const S&, int step, u32 (&a)[4]) const {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) a[i] = kept[step][i];
+    }
+};
+template <class S>
+struct Query<S, true> {
+    __device__ void keep(S& shared, int step, int i, u32 value) {
+        shared.q[warp_id()][step][lane_id()][i] = value;
+    }
+    __device__ void get(const S& shared, int step, u32 (&a)[4]) const {
+        const U32x4 v = *reinterpret_cast<const U32x4*>(shared.q[warp_id()][step][lane_id()]);
+        a[0] = v.x, a[1] = v.y, a[2] = v.z, a[3] = v.w;
+    }
+};
+
+// Where one packed row's results go: the output, or this split's partial output.
+struct OutputRow {
+    T* out;
+    float* partial;
+    float* lse;
+
+    __device__ OutputRow(const AttentionArgs& args, const BlockWork& work, int row) {
+        const i64 token = work.q_start + row / work.group;
+        const int head = work.kv_head * work.group + row % work.group;
+        if (args.num_splits > 1) {
+            const i64 index = (i64{work.split} * args.q_tokens + token) * args.heads + head;
+            out = nullptr;
+            partial = args.partial_out + index * partial_dim(args.head_dim);
+            lse = args.partial_lse + index;
+        } else {
+            out =
+                static_cast<T*>(args.out) + token * args.out_token_stride + i64{head} * args.out_head_stride;
+            partial = nullptr;
+            lse = args.lse == nullptr ? nullptr : args.lse + token * args.lse_token_stride + head;
+        }
+    }
+
+    // Columns column, column + 1; column is even.
+    __device__ void store(int column, float low, float high, int head_dim) const {
+        if (column >= head_dim) return;
+        if (partial != nullptr) {
+            *reinterpret_cast<float2*>(partial + column) = float2{low, high};
+        } else if constexpr (kRow.elementwise) {
+            out[column] = ptx::from_float<T>(low);
+            if (column + 1 < head_dim) out[column + 1] = ptx::from_float<T>(high);
+        } else {
+            *reinterpret_cast<u32*>(out + column) = ptx::pack<T>(low, high);
+        }
+    }
+};
+
+// A row without keys has sum 0 and gives zeros; its log-sum-exp is -infinity.
+__device__ inline float inverse_sum(float sum) {
+    return sum == 0 ? 0 : 1 / sum;
+}
+__device__ inline float lse_base2(float max, float sum, float scale_log2) {
+    return sum == 0 ? -infinity() : max * scale_log2 + log2f(sum);
+}
+
+}  // namespace warpwright

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// A block walks over its split's keys in steps; what a step takes depends on how many blocks share the memory
+// and the tensor cores with it. The number of splits is the one that this model finds fastest.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/attention/operation.h"
+
+namespace warpwright {
+namespace {
+
+// Modelled shares and times; none is measured yet.
+constexpr double kMemoryShare = 0.88;     // of the bandwidth, blocks on every SM reading whole rows
+constexpr double kTensorShare = 0.55;     // of the mma.sync rate: softmax and loads are in the way
+constexpr double kElementwiseFactor = 8;  // single elements: eight times the requests of 16-byte vectors
+constexpr double kMemoryLatencyUs = 0.9;  // a copy under load; hidden by the stages beyond the first
+constexpr double kBlockFillUs = 1.6;      // lengths, page numbers, first keys: three loads one after another
+constexpr double kMergeUs = 2.5;          // one more kernel in the stream
+constexpr i64 kMaxSplits = 256;
+
+struct Work {
+    double blocks;  // without splits
+    double slots;   // blocks that the GPU holds at once
+    double steps;   // of a block over all keys it sees, on average
+    double step_bytes;
+    double step_flops;
+    double merge_bytes;  // per split
+};
+
+double blocks_per_sm(const AttentionRow& row, const TargetFacts& target) {
+    constexpr i64 kReservedBytes = 1024;  // of shared memory, by the system, per block
+    const i64 by_shared = target.shared_per_sm_bytes / (row.shared_bytes + kReservedBytes);
+    const i64 registers = row.head_dim <= 64 ? 128 : 255;  // what the images use or are bounded to
+    const i64 by_registers = 65536 / (registers * num_threads(row));
+    return static_cast<double>(std::max<i64>(1, std::min(by_shared, by_registers)));
+}
+
+Work work_of(const AttentionRow& row, const TargetFacts& target, const AttentionProblem& problem) {
+    const i64 group = problem.heads / problem.kv_heads;
+    // why: the mean of ragged queries, not the longest, is what the work is made of.
+    const double q_len = static_cast<double>(total_q_tokens(problem)) / problem.sequences;
+    const double tiles = std::max(1.0, q_len * group / row.tile_rows);
+    const double masked = problem.causal ? std::min(q_len, double(problem.max_kv_len)) / 2 : 0;
+    const double keys = std::max(1.0, problem.max_kv_len - (q_len > 1 ? masked : 0));
+    const double tile_rows = std::min<double>(row.tile_rows, round_up(problem.max_q_len * group, kMmaRows));
+    const double padding = static_cast<double>(row.head_dim - problem.head_dim) / row.head_dim;
+
+    Work work;
+    work.blocks = tiles * problem.sequences * problem.kv_heads;
+    work.slots = target.num_sms * blocks_per_sm(row, target);
+    work.steps = std::ceil(keys / row.kv_tile);
+    work.step_bytes = 2.0 * row.kv_tile * problem.head_dim * dtype_bytes(problem.dtype) * (1 + 0.1 * padding);
+    work.step_flops = 4.0 * tile_rows * row.kv_tile * row.head_dim;
+    work.merge_bytes = 4.0 * total_q_tokens(problem) * problem.heads * problem.head_dim * 2;
+    return work;
+}
+
+struct StepTime {
+    double us;
+    const char* bound;
+};
+
+StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Work& work, double running) {
+    const double memory = work.step_bytes * running / (target.memory_gb_s * kMemoryShare * 1e3);
+    const double sm_tflops = target.bf16_tflops * kTensorShare / target.num_sms;
+    const double tensor = work.step_flops * std::max(1.0, running / target.num_sms) / (sm_tflops * 1e6);
+    const double latency = kMemoryLatencyUs / (row.stages - 1);
+    const double factor = row.elementwise ? kElementwiseFactor : 1;
+    if (tensor >= memory && tensor >= latency) return {tensor * factor, "tensor cores"};
+    return memory >= latency ? StepTime{memory * factor, "memory"} : StepTime{latency * factor, "latency"};
+}
+
+Prediction time_with(const AttentionRow& row, const TargetFacts& target, const Work& work, i64 splits) {
+    const double blocks = work.blocks * static_cast<double>(splits);
+    const double running = std::min(blocks, work.slots);
+    const double waves = blocks / work.slots;
+    // Few waves end together, many overlap: the last one of many is only half lost.
+    const double rounds = waves <= 1 ? 1 : waves <= 3 ? std::ceil(waves) : waves + 0.5;
+    const StepTime step = step_time(row, target, work, running);
+    const double steps = std::ceil(work.steps / static_cast<double>(splits));
+    const double merge = splits == 1 ? 0
+                                     : kMergeUs + static_cast<double>(splits) * work.merge_bytes /
+                                                      (target.memory_gb_s * kMemoryShare * 1e3);
+    return {start_up_us(target) + rounds * (kBlockFillUs + steps * step.us) + merge, step.bound};
+}
+
+}  // namespace
+
+i64 AttentionOp::num_splits(const Row& row, const TargetFacts& target, const Problem& problem) {
+    if (row.arch == ArchClass::host) return 1;
+    const Work work = work_of(row, target, problem);
+    const i64 most = std::min<i64>(kMaxSplits, static_cast<i64>(work.steps));
+    i64 best = 1;
+    double best_us = time_with(row, target, work, 1).us;
+    for (i64 splits = 2; splits <= most; ++splits) {
+        const double us = time_with(row, target, work, splits).us;
+        if (us < best_us) best = splits, best_us = us;
+    }
+    return best;
+}
+
+Prediction AttentionOp::predict(const Row& row, const TargetFacts& target, const Problem& problem) {
+    if (row.arch == ArchClass::host) {
+        const double tokens = static_cast<double>(total_q_tokens(problem));
+        const double q_len = tokens / problem.sequences;
+        const double masked =
+            problem.causal && q_len > 1 ? std::min(q_len, double(problem.max_kv_len)) / 2 : 0;
+        const double keys = problem.max_kv_len - masked;
+        const double flops = 4 * tokens * problem.heads * keys * problem.head_dim;
+        const double bytes = 2.0 * problem.sequences * problem.kv_heads * problem.max_kv_len *
+                             problem.head_dim * dtype_bytes(problem.dtype);
+        return roofline(target, bytes, flops, fp32_tflops(target), 0.6, 0.25);
+    }
+    return time_with(row, target, work_of(row, target, problem), num_splits(row, target, problem));
+}
+
+}  // namespace warpwright

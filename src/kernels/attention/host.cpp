@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention on the host: a task is up to 16 queries of one head; scores and outputs are fp32 with an online
+// softmax in base 2. Which thread runs a task changes nothing.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "device/host_threads.h"
+#include "kernels/attention/operation.h"
+#include "kernels/host_math.h"
+#include "kernels/host_simd.h"
+
+namespace warpwright {
+namespace {
+
+constexpr int kQueries = 16;  // of a task
+constexpr int kKeys = 64;     // of a block
+constexpr int kLanes = 8;     // partial results of a reduction, so that the compiler may use vectors
+constexpr int kMaxHeadDim = 256;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// 2^x for x <= 0 (NaN stays NaN): Taylor about the nearest integer, relative error below 2^-22.
+inline float exp2_nonpositive(float x) {
+    const float clamped = x > -126 ? x : -126;
+    const i32 whole = static_cast<i32>(clamped - 0.5f);
+    const float f = clamped - static_cast<float>(whole);
+    const float fraction =
+        1 + f * (0.69314718f +
+                 f * (0.24022651f +
+                      f * (0.055504109f + f * (0.0096181291f + f * (0.0013333558f + f * 0.00015403530f)))));
+    const float result = fraction * std::bit_cast<float>(static_cast<u32>(whole + 127) << 23);
+    return x < -126 ? 0 : x != x ? x : result;
+}
+
+inline float largest_of(const float* values) {
+    float lanes[kLanes];
+    for (int lane = 0; lane < kLanes; ++lane) lanes[lane] = values[lane];
+    for (int i = kLanes; i < kKeys; i += kLanes) {
+        for (int lane = 0; lane < kLanes; ++lane) {
+            lanes[lane] = lanes[lane] < values[i + lane] ? values[i + lane] : lanes[lane];
+        }
+    }
+    return *std::max_element(lanes, lanes + kLanes);
+}
+
+inline float sum_of(const float* values) {
+    float lanes[kLanes] = {};
+    for (int i = 0; i < kKeys; i += kLanes) {
+        for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += values[i + lane];
+    }
+    return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
+}
+
+struct Buffers {
+    alignas(64) float q[kQueries][kMaxHeadDim];
+    alignas(64) float out[kQueries][kMaxHeadDim];
+    alignas(64) float weights[kQueries][kKeys];
+    float max[kQueries], sum[kQueries];
+};
+
+struct Sequence {
+    const AttentionArgs& args;
+    const i32* pages;
+    i64 kv_start, q_start;
+    int q_len, kv_len;
+
+    Sequence(const AttentionArgs& a, i64 index)
+        : args(a),
+          pages(a.page_table == nullptr ? nullptr : a.page_table + index * a.page_table_stride),
+          kv_start(a.page_table == nullptr ? a.kv_starts[index] : 0),
+          q_start(a.q_starts[index]),
+          q_len(a.q_starts[index + 1] - a.q_starts[index]),
+          kv_len(a.page_table == nullptr ? a.kv_starts[index + 1] - a.kv_starts[index]
+                                         : a.kv_lengths[index]) {}
+
+    i64 row(int key, i64 page_stride, i64 token_stride) const {
+        if (pages == nullptr) return (kv_start + key) * token_stride;
+        return pages[key >> args.page_shift] * page_stride +
+               (key & ((1 << args.page_shift) - 1)) * token_stride;
+    }
+    // How many keys from this one on, up to `most`, are one stride apart.
+    int run(int key, int most) const {
+        return pages == nullptr
+                   ? most
+                   : std::min(most, (1 << args.page_shift) - (key & ((1 << args.page_shift) - 1)));
+    }
+    int visible(int query) const { return args.causal ? std::max(0, kv_len - q_len + query + 1) : kv_len; }
+};
+
+template <DType kType>
+void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int first_query,
+            const HostSimd& simd, Buffers& buffers) {
+    const int num_queries = std::min(kQueries, sequence.q_len - first_query), head_dim = args.head_dim;
+    const i64 kv_head = head / (args.heads / args.kv_heads);
+    const u16* k = static_cast<const u16*>(args.k) + kv_head * args.k_head_stride;
+    const u16* v = static_cast<const u16*>(args.v) + kv_head * args.v_head_stride;
+    const auto products = products_of(simd, kType);
+    const auto add_scaled = add_scaled_of(simd, kType);
+    for (int i = 0; i < num_queries; ++i) {
+        const i64 token = sequence.q_start + first_query + i;
+        widen_of(simd, kType)(
+            static_cast<const u16*>(args.q) + token * args.q_token_stride + head * args.q_head_stride,
+            head_dim, buffers.q[i]);
+        std::fill_n(buffers.out[i], head_dim, 0.f);
+        buffers.max[i] = -kInfinity;
+        buffers.sum[i] = 0;
+    }
+    const int end = sequence.visible(first_query + num_queries - 1);
+    for (int first_key = 0; first_key < end; first_key += kKeys) {
+        const int num_keys = std::min(kKeys, end - first_key);
+        for (int j = 0, run = 0; j < num_keys; j += run) {
+            run = sequence.run(first_key + j, num_keys - j);
+            products(buffers.q[0], kMaxHeadDim, num_queries,
+                     k + sequence.row(first_key + j, args.k_page_stride, args.k_token_stride),
+                     args.k_token_stride, run, head_dim, &buffers.weights[0][j], kKeys);
+        }
+        for (int i = 0; i < num_queries; ++i) {
+            const int seen = std::clamp(sequence.visible(first_query + i) - first_key, 0, num_keys);
+            float* weights = buffers.weights[i];
+            float max = buffers.max[i];
+            for (int j = seen; j < kKeys; ++j) weights[j] = -kInfinity;
+            for (int j = 0; j < kKeys; ++j) weights[j] *= args.scale_log2;
+            max = std::max(max, largest_of(weights));
+            if (max > buffers.max[i]) {
+                const float factor = exp2_nonpositive(buffers.max[i] - max);
+                buffers.sum[i] *= factor;
+                for (int c = 0; c < head_dim; ++c) buffers.out[i][c] *= factor;
+                buffers.max[i] = max;
+            }
+            const float offset = max == -kInfinity ? 0 : max;
+            for (int j = 0; j < kKeys; ++j) weights[j] = exp2_nonpositive(weights[j] - offset);
+            buffers.sum[i] += sum_of(weights);
+        }
+        for (int j = 0, run = 0; j < num_keys; j += run) {
+            run = sequence.run(first_key + j, num_keys - j);
+            const u16* rows = v + sequence.row(first_key + j, args.v_page_stride, args.v_token_stride);
+            for (int i = 0; i < num_queries; ++i) {
+                const int seen = std::min(run, sequence.visible(first_query + i) - first_key - j);
+                for (int key = 0; key < seen; ++key) {
+                    add_scaled(buffers.weights[i][j + key], rows + key * args.v_token_stride, head_dim,
+                               buffers.out[i]);
+                }
+            }
+        }
+    }
+    for (int i = 0; i < num_queries; ++i) {
+        const i64 token = sequence.q_start + first_query + i;
+        const float sum = buffers.sum[i], scale = sum == 0 ? 0 : 1 / sum;
+        const i64 out = token * args.out_token_stride + head * args.out_head_stride;
+        for (int c = 0; c < head_dim; ++c) store_float(args.out, kType, out + c, buffers.out[i][c] * scale);
+        if (args.lse != nullptr) {
+            args.lse[token * args.lse_token_stride + head] =
+                sum == 0 ? -kInfinity : buffers.max[i] + std::log2(sum);
+        }
+    }
+}
+
+template <DType kType>
+void attention(const void* raw, HostThreads& threads) {
+    const AttentionArgs& args = *static_cast<const AttentionArgs*>(raw);
+    const i64 chunks = ceil_div(args.max_q_len, kQueries);
+    threads.parallel_for(args.sequences * chunks * args.heads, 1, [&](i64 begin, i64 end) {
+        static thread_local Buffers buffers;
+        for (i64 task = begin; task < end; ++task) {
+            const i64 head = task % args.heads, chunk = task / args.heads % chunks;
+            const Sequence sequence(args, task / args.heads / chunks);
+            const i64 first_query = chunk * kQueries;
+            if (first_query >= sequence.q_len) continue;
+            attend<kType>(args, sequence, head, static_cast<int>(first_query), host_simd(), buffers);
+        }
+    });
+}
+
+}  // namespace
+
+HostFunction AttentionOp::host_function(const Row& row) {
+    return row.dtype == DType::bf16 ? attention<DType::bf16> : attention<DType::f16>;
+}
+
+}  // namespace warpwright

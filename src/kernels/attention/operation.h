@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention: traits for the dispatcher (dispatch/choose.h says what each member means), cost, launch.
+#pragma once
+
+#include <span>
+
+#include "kernels/attention/rows.h"
+#include "kernels/cost.h"
+#include "warpwright/device.h"
+
+namespace warpwright {
+
+struct AttentionOp {
+    static constexpr const char* kName = "attention";
+    using Problem = AttentionProblem;
+    using Row = AttentionRow;
+    using Args = AttentionArgs;
+
+    static std::span<const Row> rows() { return kAttentionRows; }
+    static const char* source(const Row& row) {
+        return row.kv_warps > 1 ? "src/kernels/attention/decode.cuh" : "src/kernels/attention/portable.cuh";
+    }
+    static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
+    static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
+        return warpwright::why_not(row, target, problem);
+    }
+    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem);
+    static LaunchConfig launch_config(const Row& row, const TargetFacts& target, const Problem& problem) {
+        if (row.arch == ArchClass::host) return {};
+        const i64 blocks = num_row_tiles(row, problem) * problem.sequences * problem.kv_heads;
+        return {.grid = {static_cast<u32>(blocks * num_splits(row, target, problem))},
+                .block = {static_cast<u32>(num_threads(row))},
+                .shared_bytes = static_cast<u32>(row.shared_bytes)};
+    }
+    static HostFunction host_function(const Row& row);
+
+    // Into how many parts the keys are divided: fixed by the capacities, so that one prepared launch serves
+    // every length. 1 writes the output directly; more need the merge.
+    static i64 num_splits(const Row& row, const TargetFacts& target, const Problem& problem);
+};
+
+}  // namespace warpwright

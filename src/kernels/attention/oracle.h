@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention from its definition, in fp64; and the same in the precision that a kernel is entitled to.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "kernels/attention/problem.h"
+#include "kernels/host_math.h"
+
+namespace warpwright {
+
+// One batch as plain arrays. Keys and values are pages [pages, page_size, kv_heads, head_dim] where
+// page_table is not empty, else [kv_tokens, kv_heads, head_dim].
+struct AttentionInputs {
+    std::vector<float> q, k, v;
+    std::vector<i32> q_starts, kv_starts, kv_lengths, page_table;
+    i64 heads = 0, kv_heads = 0, head_dim = 0;
+    i64 page_size = 1, max_pages = 0;
+    bool causal = true;
+    double scale = 1;
+
+    i64 sequences() const { return static_cast<i64>(q_starts.size()) - 1; }
+    i64 q_len(i64 s) const { return q_starts[s + 1] - q_starts[s]; }
+    i64 kv_len(i64 s) const {
+        return page_table.empty() ? kv_starts[s + 1] - kv_starts[s] : i64{kv_lengths[s]};
+    }
+    // Element offset of a key's row in k and v.
+    i64 kv_row(i64 s, i64 key, i64 kv_head) const {
+        const i64 token = page_table.empty()
+                              ? kv_starts[s] + key
+                              : page_table[s * max_pages + key / page_size] * page_size + key % page_size;
+        return (token * kv_heads + kv_head) * head_dim;
+    }
+    i64 visible(i64 s, i64 query) const {
+        return causal ? std::max<i64>(0, kv_len(s) - q_len(s) + query + 1) : kv_len(s);
+    }
+};
+
+template <class Real>
+struct AttentionAnswer {
+    std::vector<Real> out;  // [q_tokens, heads, head_dim]
+    std::vector<Real> lse;  // [q_tokens, heads], base 2
+    double largest_score = 0;
+};
+
+// Real = double: the definition. Real = float: fp32 sums, and the weights rounded to `storage` before they
+// multiply v, as the tensor cores want them.
+template <class Real>
+AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage) {
+    const i64 group = in.heads / in.kv_heads, rows = static_cast<i64>(in.q_starts.back()) * in.heads;
+    constexpr bool rounds = sizeof(Real) == sizeof(float);
+    AttentionAnswer<Real> answer{std::vector<Real>(static_cast<std::size_t>(rows * in.head_dim)),
+                                 std::vector<Real>(static_cast<std::size_t>(rows))};
+    std::vector<Real> scores;
+    for (i64 s = 0; s < in.sequences(); ++s) {
+        for (i64 query = 0; query < in.q_len(s); ++query) {
+            for (i64 head = 0; head < in.heads; ++head) {
+                const i64 row = (in.q_starts[s] + query) * in.heads + head;
+                const float* q = &in.q[row * in.head_dim];
+                scores.assign(static_cast<std::size_t>(in.visible(s, query)), 0);
+                Real max = -std::numeric_limits<Real>::infinity(), sum = 0;
+                for (std::size_t key = 0; key < scores.size(); ++key) {
+                    const float* k = &in.k[in.kv_row(s, static_cast<i64>(key), head / group)];
+                    for (i64 i = 0; i < in.head_dim; ++i) scores[key] += Real{q[i]} * Real{k[i]};
+                    scores[key] *= static_cast<Real>(in.scale * 1.4426950408889634);  // log2(e)
+                    max = std::max(max, scores[key]);
+                    answer.largest_score = std::max(answer.largest_score, std::abs(double(scores[key])));
+                }
+                Real* out = &answer.out[row * in.head_dim];
+                for (std::size_t key = 0; key < scores.size(); ++key) {
+                    const Real weight = std::exp2(scores[key] - max);
+                    sum += weight;
+                    const Real stored = rounds ? static_cast<Real>(round_to(storage, float(weight))) : weight;
+                    const float* v = &in.v[in.kv_row(s, static_cast<i64>(key), head / group)];
+                    for (i64 i = 0; i < in.head_dim; ++i) out[i] += stored * Real{v[i]};
+                }
+                for (i64 i = 0; i < in.head_dim && sum != 0; ++i) {
+                    out[i] /= sum;
+                    if (rounds) out[i] = static_cast<Real>(round_to(storage, float(out[i])));
+                }
+                answer.lse[row] = sum == 0 ? -std::numeric_limits<Real>::infinity() : max + std::log2(sum);
+            }
+        }
+    }
+    return answer;
+}
+
+}  // namespace warpwright

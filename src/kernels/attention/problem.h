@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention over ragged or paged keys and values with grouped query heads; the definition is in
+// include/warpwright/ops/attention.h.
+#pragma once
+
+#include "warpwright/types.h"
+
+namespace warpwright {
+
+// Lengths are capacities: the lengths of a launch are read from device memory.
+struct AttentionProblem {
+    i64 sequences = 1;
+    i64 max_q_len = 1;
+    i64 max_kv_len = 4096;
+    i64 q_tokens = 0;  // over all sequences; 0: sequences x max_q_len
+    i64 heads = 32;
+    i64 kv_heads = 8;
+    i64 head_dim = 128;
+    DType dtype = DType::bf16;
+    bool causal = true;
+    bool paged = true;
+    i64 page_size = 16;
+    i64 alignment_bytes = 16;  // what the start of every row of q, k, v and out is a multiple of
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("sequences", self.sequences);
+        v("max_q_len", self.max_q_len);
+        v("max_kv_len", self.max_kv_len);
+        v("q_tokens", self.q_tokens);
+        v("heads", self.heads);
+        v("kv_heads", self.kv_heads);
+        v("head_dim", self.head_dim);
+        v("dtype", self.dtype);
+        v("causal", self.causal);
+        v("paged", self.paged);
+        v("page_size", self.page_size);
+        v("alignment_bytes", self.alignment_bytes);
+    }
+};
+
+// Strides count elements.
+struct AttentionArgs {
+    const void* q;          // [q_tokens, heads, head_dim]
+    void* out;              // [q_tokens, heads, head_dim]
+    float* lse;             // [q_tokens, heads] or null
+    const void* k;          // [kv_tokens, kv_heads, head_dim] or [pages, page_size, kv_heads, head_dim]
+    const void* v;          // like k
+    const i32* q_starts;    // [sequences + 1]
+    const i32* kv_starts;   // [sequences + 1]; null when paged
+    const i32* kv_lengths;  // [sequences]; null when ragged
+    const i32* page_table;  // [sequences, max_pages]; null when ragged
+
+    // Where the keys are split: normalised partial outputs and their log-sum-exps, combined by the merge.
+    float* partial_out;  // [splits, q_tokens, heads, partial_dim(head_dim)]
+    float* partial_lse;  // [splits, q_tokens, heads]
+
+    i32 q_token_stride, q_head_stride;
+    i32 out_token_stride, out_head_stride;
+    i32 lse_token_stride;
+    i32 k_page_stride, k_token_stride, k_head_stride;
+    i32 v_page_stride, v_token_stride, v_head_stride;
+    i32 page_table_stride;
+    i32 sequences;
+    i32 heads;
+    i32 kv_heads;
+    i32 head_dim;
+    i32 q_tokens;
+    i32 max_q_len;
+    i32 num_splits;
+    i32 page_shift;  // log2 of the page size
+    i32 causal;
+    float scale_log2;  // scale x log2(e): scores are compared and summed in base 2
+};
+
+// Columns of a row of partial output: whole 16-byte vectors of floats.
+constexpr i64 partial_dim(i64 head_dim) {
+    return (head_dim + 3) / 4 * 4;
+}
+
+}  // namespace warpwright

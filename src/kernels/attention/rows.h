@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention: the rows, their shared memory, and which problems they serve.
+#pragma once
+
+#include "kernels/attention/problem.h"
+#include "kernels/legality.h"
+
+namespace warpwright {
+
+struct AttentionRow {
+    RowName name;
+    ArchClass arch = ArchClass::portable;
+    DType dtype = DType::bf16;
+    int head_dim = 0;          // the largest served; smaller ones are padded with zeros in shared memory
+    int tile_rows = 0;         // packed rows (query, head of the kv head's group) of a block
+    int kv_tile = 0;           // keys that a block reads per step
+    int kv_warps = 1;          // warps that divide the keys of a step between them, each with all the rows
+    int stages = 0;            // steps in shared memory
+    bool elementwise = false;  // moves single elements: no demands on alignment or on head_dim's divisors
+    i64 shared_bytes = 0;      // dynamic
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("name", self.name);
+        v("arch", self.arch);
+        v("dtype", self.dtype);
+        v("head_dim", self.head_dim);
+        v("tile_rows", self.tile_rows);
+        v("kv_tile", self.kv_tile);
+        v("kv_warps", self.kv_warps);
+        v("stages", self.stages);
+        v("elementwise", self.elementwise);
+        v("shared_bytes", self.shared_bytes);
+    }
+};
+
+constexpr int kMmaRows = 16;  // rows of one warp: the m of m16n8k16
+
+constexpr int num_threads(const AttentionRow& row) {
+    return row.tile_rows / kMmaRows * row.kv_warps * 32;
+}
+
+// Blocks that an SM must be able to hold at once: what bounds a thread's registers.
+constexpr int min_blocks(const AttentionRow& row) {
+    return row.head_dim <= 64 && row.kv_warps == 1 && !row.elementwise ? 2 : 1;
+}
+
+// Whether the query fragments stay in shared memory: the registers are needed for the output.
+constexpr bool keeps_q_in_shared(const AttentionRow& row) {
+    return row.head_dim > 128;
+}
+
+template <AttentionRow R, bool in_shared = keeps_q_in_shared(R)>
+struct QueryFragments {};
+template <AttentionRow R>
+struct QueryFragments<R, true> {
+    // The registers of a lane as they are loaded: [warp][16 columns of head_dim][lane][register].
+    alignas(16) u32 q[num_threads(R) / 32][R.head_dim / 16][32][4];
+};
+
+// What the warps of a block tell each other after their keys. Rows are 8 floats longer than head_dim so that
+// the eight rows of a fragment start in different banks.
+template <AttentionRow R, bool divides_keys = (R.kv_warps > 1)>
+struct WarpExchange {};
+template <AttentionRow R>
+struct WarpExchange<R, true> {
+    float max[R.kv_warps][kMmaRows];
+    float sum[R.kv_warps][kMmaRows];
+    alignas(16) float out[R.kv_warps][kMmaRows][R.head_dim + 8];
+};
+
+template <AttentionRow R>
+struct AttentionShared : QueryFragments<R> {
+    struct Step {  // 16-byte vectors are swizzled: tile/swizzle.h
+        u16 k[R.kv_tile * R.head_dim];
+        u16 v[R.kv_tile * R.head_dim];
+    };
+    union {
+        alignas(128) Step steps[R.stages];
+        WarpExchange<R> exchange;  // after the last step
+    };
+};
+
+template <DType dtype, int head_dim, int tile_rows, int kv_tile, int kv_warps, int stages,
+          bool elementwise = false>
+consteval AttentionRow portable_attention_row(RowName name) {
+    constexpr AttentionRow kShape{{},     ArchClass::portable, dtype, head_dim, tile_rows, kv_tile, kv_warps,
+                                  stages, elementwise};
+    AttentionRow row = kShape;
+    row.name = name;
+    row.shared_bytes = sizeof(AttentionShared<kShape>);
+    return row;
+}
+
+// clang-format off
+// rows:begin
+constexpr AttentionRow kAttentionRows[] = {
+    //                     dtype      head rows kv warps stages elementwise
+    portable_attention_row<DType::bf16,  64, 128,  32, 1, 3>("attention.portable.bf16.d64.r128"),
+    portable_attention_row<DType::bf16,  96, 128,  64, 1, 2>("attention.portable.bf16.d96.r128"),
+    portable_attention_row<DType::bf16, 128, 128,  64, 1, 2>("attention.portable.bf16.d128.r128"),
+    portable_attention_row<DType::bf16, 256,  64,  32, 1, 2>("attention.portable.bf16.d256.r64"),
+    portable_attention_row<DType::bf16,  64,  16, 128, 8, 3>("attention.portable.bf16.d64.decode"),
+    portable_attention_row<DType::bf16,  96,  16,  64, 4, 4>("attention.portable.bf16.d96.decode"),
+    portable_attention_row<DType::bf16, 128,  16,  64, 4, 3>("attention.portable.bf16.d128.decode"),
+    portable_attention_row<DType::bf16, 256,  16,  32, 2, 2>("attention.portable.bf16.d256.decode"),
+    portable_attention_row<DType::bf16,  64,  64,  32, 1, 2, true>("attention.portable.bf16.d64.any"),
+    portable_attention_row<DType::bf16, 128,  64,  32, 1, 2, true>("attention.portable.bf16.d128.any"),
+    portable_attention_row<DType::bf16, 256,  64,  16, 1, 2, true>("attention.portable.bf16.d256.any"),
+    portable_attention_row<DType::f16,   64, 128,  32, 1, 3>("attention.portable.f16.d64.r128"),
+    portable_attention_row<DType::f16,   96, 128,  64, 1, 2>("attention.portable.f16.d96.r128"),
+    portable_attention_row<DType::f16,  128, 128,  64, 1, 2>("attention.portable.f16.d128.r128"),
+    portable_attention_row<DType::f16,  256,  64,  32, 1, 2>("attention.portable.f16.d256.r64"),
+    portable_attention_row<DType::f16,   64,  16, 128, 8, 3>("attention.portable.f16.d64.decode"),
+    portable_attention_row<DType::f16,   96,  16,  64, 4, 4>("attention.portable.f16.d96.decode"),
+    portable_attention_row<DType::f16,  128,  16,  64, 4, 3>("attention.portable.f16.d128.decode"),
+    portable_attention_row<DType::f16,  256,  16,  32, 2, 2>("attention.portable.f16.d256.decode"),
+    portable_attention_row<DType::f16,   64,  64,  32, 1, 2, true>("attention.portable.f16.d64.any"),
+    portable_attention_row<DType::f16,  128,  64,  32, 1, 2, true>("attention.portable.f16.d128.any"),
+    portable_attention_row<DType::f16,  256,  64,  16, 1, 2, true>("attention.portable.f16.d256.any"),
+    {"attention.host.bf16", ArchClass::host, DType::bf16, 256},
+    {"attention.host.f16",  ArchClass::host, DType::f16,  256},
+};
+// rows:end
+// clang-format on
+
+constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
+                            const AttentionProblem& problem) {
+    if (const Rejection rejection = target_misfit(row, target)) return rejection;
+    if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
+    if (problem.head_dim > row.head_dim) return {"head_dim", row.head_dim, problem.head_dim, "at_most"};
+    if (problem.kv_heads < 1) return {"kv_heads", 1, problem.kv_heads, "at_least"};
+    if (problem.heads % problem.kv_heads != 0) return {"heads", problem.kv_heads, problem.heads, "multiple"};
+    if (problem.paged && (problem.page_size < 1 || (problem.page_size & (problem.page_size - 1)) != 0)) {
+        return {"page_size", 0, problem.page_size, "power_of_two"};
+    }
+    if (row.arch != ArchClass::host && !row.elementwise) {
+        if (problem.head_dim % 8 != 0) return {"head_dim", 8, problem.head_dim, "multiple"};
+        if (problem.alignment_bytes % 16 != 0) return {"alignment", 16, problem.alignment_bytes, "multiple"};
+    }
+    return accepted();
+}
+
+// ---- What preparation derives from the capacities.
+
+constexpr i64 total_q_tokens(const AttentionProblem& problem) {
+    return problem.q_tokens > 0 ? problem.q_tokens : problem.sequences * problem.max_q_len;
+}
+
+// Blocks over the packed rows of one sequence and kv head.
+constexpr i64 num_row_tiles(const AttentionRow& row, const AttentionProblem& problem) {
+    return ceil_div(problem.max_q_len * (problem.heads / problem.kv_heads), row.tile_rows);
+}
+
+constexpr i64 partial_bytes(const AttentionProblem& problem, i64 num_splits) {
+    if (num_splits <= 1) return 0;
+    const i64 rows = num_splits * total_q_tokens(problem) * problem.heads;
+    return round_up(rows * partial_dim(problem.head_dim) * 4, 256) + rows * 4;
+}
+
+}  // namespace warpwright

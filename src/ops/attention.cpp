@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warpwright/ops/attention.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "dispatch/prepare.h"
+#include "kernels/attention/merge/operation.h"
+#include "kernels/attention/operation.h"
+#include "ops/match.h"
+
+namespace warpwright {
+namespace {
+
+// A checked call: what choosing a row needs, and the arguments except for what the row decides.
+struct Checked {
+    AttentionProblem problem;
+    AttentionArgs args{};
+    bool empty = false;
+};
+
+bool strides_fit(const Tensor& tensor) {
+    for (int i = 0; i < tensor.rank; ++i) {
+        if (std::abs(tensor.stride[i]) > std::numeric_limits<i32>::max()) return false;
+    }
+    return true;
+}
+
+Result<Checked> check(const Attention& call) {
+    const bool paged = static_cast<bool>(call.k_pages);
+    Matcher match("attention");
+    match.tensor("q", call.q, {"q_tokens", "heads", "head_dim"}, {DType::bf16, DType::f16})
+        .tensor("out", call.out, {"q_tokens", "heads", "head_dim"}, {call.q.dtype})
+        .tensor("lse_base2", call.lse_base2, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
+        .tensor("q_starts", call.q_starts, {"sequences + 1"}, {DType::i32});
+    const Tensor& k = paged ? call.k_pages : call.k;
+    const Tensor& v = paged ? call.v_pages : call.v;
+    if (paged) {
+        match.require(!call.k && !call.v, "k and k_pages exclude each other")
+            .tensor("k_pages", k, {"pages", "page_size", "kv_heads", "head_dim"}, {call.q.dtype})
+            .tensor("v_pages", v, {"pages", "page_size", "kv_heads", "head_dim"}, {call.q.dtype})
+            .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
+            .tensor("kv_lengths", call.kv_lengths, {"sequences"}, {DType::i32});
+    } else {
+        match.tensor("k", k, {"kv_tokens", "kv_heads", "head_dim"}, {call.q.dtype})
+            .tensor("v", v, {"kv_tokens", "kv_heads", "head_dim"}, {call.q.dtype})
+            .tensor("kv_starts", call.kv_starts, {"sequences + 1"}, {DType::i32});
+    }
+    WW_TRY(match.status());
+    const i64 sequences = match["sequences + 1"] - 1;
+    const i64 kv_capacity = paged ? match["max_pages"] * match["page_size"] : match["kv_tokens"];
+    const i64 heads = match["heads"], kv_heads = match["kv_heads"];
+    match.require(sequences >= 0, "q_starts must have sequences + 1 elements, got 0")
+        .require(
+            !paged || match["sequences"] == sequences,
+            fmt::format("page_table has {} sequences, but q_starts has {}", match["sequences"], sequences))
+        .require(kv_heads > 0 && heads % kv_heads == 0,
+                 fmt::format("heads must be a multiple of kv_heads, got {} and {}", heads, kv_heads))
+        .require(call.max_q_len >= 1, fmt::format("max_q_len must be at least 1, got {}", call.max_q_len))
+        .require(call.max_kv_len >= 0 && call.max_kv_len <= kv_capacity,
+                 fmt::format("max_kv_len must be 0 to {} (what {} hold), got {}", kv_capacity,
+                             paged ? "the pages of a sequence" : "k and v", call.max_kv_len))
+        .require(call.scale >= 0, fmt::format("scale must not be negative, got {}", call.scale))
+        .require(strides_fit(call.q) && strides_fit(call.out) && strides_fit(k) && strides_fit(v),
+                 "strides must be below 2^31 elements");
+    WW_TRY(match.status());
+
+    Checked checked;
+    checked.empty = sequences == 0 || match["q_tokens"] == 0 || heads == 0 || match["head_dim"] == 0;
+    checked.problem = {.sequences = sequences,
+                       .max_q_len = std::min(call.max_q_len, std::max<i64>(1, match["q_tokens"])),
+                       .max_kv_len = call.max_kv_len > 0 ? call.max_kv_len : kv_capacity,
+                       .q_tokens = match["q_tokens"],
+                       .heads = heads,
+                       .kv_heads = kv_heads,
+                       .head_dim = match["head_dim"],
+                       .dtype = call.q.dtype,
+                       .causal = call.causal,
+                       .paged = paged,
+                       .page_size = paged ? match["page_size"] : 1,
+                       .alignment_bytes = alignment_of({&call.q, &call.out, &k, &v})};
+    const float scale =
+        call.scale > 0 ? call.scale : 1 / std::sqrt(static_cast<float>(checked.problem.head_dim));
+    const auto narrow = [](i64 value) { return static_cast<i32>(value); };
+    const int token = paged ? 1 : 0;
+    checked.args = {.q = call.q.data,
+                    .out = call.out.data,
+                    .lse = static_cast<float*>(call.lse_base2.data),
+                    .k = k.data,
+                    .v = v.data,
+                    .q_starts = static_cast<const i32*>(call.q_starts.data),
+                    .kv_starts = paged ? nullptr : static_cast<const i32*>(call.kv_starts.data),
+                    .kv_lengths = paged ? static_cast<const i32*>(call.kv_lengths.data) : nullptr,
+                    .page_table = paged ? static_cast<const i32*>(call.page_table.data) : nullptr,
+                    .partial_out = nullptr,
+                    .partial_lse = nullptr,
+                    .q_token_stride = narrow(call.q.stride[0]),
+                    .q_head_stride = narrow(call.q.stride[1]),
+                    .out_token_stride = narrow(call.out.stride[0]),
+                    .out_head_stride = narrow(call.out.stride[1]),
+                    .lse_token_stride = narrow(call.lse_base2.stride[0]),
+                    .k_page_stride = paged ? narrow(k.stride[0]) : 0,
+                    .k_token_stride = narrow(k.stride[token]),
+                    .k_head_stride = narrow(k.stride[token + 1]),
+                    .v_page_stride = paged ? narrow(v.stride[0]) : 0,
+                    .v_token_stride = narrow(v.stride[token]),
+                    .v_head_stride = narrow(v.stride[token + 1]),
+                    .page_table_stride = paged ? narrow(call.page_table.stride[0]) : 0,
+                    .sequences = narrow(sequences),
+                    .heads = narrow(heads),
+                    .kv_heads = narrow(kv_heads),
+                    .head_dim = narrow(checked.problem.head_dim),
+                    .q_tokens = narrow(match["q_tokens"]),
+                    .max_q_len = narrow(checked.problem.max_q_len),
+                    .num_splits = 1,
+                    .page_shift = paged ? std::countr_zero(static_cast<u64>(match["page_size"])) : 0,
+                    .causal = call.causal ? 1 : 0,
+                    .scale_log2 = scale * 1.4426950408889634f};  // log2(e)
+    return checked;
+}
+
+}  // namespace
+
+Result<i64> attention_workspace_bytes(Context& context, const Attention& call) {
+    WW_ASSIGN(const Checked checked, check(call));
+    if (checked.empty) return i64{0};
+    i64 most = 0;
+    const TargetFacts& target = context.target().facts;
+    for (const AttentionRow& row : AttentionOp::rows()) {
+        if (AttentionOp::why_not(row, target, checked.problem)) continue;
+        const i64 splits = AttentionOp::num_splits(row, target, checked.problem);
+        most = std::max(most, partial_bytes(checked.problem, splits));
+    }
+    return most;
+}
+
+Status prepare(Context& context, const Attention& call, Prepared& prepared) {
+    WW_ASSIGN(const Checked checked, check(call));
+    if (checked.empty) return {};
+    const AttentionProblem& problem = checked.problem;
+    AttentionArgs args = checked.args;
+    WW_ASSIGN(const AttentionRow* row,
+              choose<AttentionOp>(context.target(), problem, context.forced(AttentionOp::kName)));
+    const i64 splits = AttentionOp::num_splits(*row, context.target().facts, problem);
+    if (splits == 1) return prepare_step<AttentionOp>(context, problem, args, prepared);
+
+    const i64 needed = partial_bytes(problem, splits), given = call.workspace ? call.workspace.shape[0] : 0;
+    if (given < needed) {
+        return caller_error(fmt::format(
+            "attention: workspace must have {} bytes for row {} (attention_workspace_bytes), got {}", needed,
+            row->name.text, given));
+    }
+    if (reinterpret_cast<std::uintptr_t>(call.workspace.data) % 16 != 0) {
+        return caller_error("attention: workspace must start at a multiple of 16 bytes");
+    }
+    const i64 out_bytes = needed - splits * problem.q_tokens * problem.heads * 4;
+    args.num_splits = static_cast<i32>(splits);
+    args.partial_out = static_cast<float*>(call.workspace.data);
+    args.partial_lse = reinterpret_cast<float*>(static_cast<std::byte*>(call.workspace.data) + out_bytes);
+    WW_TRY(prepare_step<AttentionOp>(context, problem, args, prepared));
+    const AttentionMergeProblem merge{.q_tokens = problem.q_tokens,
+                                      .heads = problem.heads,
+                                      .head_dim = problem.head_dim,
+                                      .splits = splits,
+                                      .dtype = problem.dtype};
+    const AttentionMergeArgs merge_args{.partial_out = args.partial_out,
+                                        .partial_lse = args.partial_lse,
+                                        .out = args.out,
+                                        .lse = args.lse,
+                                        .q_starts = args.q_starts,
+                                        .out_token_stride = args.out_token_stride,
+                                        .out_head_stride = args.out_head_stride,
+                                        .lse_token_stride = args.lse_token_stride,
+                                        .sequences = args.sequences,
+                                        .q_tokens = args.q_tokens,
+                                        .heads = args.heads,
+                                        .head_dim = args.head_dim,
+                                        .partial_dim = static_cast<i32>(partial_dim(problem.head_dim)),
+                                        .splits = args.num_splits};
+    return prepare_step<AttentionMergeOp>(context, merge, merge_args, prepared);
+}
+
+Status attention(Context& context, Stream stream, const Attention& call) {
+    return run_now(context, stream, call);
+}
+
+}  // namespace warpwright
