@@ -10,22 +10,36 @@ namespace warpwright {
 namespace {
 
 // Modelled shares and times; none is measured yet.
-constexpr double kMemoryShare = 0.88;     // of the bandwidth, blocks on every SM reading whole rows
-constexpr double kTensorShare = 0.55;     // of the mma.sync rate: softmax and loads are in the way
+constexpr double kDecodeMemoryShare = 0.88;  // of the bandwidth: warps wait only for their own copies
+constexpr double kMemoryShare = 0.75;     // with a barrier a step, copies stop while the slowest warp works
+constexpr double kL2Factor = 3;           // how much faster L2 serves keys that another row tile has read
+constexpr double kPaddingCost = 0.25;     // of a row that is all padding: copies and products of zeros
 constexpr double kElementwiseFactor = 8;  // single elements: eight times the requests of 16-byte vectors
 constexpr double kMemoryLatencyUs = 0.9;  // a copy under load; hidden by the stages beyond the first
+constexpr double kBarrierUs = 0.3;        // a step that all warps of a block wait for
+constexpr double kSmBytesPerUs = 45e3;    // what one SM can pull in
 constexpr double kBlockFillUs = 1.6;      // lengths, page numbers, first keys: three loads one after another
 constexpr double kMergeUs = 2.5;          // one more kernel in the stream
+constexpr double kSplitGain = 0.95;       // more splits must be at least this much faster
 constexpr i64 kMaxSplits = 256;
 
 struct Work {
-    double blocks;  // without splits
-    double slots;   // blocks that the GPU holds at once
-    double steps;   // of a block over all keys it sees, on average
-    double step_bytes;
+    double blocks;        // without splits
+    double slots;         // blocks that the GPU holds at once
+    double steps;         // of a block over all keys it sees, on average
+    double step_bytes;    // read by a block
+    double memory_bytes;  // of them not from L2
+    double padding;       // share of a padded row
     double step_flops;
     double merge_bytes;  // per split
 };
+
+// Of the tensor cores' peak: softmax and loads are in the way, and on 9.0 and 10.x mma.sync reaches only a
+// part of what wgmma and tcgen05 do.
+double tensor_share(const TargetFacts& target) {
+    const int major = target.compute_capability / 10;
+    return major == 9 ? 0.36 : major == 10 || major == 11 ? 0.2 : 0.6;
+}
 
 double blocks_per_sm(const AttentionRow& row, const TargetFacts& target) {
     constexpr i64 kReservedBytes = 1024;  // of shared memory, by the system, per block
@@ -43,13 +57,14 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     const double masked = problem.causal ? std::min(q_len, double(problem.max_kv_len)) / 2 : 0;
     const double keys = std::max(1.0, problem.max_kv_len - (q_len > 1 ? masked : 0));
     const double tile_rows = std::min<double>(row.tile_rows, round_up(problem.max_q_len * group, kMmaRows));
-    const double padding = static_cast<double>(row.head_dim - problem.head_dim) / row.head_dim;
 
     Work work;
     work.blocks = tiles * problem.sequences * problem.kv_heads;
     work.slots = target.num_sms * blocks_per_sm(row, target);
     work.steps = std::ceil(keys / row.kv_tile);
-    work.step_bytes = 2.0 * row.kv_tile * problem.head_dim * dtype_bytes(problem.dtype) * (1 + 0.1 * padding);
+    work.step_bytes = 2.0 * row.kv_tile * problem.head_dim * dtype_bytes(problem.dtype);
+    work.memory_bytes = work.step_bytes * (1 + (tiles - 1) / kL2Factor) / tiles;
+    work.padding = static_cast<double>(row.head_dim - problem.head_dim) / row.head_dim;
     work.step_flops = 4.0 * tile_rows * row.kv_tile * row.head_dim;
     work.merge_bytes = 4.0 * total_q_tokens(problem) * problem.heads * problem.head_dim * 2;
     return work;
@@ -60,11 +75,19 @@ struct StepTime {
     const char* bound;
 };
 
+double memory_share(const AttentionRow& row) {
+    return row.kv_warps > 1 ? kDecodeMemoryShare : kMemoryShare;
+}
+
+// A step of a block while `running` blocks share the GPU.
 StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Work& work, double running) {
-    const double memory = work.step_bytes * running / (target.memory_gb_s * kMemoryShare * 1e3);
-    const double sm_tflops = target.bf16_tflops * kTensorShare / target.num_sms;
-    const double tensor = work.step_flops * std::max(1.0, running / target.num_sms) / (sm_tflops * 1e6);
-    const double latency = kMemoryLatencyUs / (row.stages - 1);
+    const double per_sm = std::max(1.0, running / target.num_sms);
+    const double memory =
+        std::max(work.memory_bytes * running / (target.memory_gb_s * memory_share(row) * 1e3),
+                 work.step_bytes * per_sm / kSmBytesPerUs);
+    const double sm_tflops = target.bf16_tflops * tensor_share(target) / target.num_sms;
+    const double tensor = work.step_flops * per_sm / (sm_tflops * 1e6);
+    const double latency = kMemoryLatencyUs / (row.stages - 1) + (row.kv_warps > 1 ? 0 : kBarrierUs);
     const double factor = row.elementwise ? kElementwiseFactor : 1;
     if (tensor >= memory && tensor >= latency) return {tensor * factor, "tensor cores"};
     return memory >= latency ? StepTime{memory * factor, "memory"} : StepTime{latency * factor, "latency"};
@@ -72,16 +95,18 @@ StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Wor
 
 Prediction time_with(const AttentionRow& row, const TargetFacts& target, const Work& work, i64 splits) {
     const double blocks = work.blocks * static_cast<double>(splits);
-    const double running = std::min(blocks, work.slots);
-    const double waves = blocks / work.slots;
-    // Few waves end together, many overlap: the last one of many is only half lost.
-    const double rounds = waves <= 1 ? 1 : waves <= 3 ? std::ceil(waves) : waves + 0.5;
-    const StepTime step = step_time(row, target, work, running);
     const double steps = std::ceil(work.steps / static_cast<double>(splits));
-    const double merge = splits == 1 ? 0
-                                     : kMergeUs + static_cast<double>(splits) * work.merge_bytes /
-                                                      (target.memory_gb_s * kMemoryShare * 1e3);
-    return {start_up_us(target) + rounds * (kBlockFillUs + steps * step.us) + merge, step.bound};
+    const StepTime full = step_time(row, target, work, std::min(blocks, work.slots));
+    // Full waves, then what is left, which has the GPU to itself.
+    const double full_waves = std::floor(blocks / work.slots);
+    double us = full_waves * (kBlockFillUs / 2 + steps * full.us);
+    if (const double rest = blocks - full_waves * work.slots; rest > 0) {
+        us += kBlockFillUs + steps * step_time(row, target, work, rest).us;
+    }
+    if (splits > 1) {
+        us += kMergeUs + static_cast<double>(splits) * work.merge_bytes / (target.memory_gb_s * 1e3);
+    }
+    return {start_up_us(target) + us * (1 + kPaddingCost * work.padding), full.bound};
 }
 
 }  // namespace
@@ -94,7 +119,7 @@ i64 AttentionOp::num_splits(const Row& row, const TargetFacts& target, const Pro
     double best_us = time_with(row, target, work, 1).us;
     for (i64 splits = 2; splits <= most; ++splits) {
         const double us = time_with(row, target, work, splits).us;
-        if (us < best_us) best = splits, best_us = us;
+        if (us < best_us * kSplitGain) best = splits, best_us = us;
     }
     return best;
 }
