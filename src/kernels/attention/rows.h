@@ -94,7 +94,7 @@ consteval AttentionRow portable_attention_row(RowName name) {
 
 // clang-format off
 // rows:begin
-constexpr AttentionRow kAttentionRows[] = {
+inline constexpr AttentionRow kAttentionRows[] = {
     //                     dtype      head rows kv warps stages elementwise
     portable_attention_row<DType::bf16,  64, 128,  32, 1, 3>("attention.portable.bf16.d64.r128"),
     portable_attention_row<DType::bf16,  96, 128,  64, 1, 2>("attention.portable.bf16.d96.r128"),

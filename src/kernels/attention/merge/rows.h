@@ -26,7 +26,7 @@ struct AttentionMergeRow {
 
 // clang-format off
 // rows:begin
-constexpr AttentionMergeRow kAttentionMergeRows[] = {
+inline constexpr AttentionMergeRow kAttentionMergeRows[] = {
     {"attention_merge.portable.bf16", ArchClass::portable, DType::bf16, 128},
     {"attention_merge.portable.f16",  ArchClass::portable, DType::f16,  128},
     {"attention_merge.host.bf16",     ArchClass::host,     DType::bf16},
