@@ -18,9 +18,12 @@ inline std::string glossary_folder() {
     return std::string(WW_SOURCE_DIR) + "/models/glossary";
 }
 
-inline nlohmann::json goldens() {
+// What models/glossary/golden.py wrote: one entry a prompt.
+inline std::vector<nlohmann::json> golden_cases() {
     std::ifstream file(glossary_folder() + "/goldens.json");
-    return nlohmann::json::parse(file);
+    std::vector<nlohmann::json> cases = nlohmann::json::parse(file)["cases"];
+    EXPECT_GE(cases.size(), 8u);
+    return cases;
 }
 
 inline std::unique_ptr<Engine> glossary_engine(const std::shared_ptr<Context>& context,

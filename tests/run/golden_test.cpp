@@ -25,7 +25,7 @@ protected:
 // the two best logits are closer than twice the bound on a logit's error. Later tokens are then another text.
 TEST_P(Golden, GreedyTokens) {
     int exact = 0, ties = 0;
-    for (const auto& golden : goldens()["cases"]) {
+    for (const auto& golden : golden_cases()) {
         const std::vector<i32> expected = golden["tokens"];
         const std::vector<double> margins = golden["margins"];
         const double logit_bound = 2 * golden["bf16_error"]["max"].get<double>();
@@ -55,7 +55,7 @@ TEST_P(Golden, GreedyTokens) {
 TEST_P(Golden, Logits) {
     auto file = Safetensors::open(glossary_folder() + "/goldens.safetensors");
     ASSERT_TRUE(file.ok()) << file.status().message();
-    for (const auto& golden : goldens()["cases"]) {
+    for (const auto& golden : golden_cases()) {
         const std::vector<i32> tokens = golden["tokens"];
         for (const auto& [step_text, name] : golden["whole_logits"].items()) {
             const std::size_t step = std::stoul(step_text);
