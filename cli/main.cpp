@@ -64,8 +64,9 @@ int main(int argc, char** argv) {
         app.parse(argc, argv);
         return action();
     } catch (const CLI::ParseError& error) {
-        const int code = app.exit(error);
-        return code == 0 ? 0 : kBadInput;
+        if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+        fmt::print(stderr, "error: {} (see --help)\n", error.what());
+        return kBadInput;
     } catch (const std::exception& error) {
         fmt::print(stderr, "error: internal: {}\n", error.what());
         return kBadInput;
