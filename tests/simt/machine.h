@@ -8,6 +8,7 @@
 // file.
 #pragma once
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <array>
@@ -47,7 +48,9 @@ struct Copy {
 };
 
 struct Fiber {
-    ucontext_t context{};
+    ucontext_t context{};  // where it starts; after that `where`, which costs no system call
+    jmp_buf where;
+    bool started = false;
     std::unique_ptr<char[]> stack;
     bool done = false;
     enum class Wait { none, warp, block } wait = Wait::none;
@@ -57,7 +60,7 @@ struct Fiber {
 
 struct Machine {
     std::vector<Fiber> fibers;
-    ucontext_t scheduler{};
+    jmp_buf scheduler;
     int current = 0;
     std::function<void()> body;
     std::vector<std::array<std::array<u32, 8>, kWarp>> exchange[2];  // by warp: what each lane contributes
@@ -85,10 +88,21 @@ inline void* shared_pointer(u32 address, int bytes, int alignment) {
     return shared_memory + (address - kSharedBase);
 }
 
+// Back to the scheduler; returns when this fiber is resumed.
+[[gnu::noinline]] inline void suspend() {
+    if (_setjmp(machine.fibers[machine.current].where) == 0) _longjmp(machine.scheduler, 1);
+}
+
+[[gnu::noinline]] inline void resume(Fiber& fiber) {
+    if (_setjmp(machine.scheduler) != 0) return;
+    if (fiber.started) _longjmp(fiber.where, 1);
+    fiber.started = true;
+    setcontext(&fiber.context);
+}
+
 inline void wait(Fiber::Wait what) {
-    Fiber& fiber = machine.fibers[machine.current];
-    fiber.wait = what;
-    swapcontext(&fiber.context, &machine.scheduler);
+    machine.fibers[machine.current].wait = what;
+    suspend();
 }
 
 // Every lane contributes eight words and sees those of its warp. Two buffers take turns: nobody reaches the
@@ -104,7 +118,7 @@ inline const std::array<std::array<u32, 8>, kWarp>& warp_exchange(const std::arr
 inline void run_fiber() {
     machine.body();
     machine.fibers[machine.current].done = true;
-    swapcontext(&machine.fibers[machine.current].context, &machine.scheduler);
+    suspend();
 }
 
 // One block. Threads that ended do not take part in barriers any more.
@@ -119,7 +133,7 @@ inline void run_block(int num_threads, u32 block, const std::function<void()>& b
     constexpr std::size_t kStackBytes = 96 * 1024;
     for (Fiber& fiber : machine.fibers) {
         if (!fiber.stack) fiber.stack = std::make_unique<char[]>(kStackBytes);
-        fiber.done = false, fiber.wait = Fiber::Wait::none, fiber.collectives = 0;
+        fiber.started = fiber.done = false, fiber.wait = Fiber::Wait::none, fiber.collectives = 0;
         fiber.groups.assign(1, {});
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack.get();
@@ -134,7 +148,7 @@ inline void run_block(int num_threads, u32 block, const std::function<void()>& b
             if (fiber.done || fiber.wait != Fiber::Wait::none) continue;
             machine.current = i;
             threadIdx.x = static_cast<u32>(i);
-            swapcontext(&machine.scheduler, &fiber.context);
+            resume(fiber);
         }
         bool block_ready = true;
         for (const Fiber& fiber : machine.fibers) {
@@ -185,6 +199,9 @@ inline float __uint_as_float(unsigned bits) {
     float value;
     std::memcpy(&value, &bits, 4);
     return value;
+}
+inline float __int_as_float(int bits) {
+    return __uint_as_float(static_cast<unsigned>(bits));
 }
 inline unsigned __float_as_uint(float value) {
     unsigned bits;
