@@ -60,6 +60,9 @@ inline unsigned __ballot_sync(unsigned, int predicate) {
     for (int lane = 0; lane < simt::kWarp; ++lane) bits |= static_cast<unsigned>(values[lane] != 0) << lane;
     return bits;
 }
+inline int __any_sync(unsigned mask, int predicate) {
+    return __ballot_sync(mask, predicate) != 0;
+}
 inline int __syncthreads_count(int predicate) {
     simt::BarrierCounts& counts = simt::barrier_counts;
     counts.turns.resize(simt::machine.fibers.size());

@@ -3,6 +3,7 @@
 //
 // The query heads of one kv head are packed into the rows of a tile: packed row p of a sequence is query
 // p / group of head kv_head * group + p % group, so that one pass over the keys serves the whole group.
+// Everything is a template over the row R of its kernel.
 #pragma once
 
 #include "kernels/attention/rows.h"
@@ -11,15 +12,6 @@
 #include "ptx/memory.cuh"
 
 namespace warpwright {
-
-constexpr AttentionRow kRow = row_at(kAttentionRows, WW_ROW);
-static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
-using T = Storage<kRow.dtype>;
-using Shared = AttentionShared<kRow>;
-static_assert(sizeof(Shared) == kRow.shared_bytes);
-
-constexpr int kHeadDim = kRow.head_dim;
-constexpr int kDepthSteps = kHeadDim / 16;  // m16n8k16 steps along head_dim
 
 __device__ inline float infinity() {
     return __int_as_float(0x7f800000);
@@ -50,38 +42,40 @@ struct BlockWork {
 
 // The block's part of the grid; false where there is nothing to do. Splits change fastest and row tiles
 // slowest, the last tile first: with a causal mask it has the most keys.
+template <AttentionRow R>
 __device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
     work.group = args.heads / args.kv_heads;
     const u32 num_splits = args.num_splits, kv_heads = args.kv_heads, sequences = args.sequences;
-    const int num_tiles = (args.max_q_len * work.group + kRow.tile_rows - 1) / kRow.tile_rows;
+    const int num_tiles = (args.max_q_len * work.group + R.tile_rows - 1) / R.tile_rows;
     u32 index = blockIdx.x;
     work.split = index % num_splits;
     index /= num_splits;
     work.kv_head = index % kv_heads;
     index /= kv_heads;
     work.sequence = index % sequences;
-    work.first_row = (num_tiles - 1 - static_cast<int>(index / sequences)) * kRow.tile_rows;
+    work.first_row = (num_tiles - 1 - static_cast<int>(index / sequences)) * R.tile_rows;
 
     work.q_start = args.q_starts[work.sequence];
     work.q_len = args.q_starts[work.sequence + 1] - work.q_start;
-    work.num_rows = work.q_len * work.group;
-    if (work.first_row >= work.num_rows) return false;
+    // Before the first branch, so that all lengths are under way together.
     work.kv_len = args.kv_lengths != nullptr
                       ? args.kv_lengths[work.sequence]
                       : args.kv_starts[work.sequence + 1] - args.kv_starts[work.sequence];
+    work.num_rows = work.q_len * work.group;
+    if (work.first_row >= work.num_rows) return false;
 
     // Splits divide the keys that the tile's last row sees, in whole steps.
-    const int visible = work.visible_keys(args, work.first_row + kRow.tile_rows - 1);
-    const int num_steps = (visible + kRow.kv_tile - 1) / kRow.kv_tile;
+    const int visible = work.visible_keys(args, work.first_row + R.tile_rows - 1);
+    const int num_steps = (visible + R.kv_tile - 1) / R.kv_tile;
     const int steps_per_split = (num_steps + args.num_splits - 1) / args.num_splits;
-    work.kv_begin = min(visible, work.split * steps_per_split * kRow.kv_tile);
-    work.kv_end = min(visible, work.kv_begin + steps_per_split * kRow.kv_tile);
+    work.kv_begin = min(visible, work.split * steps_per_split * R.kv_tile);
+    work.kv_end = min(visible, work.kv_begin + steps_per_split * R.kv_tile);
     return true;
 }
 
-// A lane's share of the query fragments of 16 packed rows, in the order of an mma's A operand.
-__device__ inline u32 load_pair(const T* row, int column, int head_dim) {
-    if constexpr (kRow.elementwise) {
+template <AttentionRow R>
+__device__ inline u32 load_pair(const Storage<R.dtype>* row, int column, int head_dim) {
+    if constexpr (R.elementwise) {
         const u32 low = column < head_dim ? row[column].bits : 0;
         const u32 high = column + 1 < head_dim ? row[column + 1].bits : 0;
         return low | high << 16;
@@ -90,9 +84,11 @@ __device__ inline u32 load_pair(const T* row, int column, int head_dim) {
     }
 }
 
-template <class Keep>  // keep(depth step, register, value)
+// A lane's share of the query fragments of 16 packed rows, in the order of an mma's A operand.
+template <AttentionRow R, class Keep>  // keep(depth step, register, value)
 __device__ inline void load_query(const AttentionArgs& args, const BlockWork& work, int first_row,
                                   Keep&& keep) {
+    using T = Storage<R.dtype>;
     const int group_lane = lane_id() / 4, member = lane_id() % 4;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -102,25 +98,27 @@ __device__ inline void load_query(const AttentionArgs& args, const BlockWork& wo
                      i64{work.q_start + row / work.group} * args.q_token_stride +
                      i64{work.kv_head * work.group + row % work.group} * args.q_head_stride;
 #pragma unroll
-        for (int step = 0; step < kDepthSteps; ++step) {
-            keep(step, half, load_pair(q, step * 16 + 2 * member, args.head_dim));
-            keep(step, half + 2, load_pair(q, step * 16 + 8 + 2 * member, args.head_dim));
+        for (int step = 0; step < R.head_dim / 16; ++step) {
+            keep(step, half, load_pair<R>(q, step * 16 + 2 * member, args.head_dim));
+            keep(step, half + 2, load_pair<R>(q, step * 16 + 8 + 2 * member, args.head_dim));
         }
     }
 }
 
 // A lane's query fragments, in registers or in shared memory.
-template <class S, bool in_shared>
+template <AttentionRow R, bool in_shared = keeps_q_in_shared(R)>
 struct Query {
-    u32 kept[kDepthSteps][4];
+    using S = AttentionShared<R>;
+    u32 kept[R.head_dim / 16][4];
     __device__ void keep(S&, int step, int i, u32 value) { kept[step][i] = value; }
     __device__ void get(const S&, int step, u32 (&a)[4]) const {
 #pragma unroll
         for (int i = 0; i < 4; ++i) a[i] = kept[step][i];
     }
 };
-template <class S>
-struct Query<S, true> {
+template <AttentionRow R>
+struct Query<R, true> {
+    using S = AttentionShared<R>;
     __device__ void keep(S& shared, int step, int i, u32 value) {
         shared.q[warp_id()][step][lane_id()][i] = value;
     }
@@ -131,7 +129,9 @@ struct Query<S, true> {
 };
 
 // Where one packed row's results go: the output, or this split's partial output.
+template <AttentionRow R>
 struct OutputRow {
+    using T = Storage<R.dtype>;
     T* out;
     float* partial;
     float* lse;
@@ -157,7 +157,7 @@ struct OutputRow {
         if (column >= head_dim) return;
         if (partial != nullptr) {
             *reinterpret_cast<float2*>(partial + column) = float2{low, high};
-        } else if constexpr (kRow.elementwise) {
+        } else if constexpr (R.elementwise) {
             out[column] = ptx::from_float<T>(low);
             if (column + 1 < head_dim) out[column + 1] = ptx::from_float<T>(high);
         } else {

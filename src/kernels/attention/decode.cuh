@@ -14,8 +14,9 @@ namespace warpwright {
 
 // Rows scaled to the block's maximum, into shared memory; then every thread adds up some columns of all
 // warps.
-__device__ inline void combine_warps(const AttentionArgs& args, const BlockWork& work, SoftmaxRows& softmax,
-                                     Shared& shared) {
+template <AttentionRow R>
+__device__ inline void combine_warps(const AttentionArgs& args, const BlockWork& work,
+                                     SoftmaxRows<R>& softmax, AttentionShared<R>& shared) {
     auto& exchange = shared.exchange;
     const int group_lane = lane_id() / 4, member = lane_id() % 4;
     softmax.total_sums();
@@ -32,9 +33,9 @@ __device__ inline void combine_warps(const AttentionArgs& args, const BlockWork&
         const int row = group_lane + 8 * half;
         float max = -infinity(), sum = 0;
 #pragma unroll
-        for (int warp = 0; warp < kRow.kv_warps; ++warp) max = fmaxf(max, exchange.max[warp][row]);
+        for (int warp = 0; warp < R.kv_warps; ++warp) max = fmaxf(max, exchange.max[warp][row]);
 #pragma unroll
-        for (int warp = 0; warp < kRow.kv_warps; ++warp) {
+        for (int warp = 0; warp < R.kv_warps; ++warp) {
             const float other = exchange.max[warp][row];
             const float share = other == -infinity() ? 0 : ptx::exp2_approx((other - max) * args.scale_log2);
             sum += exchange.sum[warp][row] * share;
@@ -44,76 +45,81 @@ __device__ inline void combine_warps(const AttentionArgs& args, const BlockWork&
                 ? 0
                 : ptx::exp2_approx((softmax.max[half] - max) * args.scale_log2) * inverse_sum(sum);
 #pragma unroll
-        for (int n = 0; n < kHeadDim / 8; ++n) {
+        for (int n = 0; n < R.head_dim / 8; ++n) {
             *reinterpret_cast<float2*>(&exchange.out[warp_id()][row][n * 8 + 2 * member]) =
                 float2{softmax.out[n][2 * half] * share, softmax.out[n][2 * half + 1] * share};
         }
         if (warp_id() == 0 && member == 0 && work.first_row + row < work.num_rows) {
-            const OutputRow output(args, work, work.first_row + row);
+            const OutputRow<R> output(args, work, work.first_row + row);
             if (output.lse != nullptr) *output.lse = lse_base2(max, sum, args.scale_log2);
         }
     }
     __syncthreads();
-    constexpr int kThreads = num_threads(kRow), kPairs = kHeadDim / 2;
+    constexpr int kThreads = num_threads(R), kPairs = R.head_dim / 2;
     for (int index = threadIdx.x; index < kMmaRows * kPairs; index += kThreads) {
         const int row = index / kPairs, column = index % kPairs * 2;
         if (work.first_row + row >= work.num_rows) break;
         float low = 0, high = 0;
 #pragma unroll
-        for (int warp = 0; warp < kRow.kv_warps; ++warp) {
+        for (int warp = 0; warp < R.kv_warps; ++warp) {
             const float2 part = *reinterpret_cast<const float2*>(&exchange.out[warp][row][column]);
             low += part.x;
             high += part.y;
         }
-        OutputRow(args, work, work.first_row + row).store(column, low, high, args.head_dim);
+        OutputRow<R>(args, work, work.first_row + row).store(column, low, high, args.head_dim);
     }
 }
 
-__device__ inline void decode(const AttentionArgs& args, Shared& shared) {
-    static_assert(kRow.tile_rows == kMmaRows && kRowsPerWarp == 16 && !kRow.elementwise);
+template <AttentionRow R>
+__device__ inline void decode(const AttentionArgs& args, AttentionShared<R>& shared) {
+    static_assert(R.tile_rows == kMmaRows && R.kv_tile == 16 * R.kv_warps && !R.elementwise);
     BlockWork work;
-    if (!find_work(args, work)) return;
+    if (!find_work<R>(args, work)) return;
     const int lane_row = work.first_row + lane_id() / 4;
     const int first_limit = work.visible_keys(args, work.first_row);
 
-    KvRows rows(args, work);
-    const int num_steps = (work.kv_end - work.kv_begin + kRow.kv_tile - 1) / kRow.kv_tile;
+    KvRows<R> rows(args, work);
+    const int num_steps = (work.kv_end - work.kv_begin + R.kv_tile - 1) / R.kv_tile;
 #pragma unroll
-    for (int stage = 0; stage < kRow.stages - 1; ++stage) {
+    for (int stage = 0; stage < R.stages - 1; ++stage) {
         if (stage < num_steps) rows.copy(shared.steps[stage]);
         ptx::cp_async_commit();
     }
 
-    Query<Shared, keeps_q_in_shared(kRow)> query;
-    load_query(args, work, work.first_row,
-               [&](int step, int i, u32 value) { query.keep(shared, step, i, value); });
-    SoftmaxRows softmax;
+    Query<R> query;
+    load_query<R>(args, work, work.first_row,
+                  [&](int step, int i, u32 value) { query.keep(shared, step, i, value); });
+    SoftmaxRows<R> softmax;
     softmax.limit[0] = work.visible_keys(args, lane_row);
     softmax.limit[1] = work.visible_keys(args, lane_row + 8);
-    const u32 k_row = SoftmaxRows::first_k_row(warp_id() * 16),
-              v_row = SoftmaxRows::first_v_row(warp_id() * 16);
+    const u32 k_row = SoftmaxRows<R>::first_k_row(warp_id() * 16),
+              v_row = SoftmaxRows<R>::first_v_row(warp_id() * 16);
 
-    int stage = 0, stage_ahead = kRow.stages - 1;
+    int stage = 0, stage_ahead = R.stages - 1;
     for (int step = 0; step < num_steps; ++step) {
-        ptx::cp_async_wait<kRow.stages - 2>();
+        ptx::cp_async_wait<R.stages - 2>();
         __syncwarp();
-        if (step + kRow.stages - 1 < num_steps) rows.copy(shared.steps[stage_ahead]);
+        if (step + R.stages - 1 < num_steps) rows.copy(shared.steps[stage_ahead]);
         ptx::cp_async_commit();
 
-        const int first_key = work.kv_begin + step * kRow.kv_tile + warp_id() * 16;
+        const int first_key = work.kv_begin + step * R.kv_tile + warp_id() * 16;
         if (first_key < work.kv_end) {
-            softmax.attend<16>([&](int depth, u32(&a)[4]) { query.get(shared, depth, a); },
-                               ptx::shared_address(shared.steps[stage].k) + k_row,
-                               ptx::shared_address(shared.steps[stage].v) + v_row, first_key,
-                               first_key + 16 > first_limit, args.scale_log2);
+            softmax.template attend<16>([&](int depth, u32(&a)[4]) { query.get(shared, depth, a); },
+                                        ptx::shared_address(shared.steps[stage].k) + k_row,
+                                        ptx::shared_address(shared.steps[stage].v) + v_row, first_key,
+                                        first_key + 16 > first_limit, args.scale_log2);
         }
-        stage = stage + 1 == kRow.stages ? 0 : stage + 1;
-        stage_ahead = stage_ahead + 1 == kRow.stages ? 0 : stage_ahead + 1;
+        stage = stage + 1 == R.stages ? 0 : stage + 1;
+        stage_ahead = stage_ahead + 1 == R.stages ? 0 : stage_ahead + 1;
     }
     ptx::cp_async_wait<0>();
     __syncthreads();
     combine_warps(args, work, softmax, shared);
 }
+
+constexpr AttentionRow kRow = row_at(kAttentionRows, WW_ROW);
+static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
+static_assert(sizeof(AttentionShared<kRow>) == kRow.shared_bytes);
 
 }  // namespace warpwright
 
@@ -123,6 +129,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::num_threads(warpwright:
     using namespace warpwright;
     extern __shared__ __align__(128) unsigned char shared_memory[];
     ptx::wait_for_predecessor();
-    decode(args, *reinterpret_cast<Shared*>(shared_memory));
+    decode<kRow>(args, *reinterpret_cast<AttentionShared<kRow>*>(shared_memory));
     ptx::release_successor();
 }

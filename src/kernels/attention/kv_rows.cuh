@@ -10,12 +10,14 @@
 
 namespace warpwright {
 
-using KvSwizzle = Swizzle<kHeadDim / 8>;
-constexpr int kNumWarps = num_threads(kRow) / 32;
-constexpr int kRowsPerWarp = kRow.kv_tile / kNumWarps;
-static_assert(kRowsPerWarp <= 16 && kRowsPerWarp * kHeadDim % 256 == 0);
-
+template <AttentionRow R>
 class KvRows {
+    using T = Storage<R.dtype>;
+    using Map = Swizzle<R.head_dim / 8>;
+    using Step = typename AttentionShared<R>::Step;
+    static constexpr int kRowsPerWarp = R.kv_tile / (num_threads(R) / 32);
+    static_assert(kRowsPerWarp <= 16 && kRowsPerWarp * R.head_dim % 256 == 0);
+
 public:
     __device__ KvRows(const AttentionArgs& args, const BlockWork& work) : args_(args) {
         const bool is_k = lane_id() < 16;
@@ -36,14 +38,14 @@ public:
 
     // Starts the copy of the warp's slice of the next step. Keys from the end on are zeros: a masked score
     // has the weight 0, which would not silence a NaN in V.
-    __device__ void copy(Shared::Step& step) {
+    __device__ void copy(Step& step) {
         const int first_row = warp_id() * kRowsPerWarp;
-        if constexpr (kRow.elementwise) {
+        if constexpr (R.elementwise) {
             copy_elements(step, first_row);
         } else {
             copy_vectors(step, first_row);
         }
-        key_ += kRow.kv_tile;
+        key_ += R.kv_tile;
         address();
     }
 
@@ -63,28 +65,28 @@ private:
         row_ = reinterpret_cast<u64>(base_ + offset);
     }
 
-    __device__ void copy_vectors(Shared::Step& step, int first_row) const {
-        constexpr int kVectors = kHeadDim / 8;
+    __device__ void copy_vectors(Step& step, int first_row) const {
+        constexpr int kVectors = R.head_dim / 8;
         const u32 k_shared = ptx::shared_address(step.k), v_shared = ptx::shared_address(step.v);
 #pragma unroll
         for (int i = 0; i < kRowsPerWarp * kVectors / 32; ++i) {
             const int row = (i * 32 + lane_id()) / kVectors, vector = (i * 32 + lane_id()) % kVectors;
             const u64 k = __shfl_sync(~0u, row_, row), v = __shfl_sync(~0u, row_, row + 16);
             const int bytes = key_ + row < end_ && vector * 8 < args_.head_dim ? 16 : 0;
-            const u32 offset = KvSwizzle::offset_bytes(first_row + row, vector);
+            const u32 offset = Map::offset_bytes(first_row + row, vector);
             ptx::cp_async_16(k_shared + offset, reinterpret_cast<const void*>(k + vector * 16), bytes);
             ptx::cp_async_16(v_shared + offset, reinterpret_cast<const void*>(v + vector * 16), bytes);
         }
     }
 
-    __device__ void copy_elements(Shared::Step& step, int first_row) const {
+    __device__ void copy_elements(Step& step, int first_row) const {
         for (int row = 0; row < kRowsPerWarp; ++row) {
             const T* k = reinterpret_cast<const T*>(__shfl_sync(~0u, row_, row));
             const T* v = reinterpret_cast<const T*>(__shfl_sync(~0u, row_, row + 16));
 #pragma unroll
-            for (int column = lane_id(); column < kHeadDim; column += 32) {
+            for (int column = lane_id(); column < R.head_dim; column += 32) {
                 const bool valid = key_ + row < end_ && column < args_.head_dim;
-                const u32 element = KvSwizzle::offset_bytes(first_row + row, column / 8) / 2 + column % 8;
+                const u32 element = Map::offset_bytes(first_row + row, column / 8) / 2 + column % 8;
                 step.k[element] = valid ? k[column].bits : 0;
                 step.v[element] = valid ? v[column].bits : 0;
             }

@@ -13,44 +13,46 @@
 
 namespace warpwright {
 
-__device__ inline void prefill(const AttentionArgs& args, Shared& shared) {
+template <AttentionRow R>
+__device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& shared) {
     BlockWork work;
-    if (!find_work(args, work)) return;
+    if (!find_work<R>(args, work)) return;
     const int first_row = work.first_row + warp_id() * kMmaRows;
     const int lane_row = first_row + lane_id() / 4;
     const bool active = first_row < work.num_rows;
     const int first_limit = work.visible_keys(args, first_row);
     const int last_limit = work.visible_keys(args, first_row + kMmaRows - 1);
 
-    KvRows rows(args, work);
-    const int num_steps = (work.kv_end - work.kv_begin + kRow.kv_tile - 1) / kRow.kv_tile;
+    KvRows<R> rows(args, work);
+    const int num_steps = (work.kv_end - work.kv_begin + R.kv_tile - 1) / R.kv_tile;
 #pragma unroll
-    for (int stage = 0; stage < kRow.stages - 1; ++stage) {
+    for (int stage = 0; stage < R.stages - 1; ++stage) {
         if (stage < num_steps) rows.copy(shared.steps[stage]);
         ptx::cp_async_commit();
     }
 
-    Query<Shared, keeps_q_in_shared(kRow)> query;
-    load_query(args, work, first_row,
-               [&](int step, int i, u32 value) { query.keep(shared, step, i, value); });
-    SoftmaxRows softmax;
+    Query<R> query;
+    load_query<R>(args, work, first_row,
+                  [&](int step, int i, u32 value) { query.keep(shared, step, i, value); });
+    SoftmaxRows<R> softmax;
     softmax.limit[0] = work.visible_keys(args, lane_row);
     softmax.limit[1] = work.visible_keys(args, lane_row + 8);
-    const u32 k_row = SoftmaxRows::first_k_row(0), v_row = SoftmaxRows::first_v_row(0);
+    const u32 k_row = SoftmaxRows<R>::first_k_row(0), v_row = SoftmaxRows<R>::first_v_row(0);
 
     for (int step = 0; step < num_steps; ++step) {
-        ptx::cp_async_wait<kRow.stages - 2>();
+        ptx::cp_async_wait<R.stages - 2>();
         __syncthreads();  // this step's copies of all warps are there, and all have read the step before
-        const int ahead = step + kRow.stages - 1;
-        if (ahead < num_steps) rows.copy(shared.steps[ahead % kRow.stages]);
+        const int ahead = step + R.stages - 1;
+        if (ahead < num_steps) rows.copy(shared.steps[ahead % R.stages]);
         ptx::cp_async_commit();
 
-        const int first_key = work.kv_begin + step * kRow.kv_tile;
+        const int first_key = work.kv_begin + step * R.kv_tile;
         if (!active || first_key >= last_limit) continue;
-        const typename Shared::Step& tile = shared.steps[step % kRow.stages];
-        softmax.attend<kRow.kv_tile>([&](int depth, u32(&a)[4]) { query.get(shared, depth, a); },
-                                     ptx::shared_address(tile.k) + k_row, ptx::shared_address(tile.v) + v_row,
-                                     first_key, first_key + kRow.kv_tile > first_limit, args.scale_log2);
+        const typename AttentionShared<R>::Step& tile = shared.steps[step % R.stages];
+        softmax.template attend<R.kv_tile>([&](int depth, u32(&a)[4]) { query.get(shared, depth, a); },
+                                           ptx::shared_address(tile.k) + k_row,
+                                           ptx::shared_address(tile.v) + v_row, first_key,
+                                           first_key + R.kv_tile > first_limit, args.scale_log2);
     }
 
     softmax.total_sums();
@@ -58,10 +60,10 @@ __device__ inline void prefill(const AttentionArgs& args, Shared& shared) {
     for (int half = 0; half < 2; ++half) {
         const int row = lane_row + 8 * half;
         if (row >= work.num_rows) continue;
-        const OutputRow output(args, work, row);
+        const OutputRow<R> output(args, work, row);
         const float scale = inverse_sum(softmax.sum[half]);
 #pragma unroll
-        for (int n = 0; n < kHeadDim / 8; ++n) {
+        for (int n = 0; n < R.head_dim / 8; ++n) {
             output.store(n * 8 + 2 * (lane_id() % 4), softmax.out[n][2 * half] * scale,
                          softmax.out[n][2 * half + 1] * scale, args.head_dim);
         }
@@ -71,6 +73,10 @@ __device__ inline void prefill(const AttentionArgs& args, Shared& shared) {
     }
 }
 
+constexpr AttentionRow kRow = row_at(kAttentionRows, WW_ROW);
+static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
+static_assert(sizeof(AttentionShared<kRow>) == kRow.shared_bytes);
+
 }  // namespace warpwright
 
 extern "C" __global__ void __launch_bounds__(warpwright::num_threads(warpwright::kRow),
@@ -79,6 +85,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::num_threads(warpwright:
     using namespace warpwright;
     extern __shared__ __align__(128) unsigned char shared_memory[];
     ptx::wait_for_predecessor();
-    prefill(args, *reinterpret_cast<Shared*>(shared_memory));
+    prefill<kRow>(args, *reinterpret_cast<AttentionShared<kRow>*>(shared_memory));
     ptx::release_successor();
 }

@@ -12,8 +12,13 @@
 
 namespace warpwright {
 
+template <AttentionRow R>
 struct SoftmaxRows {
-    float out[kHeadDim / 8][4];
+    using T = Storage<R.dtype>;
+    using Map = Swizzle<R.head_dim / 8>;
+    static constexpr int kDepthSteps = R.head_dim / 16;  // m16n8k16 steps along head_dim
+
+    float out[R.head_dim / 8][4];
     float max[2];  // of the scores before scaling
     float sum[2];  // of this lane's columns until total_sums()
     int limit[2];  // keys that the row sees
@@ -64,8 +69,7 @@ struct SoftmaxRows {
     // k and v: the shared addresses of this lane's ldmatrix row of vector 0 (see first_k_row, first_v_row).
     template <int kKeys, class Query>  // query(depth step, fragment)
     __device__ void attend(Query&& query, u32 k, u32 v, int first_key, bool masked, float scale_log2) {
-        using Address = Swizzle<kHeadDim / 8>;
-        constexpr int kRowBytes = kHeadDim * 2;
+        constexpr int kRowBytes = R.head_dim * 2;
         float s[kKeys / 8][4] = {};
 #pragma unroll
         for (int step = 0; step < kDepthSteps; ++step) {
@@ -75,7 +79,7 @@ struct SoftmaxRows {
             for (int n = 0; n < kKeys / 16; ++n) {
                 u32 b[2][2];
                 ptx::ldmatrix_x4(b[0][0], b[0][1], b[1][0], b[1][1],
-                                 Address::advance(k, 2 * step) + n * 16 * kRowBytes);
+                                 Map::advance(k, 2 * step) + n * 16 * kRowBytes);
                 ptx::mma<T>(s[2 * n], a, b[0]);
                 ptx::mma<T>(s[2 * n + 1], a, b[1]);
             }
@@ -111,7 +115,7 @@ struct SoftmaxRows {
             for (int d = 0; d < kDepthSteps; ++d) {
                 u32 b[2][2];
                 ptx::ldmatrix_x4_trans(b[0][0], b[0][1], b[1][0], b[1][1],
-                                       Address::advance(v, 2 * d) + n * 16 * kRowBytes);
+                                       Map::advance(v, 2 * d) + n * 16 * kRowBytes);
                 ptx::mma<T>(out[2 * d], p, b[0]);
                 ptx::mma<T>(out[2 * d + 1], p, b[1]);
             }
@@ -121,12 +125,12 @@ struct SoftmaxRows {
     // K is read as [keys][head_dim]: matrices (keys 0-7, d 0-7), (0-7, 8-15), (8-15, 0-7), (8-15, 8-15).
     __device__ static u32 first_k_row(int first_row) {
         const int lane = lane_id();
-        return Swizzle<kHeadDim / 8>::offset_bytes(first_row + lane / 16 * 8 + lane % 8, lane / 8 % 2);
+        return Map::offset_bytes(first_row + lane / 16 * 8 + lane % 8, lane / 8 % 2);
     }
     // V is read transposed: matrices (keys 0-7, d 0-7), (8-15, 0-7), (0-7, 8-15), (8-15, 8-15).
     __device__ static u32 first_v_row(int first_row) {
         const int lane = lane_id();
-        return Swizzle<kHeadDim / 8>::offset_bytes(first_row + lane % 16, lane / 16);
+        return Map::offset_bytes(first_row + lane % 16, lane / 16);
     }
 };
 

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention's kernels, thread by thread on the CPU: the whole check of every bf16 row and of one f16 row of
+// each kind, on a target with 99 KiB of shared memory, and no bank conflict among fragments.
+#include "simt/collectives.h"
+#include "simt/machine.h"
+// Vector types of the compiler, used as such by kernels.
+struct float2 {
+    float x, y;
+};
+struct float4 {
+    float x, y, z, w;
+};
+#include <gtest/gtest.h>
+
+#include "check/ops/checks.h"
+#include "kernels/attention/kv_rows.cuh"
+#include "kernels/attention/merge/operation.h"
+#include "kernels/attention/operation.h"
+#include "kernels/attention/softmax.cuh"
+#include "ptx/launch.cuh"
+#include "ptx/math.cuh"
+#include "simt/device.h"
+#include "tile/reduce.cuh"
+
+#define WW_TARGET 3
+// clang-format off
+namespace attention_tile { using namespace warpwright; }
+#define WW_ROW 0
+#define warpwright attention_tile
+#define WW_ENTRY attention_tile_entry
+#include "kernels/attention/portable.cuh"
+#undef warpwright
+#undef WW_ENTRY
+#undef WW_ROW
+namespace attention_decode { using namespace warpwright; }
+#define WW_ROW 4
+#define warpwright attention_decode
+#define WW_ENTRY attention_decode_entry
+#include "kernels/attention/decode.cuh"
+#undef warpwright
+#undef WW_ENTRY
+#undef WW_ROW
+namespace merge_bf16 { using namespace warpwright; }
+#define WW_ROW 0
+#define warpwright merge_bf16
+#define WW_ENTRY attention_merge_bf16_entry
+#include "kernels/attention/merge/portable.cuh"
+#undef warpwright
+#undef WW_ENTRY
+#undef WW_ROW
+namespace merge_f16 { using namespace warpwright; }
+#define WW_ROW 1
+#define warpwright merge_f16
+#define WW_ENTRY attention_merge_f16_entry
+#include "kernels/attention/merge/portable.cuh"
+#undef warpwright
+// clang-format on
+
+namespace warpwright {
+namespace {
+
+constexpr int kNumRows = static_cast<int>(sizeof(kAttentionRows) / sizeof(AttentionRow));
+
+// One thread of a row's kernel.
+template <int index>
+void thread_of(const void* raw, HostThreads&) {
+    constexpr AttentionRow kThis = row_at(kAttentionRows, index);
+    const auto& args = *static_cast<const AttentionArgs*>(raw);
+    auto& shared = *reinterpret_cast<AttentionShared<kThis>*>(shared_memory);
+    if constexpr (kThis.kv_warps > 1) {
+        attention_decode::decode<kThis>(args, shared);
+    } else {
+        attention_tile::prefill<kThis>(args, shared);
+    }
+}
+template <void (*entry)(const AttentionMergeArgs)>
+void thread_of_merge(const void* raw, HostThreads&) {
+    entry(*static_cast<const AttentionMergeArgs*>(raw));
+}
+
+template <int index>
+constexpr bool is_checked() {
+    constexpr AttentionRow kThis = row_at(kAttentionRows, index);
+    return kThis.arch == ArchClass::portable && (kThis.dtype == DType::bf16 || kThis.head_dim == 64);
+}
+
+template <int index = 0>
+void add_rows(Context& context, std::vector<std::string>& names) {
+    if constexpr (index < kNumRows) {
+        if constexpr (is_checked<index>()) {
+            names.emplace_back(kAttentionRows[index].name.text);
+            ASSERT_TRUE(context.kernel(names.back(), thread_of<index>).ok());
+        }
+        add_rows<index + 1>(context, names);
+    }
+}
+
+void expect_all_pass(const OperationCheck& check, Context& context, const std::string& row) {
+    int passed = 0;
+    for (const CheckResult& result : check.run(context, row, 7)) {
+        EXPECT_NE(result.outcome, CheckResult::Outcome::failed)
+            << result.row << ": " << result.problem << ": " << result.text;
+        passed += result.outcome == CheckResult::Outcome::passed;
+    }
+    EXPECT_GT(passed, 0) << row;
+}
+
+TEST(AttentionOnTheCpu, RowsAgreeWithTheOracle) {
+    Context context(std::make_shared<simt::SimtDevice>("rtx-pro-6000"));
+    ASSERT_TRUE(context.kernel("attention_merge.portable.bf16", thread_of_merge<attention_merge_bf16_entry>));
+    ASSERT_TRUE(context.kernel("attention_merge.portable.f16", thread_of_merge<attention_merge_f16_entry>));
+    std::vector<std::string> names;
+    add_rows(context, names);
+    EXPECT_EQ(names.size(), 14u);
+    simt::machine.bank_conflicts = 0;
+    for (const std::string& name : names) expect_all_pass(attention_check(), context, name);
+    EXPECT_EQ(simt::machine.bank_conflicts, 0);
+    expect_all_pass(attention_merge_check(), context, {});
+}
+
+}  // namespace
+}  // namespace warpwright
