@@ -12,6 +12,7 @@ namespace warpwright {
 constexpr AttentionMergeRow kRow = row_at(kAttentionMergeRows, WW_ROW);
 static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
 using T = Storage<kRow.dtype>;
+constexpr int kBatch = 8;  // splits whose outputs are read at once
 
 __device__ inline void merge(const AttentionMergeArgs& args) {
     const float infinity = __int_as_float(0x7f800000);
@@ -20,37 +21,53 @@ __device__ inline void merge(const AttentionMergeArgs& args) {
     if (row >= i64{args.q_starts[args.sequences]} * args.heads || row >= num_rows) return;
     const int lane = threadIdx.x % kWarpThreads;
 
+    // Lane l looks after splits l, l + 32, ...
+    const float* partial_lse = args.partial_lse + row;
     float max = -infinity;
     for (int split = lane; split < args.splits; split += kWarpThreads) {
-        max = fmaxf(max, args.partial_lse[split * num_rows + row]);
+        max = fmaxf(max, partial_lse[split * num_rows]);
     }
     max = warp_max(max);
+    const auto weight_of = [&](int split) {
+        const float lse = split < args.splits ? partial_lse[split * num_rows] : -infinity;
+        return lse == -infinity ? 0 : ptx::exp2_approx(lse - max);
+    };
     float sum = 0;
-    for (int split = lane; split < args.splits; split += kWarpThreads) {
-        const float lse = args.partial_lse[split * num_rows + row];
-        sum += lse == -infinity ? 0 : ptx::exp2_approx(lse - max);
-    }
+    for (int split = lane; split < args.splits; split += kWarpThreads) sum += weight_of(split);
     sum = warp_sum(sum);
     const float scale = sum == 0 ? 0 : 1 / sum;
 
     const i64 token = row / args.heads, head = row % args.heads;
     T* out = static_cast<T*>(args.out) + token * args.out_token_stride + head * args.out_head_stride;
-    for (int column = lane * 4; column < args.partial_dim; column += kWarpThreads * 4) {
+    for (int first_column = 0; first_column < args.partial_dim; first_column += kWarpThreads * 4) {
+        const int column = first_column + lane * 4;
+        const float* partial_out = args.partial_out + row * args.partial_dim + column;
         float4 total = {0, 0, 0, 0};
-#pragma unroll 4
-        for (int split = 0; split < args.splits; ++split) {
-            const i64 index = split * num_rows + row;
-            const float lse = args.partial_lse[index];
-            if (lse == -infinity) continue;  // such a split has not written its output
-            const float weight = ptx::exp2_approx(lse - max) * scale;
-            const float4 part =
-                *reinterpret_cast<const float4*>(args.partial_out + index * args.partial_dim + column);
-            total.x += weight * part.x;
-            total.y += weight * part.y;
-            total.z += weight * part.z;
-            total.w += weight * part.w;
+        for (int first = 0; first < args.splits; first += kWarpThreads) {
+            const float my_weight = weight_of(first + lane);
+            for (int batch = 0; batch < kWarpThreads && first + batch < args.splits; batch += kBatch) {
+                float weight[kBatch];
+                float4 part[kBatch];
+                // All loads of a batch are under way together. A split of weight 0 may not have written.
+#pragma unroll
+                for (int i = 0; i < kBatch; ++i) {
+                    weight[i] = __shfl_sync(~0u, my_weight, batch + i);
+                    part[i] = {0, 0, 0, 0};
+                    if (weight[i] != 0 && column < args.partial_dim) {
+                        part[i] = *reinterpret_cast<const float4*>(
+                            partial_out + (first + batch + i) * num_rows * args.partial_dim);
+                    }
+                }
+#pragma unroll
+                for (int i = 0; i < kBatch; ++i) {
+                    total.x += weight[i] * part[i].x;
+                    total.y += weight[i] * part[i].y;
+                    total.z += weight[i] * part[i].z;
+                    total.w += weight[i] * part[i].w;
+                }
+            }
         }
-        const float values[4] = {total.x, total.y, total.z, total.w};
+        const float values[4] = {total.x * scale, total.y * scale, total.z * scale, total.w * scale};
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
             if (column + i < args.head_dim) out[column + i] = ptx::from_float<T>(values[i]);
