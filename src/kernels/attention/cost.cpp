@@ -9,19 +9,18 @@
 namespace warpwright {
 namespace {
 
-// Modelled shares and times; none is measured yet.
-constexpr double kDecodeMemoryShare = 0.88;  // of the bandwidth: warps wait only for their own copies
+// Shares and times, fitted to an H100 SXM (docs/results, 2026-11-25) where it has them, else modelled.
+constexpr double kDecodeMemoryShare = 0.91;  // of the bandwidth, measured: warps wait for their own copies
 constexpr double kMemoryShare = 0.75;     // with a barrier a step, copies stop while the slowest warp works
 constexpr double kL2Factor = 3;           // how much faster L2 serves keys that another row tile has read
-constexpr double kPaddingCost = 0.25;     // of a row that is all padding: copies and products of zeros
+constexpr double kPaddingCost = 0.5;      // of a row that is all padding: copies and products of zeros
 constexpr double kElementwiseFactor = 8;  // single elements: eight times the requests of 16-byte vectors
 constexpr double kMemoryLatencyUs = 0.9;  // a copy under load; hidden by the stages beyond the first
-constexpr double kBarrierUs = 0.3;        // a step that all warps of a block wait for
-constexpr double kSmBytesPerUs = 45e3;    // what one SM can pull in
+constexpr double kBarrierUs = 0.6;        // a step that all warps of a block wait for
+constexpr double kDecodeStepUs = 1.25;    // one warp's 16 keys at head size 128, copies to products, measured
 constexpr double kBlockFillUs = 1.6;      // lengths, page numbers, first keys: three loads one after another
 constexpr double kMergeUs = 2.5;          // one more kernel in the stream
-constexpr double kSplitGain = 0.95;       // more splits must be at least this much faster
-constexpr i64 kMaxSplits = 256;
+constexpr double kSplitGain = 0.97;       // more splits must be at least this much faster
 
 struct Work {
     double blocks;        // without splits
@@ -34,11 +33,11 @@ struct Work {
     double merge_bytes;  // per split
 };
 
-// Of the tensor cores' peak: softmax and loads are in the way, and on 9.0 and 10.x mma.sync reaches only a
-// part of what wgmma and tcgen05 do.
+// Of the tensor cores' peak: softmax and shared memory are in the way, and on 9.0 (measured) and 10.x
+// mma.sync reaches only a part of what wgmma and tcgen05 do.
 double tensor_share(const TargetFacts& target) {
     const int major = target.compute_capability / 10;
-    return major == 9 ? 0.36 : major == 10 || major == 11 ? 0.2 : 0.6;
+    return major == 9 ? 0.3 : major == 10 || major == 11 ? 0.17 : 0.55;
 }
 
 double blocks_per_sm(const AttentionRow& row, const TargetFacts& target) {
@@ -82,15 +81,16 @@ double memory_share(const AttentionRow& row) {
 // A step of a block while `running` blocks share the GPU.
 StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Work& work, double running) {
     const double per_sm = std::max(1.0, running / target.num_sms);
-    const double memory =
-        std::max(work.memory_bytes * running / (target.memory_gb_s * memory_share(row) * 1e3),
-                 work.step_bytes * per_sm / kSmBytesPerUs);
+    const double memory = work.memory_bytes * running / (target.memory_gb_s * memory_share(row) * 1e3);
     const double sm_tflops = target.bf16_tflops * tensor_share(target) / target.num_sms;
     const double tensor = work.step_flops * per_sm / (sm_tflops * 1e6);
-    const double latency = kMemoryLatencyUs / (row.stages - 1) + (row.kv_warps > 1 ? 0 : kBarrierUs);
+    const double latency = row.kv_warps > 1 ? kDecodeStepUs * (0.4 + 0.6 * row.head_dim / 128)
+                                            : kMemoryLatencyUs / (row.stages - 1) + kBarrierUs;
     const double factor = row.elementwise ? kElementwiseFactor : 1;
-    if (tensor >= memory && tensor >= latency) return {tensor * factor, "tensor cores"};
-    return memory >= latency ? StepTime{memory * factor, "memory"} : StepTime{latency * factor, "latency"};
+    // Neither memory nor latency hides the other wholly where they are close.
+    const double waiting = std::pow(std::pow(memory, 4) + std::pow(latency, 4), 0.25);
+    if (tensor >= waiting) return {tensor * factor, "tensor cores"};
+    return {waiting * factor, memory >= latency ? "memory" : "latency"};
 }
 
 Prediction time_with(const AttentionRow& row, const TargetFacts& target, const Work& work, i64 splits) {
@@ -114,7 +114,7 @@ Prediction time_with(const AttentionRow& row, const TargetFacts& target, const W
 i64 AttentionOp::num_splits(const Row& row, const TargetFacts& target, const Problem& problem) {
     if (row.arch == ArchClass::host) return 1;
     const Work work = work_of(row, target, problem);
-    const i64 most = std::min<i64>(kMaxSplits, static_cast<i64>(work.steps));
+    const i64 most = std::min<i64>(problem.max_splits, static_cast<i64>(work.steps));
     i64 best = 1;
     double best_us = time_with(row, target, work, 1).us;
     for (i64 splits = 2; splits <= most; ++splits) {
