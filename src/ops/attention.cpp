@@ -35,6 +35,7 @@ Result<Checked> check(const Attention& call) {
     match.tensor("q", call.q, {"q_tokens", "heads", "head_dim"}, {DType::bf16, DType::f16})
         .tensor("out", call.out, {"q_tokens", "heads", "head_dim"}, {call.q.dtype})
         .tensor("lse_base2", call.lse_base2, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
+        .tensor("workspace", call.workspace, {"bytes"}, {DType::u8}, {.optional = true})
         .tensor("q_starts", call.q_starts, {"sequences + 1"}, {DType::i32});
     const Tensor& k = paged ? call.k_pages : call.k;
     const Tensor& v = paged ? call.v_pages : call.v;
@@ -140,23 +141,19 @@ Result<i64> attention_workspace_bytes(Context& context, const Attention& call) {
 Status prepare(Context& context, const Attention& call, Prepared& prepared) {
     WW_ASSIGN(const Checked checked, check(call));
     if (checked.empty) return {};
-    const AttentionProblem& problem = checked.problem;
+    AttentionProblem problem = checked.problem;
+    const bool misplaced = reinterpret_cast<std::uintptr_t>(call.workspace.data) % 16 != 0;
+    if (misplaced) return caller_error("attention: workspace must start at a multiple of 16 bytes");
+    const i64 given_bytes = call.workspace ? call.workspace.shape[0] : 0;
+    problem.max_splits = std::min(problem.max_splits, max_splits_in(problem, given_bytes));
     AttentionArgs args = checked.args;
     WW_ASSIGN(const AttentionRow* row,
               choose<AttentionOp>(context.target(), problem, context.forced(AttentionOp::kName)));
     const i64 splits = AttentionOp::num_splits(*row, context.target().facts, problem);
     if (splits == 1) return prepare_step<AttentionOp>(context, problem, args, prepared);
 
-    const i64 needed = partial_bytes(problem, splits), given = call.workspace ? call.workspace.shape[0] : 0;
-    if (given < needed) {
-        return caller_error(fmt::format(
-            "attention: workspace must have {} bytes for row {} (attention_workspace_bytes), got {}", needed,
-            row->name.text, given));
-    }
-    if (reinterpret_cast<std::uintptr_t>(call.workspace.data) % 16 != 0) {
-        return caller_error("attention: workspace must start at a multiple of 16 bytes");
-    }
-    const i64 out_bytes = needed - splits * problem.q_tokens * problem.heads * 4;
+    const i64 lse_bytes = splits * problem.q_tokens * problem.heads * 4;
+    const i64 out_bytes = partial_bytes(problem, splits) - lse_bytes;
     args.num_splits = static_cast<i32>(splits);
     args.partial_out = static_cast<float*>(call.workspace.data);
     args.partial_lse = reinterpret_cast<float*>(static_cast<std::byte*>(call.workspace.data) + out_bytes);

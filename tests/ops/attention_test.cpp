@@ -91,6 +91,20 @@ TEST(Attention, SplitsKeysWhereSmsWouldBeIdle) {
     EXPECT_EQ(splits("attention.host.bf16", {.sequences = 1, .max_kv_len = 8192}), 1);
 }
 
+TEST(Attention, FewerSplitsInASmallerWorkspace) {
+    AttentionProblem problem{.max_kv_len = 8192};
+    for (i64 splits : {1, 2, 7, 200}) {
+        const i64 bytes = partial_bytes(problem, splits);
+        EXPECT_EQ(max_splits_in(problem, bytes), splits);
+        EXPECT_EQ(max_splits_in(problem, bytes - 1), std::max<i64>(1, splits - 1));
+    }
+    EXPECT_EQ(max_splits_in(problem, 0), 1);
+    problem.max_splits = 3;
+    for (const AttentionRow& row : AttentionOp::rows()) {
+        EXPECT_LE(AttentionOp::num_splits(row, find_target("h200")->facts, problem), 3) << row.name.text;
+    }
+}
+
 struct SmallCall {
     std::vector<u16> data = std::vector<u16>(4096);
     std::vector<i32> starts = {0, 2};
@@ -134,6 +148,9 @@ TEST(Attention, NamesTheArgumentThatDisagrees) {
     small.call.page_table = Tensor::dense(small.integers.data(), DType::i32, {3, 1});
     small.call.kv_lengths = Tensor::dense(small.integers.data(), DType::i32, {3});
     EXPECT_EQ(small.error(), "attention: page_table has 3 sequences, but q_starts has 1");
+    small = {};
+    small.call.workspace = Tensor::dense(small.data.data() + 4, DType::u8, {64});
+    EXPECT_EQ(small.error(), "attention: workspace must start at a multiple of 16 bytes");
     small = {};
     small.call.max_q_len = 0;
     EXPECT_EQ(small.error(), "attention: max_q_len must be at least 1, got 0");

@@ -21,6 +21,7 @@ struct AttentionProblem {
     bool paged = true;
     i64 page_size = 16;
     i64 alignment_bytes = 16;  // what the start of every row of q, k, v and out is a multiple of
+    i64 max_splits = 256;      // of the keys: what the workspace has room for
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -36,6 +37,7 @@ struct AttentionProblem {
         v("paged", self.paged);
         v("page_size", self.page_size);
         v("alignment_bytes", self.alignment_bytes);
+        v("max_splits", self.max_splits);
     }
 };
 

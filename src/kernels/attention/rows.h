@@ -152,10 +152,19 @@ constexpr i64 num_row_tiles(const AttentionRow& row, const AttentionProblem& pro
     return ceil_div(problem.max_q_len * (problem.heads / problem.kv_heads), row.tile_rows);
 }
 
+// Bytes of workspace: partial outputs, then from a multiple of 256 their log-sum-exps.
 constexpr i64 partial_bytes(const AttentionProblem& problem, i64 num_splits) {
     if (num_splits <= 1) return 0;
     const i64 rows = num_splits * total_q_tokens(problem) * problem.heads;
     return round_up(rows * partial_dim(problem.head_dim) * 4, 256) + rows * 4;
+}
+
+// The most splits whose partial results this much workspace holds; at least 1, which needs none.
+constexpr i64 max_splits_in(const AttentionProblem& problem, i64 workspace_bytes) {
+    const i64 per_split = total_q_tokens(problem) * problem.heads * (partial_dim(problem.head_dim) + 1) * 4;
+    i64 splits = workspace_bytes / per_split;
+    while (splits > 1 && partial_bytes(problem, splits) > workspace_bytes) --splits;
+    return splits > 1 ? splits : 1;
 }
 
 }  // namespace warpwright
