@@ -31,12 +31,12 @@ struct Attention {
     // prepared launch (or captured graph) serves growing sequences.
     i64 max_q_len = 1;
     i64 max_kv_len = 0;  // 0: as many as k and v, or a row of the page table, hold
-    float scale = 0;  // 0: 1 / sqrt(head_dim)
+    float scale = 0;     // 0: 1 / sqrt(head_dim)
     bool causal = true;
 
     // Where few sequences would leave the GPU idle, their keys are split and partial results go here.
-    // attention_workspace_bytes says how much is of use; with less, or none, there are fewer splits. Not shared
-    // between streams; no content assumed.
+    // attention_workspace_bytes says how much is of use; with less, or none, there are fewer splits. Not
+    // shared between streams; no content assumed.
     Tensor workspace;  // [bytes] u8
 };
 
