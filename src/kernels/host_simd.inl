@@ -96,8 +96,9 @@ template <class Widen>
 static void add_scaled(float scale, const u16* v, i64 count, float* y) {
     i64 at = 0;
     for (; at + kLanes <= count; at += kLanes) {
-        auto& to = *reinterpret_cast<LoadedFloats*>(y + at);
-        to = to + scale * Widen::vector(v + at);
+        // why: a reference by `auto` would drop the type's low alignment, and the store would demand the full one.
+        *reinterpret_cast<LoadedFloats*>(y + at) =
+            *reinterpret_cast<const LoadedFloats*>(y + at) + scale * Widen::vector(v + at);
     }
     if (at < count) {
         const Floats added = load_part(y + at, count - at) + scale * widen_part<Widen>(v + at, count - at);

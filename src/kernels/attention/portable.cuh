@@ -73,7 +73,7 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
     }
 }
 
-constexpr AttentionRow kRow = row_at(kAttentionRows, WW_ROW);
+constexpr AttentionRow kRow = sized<row_at(kAttentionRows, WW_ROW)>();
 static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
 static_assert(sizeof(AttentionShared<kRow>) == kRow.shared_bytes);
 

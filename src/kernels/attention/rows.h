@@ -81,43 +81,39 @@ struct AttentionShared : QueryFragments<R> {
     };
 };
 
-template <DType dtype, int head_dim, int tile_rows, int kv_tile, int kv_warps, int stages,
-          bool elementwise = false>
-consteval AttentionRow portable_attention_row(RowName name) {
-    constexpr AttentionRow kShape{{},     ArchClass::portable, dtype, head_dim, tile_rows, kv_tile, kv_warps,
-                                  stages, elementwise};
-    AttentionRow row = kShape;
-    row.name = name;
-    row.shared_bytes = sizeof(AttentionShared<kShape>);
+template <AttentionRow R>
+consteval AttentionRow sized() {
+    AttentionRow row = R;
+    row.shared_bytes = sizeof(AttentionShared<R>);
     return row;
 }
 
 // clang-format off
 // rows:begin
 inline constexpr AttentionRow kAttentionRows[] = {
-    //                     dtype      head rows kv warps stages elementwise
-    portable_attention_row<DType::bf16,  64, 128,  32, 1, 3>("attention.portable.bf16.d64.r128"),
-    portable_attention_row<DType::bf16,  96, 128,  64, 1, 2>("attention.portable.bf16.d96.r128"),
-    portable_attention_row<DType::bf16, 128, 128,  64, 1, 2>("attention.portable.bf16.d128.r128"),
-    portable_attention_row<DType::bf16, 256,  64,  32, 1, 2>("attention.portable.bf16.d256.r64"),
-    portable_attention_row<DType::bf16,  64,  16, 128, 8, 3>("attention.portable.bf16.d64.decode"),
-    portable_attention_row<DType::bf16,  96,  16,  64, 4, 4>("attention.portable.bf16.d96.decode"),
-    portable_attention_row<DType::bf16, 128,  16,  64, 4, 3>("attention.portable.bf16.d128.decode"),
-    portable_attention_row<DType::bf16, 256,  16,  32, 2, 2>("attention.portable.bf16.d256.decode"),
-    portable_attention_row<DType::bf16,  64,  64,  32, 1, 2, true>("attention.portable.bf16.d64.any"),
-    portable_attention_row<DType::bf16, 128,  64,  32, 1, 2, true>("attention.portable.bf16.d128.any"),
-    portable_attention_row<DType::bf16, 256,  64,  16, 1, 2, true>("attention.portable.bf16.d256.any"),
-    portable_attention_row<DType::f16,   64, 128,  32, 1, 3>("attention.portable.f16.d64.r128"),
-    portable_attention_row<DType::f16,   96, 128,  64, 1, 2>("attention.portable.f16.d96.r128"),
-    portable_attention_row<DType::f16,  128, 128,  64, 1, 2>("attention.portable.f16.d128.r128"),
-    portable_attention_row<DType::f16,  256,  64,  32, 1, 2>("attention.portable.f16.d256.r64"),
-    portable_attention_row<DType::f16,   64,  16, 128, 8, 3>("attention.portable.f16.d64.decode"),
-    portable_attention_row<DType::f16,   96,  16,  64, 4, 4>("attention.portable.f16.d96.decode"),
-    portable_attention_row<DType::f16,  128,  16,  64, 4, 3>("attention.portable.f16.d128.decode"),
-    portable_attention_row<DType::f16,  256,  16,  32, 2, 2>("attention.portable.f16.d256.decode"),
-    portable_attention_row<DType::f16,   64,  64,  32, 1, 2, true>("attention.portable.f16.d64.any"),
-    portable_attention_row<DType::f16,  128,  64,  32, 1, 2, true>("attention.portable.f16.d128.any"),
-    portable_attention_row<DType::f16,  256,  64,  16, 1, 2, true>("attention.portable.f16.d256.any"),
+    //                name                                   class                dtype       head rows  kv warps stages elementwise
+    sized<AttentionRow{"attention.portable.bf16.d64.r128",     ArchClass::portable, DType::bf16,  64, 128,  32, 1, 3}>(),
+    sized<AttentionRow{"attention.portable.bf16.d96.r128",     ArchClass::portable, DType::bf16,  96, 128,  64, 1, 2}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.r128",    ArchClass::portable, DType::bf16, 128, 128,  64, 1, 2}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.r64",     ArchClass::portable, DType::bf16, 256,  64,  32, 1, 2}>(),
+    sized<AttentionRow{"attention.portable.bf16.d64.decode",   ArchClass::portable, DType::bf16,  64,  16, 128, 8, 3}>(),
+    sized<AttentionRow{"attention.portable.bf16.d96.decode",   ArchClass::portable, DType::bf16,  96,  16,  64, 4, 4}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.decode",  ArchClass::portable, DType::bf16, 128,  16,  64, 4, 3}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.decode",  ArchClass::portable, DType::bf16, 256,  16,  32, 2, 2}>(),
+    sized<AttentionRow{"attention.portable.bf16.d64.any",      ArchClass::portable, DType::bf16,  64,  64,  32, 1, 2, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.any",     ArchClass::portable, DType::bf16, 128,  64,  32, 1, 2, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.any",     ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d64.r128",      ArchClass::portable, DType::f16,   64, 128,  32, 1, 3}>(),
+    sized<AttentionRow{"attention.portable.f16.d96.r128",      ArchClass::portable, DType::f16,   96, 128,  64, 1, 2}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.r128",     ArchClass::portable, DType::f16,  128, 128,  64, 1, 2}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.r64",      ArchClass::portable, DType::f16,  256,  64,  32, 1, 2}>(),
+    sized<AttentionRow{"attention.portable.f16.d64.decode",    ArchClass::portable, DType::f16,   64,  16, 128, 8, 3}>(),
+    sized<AttentionRow{"attention.portable.f16.d96.decode",    ArchClass::portable, DType::f16,   96,  16,  64, 4, 4}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.decode",   ArchClass::portable, DType::f16,  128,  16,  64, 4, 3}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.decode",   ArchClass::portable, DType::f16,  256,  16,  32, 2, 2}>(),
+    sized<AttentionRow{"attention.portable.f16.d64.any",       ArchClass::portable, DType::f16,   64,  64,  32, 1, 2, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.any",      ArchClass::portable, DType::f16,  128,  64,  32, 1, 2, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.any",      ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true}>(),
     {"attention.host.bf16", ArchClass::host, DType::bf16, 256},
     {"attention.host.f16",  ArchClass::host, DType::f16,  256},
 };
