@@ -80,7 +80,7 @@ __device__ inline void merge(const AttentionMergeArgs& args) {
 
 }  // namespace warpwright
 
-extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
+extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, 1)
     WW_ENTRY(const __grid_constant__ warpwright::AttentionMergeArgs args) {
     using namespace warpwright;
     ptx::wait_for_predecessor();
