@@ -22,6 +22,7 @@ REPORTS = BUILD / "reports"
 TEST_JOBS = 2
 LINT_SECONDS = 180
 FAILURE_LINES = 40  # shown of one failure; all of it is in the reports
+LINE_CHARACTERS = 200
 CLANG_FORMAT_VERSION = 14
 
 sys.path.insert(0, str(ROOT / "tests" / "structure"))
@@ -44,7 +45,7 @@ class Report:
         lines = text.strip("\n").split("\n")
         print(f"  FAILED {name}")
         for line in lines[:FAILURE_LINES]:
-            print(f"    {line}" if line else "")
+            print(f"    {line[:LINE_CHARACTERS]}" if line else "")
         if len(lines) > FAILURE_LINES:
             print(f"    ... {len(lines) - FAILURE_LINES} more lines")
 
