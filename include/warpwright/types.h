@@ -42,62 +42,80 @@ constexpr const char* activation_name(Activation activation) {
     return "?";
 }
 
-// What a kernel is compiled for (DESIGN section 4). `host` rows are C++ functions; `compute_80` is PTX only,
-// the safety net that the driver compiles for a GPU without a build target of its own.
-enum class BuildTarget : u8 { host, sm_80, sm_89, sm_90a, sm_100f, sm_120f, compute_80 };
-constexpr int kNumBuildTargets = 7;
-
-constexpr const char* build_target_name(BuildTarget target) {
-    switch (target) {
-        case BuildTarget::host: return "host";
-        case BuildTarget::sm_80: return "sm_80";
-        case BuildTarget::sm_89: return "sm_89";
-        case BuildTarget::sm_90a: return "sm_90a";
-        case BuildTarget::sm_100f: return "sm_100f";
-        case BuildTarget::sm_120f: return "sm_120f";
-        case BuildTarget::compute_80: return "compute_80";
-    }
-    return "?";
-}
-
-// The build target whose images a GPU of this compute capability (10 x major + minor) loads. 0 is the CPU.
-constexpr BuildTarget build_target_for(int compute_capability) {
-    if (compute_capability == 0) return BuildTarget::host;
-    if (compute_capability >= 80 && compute_capability < 89) return BuildTarget::sm_80;
-    if (compute_capability == 89) return BuildTarget::sm_89;
-    if (compute_capability == 90) return BuildTarget::sm_90a;
-    if (compute_capability >= 100 && compute_capability < 110) return BuildTarget::sm_100f;
-    if (compute_capability >= 120 && compute_capability < 130) return BuildTarget::sm_120f;
-    return BuildTarget::compute_80;
-}
-
-// The largest opt-in shared memory of any GPU that loads images of this build target. A row that needs more
-// can run nowhere; what one GPU really has is in TargetFacts. CUDA programming guide, compute capabilities.
-constexpr i64 max_shared_per_block_bytes(BuildTarget target) {
-    switch (target) {
-        case BuildTarget::sm_80: return 163 * 1024;
-        case BuildTarget::sm_89:
-        case BuildTarget::sm_120f:
-        case BuildTarget::compute_80: return 99 * 1024;
-        case BuildTarget::sm_90a:
-        case BuildTarget::sm_100f: return 227 * 1024;
-        case BuildTarget::host: return 1ll << 62;
-    }
-    return 0;
-}
-
 // Kernels are written once per class; a row says which class it belongs to.
 enum class ArchClass : u8 { host, portable, sm90, sm100, sm120 };
 
-constexpr const char* arch_class_name(ArchClass arch) {
+struct ArchClassFacts {
+    const char* name;
+    int capability;  // 10 x major + minor of the first GPU it is for; 0 is the CPU
+};
+
+constexpr ArchClassFacts facts_of(ArchClass arch) {
     switch (arch) {
-        case ArchClass::host: return "host";
-        case ArchClass::portable: return "portable";
-        case ArchClass::sm90: return "sm90";
-        case ArchClass::sm100: return "sm100";
-        case ArchClass::sm120: return "sm120";
+        case ArchClass::host: return {"host", 0};
+        case ArchClass::portable: return {"portable", 80};
+        case ArchClass::sm90: return {"sm90", 90};
+        case ArchClass::sm100: return {"sm100", 100};
+        case ArchClass::sm120: return {"sm120", 120};
     }
-    return "?";
+    return {"?", 0};
+}
+
+constexpr const char* arch_class_name(ArchClass arch) {
+    return facts_of(arch).name;
+}
+
+// What a kernel is compiled for (DESIGN section 4). `host` rows are C++ functions; `compute_80`, the last
+// one, is PTX only: the safety net that the driver compiles for a GPU without a build target of its own.
+enum class BuildTarget : u8 { host, sm_80, sm_89, sm_90a, sm_100f, sm_120f, compute_80 };
+constexpr int kNumBuildTargets = static_cast<int>(BuildTarget::compute_80) + 1;
+
+struct BuildTargetFacts {
+    const char* name;
+    ArchClass native;      // the class compiled for it beside `portable`
+    int first_capability;  // of the GPUs that load its images
+    int last_capability;
+    // The largest opt-in shared memory of any of those GPUs. A row that needs more can run nowhere; what one
+    // GPU really has is in TargetFacts. CUDA programming guide, compute capabilities.
+    i64 max_shared_per_block_bytes;
+};
+
+constexpr BuildTargetFacts facts_of(BuildTarget target) {
+    switch (target) {
+        case BuildTarget::host: return {"host", ArchClass::host, 0, 0, 1ll << 62};
+        case BuildTarget::sm_80: return {"sm_80", ArchClass::portable, 80, 88, 163 * 1024};
+        case BuildTarget::sm_89: return {"sm_89", ArchClass::portable, 89, 89, 99 * 1024};
+        case BuildTarget::sm_90a: return {"sm_90a", ArchClass::sm90, 90, 90, 227 * 1024};
+        case BuildTarget::sm_100f: return {"sm_100f", ArchClass::sm100, 100, 109, 227 * 1024};
+        case BuildTarget::sm_120f: return {"sm_120f", ArchClass::sm120, 120, 129, 99 * 1024};
+        case BuildTarget::compute_80: return {"compute_80", ArchClass::portable, 80, 999, 99 * 1024};
+    }
+    return {"?", ArchClass::host, 0, 0, 0};
+}
+
+constexpr const char* build_target_name(BuildTarget target) {
+    return facts_of(target).name;
+}
+
+constexpr i64 max_shared_per_block_bytes(BuildTarget target) {
+    return facts_of(target).max_shared_per_block_bytes;
+}
+
+// The build target whose images a GPU of this compute capability (10 x major + minor) loads: of those whose
+// range it is in, the one whose range begins last, and of two that begin alike the first.
+constexpr BuildTarget build_target_for(int compute_capability) {
+    BuildTarget best = BuildTarget::compute_80;
+    int best_first = -1;
+    for (int i = 0; i < kNumBuildTargets; ++i) {
+        const auto target = static_cast<BuildTarget>(i);
+        const BuildTargetFacts facts = facts_of(target);
+        if (compute_capability < facts.first_capability || compute_capability > facts.last_capability)
+            continue;
+        if (facts.first_capability <= best_first) continue;
+        best = target;
+        best_first = facts.first_capability;
+    }
+    return best;
 }
 
 // The numbers of a Target that legality and cost are functions of. Rates are dense, datasheet or measured.

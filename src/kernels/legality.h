@@ -6,27 +6,14 @@
 
 namespace warpwright {
 
-// The lowest compute capability whose build targets an architecture class is compiled for.
+// Portable kernels are compiled for every GPU, the others for the build targets of their class.
 constexpr bool arch_fits(ArchClass arch, BuildTarget target) {
-    switch (arch) {
-        case ArchClass::host: return target == BuildTarget::host;
-        case ArchClass::portable: return target != BuildTarget::host;
-        case ArchClass::sm90: return target == BuildTarget::sm_90a;
-        case ArchClass::sm100: return target == BuildTarget::sm_100f;
-        case ArchClass::sm120: return target == BuildTarget::sm_120f;
-    }
-    return false;
+    if (arch == ArchClass::portable) return target != BuildTarget::host;
+    return facts_of(target).native == arch;
 }
 
 constexpr i64 required_capability(ArchClass arch) {
-    switch (arch) {
-        case ArchClass::host: return 0;
-        case ArchClass::portable: return 80;
-        case ArchClass::sm90: return 90;
-        case ArchClass::sm100: return 100;
-        case ArchClass::sm120: return 120;
-    }
-    return 0;
+    return facts_of(arch).capability;
 }
 
 // What stops an image of this row from existing for a build target: its architecture class or its shared
