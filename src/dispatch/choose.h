@@ -4,7 +4,7 @@
 //
 //   struct Gemm {
 //       static constexpr const char* kName = "gemm";          the name on the command line
-//       static const char* source(ArchClass);       "src/kernels/gemm/portable.cuh"; or source(const Row&)
+//       static constexpr const char* kFolder = "src/kernels/gemm";   where its kernels' files are
 //       using Problem = GemmProblem;   using Row = GemmRow;   using Args = GemmArgs;
 //       static std::span<const Row> rows();
 //       static Rejection why_not(const Row&, const TargetFacts&, const Problem&);

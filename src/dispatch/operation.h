@@ -41,15 +41,19 @@ std::span<const Operation* const> operations();
 Result<const Operation*> find_operation(
     std::string_view name);  // unknown: caller error with the nearest name
 
+// The kernel file that a row is compiled from: the second part of the row's name is the file's, so that
+// "gemm.bandwidth.bf16.m4.n16" is compiled from bandwidth.cuh in the operation's folder.
+inline std::string kernel_source(std::string_view folder, std::string_view row) {
+    const std::size_t begin = row.find('.') + 1;
+    const std::string_view kernel = row.substr(begin, row.find('.', begin) - begin);
+    return std::string(folder) + '/' + std::string(kernel) + ".cuh";
+}
+
 // A row's image, from its operation's traits.
 template <class Op>
 ImageSpec image_spec_of(const typename Op::Row& row, BuildTarget target) {
     ImageSpec spec;
-    if constexpr (requires { Op::source(row); }) {
-        spec.source = Op::source(row);
-    } else {
-        spec.source = Op::source(row.arch);
-    }
+    spec.source = kernel_source(Op::kFolder, row.name.text);
     spec.row_index = static_cast<int>(&row - Op::rows().data());
     spec.row = row.name.text;
     for (const auto& [name, text] : field_texts(row)) spec.row_content += name + "=" + text + " ";

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "warpwright/types.h"
@@ -11,7 +10,7 @@
 namespace warpwright {
 
 struct ImageSpec {
-    std::string_view source;  // embedded kernel file: "src/kernels/fused/rmsnorm/portable.cuh"
+    std::string source;       // embedded kernel file: "src/kernels/fused/rmsnorm/portable.cuh"
     int row_index = 0;        // -DWW_ROW, the position in the table; not part of the key
     std::string row;          // the row's name, its identity
     std::string row_content;  // every field of the row as text; part of the key

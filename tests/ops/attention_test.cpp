@@ -46,11 +46,10 @@ TEST(Attention, ChoosesByTheNumberOfQueries) {
     for (const char* target : {"a100", "rtx-4090", "h200", "b200", "rtx-pro-6000"}) {
         const FieldTexts decode = {{"sequences", "64"}, {"max_kv_len", "8192"}};
         const FieldTexts prefill = {{"max_q_len", "4096"}, {"paged", "false"}};
-        EXPECT_EQ(chosen(kOp, target, decode), "attention.portable.bf16.d128.decode") << target;
+        EXPECT_EQ(chosen(kOp, target, decode), "attention.decode.bf16.d128") << target;
         EXPECT_EQ(chosen(kOp, target, prefill), "attention.portable.bf16.d128.r128") << target;
-        EXPECT_EQ(chosen(kOp, target, {}), "attention.portable.bf16.d128.decode") << target;
-        EXPECT_EQ(chosen(kOp, target, {{"head_dim", "80"}, {"dtype", "f16"}}),
-                  "attention.portable.f16.d96.decode")
+        EXPECT_EQ(chosen(kOp, target, {}), "attention.decode.bf16.d128") << target;
+        EXPECT_EQ(chosen(kOp, target, {{"head_dim", "80"}, {"dtype", "f16"}}), "attention.decode.f16.d96")
             << target;
         EXPECT_EQ(chosen(kOp, target, {{"head_dim", "72"}, {"alignment_bytes", "2"}}),
                   "attention.portable.bf16.d128.any")
@@ -83,7 +82,7 @@ TEST(Attention, SplitsKeysWhereSmsWouldBeIdle) {
         }
         return 0;
     };
-    const char* decode = "attention.portable.bf16.d128.decode";
+    const char* decode = "attention.decode.bf16.d128";
     EXPECT_EQ(splits(decode, {.sequences = 256, .max_kv_len = 8192}), 1);
     EXPECT_GT(splits(decode, {.sequences = 1, .max_kv_len = 8192}), 8);
     EXPECT_EQ(splits(decode, {.sequences = 1, .max_kv_len = 64}), 1);

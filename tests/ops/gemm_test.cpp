@@ -68,8 +68,8 @@ TEST(Gemm, RefusalsSayWhatAndHowMuch) {
     EXPECT_EQ(refusal("gemm.portable.bf16.128x256x32", "rtx-5090", {}), "accepted");
     EXPECT_EQ(refusal("gemm.portable.bf16.128x256x32", "a100", {.alignment_bytes = 2}),
               "alignment: needs a multiple of 16, got 2");
-    EXPECT_EQ(refusal("gemm.portable.bf16.m4.n16", "h200", {.m = 5}), "m: needs at most 4, got 5");
-    EXPECT_EQ(refusal("gemm.portable.bf16.m8.n16", "h200", {.m = 5, .k = 4100}),
+    EXPECT_EQ(refusal("gemm.bandwidth.bf16.m4.n16", "h200", {.m = 5}), "m: needs at most 4, got 5");
+    EXPECT_EQ(refusal("gemm.bandwidth.bf16.m8.n16", "h200", {.m = 5, .k = 4100}),
               "k: needs a multiple of 8, got 4100");
     EXPECT_EQ(refusal("gemm.portable.bf16.any", "h200", {.dtype = DType::f16, .out = DType::f16}),
               "dtype: needs bf16, got f16");
@@ -106,8 +106,9 @@ TEST(Gemm, ChoosesBySize) {
     EXPECT_EQ(chosen("h200", {.m = 4096, .n = 4096, .k = 4096}), "gemm.portable.bf16.128x256x64");
     EXPECT_EQ(chosen("rtx-4090", {.m = 4096, .n = 4096, .k = 4096}), "gemm.portable.bf16.128x256x32");
     EXPECT_EQ(chosen("h200", {.m = 1, .n = 4096, .k = 4096, .dtype = DType::f16, .out = DType::f16}),
-              "gemm.portable.f16.m4.n16");
-    EXPECT_EQ(chosen("h200", {.m = 1, .n = 4096, .k = 4100}).find("gemm.portable.bf16.m"), std::string::npos);
+              "gemm.bandwidth.f16.m4.n16");
+    EXPECT_EQ(chosen("h200", {.m = 1, .n = 4096, .k = 4100}).find("gemm.bandwidth.bf16.m"),
+              std::string::npos);
     EXPECT_EQ(chosen("cpu", {}), "gemm.host.bf16");
 }
 

@@ -12,14 +12,12 @@ namespace warpwright {
 
 struct AttentionOp {
     static constexpr const char* kName = "attention";
+    static constexpr const char* kFolder = "src/kernels/attention";
     using Problem = AttentionProblem;
     using Row = AttentionRow;
     using Args = AttentionArgs;
 
     static std::span<const Row> rows() { return kAttentionRows; }
-    static const char* source(const Row& row) {
-        return row.kv_warps > 1 ? "src/kernels/attention/decode.cuh" : "src/kernels/attention/portable.cuh";
-    }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);

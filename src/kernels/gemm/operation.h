@@ -12,14 +12,12 @@ namespace warpwright {
 
 struct GemmOp {
     static constexpr const char* kName = "gemm";
+    static constexpr const char* kFolder = "src/kernels/gemm";
     using Problem = GemmProblem;
     using Row = GemmRow;
     using Args = GemmArgs;
 
     static std::span<const Row> rows() { return kGemmRows; }
-    static const char* source(const Row& row) {
-        return is_bandwidth(row) ? "src/kernels/gemm/bandwidth.cuh" : "src/kernels/gemm/portable.cuh";
-    }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);

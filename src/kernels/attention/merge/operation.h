@@ -12,12 +12,12 @@ namespace warpwright {
 
 struct AttentionMergeOp {
     static constexpr const char* kName = "attention_merge";
+    static constexpr const char* kFolder = "src/kernels/attention/merge";
     using Problem = AttentionMergeProblem;
     using Row = AttentionMergeRow;
     using Args = AttentionMergeArgs;
 
     static std::span<const Row> rows() { return kAttentionMergeRows; }
-    static const char* source(ArchClass) { return "src/kernels/attention/merge/portable.cuh"; }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);

@@ -12,12 +12,12 @@ namespace warpwright {
 
 struct EmbeddingOp {
     static constexpr const char* kName = "embedding";
+    static constexpr const char* kFolder = "src/kernels/fused/embedding";
     using Problem = EmbeddingProblem;
     using Row = EmbeddingRow;
     using Args = EmbeddingArgs;
 
     static std::span<const Row> rows() { return kEmbeddingRows; }
-    static const char* source(ArchClass) { return "src/kernels/fused/embedding/portable.cuh"; }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);

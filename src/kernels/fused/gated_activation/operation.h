@@ -12,12 +12,12 @@ namespace warpwright {
 
 struct GatedActivationOp {
     static constexpr const char* kName = "gated_activation";
+    static constexpr const char* kFolder = "src/kernels/fused/gated_activation";
     using Problem = GatedActivationProblem;
     using Row = GatedActivationRow;
     using Args = GatedActivationArgs;
 
     static std::span<const Row> rows() { return kGatedActivationRows; }
-    static const char* source(ArchClass) { return "src/kernels/fused/gated_activation/portable.cuh"; }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);

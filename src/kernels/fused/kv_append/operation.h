@@ -12,12 +12,12 @@ namespace warpwright {
 
 struct KvAppendOp {
     static constexpr const char* kName = "kv_append";
+    static constexpr const char* kFolder = "src/kernels/fused/kv_append";
     using Problem = KvAppendProblem;
     using Row = KvAppendRow;
     using Args = KvAppendArgs;
 
     static std::span<const Row> rows() { return kKvAppendRows; }
-    static const char* source(ArchClass) { return "src/kernels/fused/kv_append/portable.cuh"; }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);

@@ -12,12 +12,12 @@ namespace warpwright {
 
 struct RmsNormOp {
     static constexpr const char* kName = "rmsnorm";
+    static constexpr const char* kFolder = "src/kernels/fused/rmsnorm";
     using Problem = RmsNormProblem;
     using Row = RmsNormRow;
     using Args = RmsNormArgs;
 
     static std::span<const Row> rows() { return kRmsNormRows; }
-    static const char* source(ArchClass) { return "src/kernels/fused/rmsnorm/portable.cuh"; }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);

@@ -12,12 +12,12 @@ namespace warpwright {
 
 struct RopeOp {
     static constexpr const char* kName = "rope";
+    static constexpr const char* kFolder = "src/kernels/fused/rope";
     using Problem = RopeProblem;
     using Row = RopeRow;
     using Args = RopeArgs;
 
     static std::span<const Row> rows() { return kRopeRows; }
-    static const char* source(ArchClass) { return "src/kernels/fused/rope/portable.cuh"; }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);

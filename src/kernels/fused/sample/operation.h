@@ -12,12 +12,12 @@ namespace warpwright {
 
 struct SampleOp {
     static constexpr const char* kName = "sample";
+    static constexpr const char* kFolder = "src/kernels/fused/sample";
     using Problem = SampleProblem;
     using Row = SampleRow;
     using Args = SampleArgs;
 
     static std::span<const Row> rows() { return kSampleRows; }
-    static const char* source(ArchClass) { return "src/kernels/fused/sample/portable.cuh"; }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);
