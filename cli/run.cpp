@@ -162,6 +162,7 @@ int run(const Options& options) {
             fmt::print("[{}] {}{}\n", i, options.prompts[i], tokenizer->decode(all[i].tokens));
         }
     }
+    std::fflush(stdout);  // the text stands before the figures where both go to one terminal
     fmt::print(
         stderr,
         "{}: loaded in {:.2f} s; prefill {} tokens at {:.0f} tokens/s; decode {} tokens at {:.0f} tokens/s\n",
