@@ -62,6 +62,20 @@ bool resolve(void* library, const char* name, Function& function) {
     return function != nullptr;
 }
 
+// NVRTC opens its builtins by their bare name at the first compilation, and has no run path: outside of the
+// loader's own folders they are found only when they are loaded already. Kept open, like NVRTC itself.
+void load_builtins_beside(const void* nvrtc_function) {
+    Dl_info info{};
+    if (dladdr(nvrtc_function, &info) == 0 || info.dli_fname == nullptr) return;
+    std::error_code error;
+    const std::filesystem::path library = std::filesystem::canonical(info.dli_fname, error);
+    for (std::filesystem::directory_iterator at(library.parent_path(), error), end; !error && at != end;
+         at.increment(error)) {
+        const std::string name = at->path().filename().string();
+        if (name.starts_with("libnvrtc-builtins.so.")) dlopen(at->path().c_str(), RTLD_NOW | RTLD_LOCAL);
+    }
+}
+
 // Opens one candidate, or says what is wrong with it.
 Result<Nvrtc> open_one(const std::string& path) {
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -94,6 +108,7 @@ Result<Nvrtc> open_one(const std::string& path) {
         dlclose(library);
         return unavailable(fmt::format("{} (version {}.{}, needs {}.0)", path, major, minor, kMinMajor));
     }
+    load_builtins_beside(reinterpret_cast<const void*>(nvrtc.numeric_version));
     nvrtc.version = patch_version(nvrtc, major, minor);
     return nvrtc;
 }

@@ -110,6 +110,15 @@ class SetupTest(unittest.TestCase):
         self.assertIn("missing_name", done.stderr)
         self.assertNotIn(" -o ", done.stderr)
 
+    def test_an_error_of_a_step_with_the_terminal_is_shown(self):
+        self.have_packages()
+        (self.folder / "CMakeLists.txt").write_text(
+            "cmake_minimum_required(VERSION 3.25)\nproject(x NONE)\n"
+            'add_custom_target(warpwright COMMAND sh -c "echo no builtins >&2; false" USES_TERMINAL)\n')
+        done = self.setup("run", WARPWRIGHT_NVRTC="x")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no builtins", done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

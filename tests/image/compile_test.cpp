@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <fstream>
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include "image/kernels.h"
@@ -149,6 +150,15 @@ TEST(nvrtc, a_named_compiler_replaces_the_list) {
     ::unsetenv("WARPWRIGHT_NVRTC");
     EXPECT_GT(nvrtc_candidates().size(), 3u);
     if (saved != nullptr) ::setenv("WARPWRIGHT_NVRTC", restore.c_str(), 1);
+}
+
+// Without them on the loader's path, as in an unpacked wheel, no image compiles.
+TEST(nvrtc, builtins_beside_the_library_are_loaded_with_it) {
+    WW_NEEDS_NVRTC();
+    const std::string name = "libnvrtc-builtins.so." + nvrtc().value()->version.substr(0, 4);
+    void* builtins = dlopen(name.c_str(), RTLD_NOW | RTLD_NOLOAD);
+    EXPECT_NE(builtins, nullptr) << name;
+    if (builtins != nullptr) dlclose(builtins);
 }
 
 TEST(nvrtc, version_has_the_patch_level) {
