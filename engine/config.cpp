@@ -34,7 +34,8 @@ DType read_dtype(Fields& fields) {
     if (name != "float32") {
         fields.fail(fmt::format("'{}': expected bfloat16, float16 or float32, got '{:.40}'", key, name));
     }
-    return DType::f32;
+    // why: no product takes fp32 operands; such a checkpoint is converted as it is loaded.
+    return DType::bf16;
 }
 
 Activation read_activation(Fields& fields) {

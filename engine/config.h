@@ -25,7 +25,7 @@ struct ModelConfig {
     int intermediate_size = 0;
     int vocab_size = 0;
     i64 max_position_tokens = 0;
-    DType dtype = DType::bf16;  // of the weights; bf16 where the file does not say
+    DType dtype = DType::bf16;  // that the model is run in; bf16 where the file says fp32, or nothing
     Activation activation = Activation::silu;
     double rms_norm_eps = 1e-6;
     bool tie_word_embeddings = false;  // the output layer is the embedding: there is no lm_head.weight

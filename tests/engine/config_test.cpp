@@ -68,6 +68,14 @@ TEST(Config, ReadsFieldsAndDefaults) {
     EXPECT_EQ(defaults->dtype, DType::bf16);
 }
 
+TEST(Config, Fp32CheckpointsRunInBf16) {
+    for (const char* key : {"torch_dtype", "dtype"}) {
+        auto config = parsed(with({{"torch_dtype", nullptr}, {key, "float32"}}));
+        ASSERT_TRUE(config.ok()) << config.status().message();
+        EXPECT_EQ(config->dtype, DType::bf16);
+    }
+}
+
 TEST(Config, NewerSpellings) {
     auto config = parsed(with({{"dtype", "bfloat16"},
                                {"head_dim", 32},
