@@ -12,9 +12,8 @@ endfunction()
 ww_static_library(zstd)
 ww_static_library(pcre2-8)
 
-# Debian ships fmt and Highway as shared libraries only: both are used as headers.
+# Debian ships fmt as a shared library only: it is used as headers.
 find_package(fmt REQUIRED)
 target_link_libraries(ww_dependencies INTERFACE fmt::fmt-header-only)
-find_path(ww_highway hwy/highway.h REQUIRED)
 target_link_libraries(ww_dependencies INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 target_link_options(ww_dependencies INTERFACE -static-libstdc++ -static-libgcc)
