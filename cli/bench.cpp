@@ -80,6 +80,14 @@ Result<nlohmann::ordered_json> measure(Context& context, const bench::Case& item
     return json;
 }
 
+std::string command_of(const Options& options) {
+    std::string command = fmt::format("warpwright bench --device {} --set {}", options.device, options.set);
+    if (!options.op.empty()) command += " --op " + options.op;
+    if (!options.row.empty()) command += " --row " + options.row;
+    if (!options.peers.empty()) command += " --peers FILE";
+    return command;
+}
+
 int run(const Options& options) {
     if (options.set != "quick" && options.set != "full") {
         return report(caller_error(fmt::format("--set: expected quick or full, got '{}'", options.set)));
@@ -90,6 +98,8 @@ int run(const Options& options) {
         }
         return 0;
     }
+    if (!options.row.empty() && options.op.empty())
+        return report(caller_error("--row: expected --op beside it"));
     WW_CLI_ASSIGN(const auto peers, read_peers(options.peers));
     WW_CLI_ASSIGN(const auto context, Context::open(options.device));
     if (!options.row.empty()) context->force(options.op, options.row);
@@ -97,7 +107,7 @@ int run(const Options& options) {
         {"gpu", context->target().name},
         {"target", context->target().id},
         {"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
-        {"command", fmt::format("warpwright bench --device {} --set {}", options.device, options.set)},
+        {"command", command_of(options)},
         {"method", "median of captured graphs, rotating buffers of at least 4x L2, random data"}};
     all["cases"] = nlohmann::ordered_json::array();
     if (!options.json) {
@@ -105,10 +115,16 @@ int run(const Options& options) {
                    "ratio", "row");
     }
     double log_sum = 0;
-    int compared = 0;
+    int compared = 0, refused = 0;
     for (const bench::Case& item : bench::cases(options.set)) {
         if (!options.op.empty() && options.op != item.op) continue;
-        WW_CLI_ASSIGN(nlohmann::ordered_json json, measure(*context, item));
+        auto measured = measure(*context, item);
+        if (!measured.ok() && measured.status().kind() == ErrorKind::no_kernel && !options.row.empty()) {
+            ++refused;  // the forced row does not serve this problem
+            continue;
+        }
+        if (!measured.ok()) return report(measured.status());
+        nlohmann::ordered_json json = std::move(*measured);
         std::string peer_us = "-", ratio = "-";
         if (const auto peer = peers.find(item.op + " " + item.problem); peer != peers.end()) {
             json["peer"] = peer->second.peer;
@@ -131,6 +147,9 @@ int run(const Options& options) {
     if (!options.json && compared > 0) {
         fmt::print("geometric mean of {} ratios (peer time / ours): {:.3f}\n", compared,
                    std::exp(log_sum / compared));
+    }
+    if (refused > 0) {
+        fmt::print(stderr, "{} problems are not served by {} and were left out\n", refused, options.row);
     }
     if (options.json) fmt::print("{}\n", all.dump(1));
     if (!options.out.empty()) {

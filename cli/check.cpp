@@ -32,14 +32,14 @@ const char* outcome_name(CheckResult::Outcome outcome) {
 }
 
 nlohmann::ordered_json report_json(const Context& context, const std::vector<CheckResult>& results, u64 seed,
-                                   const std::string& device) {
+                                   const std::string& device, const std::string& selection) {
     const CheckSummary summary = summarize(results);
     nlohmann::ordered_json json{
         {"device", device},
         {"target", context.target().id},
         {"gpu", context.target().name},
         {"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
-        {"command", fmt::format("warpwright check --device {} --seed {}", device, seed)},
+        {"command", fmt::format("warpwright check --device {} --seed {}{}", device, seed, selection)},
         {"passed", summary.passed},
         {"failed", summary.failed},
         {"refused", summary.refused},
@@ -81,7 +81,9 @@ int run(const Options& options) {
     if (all.empty())
         return report(
             caller_error(fmt::format("no row named '{}' runs on {}", options.row, context->target().id)));
-    const auto json = report_json(*context, all, options.seed, context->device().id());
+    const auto json = report_json(*context, all, options.seed, context->device().id(),
+                                  (options.op.empty() ? "" : " --op " + options.op) +
+                                      (options.row.empty() ? "" : " --row " + options.row));
     if (!options.report.empty()) {
         std::ofstream file(options.report);
         file << json.dump(1) << '\n';

@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
         "kernel runs, why, and what it will cost - also for a GPU that is not in the machine.",
         "warpwright"};
     app.require_subcommand(1);
-    app.set_version_flag("--version", "warpwright 0.1.0");
+    app.set_version_flag("--version", "warpwright " WW_VERSION);
     app.footer(
         "Exit codes: 0; 1 for a negative answer (no kernel, does not fit, a failed check); 2 for bad input.");
     Action action;

@@ -6,13 +6,15 @@
 #include <algorithm>
 
 #include "dispatch/operation.h"
+#include "engine/engine.h"
 #include "engine/layers.h"
 
 namespace warpwright {
 namespace {
 
-constexpr i64 kPageSizeTokens = 16;
-constexpr i64 kMaxBatchTokens = 2048;  // prompt tokens of one pass, as EngineOptions has it
+// A plan is for an engine with its default options.
+constexpr i64 kPageSizeTokens = EngineOptions{}.page_size_tokens;
+constexpr i64 kMaxBatchTokens = EngineOptions{}.max_batch_tokens;
 
 double gib(i64 bytes) {
     return static_cast<double>(bytes) / (1 << 30);

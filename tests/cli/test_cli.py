@@ -183,6 +183,24 @@ class Answers(Scratch):
         answer = json.loads(warpwright("why", "gemm", "--gpu", "h100", "--set", "m=4096", "--row", other, "--json").stdout)
         self.assertEqual((answer["chosen"]["row"], answer["chosen"]["forced"]), (other, True))
 
+    def test_bench_leaves_out_what_a_forced_row_does_not_serve(self):
+        bench = ["bench", "--device", "cpu", "--op", "rmsnorm"]
+        answer = json.loads(warpwright(*bench, "--row", "rmsnorm.host.bf16", "--json").stdout)
+        self.assertEqual([case["row"] for case in answer["cases"]], ["rmsnorm.host.bf16"])
+        self.assertIn("--op rmsnorm --row rmsnorm.host.bf16", answer["command"])
+        result = warpwright(*bench, "--row", "rmsnorm.host.f16", "--json")
+        self.assertEqual((result.returncode, json.loads(result.stdout)["cases"]), (0, []))
+        self.assertIn("1 problems are not served by rmsnorm.host.f16", result.stderr)
+        self.assertEqual(warpwright("bench", "--device", "cpu", "--row", "rmsnorm.host.f16").returncode, 2)
+
+    def test_check_report_names_what_was_checked(self):
+        report = self.path / "report.json"
+        result = warpwright("check", "--device", "cpu", "--op", "embedding", "--report", str(report))
+        self.assertEqual(result.returncode, 0, result.stdout)
+        answer = json.loads(report.read_text())
+        self.assertTrue(answer["command"].endswith("--op embedding"))
+        self.assertEqual({entry["op"] for entry in answer["results"]}, {"embedding"})
+
     def test_every_verb_has_help_and_json(self):
         for verb in ("probe", "targets", "kernels"):
             self.assertEqual(warpwright(verb, "--help").returncode, 0)

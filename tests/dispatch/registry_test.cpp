@@ -36,5 +36,28 @@ TEST(Registry, TheKernelFileIsNamedInTheRowsName) {
     EXPECT_EQ(kernel_source("src/kernels/a/b", "op.sm90"), "src/kernels/a/b/sm90.cuh");
 }
 
+// No shipped row spills; one that had to would say so in a field of its row.
+struct SpillingOp {
+    struct Row {
+        RowName name{"spilling.portable"};
+        ArchClass arch = ArchClass::portable;
+        RowName spill_reason{"measured faster"};
+        template <class Self, class Visitor>
+        static constexpr void visit(Self& self, Visitor&& v) {
+            v("name", self.name);
+        }
+    };
+    static constexpr const char* kFolder = "src/kernels/spilling";
+    static std::span<const Row> rows() {
+        static const Row table[1];
+        return table;
+    }
+};
+
+TEST(Registry, ARowsReasonToSpillReachesItsImage) {
+    EXPECT_EQ(image_spec_of<SpillingOp>(SpillingOp::rows()[0], BuildTarget::sm_80).spill_reason,
+              "measured faster");
+}
+
 }  // namespace
 }  // namespace warpwright
