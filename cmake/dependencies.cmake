@@ -11,6 +11,7 @@ endfunction()
 
 ww_static_library(zstd)
 ww_static_library(pcre2-8)
+ww_static_library(utf8proc)
 
 # Debian ships fmt as a shared library only: it is used as headers.
 find_package(fmt REQUIRED)

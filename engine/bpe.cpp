@@ -5,6 +5,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <queue>
 
@@ -16,9 +19,12 @@ namespace {
 
 using nlohmann::json;
 
-constexpr i64 kMaxTokenId = 1 << 21;  // eight times the largest vocabulary there is; ids index tables
-constexpr std::size_t kMaxCachedWords = 1 << 14;
-constexpr std::size_t kMaxCachedBytes = 64;
+constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, which spells a space in text vocabularies
+constexpr std::size_t kRememberedWords = 1 << 15;
+constexpr std::size_t kRememberedBytes = 30;
+constexpr std::size_t kRememberedIds = 6;
+constexpr std::size_t kMaxWorkers = 64;
+constexpr std::size_t kMaxShortWord = 48;  // symbols up to which looking at all pairs beats a heap
 
 // GPT-2's table: printable Latin-1 bytes stand for themselves, the others for U+0100 and on, in order.
 struct Alphabet {
@@ -45,10 +51,6 @@ u64 pair_key(i32 left, i32 right) {
     return static_cast<u64>(static_cast<u32>(left)) << 32 | static_cast<u32>(right);
 }
 
-}  // namespace
-
-namespace {
-
 std::optional<std::string> bytes_by_alphabet(std::string_view token) {
     std::string bytes;
     for (std::size_t at = 0; at < token.size();) {
@@ -66,7 +68,20 @@ std::string bytes_of_token(std::string_view token) {
     return bytes_by_alphabet(token).value_or(std::string(token));
 }
 
+std::optional<u8> byte_of_token(std::string_view token) {
+    if (token.size() != 6 || !token.starts_with("<0x") || !token.ends_with('>')) return std::nullopt;
+    u8 value = 0;
+    const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, value, 16);
+    if (error != std::errc() || end != token.data() + 5) return std::nullopt;
+    return value;
+}
+
 Status Bpe::read_vocab(const json& vocab, const std::string& where) {
+    if (vocab.size() > static_cast<std::size_t>(kMaxTokenId)) {
+        return caller_error(
+            fmt::format("{}: vocab: expected at most {} tokens, got {}", where, kMaxTokenId, vocab.size()));
+    }
+    ids_.reserve(vocab.size());
     for (const auto& [token, id] : vocab.items()) {
         if (!id.is_number_unsigned() || id.get<u64>() >= static_cast<u64>(kMaxTokenId)) {
             return caller_error(fmt::format("{}: vocab: '{:.80}': expected an id from 0 to {}, got {}", where,
@@ -74,15 +89,29 @@ Status Bpe::read_vocab(const json& vocab, const std::string& where) {
         }
         const i32 number = id.get<i32>();
         if (static_cast<std::size_t>(number) >= tokens_.size()) tokens_.resize(number + 1);
+        if (!tokens_[number].empty()) {
+            return caller_error(fmt::format("{}: vocab: id {} is '{:.80}' and '{:.80}'", where, number,
+                                            tokens_[number], token));
+        }
         tokens_[number] = token;
         ids_.emplace(token, number);
-        if (ignore_merges_) {
+        if (byte_level_ && ignore_merges_) {
             if (auto bytes = bytes_by_alphabet(token)) words_.emplace(std::move(*bytes), number);
+        }
+        if (!token.empty()) {
+            const Utf8Character first = first_character(token);
+            if (first.length == token.size()) character_ids_.insert(first.code_point, number);
+            for (std::size_t at = token.find(kSpace, 1); at != token.npos; at = token.find(kSpace, at + 1)) {
+                before_space_.insert(last_character(std::string_view(token).substr(0, at)).code_point, true);
+            }
         }
     }
     for (u32 b = 0; b < 256; ++b) {
         std::string spelling;
-        append_utf8(spelling, alphabet().character[b]);
+        if (byte_level_)
+            append_utf8(spelling, alphabet().character[b]);
+        else
+            spelling = fmt::format("<0x{:02X}>", b);
         byte_ids_[b] = find(spelling).value_or(-1);
     }
     return {};
@@ -117,13 +146,13 @@ Status Bpe::read_merges(const json& merges, const std::string& where) {
                                                 where, rank, token));
             }
         }
-        merges_[pair_key(*find(left), *find(right))] = {rank, *find(left + right)};
+        merges_.insert(pair_key(*find(left), *find(right)), {rank, *find(left + right)});
         ++rank;
     }
     return {};
 }
 
-Result<std::unique_ptr<Bpe>> Bpe::parse(const json& model, const std::string& where) {
+Result<std::unique_ptr<Bpe>> Bpe::parse(const json& model, bool byte_level, const std::string& where) {
     Fields fields(model, where);
     const std::string type = fields.text_or("type", "BPE");
     if (type != "BPE") fields.fail(fmt::format("unknown type '{:.40}'; supported: BPE", type));
@@ -134,40 +163,128 @@ Result<std::unique_ptr<Bpe>> Bpe::parse(const json& model, const std::string& wh
         fields.fail(fmt::format("'dropout': expected none, got {}", describe_json(*dropout)));
     }
     auto bpe = std::make_unique<Bpe>();
+    bpe->byte_level_ = byte_level;
     bpe->ignore_merges_ = fields.flag_or("ignore_merges", false);
-    const bool byte_fallback = fields.flag_or("byte_fallback", false);
+    bpe->byte_fallback_ = fields.flag_or("byte_fallback", false);
+    bpe->fuse_unknown_ = fields.flag_or("fuse_unk", false);
+    const std::string unknown = fields.text_or("unk_token", "");
     const json* vocab = fields.object("vocab");
     const json* merges = fields.array("merges");
     WW_TRY(fields.status());
     WW_TRY(bpe->read_vocab(*vocab, where));
     WW_TRY(bpe->read_merges(*merges, where));
+    if (!unknown.empty()) {
+        const auto id = bpe->find(unknown);
+        if (!id) {
+            return caller_error(fmt::format("{}: 'unk_token': '{:.80}' is not in the vocab", where, unknown));
+        }
+        bpe->unknown_ = *id;
+    }
     const bool complete = std::find(bpe->byte_ids_.begin(), bpe->byte_ids_.end(), -1) == bpe->byte_ids_.end();
-    if (!complete && (byte_fallback || fields.find("unk_token") != nullptr)) {
-        return caller_error(
-            fmt::format("{}: expected all 256 bytes in the vocab: unknown tokens are not supported", where));
+    if (byte_level && !complete && (bpe->byte_fallback_ || bpe->unknown_ >= 0)) {
+        return caller_error(fmt::format(
+            "{}: expected all 256 bytes in a byte-level vocab that has an unknown token or a byte fallback",
+            where));
     }
     return bpe;
 }
 
 std::optional<i32> Bpe::find(std::string_view token) const {
-    const auto found = ids_.find(std::string(token));
+    const auto found = ids_.find(token);
     return found == ids_.end() ? std::nullopt : std::optional<i32>(found->second);
 }
 
 const Bpe::Merge* Bpe::merge_of(i32 left, i32 right) const {
-    const auto found = merges_.find(pair_key(left, right));
-    return found == merges_.end() ? nullptr : &found->second;
+    return merges_.find(pair_key(left, right));
+}
+
+// The ids of a text's characters. An unknown one waits for its successor: unknowns side by side may be one.
+// Bytes overtake it, as in the package.
+void Bpe::split_text(std::string_view word, std::vector<i32>& ids) const {
+    bool waiting = false;
+    for (std::size_t at = 0; at < word.size();) {
+        const Utf8Character character = first_character(word.substr(at));
+        const std::string_view bytes = word.substr(at, character.length);
+        at += character.length;
+        if (const i32* id = character_ids_.find(character.code_point)) {
+            if (waiting) ids.push_back(unknown_);
+            waiting = false;
+            ids.push_back(*id);
+            continue;
+        }
+        const auto known = [&](char c) { return byte_ids_[static_cast<u8>(c)] >= 0; };
+        if (byte_fallback_ && std::all_of(bytes.begin(), bytes.end(), known)) {
+            for (const char c : bytes) ids.push_back(byte_ids_[static_cast<u8>(c)]);
+            continue;
+        }
+        if (unknown_ < 0) continue;
+        if (waiting && !fuse_unknown_) ids.push_back(unknown_);
+        waiting = true;
+    }
+    if (waiting) ids.push_back(unknown_);
+}
+
+struct Bpe::Worker::Remembered {
+    u64 hash;
+    u8 num_bytes;
+    u8 num_ids;  // 0: nothing is here
+    char word[kRememberedBytes];
+    i32 ids[kRememberedIds];
+};
+
+Bpe::Worker::Worker(const Bpe& bpe) : bpe_(bpe), remembered_(new Remembered[kRememberedWords]()) {}
+
+std::unique_ptr<Bpe::Worker> Bpe::take_worker() const {
+    {
+        const std::lock_guard lock(workers_lock_);
+        if (!workers_.empty()) {
+            auto worker = std::move(workers_.back());
+            workers_.pop_back();
+            return worker;
+        }
+    }
+    return std::make_unique<Worker>(*this);
+}
+
+void Bpe::give_back(std::unique_ptr<Worker> worker) const {
+    const std::lock_guard lock(workers_lock_);
+    if (workers_.size() < kMaxWorkers) workers_.push_back(std::move(worker));
+}
+
+// The pair of the lowest rank, the leftmost of equals, until none merges.
+void Bpe::Worker::merge_short(std::vector<i32>& ids) {
+    constexpr i32 kNone = std::numeric_limits<i32>::max();
+    std::vector<i32>& symbols = initial_;
+    ranks_.resize(symbols.size());
+    merged_.resize(symbols.size());
+    const auto consider = [&](std::size_t i) {
+        const Merge* merge = bpe_.merge_of(symbols[i], symbols[i + 1]);
+        ranks_[i] = merge == nullptr ? kNone : merge->rank;
+        merged_[i] = merge == nullptr ? -1 : merge->id;
+    };
+    std::size_t size = symbols.size();
+    for (std::size_t i = 0; i + 1 < size; ++i) consider(i);
+    while (size > 1) {
+        const auto end = ranks_.begin() + static_cast<std::ptrdiff_t>(size) - 1;
+        const auto best = std::min_element(ranks_.begin(), end);
+        if (*best == kNone) break;
+        const auto at = static_cast<std::size_t>(best - ranks_.begin());
+        symbols[at] = merged_[at];
+        for (std::size_t i = at + 1; i + 1 < size; ++i) {
+            symbols[i] = symbols[i + 1];
+            ranks_[i] = ranks_[i + 1];
+            merged_[i] = merged_[i + 1];
+        }
+        --size;
+        if (at > 0) consider(at - 1);
+        if (at + 1 < size) consider(at);
+    }
+    ids.insert(ids.end(), symbols.begin(), symbols.begin() + static_cast<std::ptrdiff_t>(size));
 }
 
 // A linked list of symbols and a heap of the pairs that merge: the lowest rank first, the leftmost of equals.
 // Entries of the heap are not removed when a neighbour changes; they are checked when they come up.
-void Bpe::merge_word(std::string_view word, std::vector<i32>& ids) const {
-    struct Symbol {
-        i32 id;
-        int previous;
-        int next;
-        bool alive;
-    };
+void Bpe::Worker::merge_long(std::vector<i32>& ids) {
     struct Entry {
         i32 rank;
         int position;
@@ -176,67 +293,109 @@ void Bpe::merge_word(std::string_view word, std::vector<i32>& ids) const {
             return rank != other.rank ? rank > other.rank : position > other.position;
         }
     };
-    std::vector<Symbol> symbols;
-    symbols.reserve(word.size());
-    for (const char c : word) {
-        const i32 id = byte_ids_[static_cast<u8>(c)];
-        if (id < 0) continue;  // the field drops a byte that the vocabulary lacks
-        const int position = static_cast<int>(symbols.size());
-        symbols.push_back({id, position - 1, position + 1, true});
+    symbols_.clear();
+    symbols_.reserve(initial_.size());
+    for (const i32 id : initial_) {
+        const int position = static_cast<int>(symbols_.size());
+        symbols_.push_back({id, position - 1, position + 1, true});
     }
-    if (symbols.empty()) return;
-    symbols.back().next = -1;
-
+    symbols_.back().next = -1;
     std::priority_queue<Entry> heap;
     const auto consider = [&](int position) {
-        const int next = position < 0 ? -1 : symbols[position].next;
+        const int next = position < 0 ? -1 : symbols_[position].next;
         if (next < 0) return;
-        if (const Merge* merge = merge_of(symbols[position].id, symbols[next].id)) {
+        if (const Merge* merge = bpe_.merge_of(symbols_[position].id, symbols_[next].id)) {
             heap.push({merge->rank, position, merge->id});
         }
     };
-    for (int i = 0; i < static_cast<int>(symbols.size()); ++i) consider(i);
+    for (int i = 0; i < static_cast<int>(symbols_.size()); ++i) consider(i);
     while (!heap.empty()) {
         const Entry top = heap.top();
         heap.pop();
-        Symbol& left = symbols[top.position];
+        Symbol& left = symbols_[top.position];
         if (!left.alive || left.next < 0) continue;
-        Symbol& right = symbols[left.next];
-        const Merge* merge = merge_of(left.id, right.id);
+        Symbol& right = symbols_[left.next];
+        const Merge* merge = bpe_.merge_of(left.id, right.id);
         if (merge == nullptr || merge->id != top.id) continue;
         left.id = top.id;
         left.next = right.next;
         right.alive = false;
-        if (left.next >= 0) symbols[left.next].previous = top.position;
+        if (left.next >= 0) symbols_[left.next].previous = top.position;
         consider(left.previous);
         consider(top.position);
     }
-    for (int i = 0; i >= 0; i = symbols[i].next) ids.push_back(symbols[i].id);
+    for (int i = 0; i >= 0; i = symbols_[i].next) ids.push_back(symbols_[i].id);
+    if (symbols_.capacity() > kRememberedWords) symbols_ = {};
 }
 
-void Bpe::encode(std::string_view word, std::vector<i32>& ids) const {
-    const std::string key(word);
-    if (ignore_merges_) {
-        if (const auto found = words_.find(key); found != words_.end()) {
+void Bpe::Worker::merge(std::string_view word, std::vector<i32>& ids) {
+    if (bpe_.ignore_merges_) {
+        const Ids& words = bpe_.byte_level_ ? bpe_.words_ : bpe_.ids_;
+        if (const auto found = words.find(word); found != words.end()) {
             ids.push_back(found->second);
             return;
         }
     }
-    const bool cached = word.size() <= kMaxCachedBytes;
-    if (cached) {
-        std::shared_lock lock(cache_lock_);
-        if (const auto found = cache_.find(key); found != cache_.end()) {
-            ids.insert(ids.end(), found->second.begin(), found->second.end());
-            return;
+    initial_.clear();
+    if (bpe_.byte_level_) {
+        for (const char c : word) {  // the field drops a byte that the vocabulary lacks
+            const i32 id = bpe_.byte_ids_[static_cast<u8>(c)];
+            if (id >= 0) initial_.push_back(id);
         }
+    } else {
+        bpe_.split_text(word, initial_);
     }
-    std::vector<i32> merged;
-    merge_word(word, merged);
-    ids.insert(ids.end(), merged.begin(), merged.end());
-    if (cached) {
-        std::unique_lock lock(cache_lock_);
-        if (cache_.size() < kMaxCachedWords) cache_.emplace(key, std::move(merged));
+    if (initial_.empty()) return;
+    if (initial_.size() <= kMaxShortWord)
+        merge_short(ids);
+    else
+        merge_long(ids);
+}
+
+// Text vocabularies take a whole text for a word. Between a known character and U+2581 nothing merges unless
+// some token has the two side by side; there the text is cut, which leaves words that repeat.
+std::size_t Bpe::end_of_part(std::string_view word, std::size_t begin) const {
+    for (std::size_t at = word.find(kSpace, begin + 1); at != word.npos; at = word.find(kSpace, at + 1)) {
+        const u32 before = last_character(word.substr(0, at)).code_point;
+        if (character_ids_.find(before) != nullptr && before_space_.find(before) == nullptr) return at;
     }
+    return word.size();
+}
+
+void Bpe::Worker::encode(std::string_view word, std::vector<i32>& ids) {
+    if (bpe_.byte_level_ || bpe_.ignore_merges_) return encode_part(word, ids);
+    for (std::size_t begin = 0; begin < word.size();) {
+        const std::size_t end = bpe_.end_of_part(word, begin);
+        encode_part(word.substr(begin, end - begin), ids);
+        begin = end;
+    }
+}
+
+// Words repeat: most are found in a table of the last ones seen, one to a slot.
+void Bpe::Worker::encode_part(std::string_view word, std::vector<i32>& ids) {
+    if (word.size() > kRememberedBytes) return merge(word, ids);
+    u64 hash = word.size();
+    for (std::size_t at = 0; at < word.size(); at += 8) {
+        u64 part = 0;
+        std::memcpy(&part, word.data() + at, std::min<std::size_t>(8, word.size() - at));
+        hash = (hash ^ part) * 0x9E3779B97F4A7C15u;
+        hash ^= hash >> 32;
+    }
+    Remembered& slot = remembered_[hash % kRememberedWords];
+    if (slot.num_ids > 0 && slot.hash == hash && slot.num_bytes == word.size() &&
+        std::memcmp(slot.word, word.data(), word.size()) == 0) {
+        ids.insert(ids.end(), slot.ids, slot.ids + slot.num_ids);
+        return;
+    }
+    const std::size_t before = ids.size();
+    merge(word, ids);
+    const std::size_t count = ids.size() - before;
+    if (count == 0 || count > kRememberedIds) return;
+    slot.hash = hash;
+    slot.num_bytes = static_cast<u8>(word.size());
+    slot.num_ids = static_cast<u8>(count);
+    std::memcpy(slot.word, word.data(), word.size());
+    std::copy(ids.begin() + static_cast<std::ptrdiff_t>(before), ids.end(), slot.ids);
 }
 
 }  // namespace warpwright

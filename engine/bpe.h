@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Byte-level byte-pair encoding: the vocabulary, the merges, and one word into token ids.
+// Byte-pair encoding: the vocabulary, the merges, and one word into token ids. Words are bytes (byte-level
+// vocabularies) or text, of which a character outside the vocabulary becomes its bytes or the unknown token.
 #pragma once
 
 #include <array>
@@ -7,27 +8,61 @@
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
-#include <shared_mutex>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "engine/flat_map.h"
 #include "warpwright/status.h"
 #include "warpwright/types.h"
 
 namespace warpwright {
 
+constexpr i64 kMaxTokenId = 1 << 21;  // eight times the largest vocabulary there is; ids index tables
+
 // The bytes that a token of a byte-level vocabulary stands for. ByteLevel spells every byte as one printable
 // character; a token with any other character stands for its own text.
 std::string bytes_of_token(std::string_view token);
 
+// "<0xE4>" of a vocabulary with byte fallback: 0xE4; nothing for any other token.
+std::optional<u8> byte_of_token(std::string_view token);
+
 class Bpe {
 public:
-    static Result<std::unique_ptr<Bpe>> parse(const nlohmann::json& model, const std::string& where);
+    static Result<std::unique_ptr<Bpe>> parse(const nlohmann::json& model, bool byte_level,
+                                              const std::string& where);
 
-    void encode(std::string_view word, std::vector<i32>& ids) const;  // appends
-    std::optional<i32> find(std::string_view token) const;            // by its spelling in the file
+    // What one thread at a time encodes with: remembered words and room to work.
+    class Worker {
+    public:
+        explicit Worker(const Bpe& bpe);
+        void encode(std::string_view word, std::vector<i32>& ids);  // appends
+
+    private:
+        void encode_part(std::string_view word, std::vector<i32>& ids);
+        struct Remembered;
+        struct Symbol {
+            i32 id;
+            int previous;
+            int next;
+            bool alive;
+        };
+        void merge(std::string_view word, std::vector<i32>& ids);
+        void merge_short(std::vector<i32>& ids);
+        void merge_long(std::vector<i32>& ids);
+
+        const Bpe& bpe_;
+        std::shared_ptr<Remembered[]> remembered_;
+        std::vector<i32> initial_;  // ids of the word's characters
+        std::vector<i32> ranks_, merged_;
+        std::vector<Symbol> symbols_;
+    };
+    // Workers wait between uses, so that what they remember is kept.
+    std::unique_ptr<Worker> take_worker() const;
+    void give_back(std::unique_ptr<Worker> worker) const;
+
+    std::optional<i32> find(std::string_view token) const;  // by its spelling in the file
     const std::vector<std::string>& tokens() const {
         return tokens_;
     }  // spelling by id; empty where no token is
@@ -37,20 +72,33 @@ private:
         i32 rank = 0;
         i32 id = 0;
     };
+    struct TextHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+    };
+    using Ids = std::unordered_map<std::string, i32, TextHash, std::equal_to<>>;
+
     Status read_vocab(const nlohmann::json& vocab, const std::string& where);
     Status read_merges(const nlohmann::json& merges, const std::string& where);
-    void merge_word(std::string_view word, std::vector<i32>& ids) const;
+    void split_text(std::string_view word, std::vector<i32>& ids) const;
+    std::size_t end_of_part(std::string_view word, std::size_t begin) const;
     const Merge* merge_of(i32 left, i32 right) const;
 
     std::vector<std::string> tokens_;
-    std::unordered_map<std::string, i32> ids_;    // by spelling
-    std::unordered_map<std::string, i32> words_;  // by bytes; with ignore_merges only
-    std::array<i32, 256> byte_ids_{};             // -1: the vocabulary lacks the byte
-    std::unordered_map<u64, Merge> merges_;       // by left id << 32 | right id
-    bool ignore_merges_ = false;                  // a word that is a token is that token
+    Ids ids_;                          // by spelling
+    Ids words_;                        // by bytes; with ignore_merges on a byte-level vocabulary only
+    std::array<i32, 256> byte_ids_{};  // of a byte, or of its "<0x..>"; -1: the vocabulary lacks it
+    FlatMap<i32> character_ids_;       // by code point: tokens of one character
+    FlatMap<bool> before_space_;       // by code point: characters that stand before U+2581 in a token
+    FlatMap<Merge> merges_;            // by left id << 32 | right id
+    bool byte_level_ = true;
+    bool ignore_merges_ = false;  // a word that is a token is that token
+    bool byte_fallback_ = false;
+    bool fuse_unknown_ = false;
+    i32 unknown_ = -1;  // -1: what is unknown is dropped
 
-    mutable std::shared_mutex cache_lock_;
-    mutable std::unordered_map<std::string, std::vector<i32>> cache_;
+    mutable std::mutex workers_lock_;
+    mutable std::vector<std::unique_ptr<Worker>> workers_;
 };
 
 }  // namespace warpwright

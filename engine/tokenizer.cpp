@@ -14,7 +14,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr i64 kMaxTokenizerBytes = 256 << 20;
+constexpr i64 kMaxTokenizerBytes = 64 << 20;  // twice the largest there is
 
 const json& member_or_null(const json& root, const char* key) {
     static const json kNull;
@@ -26,16 +26,19 @@ const json& member_or_null(const json& root, const char* key) {
 
 // TemplateProcessing's "single": the pieces around the text. ByteLevel only moves offsets, which nobody asks
 // for here.
-Status Tokenizer::read_post_processor(const json& value, const std::string& where) {
+Status Tokenizer::read_post_processor(const json& value, const std::string& where, int depth) {
     if (value.is_null()) return {};
     Fields fields(value, where);
     const std::string type = fields.text("type");
     WW_TRY(fields.status());
     if (type == "ByteLevel") return {};
     if (type == "Sequence") {
+        if (depth == kMaxSequenceDepth) {
+            return caller_error(fmt::format("{}: expected at most {} nested Sequences", where, depth));
+        }
         const json* list = fields.array("processors");
         WW_TRY(fields.status());
-        for (const json& part : *list) WW_TRY(read_post_processor(part, where));
+        for (const json& part : *list) WW_TRY(read_post_processor(part, where, depth + 1));
         return {};
     }
     if (type != "TemplateProcessing") {
@@ -81,53 +84,63 @@ Status Tokenizer::read_post_processor(const json& value, const std::string& wher
     return {};
 }
 
+// What each id spells and decodes to.
+Status Tokenizer::read_spellings(const std::string& where) {
+    spelling_ = bpe_->tokens();
+    for (const AddedToken& token : added_.tokens()) {
+        const auto index = static_cast<std::size_t>(token.id);
+        if (index >= spelling_.size()) spelling_.resize(index + 1);
+        if (!spelling_[index].empty() && spelling_[index] != token.content) {
+            return caller_error(fmt::format("{}: added_tokens: id {} is '{:.80}' and '{:.80}'", where,
+                                            token.id, spelling_[index], token.content));
+        }
+        if (const auto id = bpe_->find(token.content); id && *id != token.id) {
+            return caller_error(
+                fmt::format("{}: added_tokens: '{:.80}': expected its id in the vocab, {}, got {}", where,
+                            token.content, *id, token.id));
+        }
+        spelling_[index] = token.spelling;
+    }
+    special_.resize(spelling_.size());
+    is_byte_.resize(spelling_.size());
+    bytes_.reserve(spelling_.size());
+    for (std::size_t id = 0; id < spelling_.size(); ++id) {
+        bytes_.push_back(decoder_.text_of(spelling_[id]));
+        is_byte_[id] = decoder_.byte_fallback && byte_of_token(spelling_[id]).has_value();
+    }
+    for (const AddedToken& token : added_.tokens()) {
+        if (token.special) special_[token.id] = true;
+    }
+    return {};
+}
+
 Result<Tokenizer> Tokenizer::parse(std::string_view text, const std::string& where) {
     WW_ASSIGN(const json root, parse_json(text, where, false));
     Fields fields(root, where);
     const json* model = fields.object("model");
+    const json* decoder = fields.object("decoder");
     WW_TRY(fields.status());
-    if (fields.find("normalizer") != nullptr) {
-        Fields normalizer(*fields.find("normalizer"), where + ": normalizer");
-        const std::string type = normalizer.text("type");
-        WW_TRY(normalizer.status());
-        return caller_error(
-            fmt::format("{}: normalizer: unknown type '{:.40}'; supported: none", where, type));
-    }
-    const json* decoder_value = fields.object("decoder");
-    const json* pre_tokenizer = fields.object("pre_tokenizer");
-    WW_TRY(fields.status());
-    Fields decoder(*decoder_value, where + ": decoder");
-    const std::string decoder_type = decoder.text("type");
-    if (decoder_type != "ByteLevel") {
-        decoder.fail(fmt::format("unknown type '{:.40}'; supported: ByteLevel", decoder_type));
-    }
-    WW_TRY(decoder.status());
-
     Tokenizer tokenizer;
-    WW_ASSIGN(tokenizer.bpe_, Bpe::parse(*model, where + ": model"));
-    WW_ASSIGN(tokenizer.pre_tokenizer_, PreTokenizer::parse(*pre_tokenizer, where + ": pre_tokenizer"));
+    WW_ASSIGN(tokenizer.normalizer_,
+              Normalizer::parse(member_or_null(root, "normalizer"), where + ": normalizer"));
+    WW_ASSIGN(tokenizer.pre_tokenizer_,
+              PreTokenizer::parse(member_or_null(root, "pre_tokenizer"), where + ": pre_tokenizer"));
+    WW_ASSIGN(tokenizer.decoder_, Decoder::parse(*decoder, where + ": decoder"));
+    const bool byte_level = tokenizer.pre_tokenizer_.byte_level();
+    if (byte_level != tokenizer.decoder_.byte_level) {
+        return caller_error(
+            fmt::format("{}: expected ByteLevel as pre_tokenizer and as decoder, got it as {} only", where,
+                        byte_level ? "pre_tokenizer" : "decoder"));
+    }
+    WW_ASSIGN(tokenizer.bpe_, Bpe::parse(*model, byte_level, where + ": model"));
     const json& added = member_or_null(root, "added_tokens");
     if (!added.is_null() && !added.is_array())
         return caller_error(
             fmt::format("{}: 'added_tokens': expected an array, got {}", where, describe_json(added)));
-    WW_ASSIGN(tokenizer.added_, AddedTokens::parse(added, where + ": added_tokens"));
-
-    std::vector<std::string> spelling = tokenizer.bpe_->tokens();
-    for (const AddedToken& token : tokenizer.added_.tokens()) {
-        const auto index = static_cast<std::size_t>(token.id);
-        if (index >= spelling.size()) spelling.resize(index + 1);
-        if (!spelling[index].empty() && spelling[index] != token.content) {
-            return caller_error(fmt::format("{}: added_tokens: id {} is '{:.80}' and '{:.80}'", where,
-                                            token.id, spelling[index], token.content));
-        }
-        spelling[index] = token.content;
-    }
-    for (const std::string& token : spelling) tokenizer.bytes_.push_back(bytes_of_token(token));
-    tokenizer.special_.resize(spelling.size());
-    for (const AddedToken& token : tokenizer.added_.tokens()) {
-        if (token.special) tokenizer.special_[token.id] = true;
-    }
-    WW_TRY(tokenizer.read_post_processor(member_or_null(root, "post_processor"), where + ": post_processor"));
+    WW_ASSIGN(tokenizer.added_, AddedTokens::parse(added, tokenizer.normalizer_, where + ": added_tokens"));
+    WW_TRY(tokenizer.read_spellings(where));
+    WW_TRY(
+        tokenizer.read_post_processor(member_or_null(root, "post_processor"), where + ": post_processor", 0));
     return tokenizer;
 }
 
@@ -144,19 +157,56 @@ Result<std::vector<i32>> Tokenizer::encode(std::string_view text, bool add_speci
                                         static_cast<u8>(text[*position]), *position));
     }
     std::vector<i32> ids;
+    ids.reserve(text.size() / 4 + 8);
     if (add_special_tokens) ids = prefix_;
-    WW_ASSIGN(const auto pieces, added_.split(text));
-    std::deque<std::string> storage;
+    auto worker = bpe_->take_worker();
+    Status status;
+    WW_ASSIGN(const auto pieces, added_.split(text, false));
+    for (const AddedTokens::Piece& piece : pieces) {
+        if (piece.id >= 0)
+            ids.push_back(piece.id);
+        else
+            status = encode_plain(piece.text, piece.starts_text, *worker, ids);
+        if (!status.ok()) break;
+    }
+    bpe_->give_back(std::move(worker));
+    if (!status.ok()) return status;
+    if (add_special_tokens) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
+    return ids;
+}
+
+// Text without added tokens, but for those that are looked for in normalized text.
+Status Tokenizer::encode_plain(std::string_view text, bool starts_text, Bpe::Worker& worker,
+                               std::vector<i32>& ids) const {
+    std::string normalized;
+    if (!normalizer_.empty()) {
+        WW_ASSIGN(normalized, normalizer_.apply(text, starts_text));
+        text = normalized;
+    }
+    std::vector<AddedTokens::Piece> pieces{{text, -1, true}};
+    if (added_.any(true)) {
+        WW_ASSIGN(pieces, added_.split(text, true));
+    }
+    const Splitter* splitter = pre_tokenizer_.only_splitter();
     for (const AddedTokens::Piece& piece : pieces) {
         if (piece.id >= 0) {
             ids.push_back(piece.id);
             continue;
         }
-        WW_ASSIGN(const auto words, pre_tokenizer_.words(piece.text, storage));
-        for (const std::string_view word : words) bpe_->encode(word, ids);
+        if (splitter != nullptr) {
+            for (std::size_t begin = 0; begin < piece.text.size();) {
+                const std::size_t end = splitter->end_of_word(piece.text, begin);
+                worker.encode(piece.text.substr(begin, end - begin), ids);
+                begin = end;
+            }
+            continue;
+        }
+        std::deque<std::string> storage;
+        WW_ASSIGN(const auto words,
+                  pre_tokenizer_.words(piece.text, starts_text && piece.starts_text, storage));
+        for (const std::string_view word : words) worker.encode(word, ids);
     }
-    if (add_special_tokens) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
-    return ids;
+    return {};
 }
 
 std::string_view Tokenizer::bytes_of(i32 id) const {
@@ -168,34 +218,69 @@ bool Tokenizer::is_special(i32 id) const {
 }
 
 std::optional<i32> Tokenizer::find(std::string_view token) const {
-    for (const AddedToken& added : added_.tokens()) {
-        if (added.content == token) return added.id;
-    }
+    if (const AddedToken* added = added_.find(token)) return added->id;
     return bpe_->find(token);
 }
 
 std::string Tokenizer::decode(std::span<const i32> ids, bool skip_special_tokens) const {
-    std::string bytes;
-    for (const i32 id : ids) {
-        if (!skip_special_tokens || !is_special(id)) bytes += bytes_of(id);
-    }
+    TokenStream stream(*this, skip_special_tokens);
     std::string text;
-    append_lossy(text, bytes, true);
-    return text;
+    for (const i32 id : ids) text += stream.push(id);
+    return text + stream.finish();
 }
 
 std::string TokenStream::push(i32 id) {
+    if (id < 0 || id >= tokenizer_.vocab_size()) return {};
+    const auto index = static_cast<std::size_t>(id);
+    if (tokenizer_.spelling_[index].empty()) return {};
     if (skip_special_tokens_ && tokenizer_.is_special(id)) return {};
-    held_ += tokenizer_.bytes_of(id);
+    const Decoder& decoder = tokenizer_.decoder_;
     std::string text;
-    held_.erase(0, append_lossy(text, held_, false));
+    if (decoder.byte_level) {
+        held_ += tokenizer_.bytes_of(id);
+        held_.erase(0, append_lossy(text, held_, false));
+        return text;
+    }
+    if (tokenizer_.is_byte_[index]) {
+        held_ += tokenizer_.bytes_of(id);
+        return {};
+    }
+    take_held(text);
+    if (first_ && !decoder.dropped_first.empty()) {
+        text += replace_all(tokenizer_.spelling_[index], decoder.dropped_first, "");
+    } else {
+        text += tokenizer_.bytes_of(id);
+    }
+    first_ = false;
+    strip_front(text);
     return text;
+}
+
+// A run of bytes: the characters it spells, or U+FFFD for each byte.
+void TokenStream::take_held(std::string& text) {
+    if (tokenizer_.decoder_.byte_level) {
+        append_lossy(text, held_, true);
+    } else if (!find_invalid_utf8(held_)) {
+        text += held_;
+    } else {
+        for (std::size_t i = 0; i < held_.size(); ++i) text += "\xEF\xBF\xBD";
+    }
+    held_.clear();
+}
+
+void TokenStream::strip_front(std::string& text) {
+    if (text.empty()) return;
+    while (num_to_strip_ > 0 && text.starts_with(tokenizer_.decoder_.stripped)) {
+        text.erase(0, tokenizer_.decoder_.stripped.size());
+        --num_to_strip_;
+    }
+    if (!text.empty()) num_to_strip_ = 0;
 }
 
 std::string TokenStream::finish() {
     std::string text;
-    append_lossy(text, held_, true);
-    held_.clear();
+    take_held(text);
+    strip_front(text);
     return text;
 }
 
