@@ -24,7 +24,8 @@ constexpr u64 kConstantWindowBytes = 0x0000'1000'0000ull;
 
 // Devices are far apart, and no host pointer of x86-64 or Arm Linux looks like these (bit 62 is set).
 constexpr u64 kDeviceStart = 0x4000'0000'0000'0000ull;
-constexpr u64 kDeviceStride = 0x0010'0000'0000'0000ull;  // 256 devices
+constexpr u64 kDeviceStride = 0x0010'0000'0000'0000ull;
+constexpr int kMaxDevices = 64;
 constexpr u64 device_start(int device) {
     return kDeviceStart + kDeviceStride * static_cast<u64>(device);
 }
