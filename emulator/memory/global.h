@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +30,7 @@ struct Allocation {
     u8* shadow = nullptr;      // null: everything counts as written (imported)
     bool is_released = false;  // stays in the map to name a use after free; data is gone
     bool is_read_only = false;
+    bool is_imported = false;
     u64 serial = 0;  // "allocation 17"
 };
 
@@ -40,8 +42,10 @@ public:
     // 256-byte aligned; an error when it is more than what is free. Fresh memory is filled with a pattern
     // that is NaN in every floating-point type (0xff), and its shadow says not written.
     Result<u64> allocate(u64 bytes);
-    Status release(u64 address);  // of an allocation's start; 0 is nothing
-    // The caller's bytes under an address of this device. release() lets go of them.
+    // Of an allocation's start; 0 is nothing. No grid and no copy that uses it may be running.
+    Status release(u64 address);
+    // The caller's bytes under an address of this device, which has the low 8 bits of theirs: what is aligned
+    // there is aligned here. release() lets go of them.
     Result<u64> import(void* data, u64 bytes, bool read_only);
 
     // The live allocation that [address, address + bytes) lies in, or null. Thread-safe; the pointer lives as
@@ -55,23 +59,29 @@ public:
     Status write(u64 address, const void* from, u64 bytes);
     Status read(u64 address, void* to, u64 bytes) const;
     Status fill(u64 address, u8 value, u64 bytes);
-    Status copy(u64 to, u64 from, u64 bytes);  // the shadow is copied too
+    Status copy(u64 to, u64 from, u64 bytes);  // the shadow is copied too; the ranges may overlap
 
-    u64 used_bytes() const { return used_bytes_; }
+    u64 used_bytes() const { return used_bytes_.load(std::memory_order_relaxed); }
     u64 capacity_bytes() const { return capacity_bytes_; }
     int device() const { return device_; }
     // Grows whenever an allocation is made or released: what was cached before is stale then.
     u64 generation() const { return generation_.load(std::memory_order_acquire); }
 
 private:
+    const Allocation* find_locked(u64 address, u64 bytes) const;
+    Result<u64> add(std::unique_ptr<Allocation> allocation);
+    Status range_error(const char* what, u64 address, u64 bytes) const;
+    void forget_released();
+
     const int device_;
     const u64 capacity_bytes_;
-    u64 used_bytes_ = 0;
+    std::atomic<u64> used_bytes_{0};
     u64 next_;
     u64 next_serial_ = 1;
     std::atomic<u64> generation_{1};
     mutable std::shared_mutex mutex_;
     std::map<u64, std::unique_ptr<Allocation>> allocations_;  // by base, released ones too
+    std::deque<u64> released_;                                // bases, the oldest first
 };
 
 }  // namespace warpwright::emulator
