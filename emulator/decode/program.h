@@ -7,8 +7,10 @@
 // slots in a row holding 32 u64, a 128-bit register four holding 32 x 16 bytes. A register of 16 or 8 bits
 // is one slot; its bits are the low bits of each lane's word and what is above them is not defined: handlers
 // mask when they read. A predicate is one u32, bit = lane.
-// Constants (immediates, addresses of symbols) are slots too, at the start of the file, filled when the warp
-// starts; a handler cannot tell them from registers.
+// A destination may share its slots with a source of the same instruction, but only all of them, with the
+// same width: a handler that goes lane by lane, or reads everything before it writes a second destination, is
+// safe. Constants (immediates, addresses of symbols) are slots too, at the start of the file, filled when the
+// warp starts; a handler cannot tell them from registers.
 #pragma once
 
 #include <memory>

@@ -46,6 +46,7 @@ public:
         return reinterpret_cast<T*>(registers_ + static_cast<std::size_t>(slot) * 128);
     }
     u32& predicate(u16 index) { return predicates_[index]; }
+    u32 carry = 0;  // CC.CF of every lane: add.cc, addc, madc... PTX ISA 9.7.2
 
     // --- who it is ---
     Block& block() { return *block_; }
