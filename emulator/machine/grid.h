@@ -15,13 +15,17 @@
 
 namespace warpwright::emulator {
 
-// bar.sync, bar.arrive, bar.red: PTX ISA 9.7.13.1. Arrival is counted in threads, warp by warp.
+// bar.sync, bar.arrive, bar.red: PTX ISA 9.7.13.1. A warp arrives when all its live lanes have, and counts as
+// 32 threads then.
+enum class BarrierUse : u8 { sync, popc, all, any };  // a reduction is not mixed with anything else
 struct NamedBarrier {
-    u32 expected = 0;  // threads; 0: nobody has arrived
-    u32 arrived = 0;
-    u32 popc = 0;  // of bar.red
-    bool all = true, any = false;
-    u64 phase = 0;  // completed generations
+    bool is_open = false;  // somebody has arrived
+    u32 expected = 0;      // threads; 0: all live warps of the block
+    u32 arrived = 0;       // threads
+    BarrierUse use = BarrierUse::sync;
+    u32 popc = 0;  // lanes for which the predicate of bar.red held
+    bool all = true;
+    u32 partial[32] = {};  // lanes of each warp that have arrived, of warps that have not arrived whole
 };
 
 class Block {
@@ -33,10 +37,17 @@ public:
     std::vector<Warp> warps;
     int live_warps = 0;
 
+    // Makes the block of this index ready to run from the program's start, with what the grid says. Memory of
+    // an earlier block is used again.
+    void open(Grid& grid, u32 x, u32 y, u32 z);
+
 private:
-    friend class Grid;
     Grid* grid_ = nullptr;
-    std::vector<std::byte> registers_;  // of all warps
+    struct Free {
+        void operator()(std::byte* memory) const;
+    };
+    std::unique_ptr<std::byte, Free> registers_;  // of all warps, 64-byte aligned
+    std::size_t registers_bytes_ = 0;
     std::vector<u32> predicates_;
 };
 
@@ -48,6 +59,9 @@ public:
     LaunchConfig config;
     LaunchOptions options;
     std::vector<std::byte> params;
+    u64 id = 0;  // %gridid
+
+    u32 num_threads() const { return config.block.x * config.block.y * config.block.z; }  // of a block
 
     // Grows when a store, an atomic or a barrier changed what other warps can see: the scheduler's measure of
     // progress. Relaxed; bump it only when the value really changed.

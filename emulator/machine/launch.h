@@ -39,8 +39,9 @@ LaunchReport run_grid(const Program& program, const Target& target, const ImageR
                       GlobalMemory& memory, const LaunchConfig& config, std::span<const std::byte> args,
                       const LaunchOptions& options);
 
-// Blocks of this shape that one SM of the target holds at once; 0: none fits. CUDA programming guide, "Compute
-// capabilities": threads, blocks, 65,536 registers, and 1 KiB of shared memory for the system in each block.
+// Blocks of this shape that one SM of the target holds at once; 0: none fits. CUDA programming guide,
+// "Compute capabilities": threads, blocks, 65,536 registers, and 1 KiB of shared memory for the system in
+// each block.
 int resident_blocks(const Program& program, const Target& target, const ImageResources& resources,
                     int block_threads, u32 dynamic_shared_bytes);
 

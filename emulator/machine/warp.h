@@ -28,14 +28,38 @@ class Warp;
 class Block;
 class Grid;
 
-// Lanes that stand at the same instruction.
+// What a group waits for after Flow::wait.
+//   none          nothing: it can run
+//   convergence   other lanes of the warp, at this same instruction. Two different instructions never match,
+//                 although PTX lets lanes meet at different shfl.sync with the same mask: compilers
+//                 reconverge before them
+//   barrier       a barrier of the block
+//   warp_barrier  bar.warp.sync: lanes of the warp, at any bar.warp.sync
+//   memory        something that is asked again when the warp's turn comes
+enum class WaitReason : u8 { none, convergence, barrier, warp_barrier, memory };
+
+constexpr int kWarpBarrier = kNumBarriers;  // LaneGroup::barrier of bar.warp.sync
+
+// Lanes that stand at the same instruction. Groups that meet merge, but not while one of them has arrived at
+// a barrier: the other has not.
 struct LaneGroup {
     i32 pc = 0;
     u32 lanes = 0;
-    bool is_waiting = false;  // its last instruction returned Flow::wait
+    WaitReason waits = WaitReason::none;  // its last instruction returned Flow::wait
+    i8 barrier = -1;                      // where it has arrived
+    bool is_released = false;             // and that is complete: the instruction goes on when it runs again
+    u32 result = 0;                       // of bar.red
+    u32 needed = 0;                       // lanes: of a convergence or of bar.warp.sync
 };
 
-enum class WaitReason : u8 { none, convergence, barrier, warp_barrier, memory };
+// Why Warp::run() came back.
+enum class Pause : u8 {
+    quantum,   // has run its share
+    yielded,   // an instruction asked for others to run
+    blocked,   // no group can run before something else happens
+    finished,  // all lanes have exited
+    stopped,   // the launch ends: a finding was made
+};
 
 class Warp {
 public:
@@ -60,18 +84,32 @@ public:
     // --- convergence, for .sync and .aligned instructions ---
     // True when every live lane of `needed` is in `active`: go on. Else sets the reason of the wait, and the
     // handler returns Flow::wait; when no lane of the warp can go on, that is a finding.
-    bool is_converged(const Instruction& instruction, u32 needed, u32 active);
+    bool is_converged(const Instruction&, u32 needed, u32 active) {
+        if ((needed & live() & ~active) == 0) [[likely]]
+            return true;
+        wait_for(WaitReason::convergence, needed);
+        return false;
+    }
 
     // --- findings ---
     // Records one and returns Flow::fault: `return warp.report(...)`. `lanes`: all lanes concerned, not 0.
     Flow report(FindingKind kind, const Instruction& instruction, u32 lanes, u64 address, std::string text);
 
-    // --- for control.cpp and the scheduler only ---
-    std::vector<LaneGroup> groups;  // disjoint; in no order
-    int running = 0;                // index of the running group
-    WaitReason reason = WaitReason::none;
-    int barrier_waiting = -1;  // the id of the barrier this warp has arrived at and waits for
-    u64 num_instructions = 0;  // warp instructions executed
+    // The count behind %clock: warp instructions executed before this one.
+    u64 clock(const Instruction& instruction) const;
+
+    // --- for the machine only ---
+    // What the group waits for whose handler is about to return Flow::wait.
+    void wait_for(WaitReason reason, u32 needed = 0) {
+        reason_ = reason;
+        needed_ = needed;
+    }
+    LaneGroup& running_group() { return groups_[running_]; }
+    std::vector<LaneGroup>& groups() { return groups_; }
+    // Executes up to about `quantum` warp instructions.
+    Pause run(u64 quantum);
+    bool is_blocked = false;   // run() said so, and nothing has happened since
+    u64 num_instructions = 0;  // executed
 
     // --- memory ---
     LocalMemory local;
@@ -80,7 +118,16 @@ public:
 
 private:
     friend class Block;
-    friend class Grid;
+
+    bool choose();
+    bool rotate();
+    Pause nothing_runs();
+    i32 next_meeting(i32 end) const;
+    void merge();
+    void remove_running();
+    void split_off(u32 lanes, i32 pc);
+    void exit_lanes(u32 lanes);
+
     std::byte* registers_ = nullptr;
     u32* predicates_ = nullptr;
     Block* block_ = nullptr;
@@ -88,6 +135,13 @@ private:
     u32 existing_ = 0;
     u32 exited_ = 0;
     CheckLevel level_ = CheckLevel::all;
+
+    std::vector<LaneGroup> groups_;  // disjoint; in no order
+    int running_ = 0;                // the group that runs; its pc is up to date only between instructions
+    bool is_forced_ = false;         // it runs out of order: a lower one waits for what it may do
+    WaitReason reason_ = WaitReason::none;
+    u32 needed_ = 0;
+    i32 segment_start_ = 0;  // instructions from here on are not counted in num_instructions yet
 };
 
 }  // namespace warpwright::emulator

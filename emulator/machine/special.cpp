@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "emulator/machine/special.h"
+
+#include <iterator>
+
+#include "emulator/machine/grid.h"
+
+namespace warpwright::emulator {
+namespace {
+
+using enum SpecialId;
+
+struct Name {
+    std::string_view name;
+    SpecialId id;
+};
+// Three components in a row are the id's, the one after it, and the one after that.
+constexpr Name kVectors[] = {{"%tid", tid_x}, {"%ntid", ntid_x}, {"%ctaid", ctaid_x}, {"%nctaid", nctaid_x}};
+constexpr Name kNames[] = {
+    {"%laneid", laneid},
+    {"%warpid", warpid},
+    {"%nwarpid", nwarpid},
+    {"%lanemask_eq", lanemask_eq},
+    {"%lanemask_le", lanemask_le},
+    {"%lanemask_lt", lanemask_lt},
+    {"%lanemask_ge", lanemask_ge},
+    {"%lanemask_gt", lanemask_gt},
+    {"%smid", smid},
+    {"%nsmid", nsmid},
+    {"%gridid", gridid},
+    {"%clock", SpecialId::clock},
+    {"%clock_hi", clock_hi},
+    {"%clock64", clock64},
+    {"%globaltimer", globaltimer},
+    {"%globaltimer_lo", globaltimer_lo},
+    {"%globaltimer_hi", globaltimer_hi},
+    {"%dynamic_smem_size", dynamic_smem_size},
+    {"%total_smem_size", total_smem_size},
+    {"%aggr_smem_size", aggr_smem_size},
+    {"WARP_SZ", warp_size},
+    // Each block is a cluster of its own: launches with clusters are refused.
+    {"%clusterid.x", ctaid_x},
+    {"%clusterid.y", ctaid_y},
+    {"%clusterid.z", ctaid_z},
+    {"%nclusterid.x", nctaid_x},
+    {"%nclusterid.y", nctaid_y},
+    {"%nclusterid.z", nctaid_z},
+    {"%cluster_ctaid.x", zero},
+    {"%cluster_ctaid.y", zero},
+    {"%cluster_ctaid.z", zero},
+    {"%cluster_nctaid.x", one},
+    {"%cluster_nctaid.y", one},
+    {"%cluster_nctaid.z", one},
+    {"%cluster_ctarank", zero},
+    {"%cluster_nctarank", one},
+    {"%is_explicit_cluster", zero},
+};
+
+u64 value_of_block(Warp& warp, const Instruction& instruction, SpecialId id) {
+    Grid& grid = warp.grid();
+    const LaunchConfig& config = grid.config;
+    const u32* index = warp.block().index;
+    switch (id) {
+        case ntid_x: return config.block.x;
+        case ntid_y: return config.block.y;
+        case ntid_z: return config.block.z;
+        case ctaid_x: return index[0];
+        case ctaid_y: return index[1];
+        case ctaid_z: return index[2];
+        case nctaid_x: return config.grid.x;
+        case nctaid_y: return config.grid.y;
+        case nctaid_z: return config.grid.z;
+        case warpid: return static_cast<u64>(warp.index());
+        case nwarpid: return static_cast<u64>(grid.target->facts.max_threads_per_sm / kLanes);
+        case smid: {
+            // Blocks go over the SMs in order, as if the machine were empty.
+            const u64 block = index[0] + u64{config.grid.x} * (index[1] + u64{config.grid.y} * index[2]);
+            return block % static_cast<u64>(std::max(grid.target->facts.num_sms, 1));
+        }
+        case nsmid: return static_cast<u64>(grid.target->facts.num_sms);
+        case gridid: return grid.id;
+        case SpecialId::clock:
+        case clock64:
+        case globaltimer:
+        case globaltimer_lo: return warp.clock(instruction);
+        case clock_hi:
+        case globaltimer_hi: return warp.clock(instruction) >> 32;
+        case dynamic_smem_size: return config.shared_bytes;
+        case total_smem_size:
+        case aggr_smem_size: return warp.block().shared.bytes;
+        case warp_size: return kLanes;
+        case one: return 1;
+        default: return 0;
+    }
+}
+
+template <class T>
+void read_all(Warp& warp, const Instruction& instruction, SpecialId id, T out[32]) {
+    const Dim3& block = warp.grid().config.block;
+    const u32 first = static_cast<u32>(warp.index()) * kLanes;
+    switch (id) {
+        case tid_x:
+            if (block.y == 1 && block.z == 1) {
+                for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>(first + l);
+            } else {
+                for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>((first + l) % block.x);
+            }
+            return;
+        case tid_y:
+            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>((first + l) / block.x % block.y);
+            return;
+        case tid_z:
+            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>((first + l) / (block.x * block.y));
+            return;
+        case laneid:
+            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>(l);
+            return;
+        case lanemask_eq:
+            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>(1u << l);
+            return;
+        case lanemask_lt:
+            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>((1u << l) - 1);
+            return;
+        case lanemask_le:
+            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>((2u << l) - 1);
+            return;
+        case lanemask_ge:
+            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>(kAllLanes << l);
+            return;
+        case lanemask_gt:
+            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>(kAllLanes << l << 1);
+            return;
+        default: break;
+    }
+    const T value = static_cast<T>(value_of_block(warp, instruction, id));
+    for (int l = 0; l < kLanes; ++l) out[l] = value;
+}
+
+}  // namespace
+
+bool special_register(std::string_view name, SpecialId& id) {
+    for (const Name& vector : kVectors) {
+        if (!name.starts_with(vector.name)) continue;
+        const std::string_view component = name.substr(vector.name.size());
+        int axis = 0;
+        if (component == ".y") {
+            axis = 1;
+        } else if (component == ".z") {
+            axis = 2;
+        } else if (component != "" && component != ".x") {
+            continue;
+        }
+        id = static_cast<SpecialId>(static_cast<int>(vector.id) + axis);
+        return true;
+    }
+    for (const Name& entry : kNames) {
+        if (name != entry.name) continue;
+        id = entry.id;
+        return true;
+    }
+    // %envreg0 to %envreg31 are the driver's; 0 without one.
+    constexpr std::string_view kEnvironment = "%envreg";
+    if (name.starts_with(kEnvironment) && name.size() > kEnvironment.size() && name.size() < 10) {
+        int number = 0;
+        for (const char c : name.substr(kEnvironment.size())) {
+            if (c < '0' || c > '9') return false;
+            number = number * 10 + (c - '0');
+        }
+        if (number > 31) return false;
+        id = zero;
+        return true;
+    }
+    return false;
+}
+
+int special_bits(SpecialId id) {
+    return id == gridid || id == clock64 || id == globaltimer ? 64 : 32;
+}
+
+void read_special(Warp& warp, const Instruction& instruction, SpecialId id, u64 out[32]) {
+    read_all(warp, instruction, id, out);
+}
+
+void read_special(Warp& warp, const Instruction& instruction, SpecialId id, u32 out[32]) {
+    read_all(warp, instruction, id, out);
+}
+
+}  // namespace warpwright::emulator
