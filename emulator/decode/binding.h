@@ -61,11 +61,14 @@ public:
     virtual std::vector<std::string_view> remaining() const = 0;
 
     // --- operands ---
+    // An operand that the binder never asked for is a load error, like a modifier that it did not take.
     virtual int num_operands() const = 0;
     virtual const Operand& operand(int index) const = 0;
     // Appends a slot for the register. `type` gives its width, and the encoding of an immediate: f32
     // immediates become their 32 bits, integers are cut to the type's size. A sink `_` as destination gets a
-    // slot nobody reads. Returns the position in Instruction::slot.
+    // slot nobody reads. Returns the position in Instruction::slot. A register must have the size of the type;
+    // in ld, st and cvt it may be wider, and Instruction::slot_width tells. Slot numbers are given out when
+    // all statements are bound: Instruction::slot is empty until then.
     virtual int dest(const Operand& operand, Type type) = 0;
     virtual int source(const Operand& operand, Type type) = 0;
     int dest(int index, Type type) { return dest(operand(index), type); }
@@ -80,16 +83,18 @@ public:
     // predicate source (-1, 0, 1) becomes a constant predicate.
     virtual int dest_predicate(const Operand& operand) = 0;
     virtual int source_predicate(const Operand& operand, bool* negated) = 0;
-    // [base + offset]: appends one slot holding the base of every lane (64 bits; widened from a 32-bit
-    // register, or the address of a symbol) and sets Instruction::immediate to the offset. An offset alone
-    // is a base of 0. For symbols of the param space the base is the window address of param memory.
-    // `*is_32_bit`, when given, is set when the base is a 32-bit register: one slot then, not two.
+    // [base + offset]: appends the base of every lane, 64 bits in two slots, and sets Instruction::immediate
+    // to the offset. An offset alone is a base of 0. The base of a symbol is its offset in its state space's
+    // window (memory/windows.h), of a .global one its generic address: symbol_space() tells which, where the
+    // statement names no space. `*is_32_bit`, when given, is set when the base is a 32-bit register, in one
+    // slot, to be zero-extended; not given, such a register is an error.
     virtual int address(const Operand& operand, bool* is_32_bit) = 0;
-    // The space of the symbol in an address operand ([param + 8] of a statement without a space), or generic.
+    // The space of the symbol in an address or symbol operand ([param + 8] of a statement without a space), or
+    // generic. The .param variables of a function's body are per-lane scratch for calls: they are local.
     virtual Space symbol_space(const Operand& operand) const = 0;
     // An integer literal; an error when it is something else.
     virtual i64 immediate(const Operand& operand) = 0;
-    // A branch's label: index into Program::code.
+    // A branch's label: index into Program::code, which can be that of an instruction not bound yet.
     virtual i32 target_of(const Operand& operand) = 0;
 
     // Remembers an error: "expected ..., got ...". The first one wins. "not covered yet: ..." for what PTX

@@ -42,6 +42,9 @@ using Handler = Flow (*)(Warp& warp, const Instruction& instruction, u32 active)
 
 constexpr int kMaxSlots = 20;
 constexpr u16 kNoPredicate = 0xffff;
+// The first predicates are constants, set when the warp starts: no lane, and all lanes.
+constexpr u16 kFalsePredicate = 0, kTruePredicate = 1;
+constexpr int kNumConstantPredicates = 2;
 
 struct Instruction {
     Handler handler = nullptr;
@@ -84,7 +87,7 @@ struct Program {
     int num_slots = 0;           // of the register file, constants included
     int num_constants = 0;       // the first slots
     std::vector<u32> constants;  // num_constants x 32 words, as they stand in the file
-    int num_predicates = 0;
+    int num_predicates = 0;      // constant ones included
 
     u32 param_bytes = 0;                   // of all parameters together
     u32 static_shared_bytes = 0;           // .shared variables of known size
