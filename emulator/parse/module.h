@@ -87,12 +87,13 @@ struct Operand {
     enum class Kind : u8 {
         reg,      // reg
         special,  // symbol: "%tid.x", "%laneid", "WARP_SZ"
-        integer,  // integer (as a 64-bit pattern), is_negative when a minus sign was written
+        integer,  // integer, as a 64-bit pattern: -1 is all ones
         real,     // a decimal or 0d literal, in real; its 64 bits in integer
         real32,   // a 0f literal: bits in integer
         symbol,   // symbol + offset: address of a variable, parameter or function
-        address,  // [base + offset]: base is a register (reg >= 0) or a symbol, or neither: [offset]
-        vector,   // elements: {a, b, c, d}; also {name, {x, y}} lists of calls
+        address,  // [base + offset]: base is a register (reg >= 0) or a symbol, or neither: [offset];
+                  // [map, {x, y}] of tensors: what follows the comma is in elements
+        vector,   // elements: {a, b, c, d}; also the parenthesised lists of a call
         pair,     // elements[0] | elements[1]: two destinations, "d|p"
         sink,     // _
         label,    // label
@@ -129,6 +130,7 @@ struct Relocation {  // a symbol's address inside of an initialiser
     std::string symbol;
     i64 addend = 0;
     int bytes = 8;
+    bool is_generic = false;  // generic(symbol): the generic address, not that in the symbol's space
 };
 
 struct Variable {
@@ -139,7 +141,7 @@ struct Variable {
     int alignment = 1;  // bytes; of the type where none is written
     u64 bytes = 0;      // 0: "[]", sized by the launch
     bool is_extern = false;
-    std::vector<std::byte> initial;  // empty: none was written (.global and .const are then zero)
+    std::vector<std::byte> initial;  // all `bytes`; empty: none was written (.global, .const are then zero)
     std::vector<Relocation> relocations;
     int line = 0;
 };
@@ -153,20 +155,25 @@ struct Threads {
     u32 x = 0, y = 0, z = 0;  // all 0: not written
 };
 
+// Names of registers, variables and labels are unique in a function: the second "tmp" is "tmp#2".
 struct Function {
     std::string name;
     bool is_entry = false;
-    bool is_declaration = false;       // .extern: no body
-    std::vector<Variable> parameters;  // space param
+    bool is_declaration = false;       // no body: .extern, or a prototype without definition
+    std::vector<Variable> parameters;  // space param; of a .func also reg: see its register of that name
     std::vector<Variable> returns;     // of a .func
     std::vector<Register> registers;
-    std::vector<Variable> variables;  // .shared, .local, .param of the body; names are made unique
+    std::vector<Variable> variables;  // .shared, .local, .param of the body
     std::vector<Label> labels;
     std::vector<Statement> statements;
     Threads max_threads;        // .maxntid; 0: not written
     Threads required_threads;   // .reqntid
     int min_blocks_per_sm = 0;  // .minnctapersm
     int max_registers = 0;      // .maxnreg
+    Threads required_cluster;   // .reqnctapercluster, in blocks; 0: not written
+    int max_cluster_rank = 0;   // .maxclusterrank
+    bool is_explicit_cluster = false;
+    bool is_noreturn = false;
     int line = 0;
 };
 
