@@ -29,7 +29,7 @@ struct Instruction;
 // What happens after a handler ran.
 enum class Flow : u8 {
     next,    // done: go on with the next instruction
-    branch,  // the handler changed the warp's groups itself
+    branch,  // the active lanes go to Instruction::target
     wait,    // nothing was done; the group stays before this instruction until something changes
     yield,   // done, and somebody else should run now: nanosleep, a failed compare-and-swap
     exit,    // these lanes are finished

@@ -48,6 +48,7 @@ void Block::open(Grid& grid, u32 x, u32 y, u32 z) {
         Warp& warp = warps[w];
         warp.registers_ = registers_.get() + w * slots_bytes;
         warp.predicates_ = predicates_.data() + w * static_cast<std::size_t>(program.num_predicates);
+        if (program.num_predicates > kTruePredicate) warp.predicates_[kTruePredicate] = kAllLanes;
         warp.block_ = this;
         warp.index_ = static_cast<int>(w);
         warp.existing_ = (w + 1) * kLanes <= num_threads ? kAllLanes : (1u << num_threads % kLanes) - 1;
@@ -59,6 +60,7 @@ void Block::open(Grid& grid, u32 x, u32 y, u32 z) {
         warp.groups_.assign(1, LaneGroup{0, warp.existing_});
         warp.running_ = 0;
         warp.is_forced_ = false;
+        warp.num_spins_ = warp.num_loops_ = 0;
         warp.segment_start_ = 0;
         warp.async.clear();
         warp.translations = {};

@@ -99,7 +99,7 @@ public:
     u64 clock(const Instruction& instruction) const;
 
     // --- for the machine only ---
-    // What the group waits for whose handler is about to return Flow::wait.
+    // What the group waits for whose handler is about to return Flow::wait; `memory` if it does not say.
     void wait_for(WaitReason reason, u32 needed = 0) {
         reason_ = reason;
         needed_ = needed;
@@ -119,14 +119,17 @@ public:
 private:
     friend class Block;
 
+    // run.cpp: groups
     bool choose();
-    bool rotate();
-    Pause nothing_runs();
-    i32 next_meeting(i32 end) const;
+    void rotate();
     void merge();
-    void remove_running();
     void split_off(u32 lanes, i32 pc);
+    i32 next_meeting(i32 end) const;
+    // run.cpp: what a handler's Flow does with the running group, whose pc is the instruction's
+    void branch(const Instruction& instruction, u32 taken);
     void exit_lanes(u32 lanes);
+    Flow wait(const Instruction& instruction, u32 active);
+    Pause nothing_runs();
 
     std::byte* registers_ = nullptr;
     u32* predicates_ = nullptr;
@@ -139,7 +142,10 @@ private:
     std::vector<LaneGroup> groups_;  // disjoint; in no order
     int running_ = 0;                // the group that runs; its pc is up to date only between instructions
     bool is_forced_ = false;         // it runs out of order: a lower one waits for what it may do
-    WaitReason reason_ = WaitReason::none;
+    u32 num_spins_ = 0;              // backward branches since the running group changed or memory did
+    u32 num_loops_ = 0;              // backward branches since the running group changed
+    u64 progress_seen_ = 0;
+    WaitReason reason_ = WaitReason::memory;  // see wait_for()
     u32 needed_ = 0;
     i32 segment_start_ = 0;  // instructions from here on are not counted in num_instructions yet
 };
