@@ -60,6 +60,7 @@ void Block::open(Grid& grid, u32 x, u32 y, u32 z) {
         warp.groups_.assign(1, LaneGroup{0, warp.existing_});
         warp.running_ = 0;
         warp.is_forced_ = false;
+        warp.num_changes_ = warp.changes_seen_ = 0;
         warp.num_spins_ = warp.num_loops_ = 0;
         warp.segment_start_ = 0;
         warp.async.clear();

@@ -63,8 +63,8 @@ public:
 
     u32 num_threads() const { return config.block.x * config.block.y * config.block.z; }  // of a block
 
-    // Grows when a store, an atomic or a barrier changed what other warps can see: the scheduler's measure of
-    // progress. Relaxed; bump it only when the value really changed.
+    // Grows after warps have changed what others can see: the scheduler's measure of progress. Handlers call
+    // Warp::note_change() instead, which costs nothing.
     std::atomic<u64> progress{0};
     std::atomic<bool> stop{false};  // a finding was made: everybody returns
 

@@ -100,9 +100,8 @@ void Warp::branch(const Instruction& instruction, u32 taken) {
     if (rest != 0) split_off(rest, pc + 1);
     merge();
     if (instruction.target > pc || groups_.size() == 1) return;
-    const u64 progress = grid().progress.load(std::memory_order_relaxed);
-    if (progress != progress_seen_) num_spins_ = 0;
-    progress_seen_ = progress;
+    if (num_changes_ != changes_seen_) num_spins_ = 0;
+    changes_seen_ = num_changes_;
     if (++num_spins_ >= kMaxSpins || ++num_loops_ >= kMaxLoops) rotate();
 }
 
@@ -178,6 +177,14 @@ Pause Warp::nothing_runs() {
 }
 
 Pause Warp::run(u64 quantum) {
+    const u64 changes = num_changes_;
+    const Pause pause = run_groups(quantum);
+    if (num_changes_ != changes || pause == Pause::finished)
+        grid().progress.fetch_add(1, std::memory_order_release);
+    return pause;
+}
+
+Pause Warp::run_groups(u64 quantum) {
     Grid& grid = this->grid();
     const Instruction* const code = grid.program->code.data();
     const i32 end = static_cast<i32>(grid.program->code.size());

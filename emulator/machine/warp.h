@@ -95,6 +95,10 @@ public:
     // Records one and returns Flow::fault: `return warp.report(...)`. `lanes`: all lanes concerned, not 0.
     Flow report(FindingKind kind, const Instruction& instruction, u32 lanes, u64 address, std::string text);
 
+    // Counts the changes of what other warps can see: stores and atomics that changed a value. It is how a
+    // loop that waits is told from one that works; run() makes it known to others when it comes back.
+    void note_change() { ++num_changes_; }
+
     // The count behind %clock: warp instructions executed before this one.
     u64 clock(const Instruction& instruction) const;
 
@@ -119,6 +123,7 @@ public:
 private:
     friend class Block;
 
+    Pause run_groups(u64 quantum);
     // run.cpp: groups
     bool choose();
     void rotate();
@@ -144,7 +149,8 @@ private:
     bool is_forced_ = false;         // it runs out of order: a lower one waits for what it may do
     u32 num_spins_ = 0;              // backward branches since the running group changed or memory did
     u32 num_loops_ = 0;              // backward branches since the running group changed
-    u64 progress_seen_ = 0;
+    u64 num_changes_ = 0;
+    u64 changes_seen_ = 0;
     WaitReason reason_ = WaitReason::memory;  // see wait_for()
     u32 needed_ = 0;
     i32 segment_start_ = 0;  // instructions from here on are not counted in num_instructions yet
