@@ -22,5 +22,7 @@ struct LoadedProgram {
 };
 Result<LoadedProgram> load_program(std::string_view ptx, std::string_view entry, const DecodeTarget& target,
                                    GlobalMemory& memory);
+Result<LoadedProgram> load_program(const Module& module, std::string_view entry, const DecodeTarget& target,
+                                   GlobalMemory& memory);
 
 }  // namespace warpwright::emulator
