@@ -18,7 +18,7 @@ struct SharedMemory {
     void reset(u32 size);          // allocates on first use; poison, nothing written
 };
 
-// Local memory of a warp: lane l's byte o is data[l * bytes + o].
+// Local memory of a warp: lane l's byte of offset kLocalStart + o is data[l * bytes + o].
 struct LocalMemory {
     u32 bytes = 0;
     std::unique_ptr<std::byte[]> data;
@@ -33,6 +33,7 @@ struct TranslationCache {
     };
     Entry entry[kEntries];
     u64 generation = 0;
+    u64 progress_at = ~0ull;  // Warp::num_instructions when a store counted as progress last
 };
 
 }  // namespace warpwright::emulator

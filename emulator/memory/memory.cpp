@@ -1,10 +1,193 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "emulator/decode/binding.h"
+// ld, ldu, st, and what orders or hints: fence, membar, prefetch, discard. Their handlers are in memory.inl.
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include <fmt/format.h>
+#include "emulator/execute/simd.h"
+#include "emulator/memory/access.h"
+#include "emulator/memory/binders.h"
 
 namespace warpwright::emulator {
 
-std::span<const Opcode> memory_opcodes() {
+namespace {
+#define WW_SIMD_FILE "emulator/memory/memory.inl"
+#include "emulator/execute/each_simd_level.inl"
+
+const AccessHandlers& handlers() {
+    switch (simd_level()) {
+        case SimdLevel::avx512: return avx512::kHandlers;
+        case SimdLevel::avx2: return avx2::kHandlers;
+        case SimdLevel::baseline: break;
+    }
+    return baseline::kHandlers;
+}
+
+}  // namespace
+
+std::optional<Space> take_space(Binding& b, const Operand& address) {
+    const std::string_view name = b.take_one_of(
+        {"global", "shared", "shared::cta", "local", "param", "param::entry", "param::func", "const"});
+    const Space of_symbol = b.symbol_space(address);
+    Space space = Space::generic;
+    if (name == "global") space = Space::global;
+    if (name == "shared" || name == "shared::cta") space = Space::shared;
+    if (name == "local") space = Space::local;
+    if (name == "const") space = Space::constant;
+    // The argument areas of calls are placed among the local variables.
+    if (name.substr(0, 5) == "param") space = of_symbol == Space::local ? Space::local : Space::param;
+    if (space == Space::generic) return of_symbol;
+    if (of_symbol != Space::generic && of_symbol != space) {
+        b.error(fmt::format("{} is not in the state space of the instruction", address.symbol));
+        return {};
+    }
+    return space;
+}
+
+bool take_scope(Binding& b) {
+    return !b.take_one_of({"cta", "cluster", "gpu", "sys"}).empty();
+}
+
+void take_cache_hints(Binding& b) {
+    b.take_one_of(
+        {"L1::evict_normal", "L1::evict_unchanged", "L1::evict_first", "L1::evict_last", "L1::no_allocate"});
+    b.take_one_of({"L2::evict_normal", "L2::evict_first", "L2::evict_last"});
+    b.take_one_of({"L2::64B", "L2::128B", "L2::256B"});
+}
+
+void take_cache_policy(Binding& b, int operand) {
+    if (b.take("L2::cache_hint")) b.source(operand, Type::b64);
+}
+
+namespace {
+
+int log2_of(int value) {
+    int log = 0;
+    while (1 << log < value) ++log;
+    return log;
+}
+
+// Of ld and st: .volatile, .mmio, .relaxed and .acquire or .release with a scope; .weak is the default.
+bool take_strength(Binding& b, std::string_view ordered) {
+    if (b.take("weak")) return false;
+    if (b.take("volatile")) return true;
+    const bool is_mmio = b.take("mmio");
+    if (!b.take_one_of({"relaxed", ordered}).empty()) {
+        if (!take_scope(b)) b.error("expected a scope: .cta, .cluster, .gpu or .sys");
+        return true;
+    }
+    if (is_mmio) b.error("expected .relaxed after .mmio");
+    return is_mmio;
+}
+
+struct Shape {
+    Type type = Type::none;
+    int element = 0, count = 0;  // as indices of AccessHandlers
+};
+
+Result<Shape> take_shape(Binding& b) {
+    const std::string_view vector = b.take_one_of({"v2", "v4", "v8"});
+    Shape shape;
+    shape.count = vector.empty() ? 0 : log2_of(vector[1] - '0');
+    WW_ASSIGN(shape.type, b.type());
+    const int bits = facts_of(shape.type).bits;
+    switch (shape.type) {
+        case Type::b8:
+        case Type::u8:
+        case Type::s8:
+        case Type::b16:
+        case Type::u16:
+        case Type::s16:
+        case Type::b32:
+        case Type::u32:
+        case Type::s32:
+        case Type::f32:
+        case Type::b64:
+        case Type::u64:
+        case Type::s64:
+        case Type::f64:
+        case Type::b128: break;
+        default: return caller_error(fmt::format("not covered yet: type .{}", facts_of(shape.type).name));
+    }
+    shape.element = log2_of(bits / 8);
+    return shape;
+}
+
+// Elements of an access: registers as wide as the type, or wider.
+void check_elements(Binding& b, const Operand& operand, int first, int found, const Shape& shape) {
+    const bool is_vector = operand.kind == Operand::Kind::vector;
+    if (found != 1 << shape.count || is_vector != (shape.count > 0)) {
+        b.error(fmt::format("expected {} elements, got {}", 1 << shape.count, found));
+        return;
+    }
+    for (int i = first; i < first + found; ++i) {
+        const int expected = facts_of(shape.type).bits / 32;
+        if (const int width = b.instruction().slot_width[i]; width == 4 && expected < 4)
+            b.error("not covered yet: a 128-bit register for a narrower type");
+    }
+}
+
+void set_access(Binding& b, Space space, bool is_narrow, bool is_strong) {
+    Instruction& instruction = b.instruction();
+    instruction.detail[0] = static_cast<i32>(space);
+    instruction.flag[kFlagNarrow] = is_narrow;
+    instruction.flag[kFlagStrong] = is_strong;
+}
+
+Status bind_load(Binding& b) {
+    const Operand& address = b.operand(1);
+    const std::optional<Space> space = take_space(b, address);
+    WW_ASSIGN(const Shape shape, take_shape(b));
+    const bool is_strong = take_strength(b, "acquire");
+    // Loads past the first-level cache read what is there, as all do here. .cv fetches again: a spinning
+    // kernel may count on it.
+    const bool is_fetched = b.take("cv");
+    b.take_one_of({"ca", "cg", "cs", "lu", "nc"});
+    take_cache_hints(b);
+
+    const Operand& to = b.operand(0);
+    check_elements(b, to, 0, b.dests(to, shape.type), shape);
+    bool is_narrow = false;
+    b.address(address, &is_narrow);
+    take_cache_policy(b, 2);
+    set_access(b, space.value_or(Space::generic), is_narrow, is_strong || is_fetched);
+    b.instruction().flag[kFlagSigned] = facts_of(shape.type).is_signed;
+    b.handler(handlers().load[shape.element][shape.count]);
     return {};
+}
+
+Status bind_store(Binding& b) {
+    const Operand& address = b.operand(0);
+    const std::optional<Space> space = take_space(b, address);
+    WW_ASSIGN(const Shape shape, take_shape(b));
+    const bool is_strong = take_strength(b, "release");
+    b.take_one_of({"wb", "cg", "cs", "wt"});
+    take_cache_hints(b);
+
+    bool is_narrow = false;
+    b.address(address, &is_narrow);
+    const Operand& from = b.operand(1);
+    check_elements(b, from, 1, b.sources(from, shape.type), shape);
+    take_cache_policy(b, 2);
+    set_access(b, space.value_or(Space::generic), is_narrow, is_strong);
+    b.handler(handlers().store[shape.element][shape.count]);
+    return {};
+}
+
+constexpr const char* kAccessForms =
+    "{.weak .volatile .relaxed .acquire/.release .mmio}{.scope}{.space}{cache hints}{.v2 .v4 .v8} b8 b16 b32 "
+    "b64 b128 u8 u16 u32 u64 s8 s16 s32 s64 f32 f64";
+
+const Opcode kOpcodes[] = {
+    {"ld", bind_load, "9.7.9.8", kAccessForms},
+    {"st", bind_store, "9.7.9.11", kAccessForms},
+};
+
+}  // namespace
+
+std::span<const Opcode> memory_opcodes() {
+    return kOpcodes;
 }
 
 }  // namespace warpwright::emulator
