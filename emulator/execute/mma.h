@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one mma instruction computes, apart from the warp that executes it. PTX ISA 9.7.14.5 leaves order,
+// rounding and alignment open; what GPUs do is published (Khattak and Mikaitis, arXiv 2512.07004; Xie et al.,
+// arXiv 2511.10909) and is one algorithm with a few parameters. One pass over some k, for one output:
+//
+//   1. A NaN, 0 x Inf or Inf - Inf gives the canonical NaN; otherwise an Inf gives that Inf.
+//   2. The exponent of a product is the sum of its factors' exponents: it is not normalised, its significand
+//      is in [1, 4) or below. A subnormal has its format's least exponent. c is one more term. Zeros are
+//      none.
+//   3. E is the greatest exponent of the terms, and not less than `least_exponent`. Every term is shifted to
+//      E and cut toward zero to `fraction_bits` bits behind the point.
+//   4. Their sum is exact. It is normalised and rounded once, as `rounding` says. A sum of 0 is +0.
+//
+// The result is the c of the next pass.
+#pragma once
+
+#include "emulator/decode/binding.h"
+#include "emulator/execute/simd.h"
+
+namespace warpwright::emulator::mma {
+
+// Of the elements of A and B. In registers: low bits first, one after the other; a format of less than 8 bits
+// lies in a byte (e3m2 and e2m3 in its low 6 bits, e2m1 in bits 5:2).
+enum class Format : u8 { f16, bf16, tf32, e4m3, e5m2, e3m2, e2m3, e2m1 };
+
+struct FormatFacts {
+    int container_bits;  // in a register
+    int padding_bits;    // of the container, below the element
+    int exponent_bits, fraction_bits;
+    int bias;
+    bool has_infinity;  // the greatest exponent is for infinities and NaNs, as in IEEE 754
+    u32 only_nan;       // e4m3: this magnitude is NaN; 0: none is
+};
+constexpr FormatFacts facts_of(Format format) {
+    switch (format) {
+        case Format::f16: return {16, 0, 5, 10, 15, true, 0};
+        case Format::bf16: return {16, 0, 8, 7, 127, true, 0};
+        case Format::tf32: return {32, 13, 8, 10, 127, true, 0};
+        case Format::e4m3: return {8, 0, 4, 3, 7, false, 0x7f};
+        case Format::e5m2: return {8, 0, 5, 2, 15, true, 0};
+        case Format::e3m2: return {8, 0, 3, 2, 3, false, 0};
+        case Format::e2m3: return {8, 0, 2, 3, 1, false, 0};
+        case Format::e2m1: return {8, 2, 2, 1, 1, false, 0};
+    }
+    return {};
+}
+constexpr int least_exponent(Format format) {
+    return 1 - facts_of(format).bias;
+}
+
+enum class Rounding : u8 {
+    f32_toward_zero,    // an overflow is an infinity all the same
+    e8m13_toward_zero,  // 13 fraction bits, in an f32: Ada's fp8
+    f16_nearest,
+};
+
+// Which elements are summed in one pass. The order within a pass makes no difference.
+enum class Passes : u8 {
+    one,
+    halves,      // the lower half of k, then the upper one
+    byte_pairs,  // k mod 4 < 2, then the rest: 8-bit elements widened to f16 by ptxas, two at a time
+};
+
+struct FloatProduct {
+    Format a = Format::bf16, b = Format::bf16;
+    Rounding rounding = Rounding::f32_toward_zero;
+    Passes passes = Passes::one;
+    u8 k = 16;
+    u8 fraction_bits = 25;
+    i16 least_exponent = -133;
+    i8 a_least_exponent = -126, b_least_exponent = -126;  // of subnormal elements
+    // c is no term: it is added to what the passes give, as by add.rn.f32 or add.rn.f16.
+    bool adds_c_last = false;
+    bool is_f16() const { return rounding == Rounding::f16_nearest; }
+};
+
+// The arithmetic of m16n8 x k on a GPU. `is_f16`: of accumulator and result.
+FloatProduct float_product(const DecodeTarget& target, Format a, Format b, int k, bool is_f16);
+
+// Integer elements: exact, the sum with c wraps, or is clamped to 32 bits.
+struct IntegerProduct {
+    u8 bits = 8;  // of an element: 8, 4 or 1
+    bool a_signed = true, b_signed = true;
+    bool saturates = false;
+    bool counts_and = false;  // of 1 bit: popc(a & b), else popc(a ^ b)
+    u8 rows = 16;             // 16 or 8
+    u16 k = 32;
+};
+
+// The registers of a warp, each of 32 lanes. With g = lane / 4 and q = lane % 4, and p elements in a
+// register, A's register r has row g + 8 (r & 1), k = p q + e + 4 p (r >> 1); B's k = p q + e + 4 p r, column
+// g. C and D of 32 bits: row g + 8 (r >> 1), column 2 q + (r & 1); of f16: row g + 8 r, columns 2 q and 2 q
+// + 1.
+struct Fragments {
+    const u32* a[4] = {};
+    const u32* b[2] = {};
+    const u32* c[4] = {};
+    u32* d[4] = {};  // may be those of c
+};
+
+struct Multipliers {
+    void (*multiply_floats)(const FloatProduct& product, const Fragments& fragments);
+    void (*multiply_integers)(const IntegerProduct& product, const Fragments& fragments);
+};
+// Every level gives the same bits.
+const Multipliers& multipliers(SimdLevel level);
+
+// --- the scalar path: any operands, no bounds; what the vector path leaves ---
+
+// An element or accumulator as significand x 2^(exponent - 23), the significand below 2^24.
+struct Term {
+    enum class Kind : u8 { zero, finite, infinite, nan };
+    Kind kind = Kind::zero;
+    bool negative = false;
+    u32 significand = 0;
+    int exponent = 0;
+};
+Term term_of(float value, int least_exponent);
+
+// One pass: the sum of the products of num terms, and c.
+float sum_of_products(const FloatProduct& product, const Term* a, const Term* b, int num, Term c);
+
+// An exact value rounded to f16, nearest even, NaN to 0x7fff; and back.
+u16 f16_from(double value);
+float f32_from_f16(u16 bits);
+
+}  // namespace warpwright::emulator::mma
