@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Control flow: PTX ISA 9.7.12, and the instructions that end, delay or order a grid.
+#include "emulator/machine/control.h"
 #include <fmt/format.h>
-#include "emulator/decode/binding.h"
 #include "emulator/machine/grid.h"
 #include "emulator/machine/text.h"
 
@@ -89,7 +89,12 @@ constexpr Opcode kOpcodes[] = {
 }  // namespace
 
 std::span<const Opcode> control_opcodes() {
-    return kOpcodes;
+    static const std::vector<Opcode> all = [] {
+        std::vector<Opcode> list(std::begin(kOpcodes), std::end(kOpcodes));
+        for (const Opcode& opcode : barrier_opcodes()) list.push_back(opcode);
+        return list;
+    }();
+    return all;
 }
 
 }  // namespace warpwright::emulator

@@ -19,13 +19,15 @@ namespace warpwright::emulator {
 // 32 threads then.
 enum class BarrierUse : u8 { sync, popc, all, any };  // a reduction is not mixed with anything else
 struct NamedBarrier {
-    bool is_open = false;  // somebody has arrived
-    u32 expected = 0;      // threads; 0: all live warps of the block
-    u32 arrived = 0;       // threads
+    bool is_open = false;  // lanes have arrived
     BarrierUse use = BarrierUse::sync;
-    u32 popc = 0;  // lanes for which the predicate of bar.red held
+    u32 expected = 0;  // threads; 0: all live warps of the block
+    u32 arrived = 0;   // threads
+    u32 warps = 0;     // those that have arrived whole, one bit each
+    u32 popc = 0;      // threads for which the predicate of bar.red held
     bool all = true;
-    u32 partial[32] = {};  // lanes of each warp that have arrived, of warps that have not arrived whole
+    u32 partial[kMaxWarps] = {};  // lanes that have arrived of warps that have not arrived whole
+    u32 holding[kMaxWarps] = {};  // of these, those for which the predicate holds
 };
 
 class Block {
@@ -41,7 +43,16 @@ public:
     // an earlier block is used again.
     void open(Grid& grid, u32 x, u32 y, u32 z);
 
+    // Lanes of a warp arrive at a barrier, which must fit what `barrier` says already. Warps that this lets
+    // go on are released.
+    void arrive(int id, Warp& warp, u32 lanes, u32 holding);
+    // Lanes of the warp have exited: barriers that waited for them do not any more.
+    void lanes_exited(Warp& warp);
+
 private:
+    void warp_arrived(int id, Warp& warp);
+    void release_if_complete(int id);
+
     Grid* grid_ = nullptr;
     struct Free {
         void operator()(std::byte* memory) const;

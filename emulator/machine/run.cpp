@@ -122,6 +122,8 @@ void Warp::exit_lanes(u32 lanes) {
     for (LaneGroup& other : groups_) {
         if (other.waits == WaitReason::convergence) other.waits = WaitReason::none;
     }
+    release_warp_barrier(nullptr, 0);
+    block().lanes_exited(*this);
 }
 
 // Lanes whose guard did not hold are done with the instruction and go on.
@@ -144,7 +146,7 @@ Flow Warp::wait(const Instruction& instruction, u32 active) {
                                       lanes_text(group.needed & rest), lanes_text(active)));
         }
     }
-    group.lanes = active;
+    group.lanes &= active;
     split_off(rest, group.pc + 1);
     return Flow::wait;
 }

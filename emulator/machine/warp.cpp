@@ -32,6 +32,10 @@ Flow Warp::report(FindingKind kind, const Instruction& instruction, u32 lanes, u
     return Flow::fault;
 }
 
+i32 Warp::pc_of(const Instruction& instruction) const {
+    return static_cast<i32>(&instruction - block_->grid().program->code.data());
+}
+
 u64 Warp::clock(const Instruction& instruction) const {
     const std::vector<Instruction>& code = block_->grid().program->code;
     const std::less<const Instruction*> before;

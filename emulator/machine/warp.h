@@ -23,6 +23,7 @@ namespace warpwright::emulator {
 constexpr int kLanes = 32;
 constexpr u32 kAllLanes = 0xffff'ffffu;
 constexpr int kNumBarriers = 16;
+constexpr int kMaxWarps = 32;  // of a block
 
 class Warp;
 class Block;
@@ -110,6 +111,10 @@ public:
     }
     LaneGroup& running_group() { return groups_[running_]; }
     std::vector<LaneGroup>& groups() { return groups_; }
+    i32 pc_of(const Instruction& instruction) const;
+    // Releases lanes at bar.warp.sync for which nobody is missing. `arriving` of the running group are there
+    // too, at `instruction` (null: nobody arrives); returns those of them that need not wait.
+    u32 release_warp_barrier(const Instruction* instruction, u32 arriving);
     // Executes up to about `quantum` warp instructions.
     Pause run(u64 quantum);
     bool is_blocked = false;   // run() said so, and nothing has happened since
