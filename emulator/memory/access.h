@@ -130,16 +130,4 @@ int line_of_copy(Warp& warp, u64 offset);
 // "offset 12 of shared variable tile", "byte 8 of allocation 3 of 4096 bytes".
 std::string place_of(Warp& warp, Space space, u64 address);
 
-// --- progress: what other warps can see has changed ---
-
-// Stores that are not strong count once for each stretch of instructions of a warp: what the scheduler asks
-// is whether anything has changed at all.
-inline bool is_progress_due(Warp& warp) {
-    return warp.translations.progress_at != warp.num_instructions;
-}
-inline void count_progress(Warp& warp) {
-    warp.translations.progress_at = warp.num_instructions;
-    warp.grid().progress.fetch_add(1, std::memory_order_relaxed);
-}
-
 }  // namespace warpwright::emulator

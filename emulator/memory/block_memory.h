@@ -33,7 +33,6 @@ struct TranslationCache {
     };
     Entry entry[kEntries];
     u64 generation = 0;
-    u64 progress_at = ~0ull;  // Warp::num_instructions when a store counted as progress last
 };
 
 }  // namespace warpwright::emulator

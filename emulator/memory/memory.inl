@@ -133,44 +133,54 @@ static inline __attribute__((always_inline)) const std::byte* pack(Warp& warp, c
     return packed;
 }
 
-// Returns whether anything differs from what was there, when that is asked.
+// kBytes from `from` to `to`; the bits that differed from what was there.
+template <int kBytes>
+static inline __attribute__((always_inline)) u64 replace(const std::byte* from, std::byte* to) {
+    using Word = typename Bits<kBytes < 8 ? kBytes : 8>::Type;
+    u64 difference = 0;
+    for (int i = 0; i < kBytes; i += static_cast<int>(sizeof(Word))) {
+        Word before, after;
+        std::memcpy(&before, to + i, sizeof(Word));
+        std::memcpy(&after, from + i, sizeof(Word));
+        std::memcpy(to + i, &after, sizeof(Word));
+        difference |= before ^ after;
+    }
+    return difference;
+}
+
+// Returns whether anything differs from what was there.
 template <int kElement, int kCount>
 static inline __attribute__((always_inline)) bool scatter(const Instruction& instruction, const Lookup& lookup,
-                                                          const std::byte* from, bool compares) {
+                                                          const std::byte* from) {
     constexpr int kBytes = kElement * kCount;
     std::byte* data = lookup.span.data;
     u8* shadow = lookup.span.shadow;
-    bool changes = false;
+    u64 difference = 0;
     if (instruction.flag[kFlagStrong] && lookup.span.is_global && lookup.misaligned == 0) {
         for (u32 rest = lookup.inside; rest != 0; rest &= rest - 1) {
             const int l = first_lane(rest);
             for (int i = 0; i < kBytes; i += kElement)
-                changes |= write_strong<kElement>(from + l * kBytes + i, data + lookup.offset[l] + i);
-            if (shadow != nullptr) std::memset(shadow + lookup.offset[l], kShadowWritten, kBytes);
+                difference |= write_strong<kElement>(from + l * kBytes + i, data + lookup.offset[l] + i);
         }
     } else if (lookup.layout == Layout::row && lookup.inside == kAllLanes) {
-        std::byte* to = data + lookup.offset[0];
-        if (compares) changes = std::memcmp(to, from, kLanes * kBytes) != 0;
-        std::memcpy(to, from, kLanes * kBytes);
+        difference = replace<kLanes * kBytes>(from, data + lookup.offset[0]);
         if (shadow != nullptr) std::memset(shadow + lookup.offset[0], kShadowWritten, kLanes * kBytes);
+        return difference != 0;
+    } else if (lookup.inside == kAllLanes) {
+        for (int l = 0; l < kLanes; ++l)
+            difference |= replace<kBytes>(from + l * kBytes, data + lookup.offset[l]);
     } else {
-        if (compares) {
-            for (u32 rest = lookup.inside; rest != 0; rest &= rest - 1) {
-                const int l = first_lane(rest);
-                changes |= std::memcmp(data + lookup.offset[l], from + l * kBytes, kBytes) != 0;
-            }
-        }
-        const auto write = [&](int l) {
-            std::memcpy(data + lookup.offset[l], from + l * kBytes, kBytes);
-            if (shadow != nullptr) std::memset(shadow + lookup.offset[l], kShadowWritten, kBytes);
-        };
-        if (lookup.inside == kAllLanes) {
-            for (int l = 0; l < kLanes; ++l) write(l);
-        } else {
-            for (u32 rest = lookup.inside; rest != 0; rest &= rest - 1) write(first_lane(rest));
+        for (u32 rest = lookup.inside; rest != 0; rest &= rest - 1) {
+            const int l = first_lane(rest);
+            difference |= replace<kBytes>(from + l * kBytes, data + lookup.offset[l]);
         }
     }
-    return changes;
+    if (shadow != nullptr) {
+        for (int l = 0; l < kLanes; ++l) {
+            if (lookup.inside >> l & 1u) std::memset(shadow + lookup.offset[l], kShadowWritten, kBytes);
+        }
+    }
+    return difference != 0;
 }
 
 template <int kElement, int kCount>
@@ -180,10 +190,7 @@ static Flow store(Warp& warp, const Instruction& instruction, u32 active) {
     const std::byte* from = pack<kElement, kCount>(warp, instruction, packed);
     return for_each_span<kBytes, Use::store>(
         warp, instruction, instruction.slot[0], active, [&](const Lookup& lookup) {
-            const bool is_visible = lookup.span.is_global || lookup.span.is_shared;
-            const bool compares = is_visible && (instruction.flag[kFlagStrong] || is_progress_due(warp));
-            if (scatter<kElement, kCount>(instruction, lookup, from, compares) && is_visible)
-                count_progress(warp);
+            if (scatter<kElement, kCount>(instruction, lookup, from)) warp.note_change();
         });
 }
 
