@@ -43,10 +43,10 @@ Status FunctionParser::parse_parameters(std::vector<Variable>& parameters, Name:
         lexer_.advance();
         WW_TRY(parse_declaration(state_, declaration));
         Variable parameter;
-        WW_TRY(parse_variable(state_, declaration, parameter));
         if (declaration.space == Space::reg) {
-            WW_TRY(declare_register(parameter.name, parameter.type, parameter.vector, parameter.line));
+            WW_TRY(parse_register_parameter(declaration, parameter));
         } else {
+            WW_TRY(parse_variable(state_, declaration, parameter));
             const std::string name = unique_name(parameter.name);
             WW_TRY(declare(parameter.name, kind, static_cast<int>(parameters.size()), parameter.line));
             parameter.name = name;
@@ -54,6 +54,19 @@ Status FunctionParser::parse_parameters(std::vector<Variable>& parameters, Name:
         parameters.push_back(std::move(parameter));
     } while (lexer_.accept(','));
     return lexer_.expect(')', "or ',' after a parameter");
+}
+
+// Its register is the variable: both have one name. It takes no memory.
+Status FunctionParser::parse_register_parameter(const Declaration& declaration, Variable& parameter) {
+    const Token name = lexer_.peek();
+    WW_TRY(lexer_.expect_word("the name of a parameter").status());
+    if (declaration.vector != 1) return lexer_.not_covered(name.line, "a vector register as parameter");
+    WW_TRY(declare_register(name.text, declaration.type, 1, name.line));
+    parameter.name = function_.registers.back().name;
+    parameter.space = Space::reg;
+    parameter.type = declaration.type;
+    parameter.line = name.line;
+    return {};
 }
 
 Status FunctionParser::parse_directives() {
@@ -100,9 +113,11 @@ Status FunctionParser::declare(std::string_view name, Name::Kind kind, int index
     return before == nullptr ? Status() : declared_twice(state_, line, name, *before);
 }
 
+// The '{' is still to be taken.
 Status FunctionParser::open_scope() {
     if (names_.depth() == kMaxNesting)
         return lexer_.expected(fmt::format("at most {} nested '{{'", kMaxNesting));
+    lexer_.advance();
     names_.open();
     scopes_.push_back(label_uses_.size());
     return {};
@@ -126,7 +141,6 @@ void FunctionParser::close_scope() {
 }
 
 Status FunctionParser::parse_body() {
-    WW_TRY(lexer_.expect('{', "of a function's body"));
     WW_TRY(open_scope());
     while (!scopes_.empty()) WW_TRY(parse_item());
     if (!label_uses_.empty())
@@ -146,12 +160,11 @@ Status FunctionParser::parse_item() {
             return parse_statement({}, token);
         case Token::Kind::mark:
             switch (token.text[0]) {
-                case '{': lexer_.advance(); return open_scope();
+                case '{': return open_scope();
                 case '}':
                     lexer_.advance();
                     close_scope();
                     return {};
-                case ';': lexer_.advance(); return {};
                 case '@': {
                     Guard guard;
                     WW_TRY(parse_guard(guard));
@@ -251,13 +264,11 @@ Status FunctionParser::parse_variables(Space space) {
 
 // .loc file line column {, function_name label {+ offset}, inlined_at file line column}
 Status FunctionParser::parse_location() {
-    u64 numbers[3] = {};
-    for (u64& number : numbers) {
-        WW_ASSIGN(number, lexer_.expect_integer("file, line and column of '.loc'", kMaxInt));
-    }
-    source_file_ = static_cast<int>(numbers[0]);
-    source_line_ = static_cast<int>(numbers[1]);
-    if (numbers[0] >= state_.module.files.size()) source_file_ = 0;
+    WW_ASSIGN(const u64 file, lexer_.expect_integer("the file of '.loc'", kMaxFiles));
+    WW_ASSIGN(const u64 line, lexer_.expect_integer("the line of '.loc'", kMaxInt));
+    WW_TRY(lexer_.expect_integer("the column of '.loc'", kMaxInt).status());
+    source_file_ = static_cast<int>(file);
+    source_line_ = static_cast<int>(line);
     while (lexer_.accept(',')) {
         if (lexer_.accept("function_name")) {
             WW_TRY(lexer_.expect_word("the label of a function's name").status());

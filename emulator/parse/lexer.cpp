@@ -169,7 +169,7 @@ bool read_literal(std::string_view text, Literal& literal) {
     const char* const end = text.data() + text.size();
     const auto read_integer = [&](std::size_t skipped, int base) {
         const auto [stop, error] = std::from_chars(text.data() + skipped, end, literal.bits, base);
-        return error == std::errc() && (stop == end || (stop + 1 == end && (*stop == 'U' || *stop == 'u')));
+        return error == std::errc() && (stop == end || (stop + 1 == end && *stop == 'U'));
     };
     literal.kind = Literal::Kind::integer;
     const char form = text.size() > 1 && text[0] == '0' ? text[1] : '\0';

@@ -125,11 +125,13 @@ struct Statement {
     int source_line = 0;
 };
 
-struct Relocation {  // a symbol's address inside of an initialiser
+// A symbol's address inside of an initialiser: (address + addend) >> shift, its low `bytes` bytes.
+struct Relocation {
     u64 offset = 0;  // in bytes from the variable's start
     std::string symbol;
     i64 addend = 0;
-    int bytes = 8;
+    int bytes = 8;            // 8, 4, or 1 for one byte of an address: 0xff00(symbol)
+    int shift = 0;            // in bits; not 0 only for one byte
     bool is_generic = false;  // generic(symbol): the generic address, not that in the symbol's space
 };
 

@@ -16,22 +16,19 @@ public:
         if (state_.module.version_major == 0)
             return lexer_.error(1, "expected '.version', got none in the text");
         if (state_.module.target.empty()) return lexer_.error(1, "expected '.target', got none in the text");
+        forget_unnamed_files();
         return {};
     }
     Module take() { return std::move(state_.module); }
 
 private:
-    struct Linkage {
-        bool is_extern = false;
-        bool is_weak = false;
-    };
-
     Status parse_item();
     Status parse_version();
     Status parse_target();
     Status parse_file();
     Status skip_section();
-    Status parse_variables(Space space, const Linkage& linkage);
+    void forget_unnamed_files();
+    Status parse_variables(Space space, bool is_extern);
     Status parse_function(bool is_entry);
 
     ParserState state_;
@@ -53,21 +50,20 @@ Status ModuleParser::parse_item() {
     if (directive.is(".section")) return skip_section();
     if (directive.is(".pragma")) return skip_pragma(state_.lexer);
 
-    Linkage linkage;
+    // Linkage. One module is all there is, so a weak or common symbol is like any other.
+    bool is_extern = false;
     Token item = directive;
-    for (;; item = lexer_.take()) {
-        if (item.is(".extern"))
-            linkage.is_extern = true;
-        else if (item.is(".weak"))
-            linkage.is_weak = true;
-        else if (!item.is(".visible") && !item.is(".common"))
-            break;
-    }
+    for (; item.is(".extern") || item.is(".visible") || item.is(".weak") || item.is(".common");
+         item = lexer_.take())
+        is_extern |= item.is(".extern");
     if (item.is(".entry")) return parse_function(true);
     if (item.is(".func")) return parse_function(false);
-    if (item.is(".global")) return parse_variables(Space::global, linkage);
-    if (item.is(".const")) return parse_variables(Space::constant, linkage);
-    if (item.is(".shared")) return parse_variables(Space::shared, linkage);
+    if (item.is(".global")) return parse_variables(Space::global, is_extern);
+    if (item.is(".const")) return parse_variables(Space::constant, is_extern);
+    if (item.is(".shared")) return parse_variables(Space::shared, is_extern);
+    if (!item.is(Token::Kind::suffix))
+        return lexer_.error(item.line, fmt::format("expected a symbol's space, '.entry' or '.func', got {}",
+                                                   excerpt(item.text)));
     return lexer_.not_covered(item.line, fmt::format("{} in a module", excerpt(item.text)));
 }
 
@@ -123,10 +119,19 @@ Status ModuleParser::skip_section() {
     return {};
 }
 
-Status ModuleParser::parse_variables(Space space, const Linkage& linkage) {
+// Compilers write .file behind the functions, so .loc cannot ask for it.
+void ModuleParser::forget_unnamed_files() {
+    for (Function& function : state_.module.functions) {
+        for (Statement& statement : function.statements)
+            if (static_cast<std::size_t>(statement.source_file) >= state_.module.files.size())
+                statement.source_file = 0;
+    }
+}
+
+Status ModuleParser::parse_variables(Space space, bool is_extern) {
     Declaration declaration;
     declaration.space = space;
-    declaration.is_extern = linkage.is_extern;
+    declaration.is_extern = is_extern;
     WW_TRY(parse_declaration(state_, declaration));
     do {
         Variable variable;

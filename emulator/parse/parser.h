@@ -18,7 +18,7 @@ namespace warpwright::emulator {
 constexpr std::size_t kMaxTextBytes = 256u << 20;
 constexpr u64 kMaxRegisters = 65'535;            // of a function
 constexpr u64 kMaxRegistersOfModule = 1u << 20;  // of all its functions
-constexpr u64 kMaxVariableBytes = 1u << 30;      // of all variables of a module
+constexpr u64 kMaxVariableBytes = 256u << 20;    // of all variables of a module
 constexpr u64 kMaxInitialBytes = 64u << 20;      // of all initialised ones
 constexpr u64 kMaxAlignment = 4096;
 constexpr u64 kMaxFiles = 65'535;
@@ -46,9 +46,11 @@ struct Declaration {
     bool is_extern = false;
 };
 Status parse_declaration(ParserState& state, Declaration& declaration);
-// `name[4][2] = {...}`. Names of symbols in the initialiser are those of the module.
+// `name[4][2] = {...}`
 Status parse_variable(ParserState& state, const Declaration& declaration, Variable& variable);
 
+// + 4, - 4, +-4; none is 0.
+Status parse_offset(Lexer& lexer, i64& offset);
 // Hints for the compiler; PTX ISA 11.4 has unknown ones ignored.
 Status skip_pragma(Lexer& lexer);
 Status declared_twice(const ParserState& state, int line, std::string_view name, const Name& before);
@@ -74,6 +76,7 @@ private:
         int operand;
     };
 
+    Status parse_register_parameter(const Declaration& declaration, Variable& parameter);
     Status parse_item();
     Status parse_directive();
     Status parse_registers();
@@ -89,12 +92,12 @@ private:
     Status parse_statement(const Guard& guard, const Token& opcode);
     Status parse_guard(Guard& guard);
     Status parse_operand(Operand& operand, int nesting);
+    Status parse_branch_target(Operand& operand);
     Status parse_name(Operand& operand);
     Status parse_component(const Token& name, Operand& operand, const Name& found);
     Status parse_address(Operand& operand, int nesting);
     Status parse_list(Operand& operand, char close, int nesting);
     Status parse_number(Operand& operand);
-    Status parse_offset(i64& offset);
 
     ParserState& state_;
     Lexer& lexer_;

@@ -10,6 +10,7 @@ namespace warpwright::emulator {
 namespace {
 
 constexpr std::size_t kUsualOperands = 4;
+constexpr std::string_view kOperators = "+-*/%<>&|^?=!";
 
 // PTX ISA chapter 10, without components. %envreg<32> and %pm<8> are told by their beginning.
 constexpr std::string_view kSpecialRegisters[] = {
@@ -101,6 +102,7 @@ Status FunctionParser::parse_statement(const Guard& guard, const Token& opcode) 
 }
 
 Status FunctionParser::parse_operand(Operand& operand, int nesting) {
+    if (opcode_ == "bra") return parse_branch_target(operand);
     if (nesting == kMaxNesting) return lexer_.expected(fmt::format("at most {} nested braces", kMaxNesting));
     const Token token = lexer_.peek();
     switch (token.kind) {
@@ -108,19 +110,21 @@ Status FunctionParser::parse_operand(Operand& operand, int nesting) {
         case Token::Kind::number: return parse_number(operand);
         case Token::Kind::mark:
             switch (token.text[0]) {
-                case '{':
-                    if (opcode_ == "bra") return lexer_.expected("a label");
-                    return parse_list(operand, '}', nesting);
+                case '{': return parse_list(operand, '}', nesting);
                 case '[': return parse_address(operand, nesting);
                 case '-':
                 case '+': return parse_number(operand);
                 case '(':
                     if (opcode_ == "call") return parse_list(operand, ')', nesting);
-                    return lexer_.not_covered(token.line, "an expression in parentheses as operand");
+                    return lexer_.not_covered(token.line, "a constant expression in parentheses");
+                case '~': return lexer_.not_covered(token.line, "a constant expression (operator '~')");
                 case '!':
                     lexer_.advance();
+                    if (lexer_.peek().is(Token::Kind::number))
+                        return lexer_.not_covered(token.line, "a constant expression (operator '!')");
                     WW_TRY(parse_name(operand));
-                    if (operand.kind != Operand::Kind::reg)
+                    if (operand.kind != Operand::Kind::reg ||
+                        function_.registers[operand.reg].type != Type::pred)
                         return lexer_.error(token.line, "expected a predicate register after '!'");
                     operand.negated = true;
                     return {};
@@ -146,6 +150,17 @@ Status FunctionParser::parse_operand(Operand& operand, int nesting) {
     return {};
 }
 
+// What it means is known when a scope closes: see close_scope.
+Status FunctionParser::parse_branch_target(Operand& operand) {
+    const Token name = lexer_.peek();
+    WW_TRY(lexer_.expect_word("a label").status());
+    operand.kind = Operand::Kind::label;
+    const std::vector<Statement>& statements = function_.statements;
+    label_uses_.push_back({name.text, name.line, static_cast<int>(statements.size()) - 1,
+                           static_cast<int>(statements.back().operands.size()) - 1});
+    return {};
+}
+
 Status FunctionParser::parse_list(Operand& operand, char close, int nesting) {
     operand.kind = Operand::Kind::vector;
     lexer_.advance();
@@ -158,18 +173,16 @@ Status FunctionParser::parse_list(Operand& operand, char close, int nesting) {
 }
 
 Status FunctionParser::parse_number(Operand& operand) {
-    bool is_negative = false;
-    for (;;) {
-        if (lexer_.accept('-'))
-            is_negative = !is_negative;
-        else if (!lexer_.accept('+'))
-            break;
+    const int line = lexer_.peek().line;
+    bool is_signed = false, is_negative = false;
+    for (; lexer_.peek().is('-') || lexer_.peek().is('+'); lexer_.advance()) {
+        is_signed = true;
+        is_negative ^= lexer_.peek().is('-');
     }
-    Literal literal;
     const Token number = lexer_.peek();
+    Literal literal;
     if (!number.is(Token::Kind::number) || !read_literal(number.text, literal))
-        return lexer_.expected("a number");
-    lexer_.advance();
+        return lexer_.expected(is_signed ? "a number after the sign" : "a number that fits 64 bits");
     operand.integer = literal.bits;
     switch (literal.kind) {
         case Literal::Kind::integer:
@@ -177,8 +190,8 @@ Status FunctionParser::parse_number(Operand& operand) {
             if (is_negative) operand.integer = 0 - operand.integer;
             break;
         case Literal::Kind::real32:
+            if (is_signed) return lexer_.expected("no sign before a literal of bits");
             operand.kind = Operand::Kind::real32;
-            if (is_negative) operand.integer ^= 1u << 31;
             break;
         case Literal::Kind::real:
             operand.kind = Operand::Kind::real;
@@ -186,6 +199,11 @@ Status FunctionParser::parse_number(Operand& operand) {
             operand.real = std::bit_cast<double>(operand.integer);
             break;
     }
+    lexer_.advance();
+    const Token after = lexer_.peek();
+    if (after.is(Token::Kind::mark) && kOperators.find(after.text[0]) != kOperators.npos)
+        return lexer_.not_covered(
+            line, fmt::format("a constant expression ({} after a number)", excerpt(after.text)));
     return {};
 }
 
@@ -196,13 +214,6 @@ Status FunctionParser::parse_name(Operand& operand) {
     lexer_.advance();
     if (name.is("_")) {
         operand.kind = Operand::Kind::sink;
-        return {};
-    }
-    if (opcode_ == "bra") {
-        operand.kind = Operand::Kind::label;
-        const std::vector<Statement>& statements = function_.statements;
-        label_uses_.push_back({name.text, name.line, static_cast<int>(statements.size()) - 1,
-                               static_cast<int>(statements.back().operands.size()) - 1});
         return {};
     }
     operand.kind = Operand::Kind::symbol;
@@ -217,11 +228,11 @@ Status FunctionParser::parse_name(Operand& operand) {
                 return lexer_.error(name.line,
                                     fmt::format("expected an operand, got the label {}", excerpt(name.text)));
         }
-        return parse_offset(operand.offset);
+        return parse_offset(lexer_, operand.offset);
     }
     if (state_.symbols.find(name.text) != nullptr) {
         operand.symbol = name.text;
-        return parse_offset(operand.offset);
+        return parse_offset(lexer_, operand.offset);
     }
     if (!is_special_register(name.text))
         return lexer_.error(name.line, fmt::format("{} is not declared", excerpt(name.text)));
@@ -255,35 +266,25 @@ Status FunctionParser::parse_component(const Token& name, Operand& operand, cons
     return {};
 }
 
-// + 4, - 4, +-4; none is 0.
-Status FunctionParser::parse_offset(i64& offset) {
-    u64 sum = 0;
-    while (lexer_.peek().is('+') || lexer_.peek().is('-')) {
-        bool is_negative = lexer_.take().is('-');
-        if (lexer_.accept('-')) is_negative = !is_negative;
-        WW_ASSIGN(const u64 bytes, lexer_.expect_integer("an offset in bytes", ~0ull));
-        sum += is_negative ? 0 - bytes : bytes;
-    }
-    offset = static_cast<i64>(sum);
-    return {};
-}
-
 // [base + offset], [offset], [map, {x, y}]
 Status FunctionParser::parse_address(Operand& operand, int nesting) {
-    const Token open = lexer_.take();
-    if (lexer_.peek().is(Token::Kind::word)) {
+    lexer_.advance();
+    const Token base = lexer_.peek();
+    constexpr std::string_view kExpected = "a register, a symbol or a number in an address";
+    if (base.is(Token::Kind::word)) {
+        if (base.is("_") || (is_special_register(base.text) && names_.find(base.text) == nullptr))
+            return lexer_.expected(kExpected);
         WW_TRY(parse_name(operand));
-        if (operand.kind == Operand::Kind::reg) {
-            WW_TRY(parse_offset(operand.offset));
-        } else if (operand.kind != Operand::Kind::symbol) {
-            return lexer_.error(open.line, "expected a register, a symbol or a number in an address");
-        }
-    } else {
+        if (operand.kind == Operand::Kind::vector) return lexer_.expected("a component of the register");
+        if (operand.kind == Operand::Kind::reg) WW_TRY(parse_offset(lexer_, operand.offset));
+    } else if (base.is('-') || base.is('+') || base.is(Token::Kind::number)) {
         WW_TRY(parse_number(operand));
         if (operand.kind != Operand::Kind::integer)
-            return lexer_.error(open.line, "expected a register, a symbol or a number in an address");
+            return lexer_.error(base.line, fmt::format("expected {}, got {}", kExpected, excerpt(base.text)));
         operand.offset = static_cast<i64>(operand.integer);
         operand.integer = 0;
+    } else {
+        return lexer_.expected(kExpected);
     }
     operand.kind = Operand::Kind::address;
     while (lexer_.accept(',')) WW_TRY(parse_operand(operand.elements.emplace_back(), nesting + 1));

@@ -9,8 +9,9 @@
 namespace warpwright::emulator {
 namespace {
 
-bool is_of_memory(Type type) {
-    return type >= Type::b8 && type <= Type::f64 && type != Type::f32x2;
+// Fundamental types; the others are only types of instructions.
+bool is_fundamental(Type type) {
+    return (type >= Type::b8 && type <= Type::f16x2) || type == Type::f32 || type == Type::f64;
 }
 
 const char* space_name(Space space) {
@@ -26,7 +27,7 @@ const char* space_name(Space space) {
     return "?";
 }
 
-// The braces of an initialiser. As in C: what is left out is zero, and inner braces may be left out.
+// An initialiser: braces for each dimension, as many values as there are elements or fewer; the rest is zero.
 class Initialiser {
 public:
     // `sizes`: elements of each dimension, a vector's as the innermost; the first one 0 when it is to be
@@ -40,131 +41,129 @@ public:
     Status parse() {
         is_open_ = bytes_[0] == 0;
         if (!is_open_) WW_TRY(grow(bytes_[0]));
-        return bytes_.size() == 1 ? parse_scalar(0) : parse_braces(0, 0);
+        return parse_element(0, 0);
     }
 
 private:
-    Status parse_braces(std::size_t level, u64 begin) {
+    // What stands at byte `at`: a value, or the braces of dimension `level`.
+    Status parse_element(std::size_t level, u64 at) {
+        if (level + 1 == bytes_.size()) return parse_value(at);
         WW_TRY(lexer_.expect('{', "of an initialiser"));
+        if (lexer_.accept('}')) return {};
         const bool is_open = is_open_ && level == 0;
-        const u64 end = is_open ? kMaxInitialBytes : begin + bytes_[level];
-        u64 at = begin;
-        while (!lexer_.accept('}')) {
-            if (at != begin) {
-                WW_TRY(lexer_.expect(',', "or '}' in an initialiser"));
-                if (lexer_.accept('}')) break;
-            }
-            const bool is_nested = lexer_.peek().is('{');
-            if (is_nested && level + 2 >= bytes_.size())
-                return lexer_.expected("a value: the variable has no more dimensions");
-            const u64 size = is_nested ? bytes_[level + 1] : bytes_.back();
-            if (is_nested && (at - begin) % size != 0)
-                return lexer_.expected("a value: braces begin inside of an element");
-            if (size > end - at) return lexer_.expected("'}': the variable has no room for more values");
-            if (is_open) WW_TRY(grow(at + size));
-            WW_TRY(is_nested ? parse_braces(level + 1, at) : parse_scalar(at));
+        const u64 size = bytes_[level + 1];
+        const u64 end = at + bytes_[level];
+        do {
+            if (is_open)
+                WW_TRY(grow(at + size));
+            else if (at == end)
+                return lexer_.expected("'}': the variable has no room for more values");
+            WW_TRY(parse_element(level + 1, at));
             at += size;
-        }
-        if (is_open) WW_TRY(grow((at + bytes_[1] - 1) / bytes_[1] * bytes_[1]));
-        return {};
+        } while (lexer_.accept(','));
+        return lexer_.expect('}', "or ',' in an initialiser");
     }
 
     Status grow(u64 bytes) {
         const u64 more = bytes - variable_.initial.size();
         if (more > kMaxInitialBytes - state_.initial_bytes)
-            return lexer_.error(
-                variable_.line,
-                fmt::format("expected initialised variables of at most {} bytes together, got "
-                            "more with {}",
-                            kMaxInitialBytes, excerpt(variable_.name)));
+            return lexer_.error(variable_.line,
+                                fmt::format("expected initialised variables of at most {} bytes "
+                                            "together, got more with {}",
+                                            kMaxInitialBytes, excerpt(variable_.name)));
         state_.initial_bytes += more;
         variable_.initial.resize(bytes);
         variable_.bytes = bytes;
         return {};
     }
 
-    Status parse_scalar(u64 at) {
-        if (lexer_.peek().is(Token::Kind::word)) return parse_address(at);
+    Status parse_value(u64 at) {
+        if (lexer_.peek().is(Token::Kind::word)) {
+            if (variable_.type != Type::u64 && variable_.type != Type::u32)
+                return lexer_.expected(fmt::format("a value of type {}", facts_of(variable_.type).name));
+            return parse_address(at, 0);
+        }
+        const int line = lexer_.peek().line;
         bool is_negative = false;
-        for (;;) {
-            if (lexer_.accept('-'))
-                is_negative = !is_negative;
-            else if (!lexer_.accept('+'))
-                break;
-        }
-        Literal literal;
+        for (; lexer_.peek().is('-') || lexer_.peek().is('+'); lexer_.advance())
+            is_negative ^= lexer_.peek().is('-');
         const Token number = lexer_.peek();
+        Literal literal;
         if (!number.is(Token::Kind::number) || !read_literal(number.text, literal))
-            return lexer_.expected("a value in an initialiser");
-        const TypeFacts& facts = facts_of(variable_.type);
-        const bool is_integer = literal.kind == Literal::Kind::integer;
-        u64 bits = literal.bits;
-        if (is_integer ? facts.is_float : facts.bits < 32)
-            return lexer_.not_covered(
-                number.line, fmt::format("{} as initial value of a {}", excerpt(number.text), facts.name));
-        if (is_integer) {
-            if (is_negative) bits = 0 - bits;
-        } else if (literal.kind == Literal::Kind::real32) {
-            if (facts.bits != 32) return lexer_.expected(fmt::format("a value of type {}", facts.name));
-            if (is_negative) bits ^= 1u << 31;
-        } else {
-            if (is_negative) bits ^= 1ull << 63;
-            if (facts.bits == 32) bits = std::bit_cast<u32>(static_cast<float>(std::bit_cast<double>(bits)));
-        }
+            return lexer_.expected(fmt::format("a value of type {}", facts_of(variable_.type).name));
+        if (!holds(literal.kind))
+            return lexer_.error(line, fmt::format("expected a value of type {}, got {}",
+                                                  facts_of(variable_.type).name, excerpt(number.text)));
         lexer_.advance();
-        store(at, bits);
+        if (lexer_.peek().is('(')) return parse_masked_address(at, number.line, literal);
+        store(at, encode(literal, is_negative));
         return {};
     }
 
-    void store(u64 at, u64 bits) {
-        const std::size_t bytes = std::min<std::size_t>(bytes_.back(), sizeof bits);
-        std::memcpy(variable_.initial.data() + at, &bits, bytes);
+    // Reals initialise floats, and untyped bits of a float's size; integers whatever is no float.
+    bool holds(Literal::Kind kind) const {
+        switch (variable_.type) {
+            case Type::f32:
+            case Type::f64: return kind != Literal::Kind::integer;
+            case Type::b32:
+            case Type::b64: return true;
+            case Type::f16:
+            case Type::f16x2:
+            case Type::b128: return false;
+            default: return kind == Literal::Kind::integer;
+        }
+    }
+
+    u64 encode(const Literal& literal, bool is_negative) const {
+        if (literal.kind == Literal::Kind::integer) return is_negative ? 0 - literal.bits : literal.bits;
+        const bool is_float = facts_of(variable_.type).bits == 32;
+        if (literal.kind == Literal::Kind::real32) {
+            const u32 bits = static_cast<u32>(literal.bits) ^ (is_negative ? 1u << 31 : 0);
+            return is_float ? bits : std::bit_cast<u64>(static_cast<double>(std::bit_cast<float>(bits)));
+        }
+        const u64 bits = literal.bits ^ (is_negative ? 1ull << 63 : 0);
+        return is_float ? std::bit_cast<u32>(static_cast<float>(std::bit_cast<double>(bits))) : bits;
+    }
+
+    void store(u64 at, u64 bits) { std::memcpy(variable_.initial.data() + at, &bits, bytes_.back()); }
+
+    // 0xff00(generic(symbol) + 4): one byte of an address.
+    Status parse_masked_address(u64 at, int line, const Literal& mask) {
+        const int shift = std::countr_zero(mask.bits);
+        if (bytes_.back() != 1 || shift % 8 != 0 || shift == 64 || mask.bits >> shift != 0xff)
+            return lexer_.error(line, "expected the mask of one byte, as in '0xff00(symbol)', and type u8");
+        lexer_.advance();
+        WW_TRY(parse_address(at, shift));
+        return lexer_.expect(')', "after the address under a mask");
     }
 
     // symbol, symbol + 4, generic(symbol), generic(symbol) + 4
-    Status parse_address(u64 at) {
-        const int line = lexer_.peek().line;
-        Relocation relocation;
-        relocation.is_generic = lexer_.accept("generic");
-        if (relocation.is_generic) WW_TRY(lexer_.expect('(', "after 'generic'"));
-        WW_TRY(parse_symbol(relocation));
-        if (relocation.is_generic) {
-            WW_TRY(lexer_.expect(')', "after the symbol of 'generic'"));
-            WW_TRY(parse_addend(relocation.addend));
-        }
-        if (bytes_.back() != 4 && bytes_.back() != 8)
-            return lexer_.not_covered(
-                line, fmt::format("an address in a variable of type {}", facts_of(variable_.type).name));
+    Status parse_address(u64 at, int shift) {
+        Relocation& relocation = variable_.relocations.emplace_back();
         relocation.offset = at;
         relocation.bytes = static_cast<int>(bytes_.back());
-        variable_.relocations.push_back(std::move(relocation));
-        return {};
-    }
-
-    Status parse_symbol(Relocation& relocation) {
+        relocation.shift = shift;
+        relocation.is_generic = lexer_.accept("generic");
+        if (relocation.is_generic) WW_TRY(lexer_.expect('(', "after 'generic'"));
         const Token name = lexer_.peek();
         WW_ASSIGN(relocation.symbol, lexer_.expect_word("a symbol"));
-        if (state_.symbols.find(name.text) == nullptr && name.text != variable_.name)
+        const Name* found = state_.symbols.find(name.text);
+        if (found == nullptr)
             return lexer_.error(name.line, fmt::format("{} is not declared", excerpt(name.text)));
-        return parse_addend(relocation.addend);
-    }
-
-    Status parse_addend(i64& addend) {
-        u64 sum = static_cast<u64>(addend);
-        while (lexer_.peek().is('+') || lexer_.peek().is('-')) {
-            bool is_negative = lexer_.take().is('-');
-            if (lexer_.accept('-')) is_negative = !is_negative;
-            WW_ASSIGN(const u64 bytes, lexer_.expect_integer("an offset in bytes", ~0ull));
-            sum += is_negative ? 0 - bytes : bytes;
-        }
-        addend = static_cast<i64>(sum);
-        return {};
+        if (found->kind == Name::Kind::variable &&
+            state_.module.variables[found->index].space == Space::shared)
+            return lexer_.error(name.line,
+                                fmt::format("expected a .global or .const variable or a function, got "
+                                            "the .shared variable {}",
+                                            excerpt(name.text)));
+        if (relocation.is_generic) WW_TRY(lexer_.expect(')', "after the symbol of 'generic'"));
+        return parse_offset(lexer_, relocation.addend);
     }
 
     ParserState& state_;
     Lexer& lexer_;
     Variable& variable_;
-    std::vector<u64> bytes_;  // of what one brace of each level encloses; the last: of a scalar
+    std::vector<u64> bytes_;  // of an element of each level: all, one row, ..., one value
     bool is_open_ = false;    // "[]": the values say how many there are
 };
 
@@ -175,7 +174,7 @@ Status parse_declaration(ParserState& state, Declaration& declaration) {
     bool is_pointer = false;  // .ptr: what follows tells of what a parameter points to
     while (lexer.peek().is(Token::Kind::suffix)) {
         const Token word = lexer.take();
-        if (word.is(".align")) {
+        if (word.is(".align") && declaration.space != Space::reg) {
             WW_ASSIGN(const u64 bytes, lexer.expect_integer("an alignment", kMaxAlignment));
             if (!std::has_single_bit(bytes))
                 return lexer.error(word.line,
@@ -189,7 +188,7 @@ Status parse_declaration(ParserState& state, Declaration& declaration) {
                                   word.is(".local") || word.is(".generic"))) {
             continue;
         } else if (const Type type = type_named(word.text.substr(1));
-                   is_of_memory(type) || (type == Type::pred && declaration.space == Space::reg)) {
+                   is_fundamental(type) || (type == Type::pred && declaration.space == Space::reg)) {
             if (declaration.type != Type::none)
                 return lexer.error(word.line,
                                    fmt::format("expected one type, got {} and {}",
@@ -201,6 +200,19 @@ Status parse_declaration(ParserState& state, Declaration& declaration) {
         }
     }
     if (declaration.type == Type::none) return lexer.expected("a type");
+    return {};
+}
+
+// + 4, - 4, +-4; none is 0.
+Status parse_offset(Lexer& lexer, i64& offset) {
+    u64 sum = 0;
+    while (lexer.peek().is('+') || lexer.peek().is('-')) {
+        bool is_negative = lexer.take().is('-');
+        if (lexer.accept('-')) is_negative = !is_negative;
+        WW_ASSIGN(const u64 bytes, lexer.expect_integer("an offset in bytes", ~0ull));
+        sum += is_negative ? 0 - bytes : bytes;
+    }
+    offset = static_cast<i64>(sum);
     return {};
 }
 
