@@ -203,7 +203,8 @@ Status Placement::fill(const Variable& variable, Program& program) {
     std::vector<std::byte> bytes = variable.initial;
     if (!variable.relocations.empty()) bytes.resize(variable.bytes);
     for (const Relocation& relocation : variable.relocations) {
-        WW_ASSIGN(const u64 value, address_in(relocation, variable));
+        WW_ASSIGN(const u64 address_value, address_in(relocation, variable));
+        const u64 value = address_value >> relocation.shift;
         const auto size = static_cast<u64>(relocation.bytes);
         if (size > sizeof value || size > bytes.size() || relocation.offset > bytes.size() - size) {
             return caller_error(

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the parser says of mistakes and of what it does not cover, and that no text costs more than its
 // length.
-#include <chrono>
+#include <algorithm>
+#include <ctime>
 
 #include <gtest/gtest.h>
 #include "emulator/parse/module.h"
@@ -287,20 +288,20 @@ TEST(ParseLimits, Nesting) {
     EXPECT_EQ(error_of(".section .x " + repeated("{", 100000) + repeated("}", 100000)), "no error");
 }
 
+// Of this process, so that other work on the machine does not count.
 double seconds_for(const std::string& text) {
     double best = 1e9;
     for (int i = 0; i < 3; ++i) {
-        const auto begin = std::chrono::steady_clock::now();
+        const std::clock_t begin = std::clock();
         const bool is_ok = parse(text).ok();
-        best =
-            std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+        best = std::min(best, static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC);
         EXPECT_TRUE(is_ok);
     }
     return best;
 }
 
-// Texts whose cost would be quadratic in a careless parser: eight times the text may take at most 32 times as
-// long, where a quadratic one takes 64 times.
+// Texts whose cost would be quadratic in a careless parser: 16 times the text may take at most 100 times as
+// long, where a quadratic one takes 256 times.
 TEST(ParseLimits, TimeIsLinear) {
     const auto text = [](int kind, int n) {
         switch (kind) {
@@ -319,7 +320,7 @@ TEST(ParseLimits, TimeIsLinear) {
     };
     for (int kind = 0; kind < 7; ++kind) {
         const double small = seconds_for(text(kind, 2000));
-        EXPECT_LT(seconds_for(text(kind, 16000)), 32 * small + 0.002) << kind;
+        EXPECT_LT(seconds_for(text(kind, 32000)), 100 * small + 0.005) << kind;
     }
 }
 
