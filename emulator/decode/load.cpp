@@ -2,10 +2,13 @@
 #include "emulator/decode/load.h"
 
 #include <algorithm>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "emulator/check/legality.h"
 #include "emulator/decode/slots.h"
 #include "emulator/decode/statement_binding.h"
 
@@ -38,15 +41,37 @@ bool has_modifier(const Statement& statement, std::string_view modifier) {
            statement.modifiers.end();
 }
 
+// Verdicts by the statement's text without its operands: a kernel has some hundred different ones.
+class CachedLegality {
+public:
+    explicit CachedLegality(const Legality& legality) : legality_(legality) {}
+    const Status& check(const Statement& statement, const std::string& name) {
+        std::string key = name;
+        for (const Operand& operand : statement.operands) {
+            key += operand.kind == Operand::Kind::special ? operand.symbol : ",";
+        }
+        const auto [found, is_new] = verdicts_.try_emplace(std::move(key));
+        if (is_new) found->second = legality_.check(statement);
+        return found->second;
+    }
+
+private:
+    const Legality& legality_;
+    std::unordered_map<std::string, Status> verdicts_;
+};
+
 // All statements are bound even after an error, so that the message tells how much is missing.
-Result<BoundCode> bind_all(const Function& entry, const DecodeTarget& target, const Placement& placement,
-                           Program& program) {
+Result<BoundCode> bind_all(const Function& entry, const DecodeTarget& target, const Legality& legality,
+                           const Placement& placement, Program& program) {
     StatementBinding binding(entry, target, placement);
+    CachedLegality verdicts(legality);
     Status first;
     int num_errors = 0;
     const auto bind = [&](const Statement& statement) {
-        const Status status = binding.bind(statement, opcodes_named(statement.opcode));
         const std::string name = statement_name(statement);
+        const Status& verdict = verdicts.check(statement, name);
+        const Status status =
+            verdict.ok() ? binding.bind(statement, opcodes_named(statement.opcode)) : verdict;
         if (!status.ok() && num_errors++ == 0) {
             first = caller_error(fmt::format("line {}: {}: {}", statement.line, name, status.message()));
         }
@@ -90,8 +115,9 @@ Result<LoadedProgram> load_program(const Module& module, std::string_view entry_
     program.files = module.files;
     program.max_threads = product(entry->max_threads);
     program.required_threads = product(entry->required_threads);
+    WW_ASSIGN(const Legality legality, Legality::of(module, target.compute_capability));
     WW_ASSIGN(Placement placement, Placement::make(module, *entry, memory, program));
-    WW_ASSIGN(BoundCode code, bind_all(*entry, target, placement, program));
+    WW_ASSIGN(BoundCode code, bind_all(*entry, target, legality, placement, program));
     WW_TRY(assign_slots(code, program));
     loaded.globals = placement.take_globals();
     return loaded;
