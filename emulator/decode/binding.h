@@ -81,6 +81,7 @@ public:
     virtual int sources(const Operand& operand, Type type) = 0;
     // Predicates; return the position in Instruction::predicate. A negated source sets *negated. An immediate
     // predicate source (-1, 0, 1) becomes a constant predicate.
+    virtual bool is_predicate(const Operand& operand) const = 0;  // a register that is one
     virtual int dest_predicate(const Operand& operand) = 0;
     virtual int source_predicate(const Operand& operand, bool* negated) = 0;
     // [base + offset]: appends the base of every lane, 64 bits in two slots, and sets Instruction::immediate

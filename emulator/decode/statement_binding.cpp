@@ -317,6 +317,12 @@ int StatementBinding::append_predicate(u16 predicate, bool is_dest) {
     return position;
 }
 
+bool StatementBinding::is_predicate(const Operand& operand) const {
+    const auto reg = static_cast<std::size_t>(operand.reg);
+    return operand.kind == Operand::Kind::reg && operand.reg >= 0 && reg < entry_.registers.size() &&
+           entry_.registers[reg].type == Type::pred;
+}
+
 int StatementBinding::dest_predicate(const Operand& operand) {
     if (operand.kind == Operand::Kind::sink) {
         if (num_predicates_ < kMaxPredicates)

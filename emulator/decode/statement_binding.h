@@ -56,6 +56,7 @@ public:
     int dest_and_source(const Operand& operand, Type type) override;
     int dests(const Operand& operand, Type type) override;
     int sources(const Operand& operand, Type type) override;
+    bool is_predicate(const Operand& operand) const override;
     int dest_predicate(const Operand& operand) override;
     int source_predicate(const Operand& operand, bool* negated) override;
     int address(const Operand& operand, bool* is_32_bit) override;
