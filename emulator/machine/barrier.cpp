@@ -56,7 +56,7 @@ void Block::release_if_complete(int id) {
             group.result = result;
             group.waits = WaitReason::none;
         }
-        warp.is_blocked = false;
+        warp.turn.is_blocked = false;
     }
     barrier.is_open = is_open;  // to lanes of warps that were not part of it
     barrier.arrived = barrier.warps = barrier.popc = 0;

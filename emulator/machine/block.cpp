@@ -55,7 +55,7 @@ void Block::open(Grid& grid, u32 x, u32 y, u32 z) {
         warp.exited_ = 0;
         warp.level_ = grid.options.level;
         warp.carry = 0;
-        warp.is_blocked = false;
+        warp.turn = {};
         warp.num_instructions = 0;
         warp.groups_.assign(1, LaneGroup{0, warp.existing_});
         warp.running_ = 0;

@@ -7,19 +7,32 @@
 
 namespace warpwright::emulator {
 
-std::string lanes_text(u32 lanes) {
-    if (lanes == 0) return "no lane";
-    std::string text = std::popcount(lanes) == 1 ? "lane " : "lanes ";
-    bool is_first = true;
+std::string ranges_text(u32 bits) {
+    std::string text;
     for (int first = 0; first < kLanes; ++first) {
-        if ((lanes >> first & 1u) == 0) continue;
-        const int last = first + std::countr_one(lanes >> first) - 1;
-        if (!is_first) text += ',';
+        if ((bits >> first & 1u) == 0) continue;
+        const int last = first + std::countr_one(bits >> first) - 1;
+        if (!text.empty()) text += ',';
         text += last > first ? fmt::format("{}-{}", first, last) : fmt::format("{}", first);
-        is_first = false;
         first = last;
     }
     return text;
+}
+
+std::string lanes_text(u32 lanes) {
+    if (lanes == 0) return "no lane";
+    return (std::popcount(lanes) == 1 ? "lane " : "lanes ") + ranges_text(lanes);
+}
+
+void locate(Finding& finding, const Program& program, const Instruction& instruction) {
+    const auto index = static_cast<std::size_t>(instruction.statement);
+    if (index >= program.statements.size()) return;
+    const StatementText& statement = program.statements[index];
+    finding.ptx_line = statement.ptx_line;
+    finding.instruction = statement.name;
+    const auto file = static_cast<std::size_t>(statement.source_file);
+    if (statement.source_line > 0 && file < program.files.size() && !program.files[file].empty())
+        finding.source = fmt::format("{}:{}", program.files[file], statement.source_line);
 }
 
 std::string place_text(const Program& program, i32 pc) {

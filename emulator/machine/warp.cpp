@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "emulator/machine/grid.h"
+#include "emulator/machine/text.h"
 
 namespace warpwright::emulator {
 
@@ -14,14 +15,7 @@ Flow Warp::report(FindingKind kind, const Instruction& instruction, u32 lanes, u
     Finding finding;
     finding.kind = kind;
     finding.kernel = program.name;
-    if (static_cast<std::size_t>(instruction.statement) < program.statements.size()) {
-        const StatementText& statement = program.statements[instruction.statement];
-        finding.ptx_line = statement.ptx_line;
-        finding.instruction = statement.name;
-        const auto file = static_cast<std::size_t>(statement.source_file);
-        if (statement.source_line > 0 && file < program.files.size() && !program.files[file].empty())
-            finding.source = program.files[file] + ":" + std::to_string(statement.source_line);
-    }
+    locate(finding, program, instruction);
     for (int i = 0; i < 3; ++i) finding.block[i] = block().index[i];
     finding.warp = index();
     finding.lanes = lanes;

@@ -53,6 +53,24 @@ struct LaneGroup {
     u32 needed = 0;                       // lanes: of a convergence or of bar.warp.sync
 };
 
+// All that decides what a warp does next, but for memory that others can change.
+struct WarpState {
+    std::vector<u32> position;
+    std::vector<std::byte> bytes;
+};
+
+// What the scheduler knows of a warp. See scheduler.h.
+struct Turn {
+    bool is_blocked = false;  // no group can run before a barrier lets one
+    bool is_asleep = false;   // spins, or asks memory: nothing to do while Grid::progress is asleep_at
+    u64 asleep_at = 0;
+    u64 period = 0;                 // warp instructions of a round of its loop; 0: it only asks
+    i32 first_pc = 0, last_pc = 0;  // of the loop
+    WarpState state;
+    int num_idle_runs = 0;  // that changed nothing
+    int num_idle_runs_to_check = 4;
+};
+
 // Why Warp::run() came back.
 enum class Pause : u8 {
     quantum,   // has run its share
@@ -117,8 +135,11 @@ public:
     u32 release_warp_barrier(const Instruction* instruction, u32 arriving);
     // Executes up to about `quantum` warp instructions.
     Pause run(u64 quantum);
-    bool is_blocked = false;   // run() said so, and nothing has happened since
+    u64 num_changes() const { return num_changes_; }
     u64 num_instructions = 0;  // executed
+    Turn turn;
+    void save(WarpState& state) const;
+    bool is_at(const WarpState& state);
 
     // --- memory ---
     LocalMemory local;
@@ -128,6 +149,7 @@ public:
 private:
     friend class Block;
 
+    void save_position(std::vector<u32>& words) const;
     Pause run_groups(u64 quantum);
     // run.cpp: groups
     bool choose();
@@ -158,7 +180,8 @@ private:
     u64 changes_seen_ = 0;
     WaitReason reason_ = WaitReason::memory;  // see wait_for()
     u32 needed_ = 0;
-    i32 segment_start_ = 0;  // instructions from here on are not counted in num_instructions yet
+    std::vector<u32> scratch_;  // of is_at()
+    i32 segment_start_ = 0;     // instructions from here on are not counted in num_instructions yet
 };
 
 }  // namespace warpwright::emulator

@@ -4,6 +4,7 @@
 
 #include "emulator/machine/grid.h"
 #include "emulator/machine/launch.h"
+#include "run_ptx.h"
 
 namespace warpwright::emulator {
 namespace {
@@ -89,6 +90,23 @@ TEST(Machine, LoopsWithATripCountForEachLaneReconverge) {
     std::string expected = "4294967295:";
     for (int l = 0; l < kLanes; ++l) expected += " " + std::to_string(l + 5);
     EXPECT_EQ(report.printed, expected + "\n");
+}
+
+LaunchReport run_text(std::string_view body, u32 blocks, u32 threads, const LaunchOptions& options = {}) {
+    RunPtx run(ptx_kernel("", body));
+    EXPECT_EQ(run.load_error(), "");
+    run.options = options;
+    return run.launch({.grid = {blocks}, .block = {threads}});
+}
+
+TEST(Machine, BarrierThatNobodyElseReachesIsADeadlock) {
+    const LaunchReport report = run_text("bar.sync 1, 64;", 1, 32 + 64);
+    ASSERT_TRUE(report.finding);
+    EXPECT_EQ(
+        finding_text(*report.finding),
+        "kernel: deadlock at line 7 (bar.sync), block 0,0,0 warp 2 lane 0: no warp of the block can go on\n"
+        "  block 0,0,0 warp 2 lanes 0-31 at line 7 (bar.sync): waits at barrier 1, where 32 of 64 threads "
+        "have arrived: no other warp is left");
 }
 
 }  // namespace
