@@ -91,7 +91,8 @@ constexpr Opcode kOpcodes[] = {
 std::span<const Opcode> control_opcodes() {
     static const std::vector<Opcode> all = [] {
         std::vector<Opcode> list(std::begin(kOpcodes), std::end(kOpcodes));
-        for (const Opcode& opcode : barrier_opcodes()) list.push_back(opcode);
+        for (const auto part : {barrier_opcodes(), call_opcodes()})
+            list.insert(list.end(), part.begin(), part.end());
         return list;
     }();
     return all;

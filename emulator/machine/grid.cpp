@@ -3,9 +3,14 @@
 
 namespace warpwright::emulator {
 
+// A GPU keeps 1 MiB by default.
+constexpr std::size_t kMaxPrinted = 4 << 20;
+
 void Grid::print(std::string text) {
     std::lock_guard lock(mutex_);
+    if (printed_.size() > kMaxPrinted) return;
     printed_ += text;
+    if (printed_.size() > kMaxPrinted) printed_ += "\n[the kernel printed more than is kept]\n";
 }
 
 void Grid::record(Finding finding) {
