@@ -8,6 +8,7 @@
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "check/check.h"
 #include "cli/verb.h"
@@ -17,9 +18,9 @@ namespace warpwright::cli {
 namespace {
 
 struct Options {
-    std::string device = "auto", op, row, report;
+    std::string device = "auto", op, row, report, against;
     u64 seed = 1;
-    bool json = false;
+    bool json = false, no_contraction = false;
 };
 
 const char* outcome_name(CheckResult::Outcome outcome) {
@@ -40,6 +41,8 @@ nlohmann::ordered_json report_json(const Context& context, const std::vector<Che
         {"gpu", context.target().name},
         {"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
         {"command", fmt::format("warpwright check --device {} --seed {}{}", device, seed, selection)},
+        {"seed", seed},
+        {"contraction", context.allows_contraction()},
         {"passed", summary.passed},
         {"failed", summary.failed},
         {"refused", summary.refused},
@@ -52,13 +55,63 @@ nlohmann::ordered_json report_json(const Context& context, const std::vector<Che
                                    {"outcome", outcome_name(result.outcome)},
                                    {"error", result.error},
                                    {"bound", result.bound},
+                                   {"inputs", fmt::format("{:016x}", result.input_digest)},
+                                   {"outputs", fmt::format("{:016x}", result.output_digest)},
+                                   {"approximate", result.approximate},
                                    {"text", result.text}});
     }
     return json;
 }
 
+struct Other {  // what another device answered: a report of it
+    std::string target;
+    std::vector<CheckResult> results;
+};
+
+Result<Other> read_report(const std::string& path, bool contraction) {
+    std::ifstream file(path);
+    const auto json = nlohmann::json::parse(file, nullptr, false);
+    try {
+        if (json.at("contraction") != contraction) {
+            return caller_error(fmt::format("--against {}: made {} --no-contraction, this check runs {} it",
+                                            path, contraction ? "with" : "without",
+                                            contraction ? "without" : "with"));
+        }
+        Other other{json.at("target"), {}};
+        for (const auto& entry : json.at("results")) {
+            CheckResult result{entry.at("op"), entry.at("row"), entry.at("problem")};
+            result.input_digest = std::stoull(entry.at("inputs").get<std::string>(), nullptr, 16);
+            result.output_digest = std::stoull(entry.at("outputs").get<std::string>(), nullptr, 16);
+            other.results.push_back(std::move(result));
+        }
+        return other;
+    } catch (const std::exception&) {
+        return caller_error(fmt::format("--against {}: expected a report of 'warpwright check'", path));
+    }
+}
+
+// Whether no result differs that must not.
+bool compare_with(const Other& other, const std::vector<CheckResult>& results, bool print) {
+    const BitComparison comparison = compare_bits(results, other.results);
+    if (print) {
+        for (const CheckResult* result : comparison.different)
+            fmt::print("DIFFERENT BITS {}: {}\n", result->row, result->problem);
+        fmt::print(
+            "against {}: {} of the same bits, {} others of approximate rows, {} different, "
+            "{} of other inputs, {} not there\n",
+            other.target, comparison.equal, comparison.approximate, comparison.different.size(),
+            comparison.other_inputs, comparison.unknown);
+    }
+    return comparison.different.empty() && comparison.other_inputs == 0;
+}
+
 int run(const Options& options) {
+    std::optional<Other> other;
+    if (!options.against.empty()) {
+        WW_CLI_ASSIGN(other, read_report(options.against, !options.no_contraction));
+    }
     WW_CLI_ASSIGN(const auto context, Context::open(options.device));
+    if (options.no_contraction) context->forbid_contraction();
     std::vector<CheckResult> all;
     bool known_op = options.op.empty();
     for (const OperationCheck* check : operation_checks()) {
@@ -83,7 +136,8 @@ int run(const Options& options) {
             caller_error(fmt::format("no row named '{}' runs on {}", options.row, context->target().id)));
     const auto json = report_json(*context, all, options.seed, context->device().id(),
                                   (options.op.empty() ? "" : " --op " + options.op) +
-                                      (options.row.empty() ? "" : " --row " + options.row));
+                                      (options.row.empty() ? "" : " --row " + options.row) +
+                                      (options.no_contraction ? " --no-contraction" : ""));
     if (!options.report.empty()) {
         std::ofstream file(options.report);
         file << json.dump(1) << '\n';
@@ -97,7 +151,8 @@ int run(const Options& options) {
                    summary.failed == 0 ? "ok" : "FAILED", context->target().id, summary.rows, summary.passed,
                    summary.failed, summary.refused);
     }
-    return summary.failed == 0 ? 0 : kNegative;
+    const bool same = !other || compare_with(*other, all, !options.json);
+    return summary.failed == 0 && same ? 0 : kNegative;
 }
 
 }  // namespace
@@ -110,6 +165,10 @@ void add_check(CLI::App& app, Action& action) {
     verb->add_option("--row", options->row, "this row only");
     verb->add_option("--seed", options->seed, "of the random inputs")->capture_default_str();
     verb->add_option("--report", options->report, "write all results to this file as JSON");
+    verb->add_flag("--no-contraction", options->no_contraction,
+                   "compile kernels anew so that no product and sum become one fma: bits can be compared");
+    verb->add_option("--against", options->against,
+                     "report of another device: results must have the same bits, but for approximate rows");
     verb->add_flag("--json", options->json, "for machines");
     verb->footer("A refused check is a problem that a row does not serve: it says so, and that is right.");
     verb->callback([=, &action] { action = [=] { return run(*options); }; });

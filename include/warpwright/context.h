@@ -34,6 +34,11 @@ public:
     void force(std::string_view op, std::string_view row);
     std::string forced(std::string_view op) const;
 
+    // Kernels loaded from now on are compiled without contraction of products and sums to fma: what two devices
+    // compute can be compared bit by bit then. For checks; images are compiled anew.
+    void forbid_contraction();
+    bool allows_contraction() const;
+
     // The loaded kernel of an image: from the pack, the on-disk cache, or compiled now.
     Result<Kernel> kernel(const ImageSpec& spec);
     Result<Kernel> kernel(const std::string& row, HostFunction function);
@@ -43,6 +48,7 @@ private:
     mutable std::mutex mutex_;
     std::map<std::string, std::string, std::less<>> forced_;
     std::map<std::string, Kernel> kernels_;  // by row name
+    bool contracts_ = true;
 };
 
 // What an operation is after all host work is done: launches with their arguments. Launching allocates

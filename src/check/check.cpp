@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "check/check.h"
 
+#include <map>
 #include <set>
+#include <tuple>
+
+#include "image/store.h"
 
 namespace warpwright {
 
@@ -9,6 +13,36 @@ std::string problem_text(const FieldTexts& fields) {
     std::string text;
     for (const auto& [name, value] : fields) text += (text.empty() ? "" : " ") + name + "=" + value;
     return text;
+}
+
+bool is_approximate(Context& context, ImageSpec spec) {
+    spec.contracts = context.allows_contraction();
+    const auto image = ImageStore::shared().get(spec);
+    return image.ok() && (*image)->ptx.find(".approx") != std::string::npos;
+}
+
+BitComparison compare_bits(const std::vector<CheckResult>& results, const std::vector<CheckResult>& others) {
+    std::map<std::tuple<std::string, std::string, std::string>, const CheckResult*> known;
+    for (const CheckResult& other : others) {
+        if (other.output_digest != 0) known[{other.op, other.row, other.problem}] = &other;
+    }
+    BitComparison comparison;
+    for (const CheckResult& result : results) {
+        if (result.outcome == CheckResult::Outcome::refused) continue;
+        const auto found = known.find({result.op, result.row, result.problem});
+        if (found == known.end() || result.output_digest == 0) {
+            ++comparison.unknown;
+        } else if (found->second->input_digest != result.input_digest) {
+            ++comparison.other_inputs;
+        } else if (found->second->output_digest == result.output_digest) {
+            ++comparison.equal;
+        } else if (result.approximate) {
+            ++comparison.approximate;
+        } else {
+            comparison.different.push_back(&result);
+        }
+    }
+    return comparison;
 }
 
 CheckSummary summarize(const std::vector<CheckResult>& results) {

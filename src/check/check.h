@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "check/harness.h"
 #include "dispatch/choose.h"
 #include "dispatch/fields.h"
+#include "dispatch/operation.h"
 
 namespace warpwright {
 
@@ -32,6 +34,19 @@ CheckSummary summarize(const std::vector<CheckResult>& results);
 
 std::string problem_text(const FieldTexts& fields);  // "tokens=3 hidden=64 ..."
 
+// Whether the image has instructions that PTX does not define to the bit.
+bool is_approximate(Context& context, ImageSpec spec);
+
+// How the bits of results compare with those of another device, by operation, row and problem.
+struct BitComparison {
+    int equal = 0;
+    int approximate = 0;                        // differ, and may: approximate rows
+    int other_inputs = 0;                       // were given something else: nothing follows
+    int unknown = 0;                            // not among the others, or did not run there
+    std::vector<const CheckResult*> different;  // that may not
+};
+BitComparison compare_bits(const std::vector<CheckResult>& results, const std::vector<CheckResult>& others);
+
 // An operation's check: problems() lists the shapes, run() executes one of them with the row already forced.
 //   struct RmsNormCheck {
 //       using Op = RmsNormOp;
@@ -52,6 +67,7 @@ public:
             if (!only_row.empty() && only_row != row.name.text) continue;
             if (!Op::image_fits(row, facts.build_target)) continue;  // another device's row
             bool served = false;
+            std::optional<bool> approximate;
             u64 case_seed = seed;
             for (const auto& problem : Check::problems()) {
                 CheckResult result{Op::kName, row.name.text, problem_text(field_texts(problem))};
@@ -65,6 +81,11 @@ public:
                     Workbench bench(context, case_seed);
                     Check::run(bench, problem, result);
                     context.force(Op::kName, {});
+                    if (!approximate) {
+                        approximate = row.arch != ArchClass::host &&
+                                      is_approximate(context, image_spec_of<Op>(row, facts.build_target));
+                    }
+                    result.approximate = *approximate;
                 }
                 results.push_back(std::move(result));
             }

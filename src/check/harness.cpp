@@ -51,6 +51,7 @@ Tensor Workbench::input(DType type, std::initializer_list<i64> shape, double sca
 
 Tensor Workbench::integers(const std::vector<i32>& values) {
     Tensor tensor = allocate(DType::i32, {static_cast<i64>(values.size())}, false, false);
+    input_digest_ = digest(input_digest_, values.data(), values.size() * sizeof(i32));
     if (status_.ok()) {
         fail(context_.device().copy_in(tensor.data, values.data(), values.size() * sizeof(i32), stream()));
         fail(context_.device().synchronize(stream()));
@@ -98,6 +99,7 @@ void Workbench::write(const Tensor& tensor, const std::vector<float>& values) {
     for (std::size_t i = 0; i < values.size(); ++i) {
         store_float(raw.data(), tensor.dtype, static_cast<i64>(i), values[i]);
     }
+    input_digest_ = digest(input_digest_, raw.data(), raw.size());
     if (!status_.ok()) return;
     fail(context_.device().copy_in(tensor.data, raw.data(), raw.size(), stream()));
     fail(context_.device().synchronize(stream()));
@@ -105,10 +107,12 @@ void Workbench::write(const Tensor& tensor, const std::vector<float>& values) {
 
 Status Workbench::finish() {
     fail(context_.device().synchronize(stream()));
+    output_digest_ = kDigestStart;
     for (const Guarded& guarded : guarded_) {
         if (!status_.ok()) break;
         std::vector<u8> bytes(guarded.total_bytes);
         fail(context_.device().copy_out(bytes.data(), guarded.start, bytes.size(), stream()));
+        output_digest_ = digest(output_digest_, bytes.data() + guarded.payload_offset, guarded.payload_bytes);
         for (std::size_t i = 0; i < bytes.size() && status_.ok(); ++i) {
             if (i >= guarded.payload_offset && i < guarded.payload_offset + guarded.payload_bytes) continue;
             if (bytes[i] == kGuard) continue;
@@ -188,6 +192,8 @@ void judge(CheckResult& result, Workbench& bench, const Comparison& comparison, 
     const Status status = bench.finish();
     result.error = std::max(result.error, comparison.error);
     result.bound = std::max(result.bound, comparison.bound);
+    result.input_digest = bench.input_digest();
+    result.output_digest = bench.output_digest();
     if (status.ok() && comparison.ok) return;
     result.outcome = CheckResult::Outcome::failed;
     result.text = fmt::format("{}: {}", what, status.ok() ? comparison.text : status.message());

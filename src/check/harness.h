@@ -21,7 +21,21 @@ struct CheckResult {
     std::string text;  // why it failed or was refused
     double error = 0;  // largest |kernel - oracle|
     double bound = 0;  // what was allowed
+    // Of all bytes the kernel was given, and of all it left in outputs, unwritten parts too: equal on two
+    // devices when they computed the same. 0: not run. A row is approximate when its code has instructions
+    // that are not defined to the bit (.approx).
+    u64 input_digest = 0;
+    u64 output_digest = 0;
+    bool approximate = false;
 };
+
+// FNV-1a, 64 bits.
+constexpr u64 kDigestStart = 0xcbf29ce484222325ull;
+inline u64 digest(u64 before, const void* data, std::size_t bytes) {
+    const auto* from = static_cast<const u8*>(data);
+    for (std::size_t i = 0; i < bytes; ++i) before = (before ^ from[i]) * 0x100000001b3ull;
+    return before;
+}
 
 // The inputs and outputs of one call. Everything is freed with it.
 class Workbench {
@@ -46,6 +60,8 @@ public:
 
     // Any failure of the calls above, and then guard bands that were written to.
     Status finish();
+    u64 input_digest() const { return input_digest_; }
+    u64 output_digest() const { return output_digest_; }  // as of the last finish()
 
     std::mt19937_64& random() { return random_; }
 
@@ -64,6 +80,8 @@ private:
     std::vector<Buffer> buffers_;
     std::vector<Guarded> guarded_;
     Status status_;
+    u64 input_digest_ = kDigestStart;
+    u64 output_digest_ = 0;
 };
 
 struct Comparison {

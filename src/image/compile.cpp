@@ -150,7 +150,8 @@ std::string entry_name(std::string_view row) {
 }
 
 std::string image_title(const ImageSpec& spec) {
-    return fmt::format("{} for {}", spec.row, build_target_name(spec.build_target));
+    return fmt::format("{} for {}{}", spec.row, build_target_name(spec.build_target),
+                       spec.contracts ? "" : " without contraction");
 }
 
 std::vector<std::string> compile_flags(const ImageSpec& spec) {
@@ -164,6 +165,7 @@ std::vector<std::string> compile_flags(const ImageSpec& spec) {
         fmt::format("-DWW_ENTRY={}", entry_name(spec.row)),
     };
     if (spec.build_target != BuildTarget::compute_80) flags.emplace_back("--ptxas-options=-v");
+    if (!spec.contracts) flags.emplace_back("-fmad=false");
     return flags;
 }
 

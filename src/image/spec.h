@@ -16,6 +16,9 @@ struct ImageSpec {
     std::string row_content;  // every field of the row as text; part of the key
     BuildTarget build_target = BuildTarget::host;
     std::string spill_reason;  // not empty: this row may spill, and why
+    // Whether the compiler may make one fma of a product and a sum. Without, two devices that follow IEEE 754
+    // give the same bits; such images are compiled at first use and never packed.
+    bool contracts = true;
 };
 
 // Every image that the registry's rows can be built into.

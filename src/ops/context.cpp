@@ -29,9 +29,22 @@ std::string Context::forced(std::string_view op) const {
     return entry == forced_.end() ? std::string() : entry->second;
 }
 
-Result<Kernel> Context::kernel(const ImageSpec& spec) {
+void Context::forbid_contraction() {
     const std::lock_guard lock(mutex_);
-    if (const auto known = kernels_.find(spec.row); known != kernels_.end()) return known->second;
+    if (contracts_) kernels_.clear();
+    contracts_ = false;
+}
+
+bool Context::allows_contraction() const {
+    const std::lock_guard lock(mutex_);
+    return contracts_;
+}
+
+Result<Kernel> Context::kernel(const ImageSpec& given) {
+    const std::lock_guard lock(mutex_);
+    if (const auto known = kernels_.find(given.row); known != kernels_.end()) return known->second;
+    ImageSpec spec = given;
+    spec.contracts = contracts_;
     WW_ASSIGN(const auto image, ImageStore::shared().get(spec));
     WW_ASSIGN(const Kernel kernel, device_->load(*image));
     kernels_[spec.row] = kernel;

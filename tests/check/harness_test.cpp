@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The checker itself: every kind of wrong result that it claims to catch, planted.
 #include "check/harness.h"
+#include "check/check.h"
 
 #include <gtest/gtest.h>
 
@@ -109,6 +110,42 @@ TEST_F(Bench, OutputsStartAsNan) {
     for (DType type : {DType::f32, DType::f16, DType::bf16}) {
         for (float value : bench.read(bench.output(type, {9}))) EXPECT_TRUE(std::isnan(value));
     }
+}
+
+TEST_F(Bench, DigestsAreOfWhatWentInAndWhatCameOut) {
+    const auto digests = [&](float given, float answer) {
+        Workbench work{*context, 1};
+        work.write(work.input(DType::f32, {2}), {given, 1});
+        work.write(work.output(DType::f32, {2}), {3, answer});
+        EXPECT_TRUE(work.finish().ok());
+        return std::pair{work.input_digest(), work.output_digest()};
+    };
+    EXPECT_EQ(digests(5, 7), digests(5, 7));
+    EXPECT_EQ(digests(6, 7).second, digests(5, 7).second);
+    EXPECT_NE(digests(6, 7).first, digests(5, 7).first);
+    EXPECT_NE(digests(5, 8).second, digests(5, 7).second);
+}
+
+TEST(CompareBits, OnlyRowsThatAreExactMustAgree) {
+    const auto result = [](const char* row, u64 inputs, u64 outputs, bool approximate = false) {
+        CheckResult result{"op", row, "n=1"};
+        result.input_digest = inputs;
+        result.output_digest = outputs;
+        result.approximate = approximate;
+        return result;
+    };
+    const std::vector<CheckResult> others = {result("same", 1, 2), result("exact", 1, 2),
+                                             result("near", 1, 2), result("moved", 1, 2)};
+    const std::vector<CheckResult> results = {result("same", 1, 2), result("exact", 1, 3),
+                                              result("near", 1, 3, true), result("moved", 2, 3),
+                                              result("new", 1, 2)};
+    const BitComparison comparison = compare_bits(results, others);
+    EXPECT_EQ(comparison.equal, 1);
+    EXPECT_EQ(comparison.approximate, 1);
+    EXPECT_EQ(comparison.other_inputs, 1);
+    EXPECT_EQ(comparison.unknown, 1);
+    ASSERT_EQ(comparison.different.size(), 1u);
+    EXPECT_EQ(comparison.different[0]->row, "exact");
 }
 
 TEST_F(Bench, MisalignedInputsAreMisaligned) {

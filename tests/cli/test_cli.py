@@ -201,6 +201,24 @@ class Answers(Scratch):
         self.assertTrue(answer["command"].endswith("--op embedding"))
         self.assertEqual({entry["op"] for entry in answer["results"]}, {"embedding"})
 
+    def test_check_against_a_report_compares_bits(self):
+        report = self.path / "report.json"
+        check = ["check", "--device", "cpu", "--op", "embedding"]
+        self.assertEqual(warpwright(*check, "--report", str(report)).returncode, 0)
+        same = warpwright(*check, "--against", str(report))
+        self.assertEqual(same.returncode, 0, same.stdout)
+        self.assertIn("0 different, 0 of other inputs, 0 not there", same.stdout)
+        answer = json.loads(report.read_text())
+        entry = next(entry for entry in answer["results"] if entry["outcome"] == "passed")
+        entry["outputs"] = "1234"
+        report.write_text(json.dumps(answer))
+        other = warpwright(*check, "--against", str(report))
+        self.assertEqual(other.returncode, 1)
+        self.assertIn(f"DIFFERENT BITS {entry['row']}: {entry['problem']}", other.stdout)
+        self.assertEqual(warpwright(*check, "--no-contraction", "--against", str(report)).returncode, 2)
+        report.write_text("[]")
+        self.assertEqual(warpwright(*check, "--against", str(report)).returncode, 2)
+
     def test_every_verb_has_help_and_json(self):
         for verb in ("probe", "targets", "kernels"):
             self.assertEqual(warpwright(verb, "--help").returncode, 0)

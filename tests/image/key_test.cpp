@@ -67,7 +67,10 @@ TEST(image_key, row_target_and_compiler_are_part_of_it) {
     ImageSpec changed = scale_spec(0, BuildTarget::sm_80);
     changed.row_content += " stages=2";
     keys.insert(scale_key(files, changed));
-    EXPECT_EQ(keys.size(), 2 * std::size(kDeviceTargets) + 1);
+    ImageSpec exact = scale_spec(0, BuildTarget::sm_80);
+    exact.contracts = false;
+    keys.insert(scale_key(files, exact));
+    EXPECT_EQ(keys.size(), 2 * std::size(kDeviceTargets) + 2);
 
     const std::vector<EmbeddedFile> embedded = files.files();
     const KernelSources sources(embedded);
