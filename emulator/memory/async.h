@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // cp.async: copies that a lane issued and that have not landed. They land, in the order they were issued,
-// when the lane waits for their group, and no earlier: a kernel that reads too soon finds the shadow's mark.
+// when the lane waits for their group, and no earlier: a kernel that reads too soon finds what was there
+// before, and with CheckLevel::all the shadow's mark. What is never waited for never lands.
 #pragma once
 
-#include <deque>
+#include <vector>
 
 #include "emulator/memory/global.h"
 
@@ -11,18 +12,44 @@ namespace warpwright::emulator {
 
 class Warp;
 
-struct PendingCopy {  // of one instruction, all its lanes
-    u32 lanes = 0;
+struct PendingCopy {  // of one instruction, lanes of one group
+    u32 lanes = 0;    // still pending
     i32 statement = 0;
-    u32 bytes = 0;
-    u32 source_bytes[32] = {};  // the rest is zero
-    u32 to[32] = {};            // shared offset
+    u32 group = 0;
+    u32 bytes = 0;              // written by each lane
+    u32 to[32] = {};            // offset in SharedMemory::data
     u64 from[32] = {};          // global address
-    u32 group[32] = {};         // of each lane
+    u32 source_bytes[32] = {};  // read; the rest is zero
+    bool is_cut = false;        // some lane's are fewer than `bytes`
+};
+
+// In the order of issue. Storage is kept: a kernel goes on with as many as it had.
+class CopyQueue {
+public:
+    // More than any kernel can have on its way; older ones land then, which they may at any time.
+    static constexpr u32 kMaxCopies = 1024;
+
+    u32 size() const { return size_; }
+    PendingCopy& operator[](u32 index) { return ring_[(first_ + index) % ring_.size()]; }
+    PendingCopy& push() {
+        if (size_ == ring_.size()) grow();
+        return (*this)[size_++];
+    }
+    void pop() {
+        first_ = (first_ + 1) % static_cast<u32>(ring_.size());
+        --size_;
+    }
+    void clear() { first_ = size_ = 0; }
+
+private:
+    void grow();
+
+    std::vector<PendingCopy> ring_;
+    u32 first_ = 0, size_ = 0;
 };
 
 struct AsyncCopies {
-    std::deque<PendingCopy> pending;
+    CopyQueue pending;
     u32 open_group[32] = {};  // the group that the lane's next copy joins: how many it committed
     void clear() {
         pending.clear();

@@ -37,11 +37,10 @@ struct Lookup {
     alignas(64) u64 address[kLanes];    // of lanes that are not active, one that is
 };
 
-static inline __attribute__((always_inline)) void read_addresses(Warp& warp, const Instruction& instruction,
-                                                                 u16 slot, u32 active,
-                                                                 u64* address) {
-    const u64 plus = static_cast<u64>(instruction.immediate);
-    if (instruction.flag[kFlagNarrow]) {
+static inline __attribute__((always_inline)) void read_addresses(Warp& warp, u16 slot, bool is_narrow,
+                                                                 i64 immediate, u32 active, u64* address) {
+    const u64 plus = static_cast<u64>(immediate);
+    if (is_narrow) {
         const u32* base = warp.lanes<u32>(slot);
         for (int l = 0; l < kLanes; ++l) address[l] = base[l] + plus;
     } else {
@@ -125,14 +124,12 @@ static inline __attribute__((always_inline)) u64 wrong_shadow(const Lookup& look
     return wrong;
 }
 
-// Looks the lanes' bytes up and checks them, span by span; body(lookup) for each. The one place that every
-// access of a whole warp comes through.
+// Looks the bytes at lookup.address up and checks them, span by span; body(lookup) for each. The one place
+// that every access of a warp comes through.
 template <int kBytes, Use kUse, class Body>
 static inline __attribute__((always_inline)) Flow for_each_span(Warp& warp, const Instruction& instruction,
-                                                                u16 address_slot, u32 active, Body body) {
-    Lookup lookup;
-    const Space space = access_space(instruction);
-    read_addresses(warp, instruction, address_slot, active, lookup.address);
+                                                                Space space, u32 active, Lookup& lookup,
+                                                                Body body) {
     u32 todo = active;
     do {
         if (!look_up<kBytes>(warp, instruction, space, todo, lookup) ||
@@ -151,4 +148,14 @@ static inline __attribute__((always_inline)) Flow for_each_span(Warp& warp, cons
         todo &= ~lookup.inside;
     } while (todo != 0);
     return Flow::next;
+}
+
+// The same for the addresses in a slot.
+template <int kBytes, Use kUse, class Body>
+static inline __attribute__((always_inline)) Flow for_each_span(Warp& warp, const Instruction& instruction,
+                                                                u16 address_slot, u32 active, Body body) {
+    Lookup lookup;
+    read_addresses(warp, address_slot, instruction.flag[kFlagNarrow], instruction.immediate, active,
+                   lookup.address);
+    return for_each_span<kBytes, kUse>(warp, instruction, access_space(instruction), active, lookup, body);
 }
