@@ -180,7 +180,6 @@ bool is_float_shape(Shape shape, int container_bits) {
 }
 
 Status bind_floats(Binding& b, Shape shape, Type type_d, Format a, Format format_b, Type type_c) {
-    const int capability = b.target().compute_capability;
     const bool is_narrow = mma::facts_of(a).container_bits == 8;
     const bool has_kind = b.take("kind::f8f6f4");
     const bool is_f16 = type_d == Type::f16;
@@ -195,13 +194,8 @@ Status bind_floats(Binding& b, Shape shape, Type type_d, Format a, Format format
     if (!is_float_shape(shape, mma::facts_of(a).container_bits) || (has_kind && shape.k != 32))
         return caller_error("the shape does not go with the types");
     if (has_kind && !is_narrow) return caller_error(".kind::f8f6f4 is for types of 8 bits and less");
-    const bool is_small = is_subbyte(a) || is_subbyte(format_b);
-    if (is_small && !has_kind) return caller_error("types of less than 8 bits need .kind::f8f6f4");
-    if (is_narrow && capability < (is_small ? 120 : has_kind ? 100 : 89)) {
-        return caller_error("needs a GPU of compute capability " + std::string(is_small   ? "12.0"
-                                                                               : has_kind ? "10.0"
-                                                                                          : "8.9"));
-    }
+    if ((is_subbyte(a) || is_subbyte(format_b)) && !has_kind)
+        return caller_error("types of less than 8 bits need .kind::f8f6f4");
     bind_operands(b, mma::float_product(b.target(), a, format_b, shape.k, is_f16),
                   is_f16 ? Type::b32 : Type::f32);
     return {};

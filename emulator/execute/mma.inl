@@ -13,6 +13,10 @@ constexpr int kWidth = kVectorBytes / 4;
 typedef float Floats __attribute__((vector_size(kVectorBytes), may_alias));
 typedef i32 Ints __attribute__((vector_size(kVectorBytes), may_alias));
 typedef u32 Words __attribute__((vector_size(kVectorBytes), may_alias));
+typedef u64 LongWords __attribute__((vector_size(kVectorBytes), may_alias));  // kWidth / 2
+typedef double Doubles __attribute__((vector_size(kVectorBytes), may_alias));
+typedef float HalfFloats __attribute__((vector_size(kVectorBytes / 2), may_alias));
+typedef i32 HalfInts __attribute__((vector_size(kVectorBytes / 2), may_alias));
 constexpr int kRows = 16, kColumns = 8;
 
 // Stand for the exponent of a zero and of an infinity or NaN: no sum with a true exponent comes near those.
@@ -215,17 +219,34 @@ static void write_d(const FloatProduct& product, const Tile& tile, const Fragmen
     }
 }
 
+// The significand without its last bits.
+static inline __attribute__((always_inline)) Doubles cut(Doubles values, int bits) {
+    return reinterpret_cast<Doubles>(reinterpret_cast<LongWords>(values) & ~0ull << bits);
+}
+
 // To nearest even, by adding and taking away 1.5 x 2^52 units of the last place.
-static inline __attribute__((always_inline)) float round_to_f16(double value) {
-    const u64 bits = __builtin_bit_cast(u64, value);
-    const u64 magnitude = bits & ~(1ull << 63);
+static inline __attribute__((always_inline)) Doubles rounded_to_f16(Doubles values) {
+    const LongWords bits = reinterpret_cast<LongWords>(values);
+    const LongWords sign = bits & 1ull << 63, magnitude = bits & ~(1ull << 63);
     const u64 least = static_cast<u64>(1023 - 14) << 52;
-    const u64 exponent = (magnitude < least ? least : magnitude) & 0x7ffull << 52;
-    const double shifter = __builtin_bit_cast(double, exponent + (42ull << 52)) * 1.5;
-    double rounded = (__builtin_bit_cast(double, magnitude) + shifter) - shifter;
-    rounded = rounded > 65504.0 ? __builtin_inf() : rounded;
-    const u32 sign = static_cast<u32>(bits >> 32) & 0x8000'0000u;
-    return __builtin_bit_cast(float, __builtin_bit_cast(u32, static_cast<float>(rounded)) | sign);
+    const LongWords exponent = (magnitude < least ? LongWords{} + least : magnitude) & 0x7ffull << 52;
+    const Doubles shifter = reinterpret_cast<Doubles>(exponent + (42ull << 52)) * 1.5;
+    Doubles rounded = (reinterpret_cast<Doubles>(magnitude) + shifter) - shifter;
+    rounded = rounded > 65504.0 ? Doubles{} + __builtin_inf() : rounded;
+    return reinterpret_cast<Doubles>(reinterpret_cast<LongWords>(rounded) | sign);
+}
+
+// All ones where the fast path must not go.
+static inline __attribute__((always_inline)) Ints is_outside(Ints top) {
+    return (top < kLeastTop) | (top > kGreatestTop);
+}
+
+static inline __attribute__((always_inline)) bool has_any(Ints lanes) {
+    alignas(64) u64 words[kVectorBytes / 8];
+    *reinterpret_cast<Ints*>(words) = lanes;
+    u64 any = 0;
+    for (const u64 word : words) any |= word;
+    return any != 0;
 }
 
 static void exact_outputs(const FloatProduct& product, Tile& tile, int first, int last, int n, int row) {
@@ -240,29 +261,52 @@ static void exact_outputs(const FloatProduct& product, Tile& tile, int first, in
     }
 }
 
-// Some rows of column n: c becomes the sum over k of [first, last) and itself.
-static inline void add_products(const FloatProduct& product, Tile& tile, int first, int last, int n,
-                                int row) {
-    const Floats c = load(tile.c[n] + row);
-    Ints top = exponents_of(c, product.is_f16() ? -14 : -126);
-    for (int k = first; k < last; ++k)
-        top = greater(top, load(tile.a_exponent[k] + row) + tile.b_exponent[k][n]);
-    const Ints is_zero = top < kZeroExponent / 2;
-    top = greater(top, Ints{} + product.least_exponent);
-    top = is_zero ? Ints{} : top;
-    alignas(64) i32 outside[kWidth];
-    store(outside, (top < kLeastTop) | (top > kGreatestTop));
-    i32 is_outside = 0;
-    for (int m = 0; m < kWidth; ++m) is_outside |= outside[m];
-    if (is_outside != 0) return exact_outputs(product, tile, first, last, n, row);
+// E of every output, 0 where all terms are zero. True when some are out of the fast path's bounds.
+static inline bool find_tops(const FloatProduct& product, const Tile& tile, int first, int last,
+                             i32 (&tops)[kColumns][kRows]) {
+    const i32 least_of_c = product.is_f16() ? -14 : -126;
+    Ints outside{};
+    for (int n = 0; n < kColumns; ++n) {
+        for (int m = 0; m < kRows; m += kWidth) {
+            Ints top = exponents_of(load(tile.c[n] + m), least_of_c);
+            for (int k = first; k < last; ++k)
+                top = greater(top, load(tile.a_exponent[k] + m) + tile.b_exponent[k][n]);
+            const Ints is_zero = top < kZeroExponent / 2;
+            top = greater(top, Ints{} + product.least_exponent);
+            top = is_zero ? Ints{} : top;
+            store(tops[n] + m, top);
+            outside |= is_outside(top);
+        }
+    }
+    return has_any(outside);
+}
 
-    const Floats scale = as_floats(reinterpret_cast<Words>((product.fraction_bits + 127 - top) << 23));
-    alignas(64) float unit[kWidth];
-    store(unit, as_floats(reinterpret_cast<Words>((top + 127 - product.fraction_bits) << 23)));
-    alignas(64) i32 part[kWidth];
-    store(part, __builtin_convertvector(c * scale, Ints));
-    alignas(64) double sum[kWidth];
-    for (int m = 0; m < kWidth; ++m) sum[m] = part[m];
+// kWidth sums of integers, and the last step: scaled, and rounded to f32.
+struct Sums {
+    Doubles half[2];
+};
+
+static inline __attribute__((always_inline)) void add(Sums& sums, Ints values) {
+    alignas(64) i32 parts[kWidth];
+    store(parts, values);
+    for (int i = 0; i < 2; ++i) {
+        const HalfInts part = *reinterpret_cast<const HalfInts*>(parts + i * kWidth / 2);
+        sums.half[i] += __builtin_convertvector(part, Doubles);
+    }
+}
+
+// 2^exponent, for exponents of normal f32s.
+static inline __attribute__((always_inline)) Floats powers_of_two(Ints exponents) {
+    return as_floats(reinterpret_cast<Words>((exponents + 127) << 23));
+}
+
+// Some rows of column n: c becomes the sum over k of [first, last) and itself.
+static inline void add_products(const FloatProduct& product, Tile& tile, int first, int last, int n, int row,
+                                Ints top) {
+    float* const out = tile.c[n] + row;
+    const Floats scale = powers_of_two(product.fraction_bits - top);
+    Sums sums{};
+    add(sums, __builtin_convertvector(load(out) * scale, Ints));
     // A term is below 2^27: sixteen fit into 32 bits.
     for (int k = first; k < last;) {
         const int end = last - k < 16 ? last : k + 16;
@@ -271,19 +315,34 @@ static inline void add_products(const FloatProduct& product, Tile& tile, int fir
             const Floats term = load(tile.a[k] + row) * tile.b[k][n] * scale;
             total += __builtin_convertvector(term, Ints);
         }
-        store(part, total);
-        for (int m = 0; m < kWidth; ++m) sum[m] += part[m];
+        add(sums, total);
     }
-    for (int m = 0; m < kWidth; ++m) sum[m] *= static_cast<double>(unit[m]);
-    float* out = tile.c[n] + row;
-    if (product.is_f16()) {
-        for (int m = 0; m < kWidth; ++m) out[m] = round_to_f16(sum[m]);
-        return;
+    alignas(64) float units[kWidth];
+    store(units, powers_of_two(top - product.fraction_bits));
+    for (int i = 0; i < 2; ++i) {
+        const HalfFloats unit = *reinterpret_cast<const HalfFloats*>(units + i * kWidth / 2);
+        Doubles sum = sums.half[i] * __builtin_convertvector(unit, Doubles);
+        switch (product.rounding) {
+            case Rounding::f32_toward_zero: sum = cut(sum, 52 - 23); break;
+            case Rounding::e8m13_toward_zero: sum = cut(sum, 52 - 13); break;
+            case Rounding::f16_nearest: sum = rounded_to_f16(sum); break;
+        }
+        *reinterpret_cast<HalfFloats*>(out + i * kWidth / 2) = __builtin_convertvector(sum, HalfFloats);
     }
-    const int dropped = product.rounding == Rounding::f32_toward_zero ? 52 - 23 : 52 - 13;
-    for (int m = 0; m < kWidth; ++m) {
-        const u64 bits = __builtin_bit_cast(u64, sum[m]) >> dropped << dropped;
-        out[m] = static_cast<float>(__builtin_bit_cast(double, bits));
+}
+
+// One pass: c becomes the sum over k of [first, last) and itself.
+static void add_pass(const FloatProduct& product, Tile& tile, int first, int last) {
+    alignas(64) i32 tops[kColumns][kRows];
+    const bool has_outside = find_tops(product, tile, first, last, tops);
+    for (int n = 0; n < kColumns; ++n) {
+        for (int m = 0; m < kRows; m += kWidth) {
+            const Ints top = load(tops[n] + m);
+            if (has_outside && has_any(is_outside(top)))
+                exact_outputs(product, tile, first, last, n, m);
+            else
+                add_products(product, tile, first, last, n, m, top);
+        }
     }
 }
 
@@ -321,10 +380,7 @@ static void multiply_floats(const FloatProduct& product, const Fragments& fragme
     }
     const int per_pass = product.passes == Passes::one ? product.k : product.k / 2;
     for (int first = 0; first < product.k; first += per_pass) {
-        for (int n = 0; n < kColumns; ++n) {
-            for (int row = 0; row < kRows; row += kWidth)
-                add_products(product, tile, first, first + per_pass, n, row);
-        }
+        add_pass(product, tile, first, first + per_pass);
     }
     if (product.adds_c_last) {
         for (int n = 0; n < kColumns; ++n) {

@@ -136,9 +136,6 @@ Status bind_redux(Binding& b) {
     b.source(1, type);
     bind_mask(b, 2);
     if (type == Type::f32 && is_order) {
-        const int capability = b.target().compute_capability;
-        if (capability != 100 && capability != 103)
-            return caller_error("of f32 it needs a GPU of compute capability 10.0 or 10.3");
         const bool is_max = operation == "max", is_absolute = b.take("abs"), is_nan = b.take("NaN");
         b.handler(handler_of(
             [&](const auto& handlers) { return handlers.reduce_f32[is_max][is_nan][is_absolute]; }));
@@ -160,7 +157,6 @@ Status bind_redux(Binding& b) {
 
 Status bind_elect(Binding& b) {
     if (!take_sync(b) || !expect_operands(b, 2)) return {};
-    if (b.target().compute_capability < 90) return caller_error("needs a GPU of compute capability 9.0");
     if (!bind_destinations(b, b.operand(0))) return caller_error("expected two destinations, d|p");
     bind_mask(b, 1);
     b.handler(handler_of([](const auto& handlers) { return handlers.elect; }));

@@ -38,16 +38,15 @@ enum class Shuffle { up, down, bfly, idx };
 
 // out[l] = from[lane[l]]
 static inline __attribute__((always_inline)) void permute(const u32* from, const i32* lane, u32* out) {
-#if defined(__AVX512F__)
-    typedef u32 Half __attribute__((vector_size(64), may_alias));
-    const Half low = *reinterpret_cast<const Half*>(from), high = *reinterpret_cast<const Half*>(from + 16);
-    const Half first = *reinterpret_cast<const Half*>(lane),
-               second = *reinterpret_cast<const Half*>(lane + 16);
-    *reinterpret_cast<Half*>(out) = __builtin_shuffle(low, high, first);
-    *reinterpret_cast<Half*>(out + 16) = __builtin_shuffle(low, high, second);
-#else
-    for (int l = 0; l < kLanes; ++l) out[l] = from[lane[l]];
-#endif
+    if constexpr (kLevel == SimdLevel::avx512) {  // a permutation of two vectors is one instruction
+        typedef u32 Half __attribute__((vector_size(64), may_alias));
+        const Half* const halves = reinterpret_cast<const Half*>(from);
+        const Half* const sources = reinterpret_cast<const Half*>(lane);
+        for (int i = 0; i < 2; ++i)
+            reinterpret_cast<Half*>(out)[i] = __builtin_shuffle(halves[0], halves[1], sources[i]);
+    } else {
+        for (int l = 0; l < kLanes; ++l) out[l] = from[lane[l]];
+    }
 }
 
 template <Shuffle kMode, bool kHasPredicate>
