@@ -25,6 +25,7 @@ SETS = {
     "120f": {"sm_" + t for t in "120a 120f 121a 121f".split()},
     "100f": {"sm_" + t for t in "100a 100f 103a 103f".split()},
     "100a 103a": {"sm_100a", "sm_103a"},
+    "120a 121a": {"sm_120a", "sm_121a"},
     "none": set(),
 }
 
@@ -73,9 +74,13 @@ RULES = [
     *[("ld st", f"v4 {t}", "100") for t in ("b64", "u64", "s64", "f64")],
     *[("atom red", m, "90") for m in ("v2", "v4", "v8", "b128")],
     ("fence", "async proxy", "90"),
-    ("fence", "mbarrier_init", "90"),
+    *[("fence", m, "90") for m in ("mbarrier_init", "proxy tensormap::generic")],
+    ("st red", "async", "90"),
+    ("st red", "async global", "100"),
+    ("st", "bulk", "100"),
     ("cp", "", "80"),
     ("cp", "bulk", "90"),
+    ("cp", "cp_mask", "100"),
     # Warps and matrices.
     ("redux", "", "80"),
     ("redux", "f32", "100f"),
@@ -88,6 +93,8 @@ RULES = [
     ("mma", "m16n8k8 f64", "90"),
     ("mma", "kind::f8f6f4", "100f 103f 110f 120f"),
     *[("mma", m, "120f") for m in ("e3m2", "e2m3", "e2m1", "block_scale")],
+    ("mma", "m16n8k128 sp::ordered_metadata f32 e2m1", "120a 121a"),
+    *[("mma", f"m16n8k64 sp::ordered_metadata f16 {t}", "120f") for t in ("e4m3", "e5m2")],
     # Special registers.
     *[(f"%{r}", "", "80") for r in
       ("reserved_smem_offset_begin", "reserved_smem_offset_end", "reserved_smem_offset_cap")],

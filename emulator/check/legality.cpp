@@ -108,23 +108,27 @@ std::vector<std::string_view> split(std::string_view form) {
     return parts;
 }
 
-// By measurement where there is one.
-Form form_named(const std::string& name) {
-    const auto measured = table().forms.find(name);
-    if (measured != table().forms.end()) return measured->second;
-    Form form{~TargetMask{0}, 0};
+TargetMask by_rules(const std::string& name) {
+    TargetMask mask = (TargetMask{1} << table().targets.size()) - 1;
     const std::vector<std::string_view> parts = split(name);
     const auto apply = [&](std::string_view opcode) {
         const auto rules = table().rules.find(std::string(opcode));
         if (rules == table().rules.end()) return;
         for (const Rule& rule : rules->second) {
-            if (contains_in_order(std::span(parts).subspan(1), rule.modifiers)) form.targets &= rule.targets;
+            if (contains_in_order(std::span(parts).subspan(1), rule.modifiers)) mask &= rule.targets;
         }
     };
     apply(parts[0]);
     if (const std::size_t slash = parts[0].find('/'); slash != parts[0].npos)
         apply(parts[0].substr(0, slash));
-    return form;
+    return mask;
+}
+
+// By measurement where there is one.
+Form form_named(const std::string& name) {
+    const auto measured = table().forms.find(name);
+    if (measured != table().forms.end()) return measured->second;
+    return {by_rules(name), 0};
 }
 
 // "sm_90 or later", or a list.
@@ -156,6 +160,22 @@ std::string version_text(int version) {
 }
 
 }  // namespace
+
+std::vector<std::string> measured_forms() {
+    std::vector<std::string> names;
+    for (const auto& entry : table().forms) names.push_back(entry.first);
+    return names;
+}
+
+std::optional<u32> measured_targets(const std::string& form) {
+    const auto found = table().forms.find(form);
+    if (found == table().forms.end()) return {};
+    return found->second.targets;
+}
+
+u32 targets_by_rule(const std::string& form) {
+    return by_rules(form);
+}
 
 std::string canonical_form(const Statement& statement) {
     constexpr std::size_t kThreeInputs = 4;

@@ -3,8 +3,9 @@
 // data/isa.json: forms that were measured one by one, and rules for those that were not.
 #pragma once
 
+#include <optional>
 #include <string>
-#include <string_view>
+#include <vector>
 
 #include "emulator/parse/module.h"
 #include "warpwright/status.h"
@@ -30,5 +31,11 @@ private:
 // The name under which the table has an instruction: modifiers that are no types in alphabetical order, then
 // the types as they stand. "cvt.rn.satfinite.e4m3x2.f32"; "min/4.f32" with four operands.
 std::string canonical_form(const Statement& statement);
+
+// The two sources of a verdict, for tests: what was measured (empty where the form was not), and what the
+// rules say. Bit i: legal for the table's target i.
+std::vector<std::string> measured_forms();
+std::optional<u32> measured_targets(const std::string& form);
+u32 targets_by_rule(const std::string& form);
 
 }  // namespace warpwright::emulator

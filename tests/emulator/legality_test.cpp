@@ -2,6 +2,8 @@
 // Verdicts on instructions and targets, against what ptxas 13.0.88 said of each of these forms.
 #include "emulator/check/legality.h"
 
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include <fmt/format.h>
@@ -121,6 +123,22 @@ TEST(Legality, AgreesWithPtxas) {
         {"add.u16x2", "...YYYYYYYY"},
     };
     for (const Case& c : cases) EXPECT_EQ(verdicts(statement_of(c.form, c.num_operands)), c.legal) << c.form;
+}
+
+// Rules speak for forms that nobody measured: they must say what was measured where something was. What no
+// target has is not theirs to know, and tensor copies are not covered.
+TEST(Legality, RulesAgreeWithWhatWasMeasured) {
+    std::set<std::string> covered;
+    for (const Opcode* opcode : opcodes()) covered.emplace(opcode->name);
+    int num_compared = 0;
+    for (const std::string& form : measured_forms()) {
+        const std::string opcode = form.substr(0, form.find_first_of("./"));
+        const u32 measured = measured_targets(form).value_or(0);
+        if (!covered.contains(opcode) || measured == 0 || form.find(".tensor") != form.npos) continue;
+        EXPECT_EQ(targets_by_rule(form), measured) << form;
+        ++num_compared;
+    }
+    EXPECT_GT(num_compared, 80);
 }
 
 TEST(Legality, SpecialRegisters) {
