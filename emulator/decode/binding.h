@@ -66,9 +66,9 @@ public:
     virtual const Operand& operand(int index) const = 0;
     // Appends a slot for the register. `type` gives its width, and the encoding of an immediate: f32
     // immediates become their 32 bits, integers are cut to the type's size. A sink `_` as destination gets a
-    // slot nobody reads. Returns the position in Instruction::slot. A register must have the size of the type;
-    // in ld, st and cvt it may be wider, and Instruction::slot_width tells. Slot numbers are given out when
-    // all statements are bound: Instruction::slot is empty until then.
+    // slot nobody reads. Returns the position in Instruction::slot. A register must have the size of the
+    // type; in ld, st and cvt it may be wider, and Instruction::slot_width tells. Slot numbers are given out
+    // when all statements are bound: Instruction::slot is empty until then.
     virtual int dest(const Operand& operand, Type type) = 0;
     virtual int source(const Operand& operand, Type type) = 0;
     int dest(int index, Type type) { return dest(operand(index), type); }
@@ -90,8 +90,8 @@ public:
     // statement names no space. `*is_32_bit`, when given, is set when the base is a 32-bit register, in one
     // slot, to be zero-extended; not given, such a register is an error.
     virtual int address(const Operand& operand, bool* is_32_bit) = 0;
-    // The space of the symbol in an address or symbol operand ([param + 8] of a statement without a space), or
-    // generic. The .param variables of a function's body are per-lane scratch for calls: they are local.
+    // The space of the symbol in an address or symbol operand ([param + 8] of a statement without a space),
+    // or generic. The .param variables of a function's body are per-lane scratch for calls: they are local.
     virtual Space symbol_space(const Operand& operand) const = 0;
     // An integer literal; an error when it is something else.
     virtual i64 immediate(const Operand& operand) = 0;
@@ -119,13 +119,16 @@ struct Opcode {
 // One per file of execute/, memory/ and machine/. A name may stand in several lists (add of integers and of
 // floats): binders are tried in order; one that is not responsible returns not_mine() before taking anything.
 std::span<const Opcode> integer_opcodes();
+std::span<const Opcode> bit_opcodes();  // logic, shifts, bit fields
 std::span<const Opcode> float_opcodes();
+std::span<const Opcode> approximate_opcodes();  // ex2 sin ... and .approx of float's
 std::span<const Opcode> half_opcodes();
 std::span<const Opcode> convert_opcodes();
-std::span<const Opcode> move_opcodes();    // mov selp setp slct cvta isspacep, predicates' logic
-std::span<const Opcode> memory_opcodes();  // ld st atom red fence prefetch ...
-std::span<const Opcode> async_opcodes();   // cp.async
-std::span<const Opcode> matrix_opcodes();  // ldmatrix stmatrix movmatrix
+std::span<const Opcode> compare_opcodes();  // setp set selp slct, predicates' logic
+std::span<const Opcode> move_opcodes();     // mov cvta isspacep createpolicy
+std::span<const Opcode> memory_opcodes();   // ld st atom red fence prefetch ...
+std::span<const Opcode> async_opcodes();    // cp.async
+std::span<const Opcode> matrix_opcodes();   // ldmatrix stmatrix movmatrix
 std::span<const Opcode> mma_opcodes();
 std::span<const Opcode> warp_opcodes();     // shfl vote match redux elect activemask
 std::span<const Opcode> control_opcodes();  // bra ret exit call trap bar barrier griddepcontrol nanosleep

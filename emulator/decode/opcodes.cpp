@@ -8,9 +8,10 @@ namespace warpwright::emulator {
 
 std::vector<const Opcode*> opcodes() {
     std::vector<const Opcode*> all;
-    for (const auto list : {integer_opcodes(), float_opcodes(), half_opcodes(), convert_opcodes(),
-                            move_opcodes(), memory_opcodes(), async_opcodes(), matrix_opcodes(),
-                            mma_opcodes(), warp_opcodes(), control_opcodes()}) {
+    for (const auto list :
+         {integer_opcodes(), bit_opcodes(), float_opcodes(), approximate_opcodes(), half_opcodes(),
+          convert_opcodes(), compare_opcodes(), move_opcodes(), memory_opcodes(), async_opcodes(),
+          matrix_opcodes(), mma_opcodes(), warp_opcodes(), control_opcodes()}) {
         for (const Opcode& opcode : list) all.push_back(&opcode);
     }
     return all;

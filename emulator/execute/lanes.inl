@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Included by the .inl files of execute/ at their top: elementwise handlers over 32 lanes.
-//
-// store_lanes(out, active, f): out[l] = f(l) for the active lanes. A full warp writes in place (f may read
-// lane l of out's own slot); a partial one computes every lane into a temporary first and stores the active
-// ones. f must be defined for any bits in inactive lanes (no division, no table index).
+// Included by the .inl files of execute/ at their top: loops over 32 lanes. The loops are for
+// GCC to vectorise: a constant number of lanes, no branches, nothing called.
+
+// 1 << lane, from memory: shifts by a variable count are slow before AVX2.
+struct LaneBits {
+    alignas(64) u32 bit[kLanes];
+};
+constexpr LaneBits kLaneBits = [] {
+    LaneBits bits{};
+    for (int l = 0; l < kLanes; ++l) bits.bit[l] = 1u << l;
+    return bits;
+}();
+
+// store_lanes(out, active, f): out[l] = f(l) for the active lanes. f is called for all of them, and may read
+// lane l of out's own slot: it must be defined for any bits in inactive lanes (no division, no table index).
 template <class T, class F>
 static inline __attribute__((always_inline)) void store_lanes(T* out, u32 active, F f) {
     if (active == kAllLanes) {
@@ -11,11 +21,29 @@ static inline __attribute__((always_inline)) void store_lanes(T* out, u32 active
         for (int l = 0; l < kLanes; ++l) out[l] = f(l);
         return;
     }
-    alignas(64) T temporary[kLanes];
 #pragma GCC ivdep
-    for (int l = 0; l < kLanes; ++l) temporary[l] = f(l);
     for (int l = 0; l < kLanes; ++l) {
-        if (active >> l & 1u) out[l] = temporary[l];
+        const T value = f(l);
+        out[l] = (active & kLaneBits.bit[l]) != 0 ? value : out[l];
+    }
+}
+
+// The same with one copy of f's code, for the long ones.
+template <class T, class F>
+static inline __attribute__((always_inline)) void store_lanes_long(T* out, u32 active, F f) {
+#pragma GCC ivdep
+    for (int l = 0; l < kLanes; ++l) {
+        const T value = f(l);
+        out[l] = (active & kLaneBits.bit[l]) != 0 ? value : out[l];
+    }
+}
+
+// For what does not vectorise, or must not be computed in inactive lanes.
+template <class T, class F>
+static inline __attribute__((always_inline)) void store_each_lane(T* out, u32 active, F f) {
+    for (u32 left = active; left != 0; left &= left - 1) {
+        const int l = __builtin_ctz(left);
+        out[l] = f(l);
     }
 }
 
@@ -23,6 +51,6 @@ static inline __attribute__((always_inline)) void store_lanes(T* out, u32 active
 template <class F>
 static inline __attribute__((always_inline)) u32 mask_lanes(F f) {
     u32 mask = 0;
-    for (int l = 0; l < kLanes; ++l) mask |= static_cast<u32>(f(l) ? 1u : 0u) << l;
+    for (int l = 0; l < kLanes; ++l) mask |= f(l) ? kLaneBits.bit[l] : 0u;
     return mask;
 }

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+// Conversions that loops over lanes are made for, PTX ISA 9.7.9.21, for each SIMD level. The general ones,
+// for every form, are in convert.cpp.
+#include "emulator/execute/lanewise.inl"
+
+// --- from f16 and bf16 ---
+
+WW_LANE float f16_to_f32(F16 a) {
+    return decode_f16(a.bits);
+}
+WW_LANE float bf16_to_f32(Bf16 a) {
+    return decode_bf16(a.bits);
+}
+
+// --- to f16 and bf16, to nearest ---
+
+WW_LANE float relu(float x) {  // NaN stays
+    return x <= 0.0f ? 0.0f : x;
+}
+template <class T, bool has_relu, bool satfinite>
+WW_LANE T to_half(float a) {
+    constexpr FloatFormat kFormat = std::is_same_v<T, F16> ? kF16 : kBf16;
+    return {static_cast<u16>(encode_nearest<kFormat, satfinite>(has_relu ? relu(a) : a))};
+}
+// --- between f32, f64 and integers ---
+
+template <class R, class A>
+WW_LANE R to_nearest(A a) {
+    return static_cast<R>(a);
+}
+WW_LANE float f64_to_f32(double a) {
+    return with_canonical_nan(static_cast<float>(a));
+}
+
+// Integers in f32.
+template <Rounding rounding>
+WW_LANE float integral(float x) {
+    switch (rounding) {
+        case Rounding::nearest_even: return __builtin_rintf(x);
+        case Rounding::toward_zero: return __builtin_truncf(x);
+        case Rounding::down: return __builtin_floorf(x);
+        case Rounding::up: return __builtin_ceilf(x);
+        case Rounding::nearest_away: break;
+    }
+    return x;
+}
+template <Rounding rounding>
+WW_LANE float f32_to_integral(float a) {
+    return with_canonical_nan(integral<rounding>(a));
+}
+template <bool ftz, bool sat>
+WW_LANE float f32_to_f32(float a) {
+    const float x = ftz ? flush(a) : a;
+    return sat ? (x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f) : with_canonical_nan(x);
+}
+
+// To integers of 32 bits: what is outside of their range becomes its end, NaN becomes 0. The integer is in
+// the last bits of a double beyond 2^52.
+template <Rounding rounding, bool is_signed, bool ftz>
+WW_LANE u32 f32_to_integer(float a) {
+    constexpr double kLow = is_signed ? -0x1p31 : 0.0, kHigh = is_signed ? 0x1p31 - 1 : 0x1p32 - 1;
+    const double x = static_cast<double>(integral<rounding>(ftz ? flush(a) : a));
+    const double inside = x < kLow ? kLow : x > kHigh ? kHigh : x;
+    const double number = x == x ? inside : 0.0;
+    return static_cast<u32>(std::bit_cast<u64>(number + 0x1.8p52));
+}
+template <Rounding rounding, bool ftz>
+WW_LANE u32 f32_to_u32(float a) {
+    return f32_to_integer<rounding, false, ftz>(a);
+}
+template <Rounding rounding, bool ftz>
+WW_LANE i32 f32_to_s32(float a) {
+    return static_cast<i32>(f32_to_integer<rounding, true, ftz>(a));
+}
+
+// tf32 is an f32 whose last 13 bits are zero.
+WW_LANE u32 to_tf32_nearest(float a) {
+    const u32 bits = float_bits(a);
+    return a == a ? (bits + 0xfffu + (bits >> 13 & 1u)) & 0xffffe000u : kNanF32;
+}
+WW_LANE u32 to_tf32_away(float a) {
+    return a == a ? (float_bits(a) + 0x1000u) & 0xffffe000u : kNanF32;
+}
+
+#define WW_FORM(modifiers, ...) Lanewise<__VA_ARGS__>::form("cvt", modifiers)
+#define WW_HALF(type, T)                                                \
+    WW_FORM(".rn." type ".f32", to_half<T, false, false>),              \
+        WW_FORM(".rn.relu." type ".f32", to_half<T, true, false>),      \
+        WW_FORM(".rn.satfinite." type ".f32", to_half<T, false, true>), \
+        WW_FORM(".rn.relu.satfinite." type ".f32", to_half<T, true, true>)
+#define WW_INTEGRAL(name, rounding)                                   \
+    WW_FORM("." name ".f32.f32", f32_to_integral<rounding>),          \
+        WW_FORM("." name ".u32.f32", f32_to_u32<rounding, false>),    \
+        WW_FORM("." name ".s32.f32", f32_to_s32<rounding, false>),    \
+        WW_FORM("." name ".ftz.u32.f32", f32_to_u32<rounding, true>), \
+        WW_FORM("." name ".ftz.s32.f32", f32_to_s32<rounding, true>)
+constexpr Form kForms[] = {
+    WW_FORM(".f32.f16", f16_to_f32),
+    WW_FORM(".f32.bf16", bf16_to_f32),
+    WW_HALF("f16", F16),
+    WW_HALF("bf16", Bf16),
+    WW_FORM(".rn.f32.s32", to_nearest<float, i32>),
+    WW_FORM(".rn.f32.u32", to_nearest<float, u32>),
+    WW_FORM(".rn.f32.s64", to_nearest<float, i64>),
+    WW_FORM(".rn.f32.u64", to_nearest<float, u64>),
+    WW_FORM(".rn.f64.s32", to_nearest<double, i32>),
+    WW_FORM(".rn.f64.s64", to_nearest<double, i64>),
+    WW_FORM(".rn.f64.u64", to_nearest<double, u64>),
+    WW_FORM(".rn.f32.f64", f64_to_f32),
+    WW_FORM(".f32.f32", f32_to_f32<false, false>),
+    WW_FORM(".ftz.f32.f32", f32_to_f32<true, false>),
+    WW_FORM(".sat.f32.f32", f32_to_f32<false, true>),
+    WW_FORM(".ftz.sat.f32.f32", f32_to_f32<true, true>),
+    WW_INTEGRAL("rni", Rounding::nearest_even),
+    WW_INTEGRAL("rzi", Rounding::toward_zero),
+    WW_INTEGRAL("rmi", Rounding::down),
+    WW_INTEGRAL("rpi", Rounding::up),
+    WW_FORM(".rn.tf32.f32", to_tf32_nearest),
+    WW_FORM(".rna.tf32.f32", to_tf32_away),
+};
+#undef WW_FORM
+#undef WW_HALF
+#undef WW_INTEGRAL
+
+// --- integers ---
+
+// The source's bits, extended as its type says and then as the destination's does. See bind_integers.
+template <class Dest, class Source>
+Flow convert_integer(Warp& warp, const Instruction& i, u32 active) {
+    using Word = std::conditional_t<sizeof(Dest) == 4 && sizeof(Source) == 4, u32, u64>;
+    const Source* const a = warp.lanes<Source>(i.slot[1]);
+    const auto mask = [](i32 bits) { return static_cast<Word>(~u64{0} >> (64 - bits)); };
+    const auto sign = [](i32 bits, bool is_signed) {
+        return static_cast<Word>(is_signed ? u64{1} << (bits - 1) : 0);
+    };
+    const Word from = mask(i.detail[0]), from_sign = sign(i.detail[0], i.flag[0]);
+    const Word to = mask(i.detail[1]), to_sign = sign(i.detail[1], i.flag[1]);
+    store_lanes_long(warp.lanes<Dest>(i.slot[0]), active, [&](int l) {
+        // Subtracting the sign's weight after it was flipped extends it.
+        const Word value = ((a[l] & from) ^ from_sign) - from_sign;
+        return static_cast<Dest>(((value & to) ^ to_sign) - to_sign);
+    });
+    return Flow::next;
+}
+template <class R, class A>
+WW_LANE R resized(A a) {
+    return static_cast<R>(a);
+}
+constexpr IntegerHandlers kIntegers{
+    {{&convert_integer<u32, u32>, &convert_integer<u32, u64>},
+     {&convert_integer<u64, u32>, &convert_integer<u64, u64>}},
+    &Lanewise<resized<u64, u32>>::run,
+    &Lanewise<resized<u64, i32>>::run,
+    &Lanewise<resized<u32, u64>>::run,
+    &Lanewise<resized<u32, u32>>::run,
+    &Lanewise<resized<u64, u64>>::run,
+};

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arithmetic of f32, f32x2 and f64, PTX ISA 9.7.3, for each SIMD level. The host's operations are IEEE 754's;
+// what differs is flushing, saturation and which NaN is returned.
+#include "emulator/execute/lanewise.inl"
+
+template <class T>
+WW_LANE T fused(T a, T b, T c) {
+    if constexpr (sizeof(T) == 4) return __builtin_fmaf(a, b, c);
+    return __builtin_fma(a, b, c);
+}
+
+// --- f32 ---
+
+template <bool ftz>
+WW_LANE float source(float x) {
+    return ftz ? flush(x) : x;
+}
+template <bool ftz, bool sat>
+WW_LANE float result(float x) {
+    if (ftz) x = flush(x);
+    return sat ? saturated(x) : with_canonical_nan(x);
+}
+template <bool ftz, bool sat>
+WW_LANE float add(float a, float b) {
+    return result<ftz, sat>(source<ftz>(a) + source<ftz>(b));
+}
+template <bool ftz, bool sat>
+WW_LANE float sub(float a, float b) {
+    return result<ftz, sat>(source<ftz>(a) - source<ftz>(b));
+}
+template <bool ftz, bool sat>
+WW_LANE float mul(float a, float b) {
+    return result<ftz, sat>(source<ftz>(a) * source<ftz>(b));
+}
+template <bool ftz, bool sat>
+WW_LANE float fma(float a, float b, float c) {
+    return result<ftz, sat>(fused(source<ftz>(a), source<ftz>(b), source<ftz>(c)));
+}
+template <bool ftz>
+WW_LANE float div(float a, float b) {
+    return result<ftz, false>(source<ftz>(a) / source<ftz>(b));
+}
+template <bool ftz>
+WW_LANE float rcp(float a) {
+    return result<ftz, false>(1.0f / source<ftz>(a));
+}
+template <bool ftz>
+WW_LANE float sqrt(float a) {
+    return result<ftz, false>(__builtin_sqrtf(source<ftz>(a)));
+}
+template <bool ftz>
+WW_LANE float abs(float a) {
+    return with_canonical_nan(float_of(float_bits(source<ftz>(a)) & 0x7fffffffu));
+}
+template <bool ftz>
+WW_LANE float neg(float a) {
+    return with_canonical_nan(float_of(float_bits(source<ftz>(a)) ^ 0x80000000u));
+}
+template <bool is_max, bool ftz, bool nan>
+WW_LANE float extreme(float a, float b) {
+    return smaller_or_larger<is_max, nan>(source<ftz>(a), source<ftz>(b));
+}
+// .xorsign.abs: of the absolute values, with the product's sign.
+template <bool is_max, bool ftz, bool nan>
+WW_LANE float extreme_xorsign(float a, float b) {
+    a = source<ftz>(a);
+    b = source<ftz>(b);
+    const u32 x = float_bits(a), y = float_bits(b);
+    const float d = smaller_or_larger<is_max, nan>(float_of(x & 0x7fffffffu), float_of(y & 0x7fffffffu));
+    return d == d ? float_of(float_bits(d) | ((x ^ y) & 0x80000000u)) : d;
+}
+WW_LANE float copysign32(float a, float b) {  // b's magnitude with a's sign
+    return float_of((float_bits(a) & 0x80000000u) | (float_bits(b) & 0x7fffffffu));
+}
+
+template <float (*function)(float, float)>
+WW_LANE F32x2 both(F32x2 a, F32x2 b) {
+    return {function(a.low, b.low), function(a.high, b.high)};
+}
+template <bool ftz>
+WW_LANE F32x2 fma_x2(F32x2 a, F32x2 b, F32x2 c) {
+    return {fma<ftz, false>(a.low, b.low, c.low), fma<ftz, false>(a.high, b.high, c.high)};
+}
+
+// --- f64 ---
+
+WW_LANE double add64(double a, double b) {
+    return with_nan_of(a + b, a, b);
+}
+WW_LANE double sub64(double a, double b) {
+    return with_nan_of(a - b, a, b);
+}
+WW_LANE double mul64(double a, double b) {
+    return with_nan_of(a * b, a, b);
+}
+WW_LANE double fma64(double a, double b, double c) {
+    return with_nan_of(fused(a, b, c), a, b, c);
+}
+WW_LANE double div64(double a, double b) {
+    return with_nan_of(a / b, a, b);
+}
+WW_LANE double rcp64(double a) {
+    return with_nan_of(1.0 / a, a, a);
+}
+WW_LANE double sqrt64(double a) {
+    return with_nan_of(__builtin_sqrt(a), a, a);
+}
+WW_LANE double abs64(double a) {
+    return std::bit_cast<double>(std::bit_cast<u64>(a) & ~(u64{1} << 63));
+}
+WW_LANE double neg64(double a) {
+    return std::bit_cast<double>(std::bit_cast<u64>(a) ^ u64{1} << 63);
+}
+template <bool is_max>
+WW_LANE double extreme64(double a, double b) {
+    const u64 x = std::bit_cast<u64>(a), y = std::bit_cast<u64>(b);
+    const double equal = std::bit_cast<double>(is_max ? x & y : x | y);  // zeros differ in their sign
+    double d = is_max ? (a > b ? a : b) : (a < b ? a : b);
+    d = a == b ? equal : d;
+    d = a == a ? d : b;
+    d = b == b ? d : a;
+    return d == d ? d : std::bit_cast<double>(kNanF64);
+}
+WW_LANE double copysign64(double a, double b) {
+    constexpr u64 kSign = u64{1} << 63;
+    return std::bit_cast<double>((std::bit_cast<u64>(a) & kSign) | (std::bit_cast<u64>(b) & ~kSign));
+}
+
+#define WW_FORM(opcode, modifiers, ...) Lanewise<__VA_ARGS__>::form(opcode, modifiers)
+// With .ftz and .sat, each there or not.
+#define WW_FTZ_SAT(opcode, rounding, f)                                                                      \
+    WW_FORM(opcode, rounding ".f32", f<false, false>), WW_FORM(opcode, rounding ".ftz.f32", f<true, false>), \
+        WW_FORM(opcode, rounding ".sat.f32", f<false, true>),                                                \
+        WW_FORM(opcode, rounding ".ftz.sat.f32", f<true, true>)
+#define WW_FTZ(opcode, rounding, f) \
+    WW_FORM(opcode, rounding ".f32", f<false>), WW_FORM(opcode, rounding ".ftz.f32", f<true>)
+#define WW_FTZ_X2(opcode, f)                               \
+    WW_FORM(opcode, "{.rn}.f32x2", both<f<false, false>>), \
+        WW_FORM(opcode, "{.rn}.ftz.f32x2", both<f<true, false>>)
+#define WW_EXTREME(opcode, is_max)                                                        \
+    WW_FORM(opcode, ".f32", extreme<is_max, false, false>),                               \
+        WW_FORM(opcode, ".ftz.f32", extreme<is_max, true, false>),                        \
+        WW_FORM(opcode, ".NaN.f32", extreme<is_max, false, true>),                        \
+        WW_FORM(opcode, ".ftz.NaN.f32", extreme<is_max, true, true>),                     \
+        WW_FORM(opcode, ".xorsign.abs.f32", extreme_xorsign<is_max, false, false>),       \
+        WW_FORM(opcode, ".ftz.xorsign.abs.f32", extreme_xorsign<is_max, true, false>),    \
+        WW_FORM(opcode, ".NaN.xorsign.abs.f32", extreme_xorsign<is_max, false, true>),    \
+        WW_FORM(opcode, ".ftz.NaN.xorsign.abs.f32", extreme_xorsign<is_max, true, true>), \
+        WW_FORM(opcode, ".f64", extreme64<is_max>)
+constexpr Form kForms[] = {
+    WW_FTZ_SAT("add", "{.rn}", add),
+    WW_FTZ_SAT("sub", "{.rn}", sub),
+    WW_FTZ_SAT("mul", "{.rn}", mul),
+    WW_FTZ_SAT("fma", ".rn", fma),
+    WW_FTZ_SAT("mad", ".rn", fma),
+    WW_FTZ_X2("add", add),
+    WW_FTZ_X2("sub", sub),
+    WW_FTZ_X2("mul", mul),
+    WW_FORM("fma", ".rn.f32x2", fma_x2<false>),
+    WW_FORM("fma", ".rn.ftz.f32x2", fma_x2<true>),
+    WW_FORM("add", "{.rn}.f64", add64),
+    WW_FORM("sub", "{.rn}.f64", sub64),
+    WW_FORM("mul", "{.rn}.f64", mul64),
+    WW_FORM("fma", ".rn.f64", fma64),
+    WW_FORM("mad", ".rn.f64", fma64),
+    WW_FTZ("div", ".rn", div),
+    WW_FORM("div", ".rn.f64", div64),
+    WW_FTZ("rcp", ".rn", rcp),
+    WW_FORM("rcp", ".rn.f64", rcp64),
+    WW_FTZ("sqrt", ".rn", sqrt),
+    WW_FORM("sqrt", ".rn.f64", sqrt64),
+    WW_FTZ("abs", "", abs),
+    WW_FORM("abs", ".f64", abs64),
+    WW_FTZ("neg", "", neg),
+    WW_FORM("neg", ".f64", neg64),
+    WW_EXTREME("min", false),
+    WW_EXTREME("max", true),
+    WW_FORM("copysign", ".f32", copysign32),
+    WW_FORM("copysign", ".f64", copysign64),
+};
+#undef WW_FORM
+#undef WW_FTZ_SAT
+#undef WW_FTZ
+#undef WW_FTZ_X2
+#undef WW_EXTREME
+
+// --- .rz .rm .rp: the host computes with that rounding ---
+
+template <Arithmetic operation, class T>
+WW_LANE T compute(T a, T b, T c) {
+    switch (operation) {
+        case Arithmetic::add: return a + b;
+        case Arithmetic::sub: return a - b;
+        case Arithmetic::mul: return a * b;
+        case Arithmetic::fma: return fused(a, b, c);
+        case Arithmetic::div: return a / b;
+        case Arithmetic::sqrt: return sizeof(T) == 4 ? __builtin_sqrtf(a) : static_cast<T>(__builtin_sqrt(a));
+    }
+    return a;
+}
+
+// See bind_directed for the fields.
+template <Arithmetic operation, class T>
+Flow directed(Warp& warp, const Instruction& i, u32 active) {
+    using Word = WordOf<T>;
+    const bool ftz = i.flag[0], sat = i.flag[1];
+    const Word* const a = warp.lanes<Word>(i.slot[1]);
+    const Word* const b = warp.lanes<Word>(i.slot[2]);
+    const Word* const c = warp.lanes<Word>(i.slot[3]);
+    alignas(64) T x[kLanes], y[kLanes], z[kLanes], d[kLanes];
+    for (int l = 0; l < kLanes; ++l) {
+        x[l] = LaneType<T>::from(a[l]);
+        y[l] = LaneType<T>::from(b[l]);
+        z[l] = LaneType<T>::from(c[l]);
+        if constexpr (sizeof(T) == 4) {
+            if (ftz) {
+                x[l] = flush(x[l]);
+                y[l] = flush(y[l]);
+                z[l] = flush(z[l]);
+            }
+        }
+    }
+    {
+        const RoundingScope scope(static_cast<Rounding>(i.detail[0]), x, y, z, d);
+        for (int l = 0; l < kLanes; ++l) d[l] = compute<operation>(x[l], y[l], z[l]);
+    }
+    store_lanes_long(warp.lanes<Word>(i.slot[0]), active, [&](int l) {
+        if constexpr (sizeof(T) == 4) {
+            const float value = ftz ? flush(d[l]) : d[l];
+            return float_bits(sat ? saturated(value) : with_canonical_nan(value));
+        } else {
+            return std::bit_cast<u64>(with_nan_of(d[l], x[l], y[l], z[l]));
+        }
+    });
+    return Flow::next;
+}
+// By Arithmetic, f32 and f64.
+constexpr Handler kDirected[][2] = {
+    {&directed<Arithmetic::add, float>, &directed<Arithmetic::add, double>},
+    {&directed<Arithmetic::sub, float>, &directed<Arithmetic::sub, double>},
+    {&directed<Arithmetic::mul, float>, &directed<Arithmetic::mul, double>},
+    {&directed<Arithmetic::fma, float>, &directed<Arithmetic::fma, double>},
+    {&directed<Arithmetic::div, float>, &directed<Arithmetic::div, double>},
+    {&directed<Arithmetic::sqrt, float>, &directed<Arithmetic::sqrt, double>},
+};
