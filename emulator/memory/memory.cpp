@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // ld, ldu, st, and what orders or hints: fence, membar, prefetch, discard. Their handlers are in memory.inl.
+#include <atomic>
 #include <cstring>
 #include <type_traits>
 #include <vector>
@@ -175,19 +176,123 @@ Status bind_store(Binding& b) {
     return {};
 }
 
+// --- fences: sequentially consistent, which is all that any of them asks ---
+
+Flow fence(Warp&, const Instruction&, u32) {
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return Flow::next;
+}
+
+Status bind_fence(Binding& b) {
+    b.handler(fence);
+    if (b.take("proxy")) {
+        // Other proxies than the generic one are not covered yet; aliases of an address there are none.
+        if (!b.take("alias")) return caller_error("not covered yet: this proxy fence");
+        return {};
+    }
+    b.take_one_of({"sc", "acq_rel", "acquire", "release"});
+    if (!take_scope(b)) return caller_error("not covered yet: a fence without .cta, .cluster, .gpu or .sys");
+    return {};
+}
+
+Status bind_membar(Binding& b) {
+    b.handler(fence);
+    if (b.take_one_of({"cta", "gl", "sys"}).empty())
+        return caller_error("not covered yet: a membar that is not .cta, .gl or .sys");
+    return {};
+}
+
+// --- hints ---
+
+// A prefetch of an address that is none does nothing: PTX ISA 9.7.9.15.
+Flow hint(Warp&, const Instruction&, u32) {
+    return Flow::next;
+}
+
+Status bind_prefetch(Binding& b) {
+    const Operand& address = b.operand(0);
+    const bool is_uniform = b.statement().opcode == "prefetchu";
+    if (!is_uniform) take_space(b, address);
+    if (b.take_one_of({"L1", "L2", "L2::evict_last", "L2::evict_normal"}).empty())
+        return caller_error("not covered yet: this prefetch");
+    bool is_narrow = false;
+    b.address(address, &is_narrow);
+    b.handler(hint);
+    return {};
+}
+
+constexpr i64 kLineBytes = 128;  // that applypriority and discard name
+
+Status bind_line(Binding& b, Handler handler) {
+    const Operand& address = b.operand(0);
+    const std::optional<Space> space = take_space(b, address);
+    bool is_narrow = false;
+    b.address(address, &is_narrow);
+    if (b.immediate(b.operand(1)) != kLineBytes) b.error("expected a size of 128");
+    if (space && *space != Space::global && *space != Space::generic) b.error("expected state space .global");
+    set_access(b, space.value_or(Space::generic), is_narrow, false);
+    b.handler(handler);
+    return {};
+}
+
+Status bind_apply_priority(Binding& b) {
+    if (!b.take("L2::evict_normal")) return caller_error("not covered yet: another priority");
+    return bind_line(b, hint);
+}
+
+// What was there is lost, and nothing written yet.
+Flow discard(Warp& warp, const Instruction& instruction, u32 active) {
+    u64 address[kLanes];
+    const u16 slot = instruction.slot[0];
+    const u64 plus = static_cast<u64>(instruction.immediate);
+    for (int l = 0; l < kLanes; ++l)
+        address[l] = plus + (instruction.flag[kFlagNarrow] ? warp.lanes<u32>(slot)[l] : warp.lanes<u64>(slot)[l]);
+    const Space space = access_space(instruction);
+    for (u32 rest = active; rest != 0; rest &= rest - 1) {
+        const int lane = first_lane(rest);
+        Span span;
+        const bool is_found = find_span(warp, instruction, space, address[lane], span) && span.is_global;
+        const u64 offset = address[lane] - span.base;
+        if (!is_found || span.is_read_only || span.bytes < kLineBytes || offset > span.bytes - kLineBytes)
+            return report_address(warp, instruction, Space::global, 1u << lane, address, kLineBytes, Use::store);
+        if (address[lane] % kLineBytes != 0 && warp.level() != CheckLevel::off)
+            return report_misaligned(warp, instruction, 1u << lane, address, kLineBytes);
+        std::memset(span.data + offset, 0xff, kLineBytes);
+        if (span.shadow != nullptr) std::memset(span.shadow + offset, 0, kLineBytes);
+    }
+    return Flow::next;
+}
+
+Status bind_discard(Binding& b) {
+    if (!b.take("L2")) return caller_error("not covered yet: another level");
+    return bind_line(b, discard);
+}
+
 constexpr const char* kAccessForms =
     "{.weak .volatile .relaxed .acquire/.release .mmio}{.scope}{.space}{cache hints}{.v2 .v4 .v8} b8 b16 b32 "
     "b64 b128 u8 u16 u32 u64 s8 s16 s32 s64 f32 f64";
 
 const Opcode kOpcodes[] = {
     {"ld", bind_load, "9.7.9.8", kAccessForms},
+    {"ldu", bind_load, "9.7.9.10", "{.global}{.v2 .v4} as ld"},
     {"st", bind_store, "9.7.9.11", kAccessForms},
+    {"fence", bind_fence, "9.7.13.4", "{.sc .acq_rel .acquire .release}.scope; .proxy.alias"},
+    {"membar", bind_membar, "9.7.13.4", ".cta .gl .sys"},
+    {"prefetch", bind_prefetch, "9.7.9.15", "{.space}.{L1 L2}; .global.L2::{evict_last evict_normal}"},
+    {"prefetchu", bind_prefetch, "9.7.9.15", ".L1"},
+    {"applypriority", bind_apply_priority, "9.7.9.16", "{.global}.L2::evict_normal of 128 bytes"},
+    {"discard", bind_discard, "9.7.9.17", "{.global}.L2 of 128 bytes"},
 };
 
 }  // namespace
 
 std::span<const Opcode> memory_opcodes() {
-    return kOpcodes;
+    static const std::vector<Opcode> all = [] {
+        std::vector<Opcode> list(std::begin(kOpcodes), std::end(kOpcodes));
+        for (const Opcode& opcode : atomic_opcodes()) list.push_back(opcode);
+        return list;
+    }();
+    return all;
 }
 
 }  // namespace warpwright::emulator
