@@ -275,10 +275,10 @@ Flow change(Warp& warp, const Instruction& instruction, u32 active) {
             for (u32 rest = lookup.inside; rest != 0; rest &= rest - 1) {
                 const int l = first_lane(rest);
                 for (int e = 0; e < count; ++e) {
-                    changes |= operation.update(lookup.span.data + lookup.offset[l] + e * bytes,
-                                                lookup.span.is_global, element_of(warp, b[e], bytes, l),
-                                                element_of(warp, c[e], bytes, l),
-                                                before + l * kBytes + e * bytes);
+                    changes |=
+                        operation.update(lookup.span.data + lookup.offset[l] + e * bytes,
+                                         lookup.span.is_global, element_of(warp, b[e], bytes, l),
+                                         element_of(warp, c[e], bytes, l), before + l * kBytes + e * bytes);
                 }
             }
         });
