@@ -230,22 +230,21 @@ Status bind_integers(Binding& b, Shape shape, Type d, Type type_a, Type type_b, 
 
 Status bind_mma(Binding& b) {
     if (!b.take("sync") || !b.take("aligned")) return caller_error("mma needs .sync.aligned");
+    const auto not_covered = [&b](const char* what) {
+        b.error(std::string("not covered yet: ") + what);
+        return Status{};
+    };
+    if (!b.take_one_of({"sp", "sp::ordered_metadata"}).empty()) return not_covered("sparse products");
+    if (b.take("block_scale")) return not_covered("products with block scales");
     const Shape shape = take_shape(b);
-    if (shape.k == 0) {
-        b.error("not covered yet: this shape of mma");
-        return {};
-    }
+    if (shape.k == 0) return not_covered("this shape of mma");
     if (!b.take("row") || !b.take("col")) return caller_error("expected a in .row and b in .col layout");
     const std::vector<Type> types = b.take_types();
-    if (types.size() != 4) {
-        b.error("not covered yet: mma with " + std::to_string(types.size()) + " types");
-        return {};
-    }
+    if (types.size() != 4) return caller_error("expected 4 types, got " + std::to_string(types.size()));
     const std::optional<Format> format_a = format_of(types[1]), format_b = format_of(types[2]);
     if (format_a && format_b) return bind_floats(b, shape, types[0], *format_a, *format_b, types[3]);
     if (integer_bits(types[1]) != 0) return bind_integers(b, shape, types[0], types[1], types[2], types[3]);
-    b.error("not covered yet: mma of these types");
-    return {};
+    return not_covered("mma of these types");
 }
 
 constexpr Opcode kOpcodes[] = {
