@@ -137,7 +137,8 @@ int reduce(const std::string& from, const std::string& to) {
                                                 : "recorded for another kernel or other operands");
             continue;
         }
-        if (const Status status = append(to, reduced(form, *full)); !status.ok()) return fail(status);
+        if (const Status status = append(to, reduced(form, *full), kSmallCompression); !status.ok())
+            return fail(status);
         ++num_reduced;
     }
     fmt::print("{} of {} forms, {} bytes: {}\n", num_reduced, all_forms().size(),

@@ -36,7 +36,6 @@ void add_of_type(Forms& forms, const std::string& type) {
                               : std::vector<std::string>{"", ".relu"},
                        type),
         three, result);
-    forms.add_all("fma.rn.oob." + type, with_modifiers("fma.rn.oob", {"", ".relu"}, type), three, result);
     std::vector<std::string> opcodes;
     for (const std::string& ftz : flush) {
         opcodes.push_back(fmt::format("abs{}.{}", ftz, type));

@@ -96,10 +96,10 @@ void add_copies(Forms& forms) {
         "cp.async.cg.shared.global.L2::128B [%r0], [%l0], 16;\ncp.async.wait_all;\n");
     add("cp.async.ca.shared::cta.global.L2::64B", "b128* below9",
         "cp.async.ca.shared::cta.global.L2::64B [%r0+8], [%l0], 8, %i1;\ncp.async.wait_all;\n");
-    // Two groups onto the same bytes land in order; the younger may still be under way at the first wait.
+    // Of two groups side by side; the younger may still be under way at the first wait.
     add("cp.async groups", "b128* b128*",
-        "add.u64 %l1, %in, @i1;\ncp.async.cg.shared.global [%r0], [%l0], 16;\ncp.async.commit_group;\n"
-        "cp.async.ca.shared.global [%r0+4], [%l1], 4;\ncp.async.commit_group;\ncp.async.commit_group;\n"
+        "add.u64 %l1, %in, @i1;\ncp.async.ca.shared.global [%r0], [%l0], 8;\ncp.async.commit_group;\n"
+        "cp.async.ca.shared.global [%r0+8], [%l1], 4;\ncp.async.commit_group;\ncp.async.commit_group;\n"
         "cp.async.wait_group 2;\ncp.async.wait_group 0;\n");
 }
 

@@ -216,19 +216,6 @@ void add_branches(Forms& forms) {
               "NEGATIVE:\nmov.b32 %o1, 2;\nJOINED:\n");
     forms.add("guards", "pred i32 > b32 b32",
               "mov.b32 %o0, 5;\nmov.b32 %o1, 6;\n@%i0 add.s32 %o0, %i1, 1;\n@!%i0 mov.b32 %o1, %i1;\n");
-    forms.add("brx.idx", "lane > b32",
-              "and.b32 %r0, %i0, 3;\nTABLE: .branchtargets ZERO, ONE, TWO, THREE;\nbrx.idx %r0, TABLE;\n"
-              "ZERO: mov.b32 %o0, 10;\nbra JOINED;\nONE: mov.b32 %o0, 11;\nbra JOINED;\n"
-              "TWO: mov.b32 %o0, 12;\nbra JOINED;\nTHREE: mov.b32 %o0, 13;\nJOINED:\n");
-    forms
-        .add("call", "i32 i32 > b32",
-             "{\n.param .b32 first;\n.param .b32 second;\n.param .b32 result;\n"
-             "st.param.b32 [first], %i0;\nst.param.b32 [second], %i1;\n"
-             "call.uni (result), helper, (first, second);\nld.param.b32 %o0, [result];\n}\n")
-        .with_declarations(
-            ".func (.param .b32 value) helper(.param .b32 a, .param .b32 b)\n{\n"
-            "\t.reg .b32 %x, %y;\n\tld.param.b32 %x, [a];\n\tld.param.b32 %y, [b];\n"
-            "\tmad.lo.s32 %x, %x, 3, %y;\n\tst.param.b32 [value], %x;\n\tret;\n}\n");
 }
 
 }  // namespace

@@ -14,7 +14,6 @@
 namespace warpwright::words {
 namespace {
 
-constexpr int kCompressionLevel = 19;
 constexpr int kKeptBytes = 1024;  // of words that are committed of each form
 constexpr int kGroups = 64;
 
@@ -145,12 +144,12 @@ Status write_origin(const std::string& path, const Origin& origin) {
     return write(path, std::ios::trunc, json.dump() + "\n");
 }
 
-Status append(const std::string& path, const Record& record) {
+Status append(const std::string& path, const Record& record, int compression) {
     ByteWriter writer;
     writer.text(record.words);
     writer.number(record.group_digests.size());
     for (const u64 digest : record.group_digests) writer.number(digest);
-    const std::string payload = zstd_compress(writer.bytes(), kCompressionLevel);
+    const std::string payload = zstd_compress(writer.bytes(), compression);
     nlohmann::ordered_json json{{"form", record.form},
                                 {"identity", hex(record.identity)},
                                 {"vectors", record.vectors},

@@ -17,6 +17,9 @@
 
 namespace warpwright::words {
 
+// Levels of zstd: while a GPU is waiting, and for what is committed.
+constexpr int kFastCompression = 3, kSmallCompression = 19;
+
 struct Origin {
     std::string gpu, target, driver, date;
     int generator = kGeneratorVersion;
@@ -51,7 +54,7 @@ Record reduced(const Form& form, const Record& full);
 
 // Creates the file, or appends to it.
 Status write_origin(const std::string& path, const Origin& origin);
-Status append(const std::string& path, const Record& record);
+Status append(const std::string& path, const Record& record, int compression = kFastCompression);
 Result<Recording> read_recording(const std::string& path);
 
 // How the words of a device differ from the recorded ones; nothing when they do not. Of a form that is an

@@ -414,11 +414,11 @@ std::vector<std::byte> inputs_of(const Form& form) {
     std::vector<std::byte> inputs(stride * static_cast<std::size_t>(form.vectors));
     Random random(hash_of(form.name));
 
-    // All combinations of edges first, where they take at most half of the vectors.
+    // All combinations of edges first, where they leave a quarter of the vectors for others.
     u64 combinations = form.inputs.empty() ? 0 : 1;
     for (const Field& field : form.inputs) {
         combinations *= field.kind->edges.size();
-        if (combinations > static_cast<u64>(form.vectors) / 2) combinations = 0;
+        if (4 * combinations > 3 * static_cast<u64>(form.vectors)) combinations = 0;
     }
     const u64 step = combinations > 1 ? coprime_step(combinations) : 1;
 

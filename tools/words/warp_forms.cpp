@@ -89,10 +89,19 @@ void add_barriers(Forms& forms) {
                  "FIRST:\nst.shared.u32 [%r1], 77;\nbar.arrive 1, 128;\nmov.b32 %o3, 5;\nJOINED:\n"
                  "bar.cta.sync 0;\nbarrier.cta.sync 5, 128;\n")
         .with_shared(512);
-    forms.add("bar.red", "pred few32 > b32 pred pred b32 pred",
-              "bar.red.popc.u32 %o0, 0, %i0;\nbar.red.and.pred %o1, 0, %i0;\n"
-              "bar.red.or.pred %o2, 1, 128, %i0;\nbar.red.popc.u32 %o3, 2, 128, !%i0;\n"
-              "and.b32 %r0, %i1, 1;\nsetp.ne.u32 %p1, %r0, 0;\nbarrier.red.and.pred %o4, 3, !%p1;\n");
+    // A block of one warp is of one mind now and then.
+    const std::string reduce =
+        "and.b32 %r0, %i0, 1;\nsetp.ne.u32 %p1, %r0, 0;\n"
+        "bar.red.popc.u32 %o0, 0, %p1;\nbar.red.and.pred %o1, 0, %p1;\n"
+        "bar.red.or.pred %o2, 1, COUNT, %p1;\nbar.red.popc.u32 %o3, 2, COUNT, !%p1;\n"
+        "barrier.red.and.pred %o4, 3, !%p1;\nbarrier.cta.red.or.aligned.pred %o5, 0, !%p1;\n";
+    for (const int threads : {32, 128}) {
+        std::string body = reduce;
+        for (std::size_t at = body.find("COUNT"); at != body.npos; at = body.find("COUNT"))
+            body.replace(at, 5, fmt::format("{}", threads));
+        forms.add(fmt::format("bar.red of {} threads", threads), "few32 > b32 pred pred b32 pred pred", body)
+            .with_block(threads);
+    }
 }
 
 }  // namespace
