@@ -9,12 +9,13 @@
 //      none.
 //   3. E is the greatest exponent of the terms, and not less than `least_exponent`. Every term is shifted to
 //      E and cut toward zero to `fraction_bits` bits behind the point.
-//   4. Their sum is exact. It is normalised and rounded once, as `rounding` says. A sum of 0 is +0.
+//   4. Their sum is exact. It is normalised and rounded once, to `output`. A sum of 0 is +0.
 //
 // The result is the c of the next pass.
 #pragma once
 
 #include "emulator/decode/binding.h"
+#include "emulator/execute/formats.h"
 #include "emulator/execute/simd.h"
 
 namespace warpwright::emulator::mma {
@@ -24,34 +25,32 @@ namespace warpwright::emulator::mma {
 enum class Format : u8 { f16, bf16, tf32, e4m3, e5m2, e3m2, e2m3, e2m1 };
 
 struct FormatFacts {
-    int container_bits;  // in a register
-    int padding_bits;    // of the container, below the element
-    int exponent_bits, fraction_bits;
-    int bias;
-    bool has_infinity;  // the greatest exponent is for infinities and NaNs, as in IEEE 754
-    u32 only_nan;       // e4m3: this magnitude is NaN; 0: none is
+    FloatFormat format;
+    int container_bits;    // in a register
+    int padding_bits = 0;  // of the container, below the element
 };
 constexpr FormatFacts facts_of(Format format) {
     switch (format) {
-        case Format::f16: return {16, 0, 5, 10, 15, true, 0};
-        case Format::bf16: return {16, 0, 8, 7, 127, true, 0};
-        case Format::tf32: return {32, 13, 8, 10, 127, true, 0};
-        case Format::e4m3: return {8, 0, 4, 3, 7, false, 0x7f};
-        case Format::e5m2: return {8, 0, 5, 2, 15, true, 0};
-        case Format::e3m2: return {8, 0, 3, 2, 3, false, 0};
-        case Format::e2m3: return {8, 0, 2, 3, 1, false, 0};
-        case Format::e2m1: return {8, 2, 2, 1, 1, false, 0};
+        case Format::f16: return {kF16, 16};
+        case Format::bf16: return {kBf16, 16};
+        case Format::tf32: return {kTf32, 32, 13};
+        case Format::e4m3: return {kE4m3, 8};
+        case Format::e5m2: return {kE5m2, 8};
+        case Format::e3m2: return {kE3m2, 8};
+        case Format::e2m3: return {kE2m3, 8};
+        case Format::e2m1: return {kE2m1, 8, 2};
     }
     return {};
 }
 constexpr int least_exponent(Format format) {
-    return 1 - facts_of(format).bias;
+    return 1 - facts_of(format).format.bias;
 }
 
-enum class Rounding : u8 {
-    f32_toward_zero,    // an overflow is an infinity all the same
-    e8m13_toward_zero,  // 13 fraction bits, in an f32: Ada's fp8
-    f16_nearest,
+// What a sum is rounded to.
+enum class Output : u8 {
+    f32,    // toward zero; an overflow is an infinity all the same
+    e8m13,  // likewise, with 13 fraction bits, in an f32: Ada's fp8
+    f16,    // to nearest even
 };
 
 // Which elements are summed in one pass. The order within a pass makes no difference.
@@ -63,7 +62,7 @@ enum class Passes : u8 {
 
 struct FloatProduct {
     Format a = Format::bf16, b = Format::bf16;
-    Rounding rounding = Rounding::f32_toward_zero;
+    Output output = Output::f32;
     Passes passes = Passes::one;
     u8 k = 16;
     u8 fraction_bits = 25;
@@ -71,7 +70,7 @@ struct FloatProduct {
     i8 a_least_exponent = -126, b_least_exponent = -126;  // of subnormal elements
     // c is no term: it is added to what the passes give, as by add.rn.f32 or add.rn.f16.
     bool adds_c_last = false;
-    bool is_f16() const { return rounding == Rounding::f16_nearest; }
+    bool is_f16() const { return output == Output::f16; }
 };
 
 // The arithmetic of m16n8 x k on a GPU. `is_f16`: of accumulator and result.
@@ -119,9 +118,5 @@ Term term_of(float value, int least_exponent);
 
 // One pass: the sum of the products of num terms, and c.
 float sum_of_products(const FloatProduct& product, const Term* a, const Term* b, int num, Term c);
-
-// An exact value rounded to f16, nearest even, NaN to 0x7fff; and back.
-u16 f16_from(double value);
-float f32_from_f16(u16 bits);
 
 }  // namespace warpwright::emulator::mma

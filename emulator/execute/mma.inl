@@ -64,26 +64,24 @@ static inline __attribute__((always_inline)) Ints exponents_of(Floats values, i3
 template <Format kFormat>
 static inline __attribute__((always_inline)) Floats values_of(Words words, int e) {
     constexpr FormatFacts kFacts = facts_of(kFormat);
-    if constexpr (kFacts.exponent_bits == 8) {  // the upper bits of an f32
+    constexpr FloatFormat kFloat = kFacts.format;
+    if constexpr (kFloat.exponent_bits == 8) {  // the upper bits of an f32
         const Words bits = words << (32 - kFacts.container_bits) * (1 - e);
-        return as_floats(bits & ~0u << (23 - kFacts.fraction_bits));
+        return as_floats(bits & ~0u << (23 - kFloat.mantissa_bits));
     } else {
-        constexpr int kBits = kFacts.exponent_bits + kFacts.fraction_bits;
         constexpr u32 kOne = 1u << 23;  // of an f32's exponent
         const Words element = words >> (kFacts.container_bits * e + kFacts.padding_bits);
-        const Words magnitude = element & ((1u << kBits) - 1);
-        const Words sign = (element << (31 - kBits)) & 0x8000'0000u;
-        const Words moved = (magnitude << (23 - kFacts.fraction_bits)) + (127 - kFacts.bias) * kOne;
+        const Words magnitude = element & kFloat.magnitude();
+        const Words sign = (element << (32 - kFloat.bits())) & 0x8000'0000u;
+        const Words moved = (magnitude << (23 - kFloat.mantissa_bits)) + (127 - kFloat.bias) * kOne;
         // A subnormal is what its fraction adds to the least normal number.
-        const Words least = Words{} + (128 - kFacts.bias) * kOne;
+        const Words least = Words{} + (128 - kFloat.bias) * kOne;
         const Words subnormal = as_words(as_floats(moved + kOne) - as_floats(least));
-        Words bits = magnitude >> kFacts.fraction_bits == 0u ? subnormal : moved;
-        if constexpr (kFacts.has_infinity) {
-            constexpr u32 kInfinity = ((1u << kFacts.exponent_bits) - 1) << kFacts.fraction_bits;
-            bits = magnitude >= kInfinity ? bits | 0x7f80'0000u : bits;
-        } else if constexpr (kFacts.only_nan != 0) {
-            bits = magnitude == kFacts.only_nan ? Words{} + 0x7fff'ffffu : bits;
-        }
+        Words bits = magnitude >> kFloat.mantissa_bits == 0u ? subnormal : moved;
+        if constexpr (kFloat.top == FloatFormat::Top::ieee)
+            bits = magnitude >= kFloat.infinity() ? bits | 0x7f80'0000u : bits;
+        if constexpr (kFloat.top == FloatFormat::Top::one_nan)
+            bits = magnitude == kFloat.nan() ? Words{} + kNanF32 : bits;
         return as_floats(bits | sign);
     }
 }
@@ -322,10 +320,10 @@ static inline void add_products(const FloatProduct& product, Tile& tile, int fir
     for (int i = 0; i < 2; ++i) {
         const HalfFloats unit = *reinterpret_cast<const HalfFloats*>(units + i * kWidth / 2);
         Doubles sum = sums.half[i] * __builtin_convertvector(unit, Doubles);
-        switch (product.rounding) {
-            case Rounding::f32_toward_zero: sum = cut(sum, 52 - 23); break;
-            case Rounding::e8m13_toward_zero: sum = cut(sum, 52 - 13); break;
-            case Rounding::f16_nearest: sum = rounded_to_f16(sum); break;
+        switch (product.output) {
+            case Output::f32: sum = cut(sum, 52 - 23); break;
+            case Output::e8m13: sum = cut(sum, 52 - 13); break;
+            case Output::f16: sum = rounded_to_f16(sum); break;
         }
         *reinterpret_cast<HalfFloats*>(out + i * kWidth / 2) = __builtin_convertvector(sum, HalfFloats);
     }
@@ -370,6 +368,20 @@ static void decode_operands(const FloatProduct& product, const Fragments& fragme
     read_c(product, fragments, tile);
 }
 
+// As add.rn.f32 and add.rn.f16. An f32 has 2 x 11 + 2 bits: a sum of f16s rounded twice is rounded once.
+static void add_last(const FloatProduct& product, const float (&addend)[kColumns][kRows],
+                     float (&sum)[kColumns][kRows]) {
+    for (int n = 0; n < kColumns; ++n) {
+        for (int m = 0; m < kRows; ++m) {
+            float& value = sum[n][m];
+            value += addend[n][m];
+            if (value != value) value = float_of(kNanF32);
+        }
+        if (!product.is_f16()) continue;
+        for (int m = 0; m < kRows; ++m) sum[n][m] = decode_f16(encode_f16(sum[n][m]));
+    }
+}
+
 static void multiply_floats(const FloatProduct& product, const Fragments& fragments) {
     Tile tile;
     decode_operands(product, fragments, tile);
@@ -382,16 +394,7 @@ static void multiply_floats(const FloatProduct& product, const Fragments& fragme
     for (int first = 0; first < product.k; first += per_pass) {
         add_pass(product, tile, first, first + per_pass);
     }
-    if (product.adds_c_last) {
-        for (int n = 0; n < kColumns; ++n) {
-            for (int m = 0; m < kRows; ++m) {
-                tile.c[n][m] = product.is_f16()
-                                   ? f32_from_f16(f16_from(static_cast<double>(tile.c[n][m]) + addend[n][m]))
-                                   : tile.c[n][m] + addend[n][m];
-                if (tile.c[n][m] != tile.c[n][m]) tile.c[n][m] = __builtin_bit_cast(float, 0x7fff'ffffu);
-            }
-        }
-    }
+    if (product.adds_c_last) add_last(product, addend, tile.c);
     write_d(product, tile, fragments);
 }
 

@@ -9,33 +9,26 @@
 namespace warpwright::emulator::mma {
 namespace {
 
-constexpr u32 kNaN = 0x7fff'ffffu;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr FloatFormat kE8m13{8, 13, 127, FloatFormat::Top::ieee};
 
-double power_of_two(int exponent) {
-    return std::bit_cast<double>(static_cast<u64>(exponent + 1023) << 52);
-}
-
-// magnitude x 2^exponent, rounded. The magnitude is below 2^50 and not 0.
-float rounded(u64 magnitude, int exponent, bool negative, Rounding rounding) {
-    const double sign = negative ? -1 : 1;
-    if (rounding == Rounding::f16_nearest)
-        return f32_from_f16(f16_from(sign * static_cast<double>(magnitude) * power_of_two(exponent)));
-    const int top = std::bit_width(magnitude) - 1 + exponent;
-    if (top > 127) return negative ? -kInfinity : kInfinity;
-    const int kept_bits = rounding == Rounding::f32_toward_zero ? 23 : 13;
-    const int unit = std::max(top, -126) - kept_bits;  // exponent of the last bit kept
-    if (unit > exponent) {
-        magnitude = unit - exponent < 64 ? magnitude >> (unit - exponent) : 0;
-        exponent = unit;
+// magnitude x 2^exponent, rounded. The magnitude is not 0.
+float rounded(u64 magnitude, int exponent, bool negative, Output output) {
+    if (output == Output::f16) {
+        return decode_f16(
+            encode_scaled(kF16, negative, magnitude, exponent, Rounding::nearest_even, Overflow::ieee));
     }
-    return static_cast<float>(sign * static_cast<double>(magnitude) * power_of_two(exponent));
+    if (64 - std::countl_zero(magnitude) + exponent > 128) return negative ? -kInfinity : kInfinity;
+    const FloatFormat& format = output == Output::f32 ? kF32 : kE8m13;
+    const u32 bits =
+        encode_scaled(format, negative, magnitude, exponent, Rounding::toward_zero, Overflow::ieee);
+    return float_of(bits << (kF32.mantissa_bits - format.mantissa_bits));
 }
 
 }  // namespace
 
 Term term_of(float value, int least_exponent) {
-    const u32 bits = std::bit_cast<u32>(value);
+    const u32 bits = float_bits(value);
     const int field = static_cast<int>(bits >> 23 & 0xffu);
     Term term;
     term.negative = bits >> 31 != 0;
@@ -71,7 +64,7 @@ float sum_of_products(const FloatProduct& product, const Term* a, const Term* b,
         }
         if (x == Kind::finite && y == Kind::finite) top = std::max(top, a[i].exponent + b[i].exponent);
     }
-    if (has_nan || (has_infinity[0] && has_infinity[1])) return std::bit_cast<float>(kNaN);
+    if (has_nan || (has_infinity[0] && has_infinity[1])) return float_of(kNanF32);
     if (has_infinity[0] || has_infinity[1]) return has_infinity[0] ? kInfinity : -kInfinity;
     top = std::max<int>(top, product.least_exponent);
 
@@ -93,34 +86,7 @@ float sum_of_products(const FloatProduct& product, const Term* a, const Term* b,
     if (c.kind == Kind::finite) add(cut(c.significand, 23, c.exponent), c.negative);
     if (sum == 0) return 0;
     return rounded(static_cast<u64>(sum < 0 ? -sum : sum), top - product.fraction_bits, sum < 0,
-                   product.rounding);
-}
-
-u16 f16_from(double value) {
-    const u64 bits = std::bit_cast<u64>(value);
-    const u32 sign = static_cast<u32>(bits >> 48) & 0x8000u;
-    const int exponent = static_cast<int>(bits >> 52 & 0x7ffu) - 1023;
-    const u64 fraction = bits & 0xf'ffff'ffff'ffffull;
-    if (exponent == 1024) return static_cast<u16>(fraction != 0 ? 0x7fffu : sign | 0x7c00u);
-    if (exponent < -25) return static_cast<u16>(sign);  // less than half of the least subnormal
-    if (exponent > 15) return static_cast<u16>(sign | 0x7c00u);
-    // The last bit kept is 2^(max(exponent, -14) - 10).
-    const int dropped = 42 + std::max(-14 - exponent, 0);
-    const u64 significand = fraction | 1ull << 52;
-    u64 kept = significand >> dropped;
-    const u64 rest = significand & ((1ull << dropped) - 1), half = 1ull << (dropped - 1);
-    if (rest > half || (rest == half && (kept & 1) != 0)) ++kept;
-    // A carry into the exponent is right, up to infinity. Normal numbers bring their hidden bit.
-    const u32 base = exponent >= -14 ? static_cast<u32>(exponent + 14) << 10 : 0;
-    return static_cast<u16>(sign | (base + static_cast<u32>(kept)));
-}
-
-float f32_from_f16(u16 bits) {
-    const u32 sign = static_cast<u32>(bits & 0x8000u) << 16;
-    const u32 magnitude = bits & 0x7fffu;
-    if (magnitude >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f80'0000u | magnitude << 13);
-    const float value = std::bit_cast<float>(magnitude << 13) * 0x1p112f;
-    return std::bit_cast<float>(sign | std::bit_cast<u32>(value));
+                   product.output);
 }
 
 FloatProduct float_product(const DecodeTarget& target, Format a, Format b, int k, bool is_f16) {
@@ -128,7 +94,7 @@ FloatProduct float_product(const DecodeTarget& target, Format a, Format b, int k
     product.a = a;
     product.b = b;
     product.k = static_cast<u8>(k);
-    product.rounding = is_f16 ? Rounding::f16_nearest : Rounding::f32_toward_zero;
+    product.output = is_f16 ? Output::f16 : Output::f32;
     product.a_least_exponent = static_cast<i8>(least_exponent(a));
     product.b_least_exponent = static_cast<i8>(least_exponent(b));
 
@@ -144,7 +110,7 @@ FloatProduct float_product(const DecodeTarget& target, Format a, Format b, int k
         if (target.numerics == NumericsClass::ada) {
             product.fraction_bits = 13;
             product.least_exponent = -132;
-            if (!is_f16) product.rounding = Rounding::e8m13_toward_zero;
+            if (!is_f16) product.output = Output::e8m13;
         } else if (target.compute_capability < 120) {
             // No unit for 8 bits: ptxas widens to f16, multiplies the low two bytes of every word, then the
             // high two, from a c of 0, and adds c with an instruction of its own.

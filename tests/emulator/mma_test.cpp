@@ -313,7 +313,7 @@ TEST(EmulatedMma, ExponentsHaveALeastOne) {
     // Of f16 sums not less than -21 (-20): 2^-25 is a tie, and becomes 2^-24 with any more.
     const auto f16 = [&](int capability, int e) {
         const auto power = [](int exponent) {
-            return static_cast<u32>(mma::f16_from(std::ldexp(1.0, exponent)));
+            return encode_f16(std::ldexp(1.0f, exponent));
         };
         return dot(capability, Format::f16, elements(16, {{0, power(-12)}, {1, power(-24)}}),
                    elements(16, {{0, power(-13)}, {1, power(e + 24)}}), 0, true);
