@@ -84,6 +84,7 @@ int record(const std::string& device, const std::string& path, const std::string
         if (restarts > kMaxRestarts) return fail(unavailable("too many forms failed: given up"));
         int ends[2];
         if (pipe(ends) != 0) return fail(unavailable("no pipe"));
+        std::fflush(nullptr);  // or the child prints it again
         const pid_t child = fork();
         if (child < 0) return fail(unavailable("no process"));
         if (child == 0) {

@@ -170,21 +170,21 @@ TEST(Approximation, BoundsAreAsPromised) {
 
 TEST(InstructionWords, TheEmulatorAnswersAsHopper) {
     const auto recording = read_recording(WW_SOURCE_DIR "/tests/emulator/words/hopper.words");
-    if (!recording.ok())
-        GTEST_SKIP() << all_forms().size() << " forms without words: " << recording.status().message();
-    EXPECT_EQ(recording->origin.generator, kGeneratorVersion);
-    EXPECT_EQ(recording->records.size(), all_forms().size()) << "there are words of forms that are none";
     for (const Form& form : all_forms()) {
+        const std::string words = emulated(form);
+        if (words.empty() || !recording.ok()) continue;
         const Record* record = recording->find(form.name);
         if (record == nullptr) {
             ADD_FAILURE() << form.name << ": no words are recorded";
             continue;
         }
-        const std::string words = emulated(form);
-        if (words.empty()) continue;
         const auto text = difference(form, *record, words);
         EXPECT_FALSE(text) << form.name << ": " << *text;
     }
+    if (!recording.ok())
+        GTEST_SKIP() << all_forms().size() << " forms without words: " << recording.status().message();
+    EXPECT_EQ(recording->origin.generator, kGeneratorVersion);
+    EXPECT_EQ(recording->records.size(), all_forms().size()) << "there are words of forms that are none";
 }
 
 }  // namespace

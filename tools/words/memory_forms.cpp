@@ -110,10 +110,8 @@ void add_cached(Forms& forms) {
     Statements loads;
     for (const char* modifiers :
          {"ca", "cg", "cs", "lu", "cv", "nc", "L1::evict_first", "L1::evict_last", "L1::no_allocate",
-          "L2::64B", "L2::128B", "L2::256B", "nc.L1::no_allocate.L2::128B", "ca.nc", "L1::evict_normal"}) {
-        std::string opcode = fmt::format("ld.global.{}.u32", modifiers);
-        if (modifiers == std::string("ca.nc")) opcode = "ld.global.ca.nc.u32";
-        loads.add(opcode, "b32", "[%in + @i0]");
+          "L2::64B", "L2::128B", "L2::256B", "nc.L1::no_allocate.L2::128B", "L1::evict_normal"}) {
+        loads.add(fmt::format("ld.global.{}.u32", modifiers), "b32", "[%in + @i0]");
     }
     forms.add("ld.global.CACHE.u32", "i32* >" + loads.results, loads.body);
     Statements ordered;
@@ -138,8 +136,7 @@ void add_cached(Forms& forms) {
               "st.global.u32 [%out + @o0], %i0;\n"
               "membar.cta;\nmembar.gl;\nmembar.sys;\n"
               "fence.acq_rel.cta;\nfence.acq_rel.cluster;\nfence.acq_rel.gpu;\nfence.acq_rel.sys;\n"
-              "fence.sc.cta;\nfence.sc.cluster;\nfence.sc.gpu;\nfence.sc.sys;\nfence.proxy.async;\n"
-              "fence.proxy.async.shared::cta;\nfence.proxy.async.global;\n"
+              "fence.sc.cta;\nfence.sc.cluster;\nfence.sc.gpu;\nfence.sc.sys;\n"
               "fence.acquire.gpu;\nfence.release.gpu;\n"
               "prefetch.global.L1 [%in];\nprefetch.global.L2 [%in];\nprefetchu.L1 [%in];\n"
               "griddepcontrol.launch_dependents;\ngriddepcontrol.wait;\nnanosleep.u32 20;\n"
