@@ -183,6 +183,10 @@ Status bind_copy(Binding& b) {
 
 Status bind_async(Binding& b) {
     if (!b.take("async")) return not_mine();
+    for (const std::string_view modifier : b.remaining()) {
+        if (modifier == "bulk" || modifier == "mbarrier")
+            return caller_error(fmt::format("not covered yet: cp.async.{}", modifier));
+    }
     if (b.take("commit_group")) {
         b.handler(handlers().commit);
         return {};
@@ -197,10 +201,6 @@ Status bind_async(Binding& b) {
         if (except < 0) b.error("expected a number of groups");
         b.handler(handlers().wait_group);
         return {};
-    }
-    for (const std::string_view modifier : b.remaining()) {
-        if (modifier == "bulk" || modifier == "mbarrier")
-            return caller_error(fmt::format("not covered yet: cp.async.{}", modifier));
     }
     return bind_copy(b);
 }

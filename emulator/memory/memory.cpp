@@ -117,9 +117,13 @@ Result<Shape> take_shape(Binding& b) {
 
 // Elements of an access: registers as wide as the type, or wider.
 void check_elements(Binding& b, const Operand& operand, int first, int found, const Shape& shape) {
+    const int expected_count = 1 << shape.count;
     const bool is_vector = operand.kind == Operand::Kind::vector;
-    if (found != 1 << shape.count || is_vector != (shape.count > 0)) {
-        b.error(fmt::format("expected {} elements, got {}", 1 << shape.count, found));
+    if (found != expected_count || is_vector != (shape.count > 0)) {
+        const std::string expected =
+            shape.count > 0 ? fmt::format("a vector of {}", expected_count) : "one register";
+        b.error(
+            fmt::format("expected {}, got {} of {}", expected, is_vector ? "a vector" : "registers", found));
         return;
     }
     for (int i = first; i < first + found; ++i) {

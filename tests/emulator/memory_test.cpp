@@ -307,9 +307,10 @@ TEST(Memory, FormsThatPtxHasNotOrThatAreNotCoveredAreErrors) {
         return one.load_error();
     };
     EXPECT_NE(error("ld.global.v3.b32 {%r0, %r1, %r2}, [%d0];").find(".v3"), std::string::npos);
-    EXPECT_NE(error("ld.global.v2.b32 {%r0, %r1, %r2}, [%d0];").find("expected 2 elements, got 3"),
-              std::string::npos);
-    EXPECT_NE(error("ld.global.b32 {%r0, %r1}, [%d0];").find("expected 1 elements, got 2"),
+    EXPECT_NE(
+        error("ld.global.v2.b32 {%r0, %r1, %r2}, [%d0];").find("expected a vector of 2, got a vector of 3"),
+        std::string::npos);
+    EXPECT_NE(error("ld.global.b32 {%r0, %r1}, [%d0];").find("expected one register, got a vector of 2"),
               std::string::npos);
     EXPECT_NE(error("ld.global.v8.b16 {%h0,%h1,%h2,%h3,%h4,%h5,%h6,%h7}, [%d0];"), "");
     EXPECT_NE(error("ld.relaxed.global.b32 %r0, [%d0];").find("expected a scope"), std::string::npos);
