@@ -18,7 +18,8 @@ namespace warpwright::cli {
 namespace {
 
 struct Options {
-    std::string device = "auto", op, row, report, against;
+    std::vector<std::string> devices = {"auto"};
+    std::string op, row, report, against;
     u64 seed = 1;
     bool json = false, no_contraction = false;
 };
@@ -105,54 +106,79 @@ bool compare_with(const Other& other, const std::vector<CheckResult>& results, b
     return comparison.different.empty() && comparison.other_inputs == 0;
 }
 
+struct DeviceRun {
+    std::shared_ptr<Context> context;
+    std::vector<CheckResult> results;
+};
+
+void print_results(const Context& context, std::string_view op, const std::vector<CheckResult>& results,
+                   bool several) {
+    const CheckSummary summary = summarize(results);
+    fmt::print("{:<18} {}{:3} rows  {:5} passed  {:3} failed  {:5} refused\n", op,
+               several ? fmt::format("{:<20} ", context.target().id) : "", summary.rows, summary.passed,
+               summary.failed, summary.refused);
+    for (const CheckResult& result : results) {
+        if (result.outcome != CheckResult::Outcome::failed) continue;
+        fmt::print("  FAILED {}: {}\n         {}\n", result.row, result.problem, result.text);
+    }
+    std::fflush(stdout);
+}
+
 int run(const Options& options) {
     std::optional<Other> other;
     if (!options.against.empty()) {
         WW_CLI_ASSIGN(other, read_report(options.against, !options.no_contraction));
     }
-    WW_CLI_ASSIGN(const auto context, Context::open(options.device));
-    if (options.no_contraction) context->forbid_contraction();
-    std::vector<CheckResult> all;
+    std::vector<DeviceRun> runs;
+    for (const std::string& device : options.devices) {
+        WW_CLI_ASSIGN(auto context, Context::open(device));
+        if (options.no_contraction) context->forbid_contraction();
+        runs.push_back({std::move(context), {}});
+    }
     bool known_op = options.op.empty();
     for (const OperationCheck* check : operation_checks()) {
         if (!options.op.empty() && options.op != check->op()) continue;
         known_op = true;
-        const auto results = check->run(*context, options.row, options.seed);
-        const CheckSummary summary = summarize(results);
-        if (!options.json) {
-            fmt::print("{:<18} {:3} rows  {:5} passed  {:3} failed  {:5} refused\n", check->op(),
-                       summary.rows, summary.passed, summary.failed, summary.refused);
-            for (const CheckResult& result : results) {
-                if (result.outcome != CheckResult::Outcome::failed) continue;
-                fmt::print("  FAILED {}: {}\n         {}\n", result.row, result.problem, result.text);
-            }
-            std::fflush(stdout);
+        CheckAnswers answers;  // shared by the devices
+        for (DeviceRun& run : runs) {
+            const auto results =
+                check->run(*run.context, {.row = options.row, .seed = options.seed}, answers);
+            if (!options.json) print_results(*run.context, check->op(), results, runs.size() > 1);
+            run.results.insert(run.results.end(), results.begin(), results.end());
         }
-        all.insert(all.end(), results.begin(), results.end());
     }
     if (!known_op) return report(caller_error(fmt::format("no check for operation '{}'", options.op)));
-    if (all.empty())
-        return report(
-            caller_error(fmt::format("no row named '{}' runs on {}", options.row, context->target().id)));
-    const auto json = report_json(*context, all, options.seed, context->device().id(),
-                                  (options.op.empty() ? "" : " --op " + options.op) +
-                                      (options.row.empty() ? "" : " --row " + options.row) +
-                                      (options.no_contraction ? " --no-contraction" : ""));
+    const std::string selection = (options.op.empty() ? "" : " --op " + options.op) +
+                                  (options.row.empty() ? "" : " --row " + options.row) +
+                                  (options.no_contraction ? " --no-contraction" : "");
+    nlohmann::ordered_json reports = nlohmann::ordered_json::array();
+    bool ok = true;
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+        const Context& context = *runs[i].context;
+        if (runs[i].results.empty()) {
+            return report(
+                caller_error(fmt::format("no row named '{}' runs on {}", options.row, context.target().id)));
+        }
+        const std::string& device =
+            options.devices[i] == "auto" ? runs[i].context->device().id() : options.devices[i];
+        reports.push_back(report_json(context, runs[i].results, options.seed, device, selection));
+        const CheckSummary summary = summarize(runs[i].results);
+        ok = ok && summary.failed == 0;
+        if (!options.json) {
+            fmt::print("{} on {}: {} rows right, {} checks passed, {} failed, {} refused\n",
+                       summary.failed == 0 ? "ok" : "FAILED", device, summary.rows, summary.passed,
+                       summary.failed, summary.refused);
+        }
+        if (other) ok = compare_with(*other, runs[i].results, !options.json) && ok;
+    }
+    const nlohmann::ordered_json& json = runs.size() == 1 ? reports[0] : reports;
     if (!options.report.empty()) {
         std::ofstream file(options.report);
         file << json.dump(1) << '\n';
         if (!file.good()) return report(unavailable("cannot write " + options.report));
     }
-    const CheckSummary summary = summarize(all);
-    if (options.json) {
-        fmt::print("{}\n", json.dump(1));
-    } else {
-        fmt::print("{} on {}: {} rows right, {} checks passed, {} failed, {} refused\n",
-                   summary.failed == 0 ? "ok" : "FAILED", context->target().id, summary.rows, summary.passed,
-                   summary.failed, summary.refused);
-    }
-    const bool same = !other || compare_with(*other, all, !options.json);
-    return summary.failed == 0 && same ? 0 : kNegative;
+    if (options.json) fmt::print("{}\n", json.dump(1));
+    return ok ? 0 : kNegative;
 }
 
 }  // namespace
@@ -160,7 +186,11 @@ int run(const Options& options) {
 void add_check(CLI::App& app, Action& action) {
     auto options = std::make_shared<Options>();
     CLI::App* verb = app.add_subcommand("check", "every row of a device against its oracle");
-    verb->add_option("--device", options->device, "auto, cpu, cuda:N")->capture_default_str();
+    verb->add_option(
+            "--device", options->devices,
+            "auto, cpu, cuda:N, emulated:GPU[,checks=off|bounds|all][,seed=N][,threads=N]; several are "
+            "checked one after the other")
+        ->capture_default_str();
     verb->add_option("--op", options->op, "this operation only");
     verb->add_option("--row", options->row, "this row only");
     verb->add_option("--seed", options->seed, "of the random inputs")->capture_default_str();

@@ -25,8 +25,9 @@ FAILURE_LINES = 40  # shown of one failure; all of it is in the reports
 LINE_CHARACTERS = 200
 CLANG_FORMAT_VERSION = 14
 
-sys.path.insert(0, str(ROOT / "tests" / "structure"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "structure")]
 import check  # noqa: E402
+import emulated_rows  # noqa: E402
 
 
 class Report:
@@ -288,6 +289,13 @@ def tests_step(report, labels):
             timed(f"  {folder}", lambda report: python_tests(report, folder), report)
 
 
+def emulated_step(report):
+    if not (BUILD / "warpwright").exists():
+        timed("build", lambda report: build_step(report, "test", ["warpwright"]) and None, report)
+    if "build" not in report.failed:
+        timed("emulated", lambda report: emulated_rows.step(report, ROOT), report)
+
+
 def fuzz_step(report):
     if not any((ROOT / "tests" / "fuzz").glob("*.cpp")):
         return
@@ -314,9 +322,9 @@ def print_skipped(report):
 
 def main(arguments):
     labels = sorted({*folders_with("*.cpp"), *folders_with("test_*.py")} - {"fuzz", *CHECKS})
-    known = [*CHECKS, "lint-all", "fuzz", *labels]
+    known = [*CHECKS, "lint-all", "emulated", "fuzz", *labels]
     if arguments == ["--list"]:
-        print("steps:  " + " ".join([*CHECKS, "lint-all", "fuzz"]))
+        print("steps:  " + " ".join([*CHECKS, "lint-all", "emulated", "fuzz"]))
         print("labels: " + " ".join(labels))
         return 0
     unknown = [name for name in arguments if name not in known]
@@ -326,7 +334,7 @@ def main(arguments):
 
     REPORTS.mkdir(parents=True, exist_ok=True)
     report = Report()
-    wanted = arguments or [*CHECKS, "fuzz"]
+    wanted = arguments or [*CHECKS, "emulated", "fuzz"]
     for name, step in CHECKS.items():
         # Lint wants a configured build, and costs most: after the tests.
         if name in wanted and name != "lint":
@@ -334,6 +342,8 @@ def main(arguments):
     chosen = [name for name in arguments if name in labels]
     if chosen or not arguments:
         tests_step(report, chosen)
+    if "emulated" in wanted:
+        emulated_step(report)
     if "fuzz" in wanted:
         fuzz_step(report)
     if "lint" in wanted:

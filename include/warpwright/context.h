@@ -42,6 +42,8 @@ public:
     // The loaded kernel of an image: from the pack, the on-disk cache, or compiled now.
     Result<Kernel> kernel(const ImageSpec& spec);
     Result<Kernel> kernel(const std::string& row, HostFunction function);
+    // Loads this image, and uses it for its row from now on: how a test brings kernels of its own.
+    Status use(const Image& image);
 
 private:
     std::shared_ptr<Device> device_;

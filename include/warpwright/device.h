@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Device: allocates, copies, loads images, launches, records events, captures graphs. One interface, several
-// implementations: `cuda` (driver API, opened at run time) and `host` (C++ rows on a thread pool); `emulated`
-// is a third one behind the same door. All calls are thread-safe unless they name one stream.
+// implementations: `cuda` (driver API, opened at run time), `host` (C++ rows on a thread pool) and `emulated`
+// (PTX on the CPU, in emulator/). All calls are thread-safe unless they name one stream.
 #pragma once
 
 #include <cstddef>
@@ -88,6 +88,8 @@ public:
     virtual const std::string& id() const = 0;  // "cuda:0", "cpu"
     virtual const Target& target() const = 0;
     virtual Result<MemoryInfo> memory() = 0;
+    // Memory that was not written since allocate() reads as 0xff bytes, and kernels that read it are reported.
+    virtual bool poisons_fresh_memory() const { return false; }
 
     virtual Result<void*> allocate(std::size_t bytes) = 0;  // 256-byte aligned
     virtual void release(void* pointer) = 0;
@@ -122,7 +124,7 @@ public:
     virtual Status enable_peer_access(const Device& other) = 0;
 };
 
-// "cpu", "cuda:N", "cuda" (= cuda:0), or "auto": the first GPU, else the CPU. A device that is not there is
+// "cpu", "cuda:N", "cuda" (= cuda:0), "emulated:GPU", or "auto": the first GPU, else the CPU. A device that is not there is
 // an error that says what was looked for and found.
 Result<std::shared_ptr<Device>> open_device(std::string_view name);
 

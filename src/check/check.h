@@ -2,7 +2,9 @@
 // `warpwright check`, as data: every row of every operation that this device can run, against its oracle.
 #pragma once
 
-#include <functional>
+#include <fmt/format.h>
+
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -15,13 +17,24 @@
 
 namespace warpwright {
 
+// By operation, problem and seed.
+using CheckAnswers = std::map<std::string, Answers>;
+
+struct CheckSelection {
+    std::string row;       // this row only; empty: every row
+    u64 seed = 1;          // of the random inputs
+    int max_failures = 0;  // stop after as many; 0: never
+};
+
 class OperationCheck {
 public:
     virtual ~OperationCheck() = default;
     virtual std::string_view op() const = 0;
     // Every row of this device's architecture classes x every problem of the check. A row that serves none of
-    // the problems is a failure: a row without a test is not shipped.
-    virtual std::vector<CheckResult> run(Context& context, std::string_view only_row, u64 seed) const = 0;
+    // the problems is a failure: a row without a test is not shipped. `answers` is kept from row to row;
+    // calls for several devices may share it.
+    virtual std::vector<CheckResult> run(Context& context, const CheckSelection& selection,
+                                         CheckAnswers& answers) const = 0;
 };
 
 std::span<const OperationCheck* const> operation_checks();
@@ -60,15 +73,17 @@ class OperationCheckOf final : public OperationCheck {
 public:
     std::string_view op() const override { return Op::kName; }
 
-    std::vector<CheckResult> run(Context& context, std::string_view only_row, u64 seed) const override {
+    std::vector<CheckResult> run(Context& context, const CheckSelection& selection,
+                                 CheckAnswers& answers) const override {
         std::vector<CheckResult> results;
+        int failures = 0;
         const TargetFacts& facts = context.target().facts;
         for (const auto& row : Op::rows()) {
-            if (!only_row.empty() && only_row != row.name.text) continue;
+            if (!selection.row.empty() && selection.row != row.name.text) continue;
             if (!Op::image_fits(row, facts.build_target)) continue;  // another device's row
             bool served = false;
             std::optional<bool> approximate;
-            u64 case_seed = seed;
+            u64 case_seed = selection.seed;
             for (const auto& problem : Check::problems()) {
                 CheckResult result{Op::kName, row.name.text, problem_text(field_texts(problem))};
                 ++case_seed;
@@ -78,7 +93,9 @@ public:
                 } else {
                     served = true;
                     context.force(Op::kName, row.name.text);
-                    Workbench bench(context, case_seed);
+                    Answers& known =
+                        answers[fmt::format("{} {} seed {}", Op::kName, result.problem, case_seed)];
+                    Workbench bench(context, case_seed, &known);
                     Check::run(bench, problem, result);
                     context.force(Op::kName, {});
                     if (!approximate) {
@@ -87,7 +104,9 @@ public:
                     }
                     result.approximate = *approximate;
                 }
+                failures += result.outcome == CheckResult::Outcome::failed;
                 results.push_back(std::move(result));
+                if (selection.max_failures > 0 && failures >= selection.max_failures) return results;
             }
             if (!served) {
                 results.push_back({Op::kName, row.name.text, "", CheckResult::Outcome::failed,

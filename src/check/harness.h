@@ -3,6 +3,8 @@
 // tolerance is derived from the data (DESIGN section 7).
 #pragma once
 
+#include <any>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -36,11 +38,31 @@ inline u64 digest(u64 before, const void* data, std::size_t bytes) {
     for (std::size_t i = 0; i < bytes; ++i) before = (before ^ from[i]) * 0x100000001b3ull;
     return before;
 }
+// What a problem's check computes that is the same for every row and every device: random inputs and the
+// oracle's answers. A value belongs to the state of the random numbers at which it was asked for, so that one
+// that depends on other inputs is not found.
+class Answers {
+public:
+    template <class F>
+    auto get(std::mt19937_64& random, const std::string& name, const F& compute) -> const
+        decltype(compute())& {
+        std::mt19937_64 next = random;
+        std::any& slot = values_[name + " " + std::to_string(next())];
+        if (!slot.has_value()) slot = compute();
+        return *std::any_cast<decltype(compute())>(&slot);
+    }
+
+private:
+    std::map<std::string, std::any> values_;
+};
 
 // The inputs and outputs of one call. Everything is freed with it.
 class Workbench {
 public:
-    Workbench(Context& context, u64 seed) : context_(context), random_(seed) {}
+    Workbench(Context& context, u64 seed, Answers* answers = nullptr)
+        : context_(context), random_(seed), answers_(answers != nullptr ? *answers : own_answers_) {}
+    Workbench(const Workbench&) = delete;
+    Workbench& operator=(const Workbench&) = delete;
 
     Context& context() { return context_; }
     Stream stream() const { return {}; }
@@ -49,7 +71,8 @@ public:
     // address. Where a check must not rely on finiteness it overwrites values through write().
     Tensor input(DType type, std::initializer_list<i64> shape, double scale = 1, bool misaligned = false);
     Tensor integers(const std::vector<i32>& values);
-    // Filled with a pattern that is NaN in every floating-point type, between guard bands.
+    // Filled with a pattern that is NaN in every floating-point type, between guard bands; on a device that
+    // checks every access, not written at all and without bands.
     Tensor output(DType type, std::initializer_list<i64> shape, bool misaligned = false);
     // Read and written in place: random, between guard bands.
     Tensor in_place(DType type, std::initializer_list<i64> shape, double scale = 1, bool misaligned = false);
@@ -65,7 +88,18 @@ public:
 
     std::mt19937_64& random() { return random_; }
 
+    // compute(), or what it gave for an earlier row. It must be a function of the inputs asked for so far.
+    template <class F>
+    auto answer(const std::string& name, const F& compute) -> const decltype(compute())& {
+        return answers_.get(random_, name, compute);
+    }
+
 private:
+    struct Drawn {
+        std::vector<std::byte> raw;
+        std::mt19937_64 random_after;
+    };
+    void draw(const Tensor& tensor, double scale);
     Tensor allocate(DType type, std::initializer_list<i64> shape, bool misaligned, bool guarded);
     void fail(const Status& status);
 
@@ -77,6 +111,8 @@ private:
     };
     Context& context_;
     std::mt19937_64 random_;
+    Answers own_answers_;
+    Answers& answers_;
     std::vector<Buffer> buffers_;
     std::vector<Guarded> guarded_;
     Status status_;

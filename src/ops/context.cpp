@@ -62,4 +62,10 @@ Result<Kernel> Context::kernel(const std::string& row, HostFunction function) {
     return kernel;
 }
 
+Status Context::use(const Image& image) {
+    const std::lock_guard lock(mutex_);
+    WW_ASSIGN(kernels_[image.row], device_->load(image));
+    return {};
+}
+
 }  // namespace warpwright

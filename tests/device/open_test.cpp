@@ -31,13 +31,26 @@ TEST(Open, UnknownNamesAreTheCallersError) {
     EXPECT_TRUE(contains(text, "cpu")) << text;
 }
 
-TEST(Open, EmulatedDevicesAreNotBuiltYet) {
-    for (const DeviceKind& kind : device_kinds()) {
-        if (kind.prefix != "emulated") continue;
-        const Status status = kind.open("rtx-5090").status();
-        EXPECT_EQ(status.kind(), ErrorKind::unavailable);
-        EXPECT_EQ(status.message(),
-                  "device: emulated:rtx-5090: emulated devices are not built yet in this version");
+TEST(Open, EmulatedDevicesAreNamedByTheirGpu) {
+    const auto device = open_device("emulated:rtx-5090,checks=bounds,seed=3,threads=1");
+    ASSERT_TRUE(device.ok()) << device.status().message();
+    EXPECT_EQ((*device)->id(), "emulated:rtx-5090");
+    EXPECT_EQ((*device)->target().facts.compute_capability, 120);
+    EXPECT_TRUE((*device)->poisons_fresh_memory());
+}
+
+TEST(Open, EmulatedDevicesSayWhatTheyExpect) {
+    const auto message = [](std::string_view name) { return open_device(name).status().message(); };
+    EXPECT_EQ(message("emulated:cpu"), "device: emulated:cpu: expected the name of a GPU");
+    EXPECT_TRUE(contains(message("emulated:rtx5090x"), "rtx-5090")) << message("emulated:rtx5090x");
+    EXPECT_EQ(message("emulated:a100,checks=some"), "device: checks=some: expected off, bounds or all");
+    for (const char* option : {"seed=", "seed=x", "threads=-1", "speed=9", ""}) {
+        EXPECT_EQ(message(std::string("emulated:a100,") + option),
+                  std::string("device: emulated option \"") + option +
+                      "\": expected checks=off|bounds|all, seed=N or threads=N");
+    }
+    for (const char* name : {"emulated", "emulated:"}) {
+        EXPECT_FALSE(open_device(name).ok()) << name;
     }
 }
 

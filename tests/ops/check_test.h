@@ -26,7 +26,8 @@ inline Context& cpu_context() {
 inline void expect_check_passes(std::string_view op, u64 seed = 1) {
     for (const OperationCheck* check : operation_checks()) {
         if (check->op() != op) continue;
-        const std::vector<CheckResult> results = check->run(cpu_context(), {}, seed);
+        CheckAnswers answers;
+        const std::vector<CheckResult> results = check->run(cpu_context(), {.seed = seed}, answers);
         for (const CheckResult& result : results) {
             EXPECT_NE(result.outcome, CheckResult::Outcome::failed)
                 << result.row << ": " << result.problem << ": " << result.text;

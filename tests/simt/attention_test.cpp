@@ -97,7 +97,8 @@ void add_rows(Context& context, std::vector<std::string>& names) {
 
 void expect_all_pass(const OperationCheck& check, Context& context, const std::string& row) {
     int passed = 0;
-    for (const CheckResult& result : check.run(context, row, 7)) {
+    CheckAnswers answers;
+    for (const CheckResult& result : check.run(context, {.row = row, .seed = 7}, answers)) {
         EXPECT_NE(result.outcome, CheckResult::Outcome::failed)
             << result.row << ": " << result.problem << ": " << result.text;
         passed += result.outcome == CheckResult::Outcome::passed;

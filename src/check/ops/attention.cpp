@@ -197,8 +197,10 @@ struct AttentionCheck {
         const Status status = attention(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
-        const auto answer = attention_oracle<double>(in, problem.dtype);
-        const auto reference = attention_oracle<float>(in, problem.dtype);
+        const auto& answer =
+            bench.answer("oracle", [&] { return attention_oracle<double>(in, problem.dtype); });
+        const auto& reference =
+            bench.answer("reference", [&] { return attention_oracle<float>(in, problem.dtype); });
         std::vector<float> got = bench.read(out), got_lse = bench.read(lse);
         const auto untouched = [](const std::vector<float>& values, std::size_t from) {
             return std::all_of(values.begin() + static_cast<std::ptrdiff_t>(from), values.end(),

@@ -44,6 +44,17 @@ double magnitude_of(GemmOperands x) {
     return largest({sums.begin(), sums.end()});
 }
 
+struct GemmAnswer {
+    std::vector<double> oracle;
+    std::vector<float> reference;
+    double magnitude = 0;
+};
+GemmAnswer gemm_answer(const GemmOperands& operands, DType out) {
+    GemmAnswer answer{gemm_oracle<double>(operands), gemm_oracle<float>(operands), magnitude_of(operands)};
+    for (float& value : answer.reference) value = round_to(out, value);
+    return answer;
+}
+
 struct GemmCheck {
     using Op = GemmOp;
 
@@ -122,10 +133,8 @@ struct GemmCheck {
         const Status status = gemm(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
-        std::vector<float> reference = gemm_oracle<float>(operands);
-        for (float& value : reference) value = round_to(problem.out, value);
-        judge(result, bench,
-              compare(read(bench, d), gemm_oracle<double>(operands), reference, magnitude_of(operands)), "d");
+        const GemmAnswer& answer = bench.answer("gemm", [&] { return gemm_answer(operands, problem.out); });
+        judge(result, bench, compare(read(bench, d), answer.oracle, answer.reference, answer.magnitude), "d");
         // Gaps between rows of d keep their fill, which reads as NaN.
         const std::vector<float> whole = bench.read(d.whole);
         for (i64 i = 0; i < m * n_stride; ++i) {
