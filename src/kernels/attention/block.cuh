@@ -154,7 +154,9 @@ struct OutputRow {
 
     // Columns column, column + 1; column is even.
     __device__ void store(int column, float low, float high, int head_dim) const {
-        if (column >= head_dim) return;
+        // The merge reads whole vectors: what is behind an odd head is written too.
+        const bool to_vector = R.elementwise && partial != nullptr;
+        if (column >= (to_vector ? static_cast<int>(partial_dim(head_dim)) : head_dim)) return;
         if (partial != nullptr) {
             *reinterpret_cast<float2*>(partial + column) = float2{low, high};
         } else if constexpr (R.elementwise) {
