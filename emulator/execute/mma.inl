@@ -247,15 +247,20 @@ static inline __attribute__((always_inline)) bool has_any(Ints lanes) {
     return any != 0;
 }
 
-static void exact_outputs(const FloatProduct& product, Tile& tile, int first, int last, int n, int row) {
-    for (int m = row; m < row + kWidth; ++m) {
-        Term a[32], b[32];
-        for (int k = first; k < last; ++k) {
-            a[k - first] = term_of(tile.a[k][m], product.a_least_exponent);
-            b[k - first] = term_of(tile.b[k][n], product.b_least_exponent);
+// The outputs that the fast path leaves.
+static __attribute__((noinline)) void add_exactly(const FloatProduct& product, Tile& tile, int first,
+                                                  int last, const i32 (&tops)[kColumns][kRows]) {
+    Term a[kRows][32], b[kColumns][32];
+    for (int k = first; k < last; ++k) {
+        for (int m = 0; m < kRows; ++m) a[m][k - first] = term_of(tile.a[k][m], product.a_least_exponent);
+        for (int n = 0; n < kColumns; ++n) b[n][k - first] = term_of(tile.b[k][n], product.b_least_exponent);
+    }
+    for (int n = 0; n < kColumns; ++n) {
+        for (int m = 0; m < kRows; ++m) {
+            if (!has_any(is_outside(load(tops[n] + m / kWidth * kWidth)))) continue;
+            const Term c = term_of(tile.c[n][m], product.is_f16() ? -14 : -126);
+            tile.c[n][m] = sum_of_products(product, a[m], b[n], last - first, c);
         }
-        const Term c = term_of(tile.c[n][m], product.is_f16() ? -14 : -126);
-        tile.c[n][m] = sum_of_products(product, a, b, last - first, c);
     }
 }
 
@@ -333,13 +338,12 @@ static inline void add_products(const FloatProduct& product, Tile& tile, int fir
 static void add_pass(const FloatProduct& product, Tile& tile, int first, int last) {
     alignas(64) i32 tops[kColumns][kRows];
     const bool has_outside = find_tops(product, tile, first, last, tops);
+    if (has_outside) add_exactly(product, tile, first, last, tops);
     for (int n = 0; n < kColumns; ++n) {
         for (int m = 0; m < kRows; m += kWidth) {
             const Ints top = load(tops[n] + m);
-            if (has_outside && has_any(is_outside(top)))
-                exact_outputs(product, tile, first, last, n, m);
-            else
-                add_products(product, tile, first, last, n, m, top);
+            if (has_outside && has_any(is_outside(top))) continue;
+            add_products(product, tile, first, last, n, m, top);
         }
     }
 }
