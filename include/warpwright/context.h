@@ -34,8 +34,8 @@ public:
     void force(std::string_view op, std::string_view row);
     std::string forced(std::string_view op) const;
 
-    // Kernels loaded from now on are compiled without contraction of products and sums to fma: what two devices
-    // compute can be compared bit by bit then. For checks; images are compiled anew.
+    // Kernels loaded from now on are compiled without contraction of products and sums to fma: what two
+    // devices compute can be compared bit by bit then. For checks; images are compiled anew.
     void forbid_contraction();
     bool allows_contraction() const;
 
