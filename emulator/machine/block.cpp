@@ -40,7 +40,11 @@ void Block::open(Grid& grid, u32 x, u32 y, u32 z) {
     predicates_.assign(std::max<std::size_t>(num_warps * static_cast<std::size_t>(program.num_predicates), 1),
                        0);
     barriers.fill({});
-    shared.reset(align_up(program.static_shared_bytes, program.shared_alignment) + grid.config.shared_bytes);
+    // Without a dynamic part there is nothing behind the static one: an access there is out of bounds.
+    const u32 dynamic_bytes = grid.config.shared_bytes;
+    shared.reset(dynamic_bytes == 0
+                     ? program.static_shared_bytes
+                     : align_up(program.static_shared_bytes, program.shared_alignment) + dynamic_bytes);
 
     warps.resize(num_warps);
     live_warps = static_cast<int>(num_warps);

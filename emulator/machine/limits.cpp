@@ -12,10 +12,6 @@ i64 align_up(i64 value, i64 unit) {
     return (value + unit - 1) / unit * unit;
 }
 
-i64 shared_bytes(const Program& program, u32 dynamic_bytes) {
-    return align_up(program.static_shared_bytes, std::max<i64>(program.shared_alignment, 1)) + dynamic_bytes;
-}
-
 i64 block_registers(const ImageResources& resources, i64 threads) {
     return align_up(i64{32} * resources.registers, kWarpRegisterUnit) * align_up(threads, 32) / 32;
 }
@@ -72,6 +68,10 @@ std::string broken_limit(const Program& program, const Target& target, const Ima
 }
 
 }  // namespace
+
+i64 shared_bytes(const Program& program, u32 dynamic_bytes) {
+    return align_up(program.static_shared_bytes, std::max<i64>(program.shared_alignment, 1)) + dynamic_bytes;
+}
 
 int max_resident_blocks(int compute_capability) {
     switch (compute_capability) {

@@ -17,6 +17,9 @@ constexpr u32 kMaxStaticSharedBytes = 48 * 1024;
 constexpr i64 kSystemSharedBytes = 1024, kSharedUnitBytes = 128;  // of each block
 int max_resident_blocks(int compute_capability);                  // of an SM
 
+// Of a block: the dynamic part begins where its alignment allows behind the static one.
+i64 shared_bytes(const Program& program, u32 dynamic_bytes);
+
 // The first rule that the launch breaks.
 std::optional<Finding> check_launch(const Program& program, const Target& target,
                                     const ImageResources& resources, const LaunchConfig& config,

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "emulator/machine/grid.h"
+#include "emulator/machine/limits.h"
 
 namespace warpwright::emulator {
 namespace {
@@ -87,7 +88,7 @@ u64 value_of_block(Warp& warp, const Instruction& instruction, SpecialId id) {
         case globaltimer_hi: return warp.clock(instruction) >> 32;
         case dynamic_smem_size: return config.shared_bytes;
         case total_smem_size:
-        case aggr_smem_size: return warp.block().shared.bytes;
+        case aggr_smem_size: return shared_bytes(*warp.grid().program, config.shared_bytes);
         case warp_size: return kLanes;
         case one: return 1;
         default: return 0;

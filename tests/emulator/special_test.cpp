@@ -58,7 +58,7 @@ TEST(SpecialRegisters, OfTheLaunch) {
     EXPECT_EQ(read(bare, "%cluster_ctarank", 0), 0u);
     EXPECT_EQ(read(bare, "%is_explicit_cluster", 0), 0u);
     EXPECT_EQ(read(bare, "%dynamic_smem_size", 0), 40u);
-    EXPECT_EQ(read(bare, "%total_smem_size", 0), 1008u);  // aligned to 16 when the block was opened
+    EXPECT_EQ(read(bare, "%total_smem_size", 0), 1048u);  // aligned to 16 when the block was opened
     EXPECT_EQ(read(bare, "%nsmid", 0), 132u);
     EXPECT_EQ(read(bare, "%smid", 0), 5u * 7 * 8 % 132);
     EXPECT_EQ(read(bare, "%nwarpid", 0), 64u);
