@@ -5,8 +5,7 @@
 //
 //   1. A NaN, 0 x Inf or Inf - Inf gives the canonical NaN; otherwise an Inf gives that Inf.
 //   2. The exponent of a product is the sum of its factors' exponents: it is not normalised, its significand
-//      is in [1, 4) or below. A subnormal has its format's least exponent. c is one more term. Zeros are
-//      none.
+//      is in [1, 4) or below. A subnormal has its format's least exponent. c is one more term, a zero none.
 //   3. E is the greatest exponent of the terms, and not less than `least_exponent`. Every term is shifted to
 //      E and cut toward zero to `fraction_bits` bits behind the point.
 //   4. Their sum is exact. It is normalised and rounded once, to `output`. A sum of 0 is +0.
@@ -86,10 +85,11 @@ struct IntegerProduct {
     u16 k = 32;
 };
 
-// The registers of a warp, each of 32 lanes. With g = lane / 4 and q = lane % 4, and p elements in a
-// register, A's register r has row g + 8 (r & 1), k = p q + e + 4 p (r >> 1); B's k = p q + e + 4 p r, column
-// g. C and D of 32 bits: row g + 8 (r >> 1), column 2 q + (r & 1); of f16: row g + 8 r, columns 2 q and 2 q
-// + 1.
+// The registers of a warp, each of 32 lanes. With g = lane / 4, q = lane % 4 and p elements in a register:
+//   A    register r: row g + 8 (r & 1), k = p q + e + 4 p (r >> 1)
+//   B    register r: k = p q + e + 4 p r, column g
+//   C, D of 32 bits: row g + 8 (r >> 1), column 2 q + (r & 1)
+//   C, D of f16:     row g + 8 r, columns 2 q and 2 q + 1
 struct Fragments {
     const u32* a[4] = {};
     const u32* b[2] = {};

@@ -284,7 +284,7 @@ static inline bool find_tops(const FloatProduct& product, const Tile& tile, int 
     return has_any(outside);
 }
 
-// kWidth sums of integers, and the last step: scaled, and rounded to f32.
+// kWidth sums of integers. Doubles hold them exactly, and as many more.
 struct Sums {
     Doubles half[2];
 };
@@ -395,9 +395,8 @@ static void multiply_floats(const FloatProduct& product, const Fragments& fragme
         __builtin_memset(tile.c, 0, sizeof tile.c);
     }
     const int per_pass = product.passes == Passes::one ? product.k : product.k / 2;
-    for (int first = 0; first < product.k; first += per_pass) {
+    for (int first = 0; first < product.k; first += per_pass)
         add_pass(product, tile, first, first + per_pass);
-    }
     if (product.adds_c_last) add_last(product, addend, tile.c);
     write_d(product, tile, fragments);
 }

@@ -68,7 +68,7 @@ float sum_of_products(const FloatProduct& product, const Term* a, const Term* b,
     if (has_infinity[0] || has_infinity[1]) return has_infinity[0] ? kInfinity : -kInfinity;
     top = std::max<int>(top, product.least_exponent);
 
-    // In units of 2^(top - fraction_bits): below 2^(fraction_bits + 2) each.
+    // In units of 2^(top - fraction_bits), below 2^(fraction_bits + 2) each.
     const auto cut = [&](u64 significand, int bits_behind_point, int exponent) {
         const int left = product.fraction_bits - bits_behind_point - (top - exponent);
         if (left >= 0) return significand << left;
@@ -89,6 +89,8 @@ float sum_of_products(const FloatProduct& product, const Term* a, const Term* b,
                    product.output);
 }
 
+// What the papers named in mma.h found, and for 8 bits what ptxas 13.0.88 emits. The words of A100, A2, L40S,
+// H100, H200 and B200 that were published with the first of them agree, those of fp8 included.
 FloatProduct float_product(const DecodeTarget& target, Format a, Format b, int k, bool is_f16) {
     FloatProduct product;
     product.a = a;

@@ -8,7 +8,7 @@
 
 namespace warpwright::emulator {
 
-Flow find_groups(Warp& warp, const Instruction& instruction, u32 active, LaneGroups& groups) {
+Flow find_groups(Warp& warp, const Instruction& instruction, u32 active, MaskGroups& groups) {
     const i32 mask_slot = instruction.detail[kDetailMaskSlot];
     const u32* masks = mask_slot < 0 ? nullptr : warp.lanes<u32>(instruction.slot[mask_slot]);
     const bool checks = warp.level() != CheckLevel::off;

@@ -11,12 +11,12 @@ namespace warpwright::emulator {
 // Instruction::detail of these: the member mask when it is a literal, and where in `slot` it is otherwise.
 constexpr int kDetailMask = 0, kDetailMaskSlot = 1;
 
-struct LaneGroups {
+struct MaskGroups {
     int num = 0;
     u32 lanes[kLanes];
 };
 // The groups that execute it together. Flow::next when all of them are there; otherwise nothing is to be
 // done, or a finding was made.
-Flow find_groups(Warp& warp, const Instruction& instruction, u32 active, LaneGroups& groups);
+Flow find_groups(Warp& warp, const Instruction& instruction, u32 active, MaskGroups& groups);
 
 }  // namespace warpwright::emulator

@@ -20,7 +20,7 @@ static inline __attribute__((always_inline)) Flow for_groups(Warp& warp, const I
                                                              u32 active, F each) {
     if (is_whole_warp(warp, instruction, active)) [[likely]]
         return each(kAllLanes);
-    LaneGroups groups;
+    MaskGroups groups;
     Flow flow = find_groups(warp, instruction, active, groups);
     for (int i = 0; i < groups.num && flow == Flow::next; ++i) flow = each(groups.lanes[i]);
     return flow;
