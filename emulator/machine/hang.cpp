@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/machine/hang.h"
 
+#include <algorithm>
 #include <bit>
 
 #include <fmt/format.h>
@@ -46,9 +47,8 @@ std::string group_text(const Program& program, const Block& block, const Warp& w
         case WaitReason::none: break;
     }
     if (!warp.turn.is_asleep || warp.turn.period == 0) return "runs";
-    return fmt::format("goes round between {} and {}, {} warp instructions a round, and nothing changes",
-                       place_text(program, warp.turn.first_pc), place_text(program, warp.turn.last_pc),
-                       warp.turn.period);
+    return fmt::format("goes round between {} and {}, and nothing changes",
+                       place_text(program, warp.turn.first_pc), place_text(program, warp.turn.last_pc));
 }
 
 }  // namespace
@@ -62,7 +62,11 @@ Finding describe_hang(Grid& grid, std::span<Block* const> blocks, std::string_vi
     int num_lines = 0;
     for (Block* const block : blocks) {
         for (Warp& warp : block->warps) {
-            for (const LaneGroup& group : warp.groups()) {
+            std::vector<LaneGroup> groups = warp.groups();
+            std::sort(groups.begin(), groups.end(), [](const LaneGroup& a, const LaneGroup& b) {
+                return std::pair(a.pc, a.lanes) < std::pair(b.pc, b.lanes);
+            });
+            for (const LaneGroup& group : groups) {
                 const auto pc = static_cast<std::size_t>(group.pc);
                 if (num_lines++ == 0 && pc < program.code.size()) {
                     locate(finding, program, program.code[pc]);

@@ -21,7 +21,7 @@ struct LaunchOptions {
     int num_threads = 0;  // CPU threads; 0: one for each core
     // Warp instructions without any change of memory that another warp could see, after which a grid that
     // only spins counts as livelocked.
-    u64 patience = 20'000'000;
+    u64 patience = 200'000'000;
     // Warp instructions after which the launch is given up (fuzzing); 0: never.
     u64 max_instructions = 0;
 };

@@ -11,11 +11,13 @@
 namespace warpwright::emulator {
 namespace {
 
-// After so many backward branches of a part of a warp, during which nothing changed that another lane could
-// see, the next group runs: it may be the one that the loop waits for.
-constexpr u32 kMaxSpins = 32;
+// After so many backward branches of a part of a warp, during which nothing changed that others can see, its
+// state is looked at: when it stays the same, the loop waits for somebody, and the next group runs. Any other
+// loop computes, and the lanes that it has left wait for it where they meet.
+constexpr u32 kSpinsToCheck = 32;
+constexpr u32 kRoundsToCompare = 4;
 // And after so many in any case: a loop may count the rounds that it waits.
-constexpr u32 kMaxLoops = 2048;
+constexpr u32 kMaxLoops = 8192;
 
 bool can_merge(const LaneGroup& a, const LaneGroup& b) {
     return a.pc == b.pc && a.barrier < 0 && b.barrier < 0;
@@ -102,7 +104,17 @@ void Warp::branch(const Instruction& instruction, u32 taken) {
     if (instruction.target > pc || groups_.size() == 1) return;
     if (num_changes_ != changes_seen_) num_spins_ = 0;
     changes_seen_ = num_changes_;
-    if (++num_spins_ >= kMaxSpins || ++num_loops_ >= kMaxLoops) rotate();
+    if (is_spinning() || ++num_loops_ >= kMaxLoops) rotate();
+}
+
+// Called at each backward branch of a part of the warp.
+bool Warp::is_spinning() {
+    ++num_spins_;
+    if (num_spins_ < kSpinsToCheck) return false;
+    // At 32, 64, 128...: those after them are compared with it.
+    const u32 since_check = num_spins_ - std::bit_floor(num_spins_);
+    if (since_check == 0) save(spin_state_, false);
+    return since_check > 0 && since_check <= kRoundsToCompare && is_at(spin_state_, false);
 }
 
 void Warp::exit_lanes(u32 lanes) {

@@ -241,7 +241,7 @@ void Scheduler::Worker::run_warp(Warp& warp) {
         // Another round of its loop: does it still spin?
         const Pause pause = advance(warp, turn.period);
         const bool can_go_on = pause == Pause::quantum || pause == Pause::yielded;
-        if (can_go_on && warp.num_changes() == changes && warp.is_at(turn.state)) {
+        if (can_go_on && warp.num_changes() == changes && warp.is_at(turn.state, true)) {
             turn.asleep_at = progress;
             return;
         }
@@ -285,7 +285,7 @@ void Scheduler::Worker::look_for_spin(Warp& warp) {
     const u64 progress = grid_.progress.load(std::memory_order_acquire);
     const u64 changes = warp.num_changes();
     const u64 start = warp.num_instructions;
-    warp.save(turn.state);
+    warp.save(turn.state, true);
     turn.first_pc = turn.last_pc = warp.running_group().pc;
     for (int step = 0; step < kMaxPeriod; ++step) {
         const Pause pause = warp.run(1);
@@ -294,7 +294,7 @@ void Scheduler::Worker::look_for_spin(Warp& warp) {
         if (warp.num_changes() != changes) return;
         turn.first_pc = std::min(turn.first_pc, warp.running_group().pc);
         turn.last_pc = std::max(turn.last_pc, warp.running_group().pc);
-        if (!warp.is_at(turn.state)) continue;
+        if (!warp.is_at(turn.state, true)) continue;
         turn.is_asleep = true;
         turn.asleep_at = progress;
         turn.period = warp.num_instructions - start;

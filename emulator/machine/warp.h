@@ -138,8 +138,9 @@ public:
     u64 num_changes() const { return num_changes_; }
     u64 num_instructions = 0;  // executed
     Turn turn;
-    void save(WarpState& state) const;
-    bool is_at(const WarpState& state);
+    // `with_counts`: with those that decide when another group runs.
+    void save(WarpState& state, bool with_counts) const;
+    bool is_at(const WarpState& state, bool with_counts);
 
     // --- memory ---
     LocalMemory local;
@@ -149,11 +150,12 @@ public:
 private:
     friend class Block;
 
-    void save_position(std::vector<u32>& words) const;
+    void save_position(std::vector<u32>& words, bool with_counts) const;
     Pause run_groups(u64 quantum);
     // run.cpp: groups
     bool choose();
     void rotate();
+    bool is_spinning();
     void merge();
     void split_off(u32 lanes, i32 pc);
     i32 next_meeting(i32 end) const;
@@ -181,7 +183,8 @@ private:
     WaitReason reason_ = WaitReason::memory;  // see wait_for()
     u32 needed_ = 0;
     std::vector<u32> scratch_;  // of is_at()
-    i32 segment_start_ = 0;     // instructions from here on are not counted in num_instructions yet
+    WarpState spin_state_;
+    i32 segment_start_ = 0;  // instructions from here on are not counted in num_instructions yet
 };
 
 }  // namespace warpwright::emulator

@@ -1,112 +1,217 @@
 // SPDX-License-Identifier: Apache-2.0
-// The machine by programs made by hand: divergence, scheduling, barriers.
+// Warps: lanes that part and meet, and lanes that wait for each other.
 #include <gtest/gtest.h>
 
-#include "emulator/machine/grid.h"
-#include "emulator/machine/launch.h"
-#include "run_ptx.h"
+#include "machine_kernels.h"
 
 namespace warpwright::emulator {
 namespace {
 
-// A program of handlers that stand here. Slot 0 counts the lane's visits.
-class HandMade {
-public:
-    HandMade() {
-        program_.name = "hand_made";
-        program_.num_slots = 8;
-        program_.num_predicates = 8;
-    }
-    Instruction& add(Handler handler, std::string name) {
-        Instruction instruction;
-        instruction.handler = handler;
-        instruction.statement = static_cast<i32>(program_.code.size());
-        program_.statements.push_back({std::move(name), static_cast<int>(program_.code.size()) + 1, 0, 0});
-        program_.code.push_back(instruction);
-        return program_.code.back();
-    }
-    Program& program() { return program_; }
-    LaunchReport run(u32 threads, const LaunchOptions& options = {}) {
-        LaunchConfig config;
-        config.block.x = threads;
-        GlobalMemory memory(0, 1 << 20);
-        return run_grid(program_, *find_target("h100-sxm"), {}, memory, config, {}, options);
-    }
-
-private:
-    Program program_;
-};
-
-Flow count_visit(Warp& warp, const Instruction& instruction, u32 active) {
-    u32* visits = warp.lanes<u32>(instruction.slot[0]);
-    for (int l = 0; l < kLanes; ++l) visits[l] += active >> l & 1u;
-    return Flow::next;
-}
-Flow go(Warp&, const Instruction&, u32) {
-    return Flow::branch;
+TEST(Warps, BothSidesOfABranchMeetAgain) {
+    const auto out = run_clean(32, R"(
+        setp.lt.u32 %p0, %r1, 7;
+        @%p0 bra LOW;
+        activemask.b32 %r2;
+        bra.uni MEET;
+        LOW:
+        activemask.b32 %r2;
+        MEET:
+        activemask.b32 %r3;
+        xor.b32 %r2, %r2, %r3;
+        st.global.u32 [%rd1], %r2;
+    )");
+    EXPECT_EQ(out, each_thread(32, [](u32 l) { return l < 7 ? 0xffff'ff80u : 0x7fu; }));
 }
 
-// p[predicate] = visits < lane + immediate: a loop with a trip count of its own for each lane.
-Flow visits_below_lane(Warp& warp, const Instruction& instruction, u32 active) {
-    const u32* visits = warp.lanes<u32>(instruction.slot[0]);
-    u32& predicate = warp.predicate(instruction.predicate[0]);
-    for (u32 l = 0; l < kLanes; ++l) {
-        if ((active >> l & 1u) == 0) continue;
-        const bool holds = visits[l] < l + static_cast<u32>(instruction.immediate);
-        predicate = (predicate & ~(1u << l)) | static_cast<u32>(holds) << l;
-    }
-    return Flow::next;
-}
-Flow clear(Warp& warp, const Instruction& instruction, u32 active) {
-    u32* out = warp.lanes<u32>(instruction.slot[0]);
-    for (int l = 0; l < kLanes; ++l) {
-        if (active >> l & 1u) out[l] = 0;
-    }
-    return Flow::next;
-}
-// Prints the visits of all lanes, and which of them are together.
-Flow print_visits(Warp& warp, const Instruction& instruction, u32 active) {
-    std::string text = std::to_string(active) + ":";
-    for (int l = 0; l < kLanes; ++l) {
-        if (active >> l & 1u) text += " " + std::to_string(warp.lanes<u32>(instruction.slot[0])[l]);
-    }
-    warp.grid().print(text + "\n");
-    return Flow::next;
-}
-
-TEST(Machine, LoopsWithATripCountForEachLaneReconverge) {
-    HandMade made;
-    made.add(clear, "clear");
-    made.add(count_visit, "count");
-    Instruction& compare = made.add(visits_below_lane, "compare");
-    compare.predicate[0] = 3;
-    compare.immediate = 5;
-    Instruction& again = made.add(go, "bra");
-    again.guard = 3;
-    again.target = 1;
-    made.add(print_visits, "print");
-    const LaunchReport report = made.run(32);
-    EXPECT_FALSE(report.finding);
-    std::string expected = "4294967295:";
-    for (int l = 0; l < kLanes; ++l) expected += " " + std::to_string(l + 5);
-    EXPECT_EQ(report.printed, expected + "\n");
+TEST(Warps, NestedLoopsOfDifferentLengths) {
+    const auto out = run_clean(96, R"(
+        mov.u32 %r2, 0;  // i
+        mov.u32 %r4, 0;  // sum
+        OUTER:
+        mov.u32 %r3, 0;  // j
+        INNER:
+        mad.lo.u32 %r4, %r2, %r3, %r4;
+        add.u32 %r3, %r3, 1;
+        add.u32 %r5, %r2, %r0;
+        and.b32 %r5, %r5, 7;
+        setp.le.u32 %p0, %r3, %r5;
+        @%p0 bra INNER;
+        add.u32 %r2, %r2, 1;
+        setp.le.u32 %p0, %r2, %r0;
+        @%p0 bra OUTER;
+        activemask.b32 %r6;
+        setp.ne.u32 %p1, %r6, -1;
+        @%p1 trap;
+        st.global.u32 [%rd1], %r4;
+    )");
+    EXPECT_EQ(out, each_thread(96, [](u32 t) {
+                  u32 sum = 0;
+                  for (u32 i = 0; i <= t; ++i) {
+                      for (u32 j = 0; j <= ((i + t) & 7); ++j) sum += i * j;
+                  }
+                  return sum;
+              }));
 }
 
-LaunchReport run_text(std::string_view body, u32 blocks, u32 threads, const LaunchOptions& options = {}) {
-    RunPtx run(ptx_kernel("", body));
-    EXPECT_EQ(run.load_error(), "");
-    run.options = options;
-    return run.launch({.grid = {blocks}, .block = {threads}});
+TEST(Warps, LanesThatExitAreNotWaitedFor) {
+    const auto out = run_clean(64, R"(
+        and.b32 %r2, %r1, 1;
+        setp.eq.u32 %p0, %r2, 1;
+        @%p0 exit;
+        bar.warp.sync -1;
+        bar.sync 0;
+        vote.sync.ballot.b32 %r3, 1, -1;
+        st.global.u32 [%rd1], %r3;
+    )");
+    EXPECT_EQ(out, each_thread(64, [](u32 t) { return t % 2 == 0 ? 0x5555'5555u : 0u; }));
 }
 
-TEST(Machine, BarrierThatNobodyElseReachesIsADeadlock) {
-    const LaunchReport report = run_text("bar.sync 1, 64;", 1, 32 + 64);
-    ASSERT_TRUE(report.finding);
-    EXPECT_EQ(
-        finding_text(*report.finding),
-        "kernel: deadlock at line 7 (bar.sync), block 0,0,0 warp 2 lane 0: no warp of the block can go on\n"
-        "  block 0,0,0 warp 2 lanes 0-31 at line 7 (bar.sync): waits at barrier 1, where 32 of 64 threads "
-        "have arrived: no other warp is left");
+TEST(Warps, LanesOfABlockThatIsNoMultipleOf32) {
+    const auto out = run_clean(45, R"(
+        bar.sync 0;
+        activemask.b32 %r3;
+        st.global.u32 [%rd1], %r3;
+    )");
+    EXPECT_EQ(out, each_thread(45, [](u32 t) { return t < 32 ? 0xffff'ffffu : 0x1fffu; }));
+}
+
+TEST(Warps, ALaneMaySpinOnWhatALaterInstructionOfItsWarpDoes) {
+    const auto out = run_clean(32, R"(
+        .shared .u32 flag;
+        setp.eq.u32 %p0, %r1, 5;
+        @%p0 st.volatile.shared.u32 [flag], 0;
+        bar.warp.sync -1;
+        @%p0 bra SET;
+        SPIN:
+        ld.volatile.shared.u32 %r2, [flag];
+        setp.eq.u32 %p1, %r2, 0;
+        @%p1 bra SPIN;
+        bra DONE;
+        SET:
+        mov.u32 %r2, 77;
+        st.volatile.shared.u32 [flag], %r2;
+        DONE:
+        bar.warp.sync -1;
+        st.global.u32 [%rd1], %r2;
+    )");
+    EXPECT_EQ(out, each_thread(32, [](u32) { return 77u; }));
+}
+
+TEST(Warps, SpinningLanesThatNobodyFreesAreAHang) {
+    const Outcome outcome = run_warps(32, R"(
+        .shared .u32 flag;
+        st.volatile.shared.u32 [flag], 0;
+        setp.lt.u32 %p0, %r1, 4;
+        @!%p0 bra DONE;
+        SPIN:
+        ld.volatile.shared.u32 %r2, [flag];
+        setp.eq.u32 %p1, %r2, 0;
+        @%p1 bra SPIN;
+        DONE:
+        bar.warp.sync -1;
+    )");
+    ASSERT_TRUE(outcome.report.finding);
+    EXPECT_EQ(outcome.report.finding->kind, FindingKind::deadlock);
+    EXPECT_EQ(outcome.report.finding->text,
+              "no warp of the grid can go on\n"
+              "  block 0,0,0 warp 0 lanes 0-3 at line 24 (bra): goes round between line 22 "
+              "(ld.volatile.shared.u32) and line 24 (bra), and nothing changes\n"
+              "  block 0,0,0 warp 0 lanes 4-31 at line 26 (bar.warp.sync): waits for lanes 0-3");
+    EXPECT_LT(outcome.report.warp_instructions, 100'000u);
+}
+
+TEST(Warps, AShuffleUnderAConditionNamesTheLanesThatAreElsewhere) {
+    const Outcome outcome = run_warps(32, R"(
+        setp.lt.u32 %p0, %r1, 16;
+        @%p0 bra LOW;
+        shfl.sync.bfly.b32 %r2, %r0, 1, 0x1f, 0xffffffff;
+        bra MEET;
+        LOW:
+        shfl.sync.bfly.b32 %r2, %r0, 2, 0x1f, 0xffffffff;
+        MEET:
+        st.global.u32 [%rd1], %r2;
+    )");
+    ASSERT_TRUE(outcome.report.finding);
+    EXPECT_EQ(outcome.report.finding->kind, FindingKind::non_convergent);
+    EXPECT_EQ(outcome.report.finding->ptx_line, 19);
+    EXPECT_EQ(outcome.report.finding->lanes, 0xffff'0000u);
+    EXPECT_EQ(outcome.report.finding->text,
+              "lanes 16-31 cannot go on without lanes 0-15: lanes 0-15 at line 22 (shfl.sync.bfly.b32)");
+}
+
+TEST(Warps, LanesThatAreStillBehindAreWaitedFor) {
+    const auto out = run_clean(32, R"(
+        mov.u32 %r2, 0;
+        setp.eq.u32 %p0, %r1, 0;
+        @!%p0 bra MEET;
+        LOOP:  // lane 0 computes so long that the others run ahead
+        add.u32 %r2, %r2, 1;
+        setp.lt.u32 %p1, %r2, 5000;
+        @%p1 bra LOOP;
+        MEET:
+        shfl.sync.idx.b32 %r3, %r2, 0, 0x1f, 0xffffffff;
+        st.global.u32 [%rd1], %r3;
+    )");
+    EXPECT_EQ(out, each_thread(32, [](u32) { return 5000u; }));
+}
+
+TEST(Warps, AUniformBranchMustBeUniform) {
+    const Outcome outcome = run_warps(32, R"(
+        setp.lt.u32 %p0, %r1, 16;
+        @%p0 bra.uni LOW;
+        LOW:
+        st.global.u32 [%rd1], %r1;
+    )");
+    ASSERT_TRUE(outcome.report.finding);
+    EXPECT_EQ(outcome.report.finding->kind, FindingKind::non_convergent);
+    EXPECT_EQ(outcome.report.finding->text,
+              "a branch that promises to be uniform is taken by lanes 0-15 and not by lanes 16-31");
+}
+
+TEST(Warps, TrapsAndBreakpointsAreFindings) {
+    for (const std::string instruction : {"trap", "brkpt"}) {
+        const Outcome outcome = run_warps(64, "setp.eq.u32 %p0, %r0, 40;\n@%p0 " + instruction + ";\n");
+        ASSERT_TRUE(outcome.report.finding);
+        EXPECT_EQ(outcome.report.finding->kind, FindingKind::trap);
+        EXPECT_EQ(outcome.report.finding->warp, 1);
+        EXPECT_EQ(outcome.report.finding->lanes, 1u << 8);
+        EXPECT_EQ(outcome.report.finding->instruction, instruction);
+    }
+}
+
+TEST(Warps, TheClockCountsInstructions) {
+    const auto out = run_clean(32, R"(
+        mov.u32 %r2, %clock;
+        add.u32 %r4, %r0, 1;
+        add.u32 %r4, %r4, 1;
+        mov.u32 %r3, %clock;
+        sub.u32 %r3, %r3, %r2;
+        st.global.u32 [%rd1], %r3;
+    )");
+    EXPECT_EQ(out[0], 3u);
+}
+
+TEST(Warps, NanosleepLetsOthersRun) {
+    const auto out = run_clean(64, R"(
+        .shared .u32 flag;
+        setp.eq.u32 %p0, %r0, 0;
+        @%p0 st.volatile.shared.u32 [flag], 0;
+        bar.sync 0;
+        setp.lt.u32 %p0, %r0, 32;
+        @!%p0 bra SET;
+        SPIN:
+        nanosleep.u32 100;
+        ld.volatile.shared.u32 %r2, [flag];
+        setp.eq.u32 %p1, %r2, 0;
+        @%p1 bra SPIN;
+        bra DONE;
+        SET:
+        mov.u32 %r2, 3;
+        st.volatile.shared.u32 [flag], %r2;
+        DONE:
+        st.global.u32 [%rd1], %r2;
+    )");
+    EXPECT_EQ(out, each_thread(64, [](u32) { return 3u; }));
 }
 
 }  // namespace

@@ -19,7 +19,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +45,7 @@ public:
     // `target`: of find_target(). The launch of a text that did not load fails the test; load_error() says
     // why.
     explicit RunPtx(std::string_view ptx, std::string_view target = "h100-sxm") : memory_(0, 1ull << 32) {
+        keep(ptx);
         auto found = find_target(target);
         if (!found.ok()) {
             ADD_FAILURE() << found.status().message();
@@ -102,6 +105,13 @@ public:
     }
 
 private:
+    // WARPWRIGHT_KEEP_PTX=FOLDER: every text goes there too, to be tried with ptxas.
+    static void keep(std::string_view ptx) {
+        static int number = 0;
+        if (const char* folder = std::getenv("WARPWRIGHT_KEEP_PTX"))
+            std::ofstream(fmt::format("{}/{:05}.ptx", folder, number++)) << ptx;
+    }
+
     template <class T>
     static void append(std::vector<std::byte>& bytes, const T& value) {
         const std::size_t offset = (bytes.size() + alignof(T) - 1) / alignof(T) * alignof(T);
