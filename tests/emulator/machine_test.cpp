@@ -97,6 +97,52 @@ TEST(Warps, ALaneMaySpinOnWhatALaterInstructionOfItsWarpDoes) {
     EXPECT_EQ(out, each_thread(32, [](u32) { return 77u; }));
 }
 
+// A lock that lanes of one warp take one after the other: the classic deadlock of stacks of masks.
+TEST(Warps, LanesOfAWarpTakeALockInTurn) {
+    const auto out = run_clean(96, R"(
+        .shared .u32 lock, count;
+        setp.ne.u32 %p0, %r0, 0;
+        @!%p0 st.shared.u32 [lock], 0;
+        @!%p0 st.shared.u32 [count], 0;
+        bar.sync 0;
+        TAKE:
+        atom.shared.cas.b32 %r2, [lock], 0, 1;
+        setp.ne.u32 %p1, %r2, 0;
+        @%p1 bra TAKE;
+        ld.volatile.shared.u32 %r3, [count];
+        add.u32 %r3, %r3, 1;
+        st.volatile.shared.u32 [count], %r3;
+        atom.shared.exch.b32 %r4, [lock], 0;
+        bar.sync 0;
+        ld.shared.u32 %r5, [count];
+        st.global.u32 [%rd1], %r5;
+    )");
+    EXPECT_EQ(out, each_thread(96, [](u32) { return 96u; }));
+}
+
+TEST(Warps, ALoopThatChangesMemoryWhileItWaitsDoesNotStarveTheOthers) {
+    const auto out = run_clean(32, R"(
+        .shared .u32 flag, rounds;
+        setp.eq.u32 %p0, %r1, 31;
+        @%p0 st.volatile.shared.u32 [flag], 0;
+        @%p0 st.volatile.shared.u32 [rounds], 0;
+        bar.warp.sync -1;
+        @%p0 bra SET;
+        SPIN:
+        atom.shared.add.u32 %r3, [rounds], 1;
+        ld.volatile.shared.u32 %r2, [flag];
+        setp.eq.u32 %p1, %r2, 0;
+        @%p1 bra SPIN;
+        bra DONE;
+        SET:
+        mov.u32 %r2, 1;
+        st.volatile.shared.u32 [flag], %r2;
+        DONE:
+        st.global.u32 [%rd1], %r2;
+    )");
+    EXPECT_EQ(out, each_thread(32, [](u32) { return 1u; }));
+}
+
 TEST(Warps, SpinningLanesThatNobodyFreesAreAHang) {
     const Outcome outcome = run_warps(32, R"(
         .shared .u32 flag;
