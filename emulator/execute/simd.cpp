@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "emulator/execute/simd.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <string_view>
 
@@ -19,6 +21,20 @@ SimdLevel best_level() {
     return SimdLevel::baseline;
 }
 
+std::atomic<SimdLevel>& current_level() {
+    static std::atomic<SimdLevel> level = [] {
+        const SimdLevel best = best_level();
+        const char* wish = std::getenv("WARPWRIGHT_SIMD");
+        if (wish == nullptr) return best;
+        for (int i = 0; i <= static_cast<int>(best); ++i) {
+            if (std::string_view(wish) == simd_name(static_cast<SimdLevel>(i)))
+                return static_cast<SimdLevel>(i);
+        }
+        return best;
+    }();
+    return level;
+}
+
 }  // namespace
 
 const char* simd_name(SimdLevel level) {
@@ -31,17 +47,11 @@ const char* simd_name(SimdLevel level) {
 }
 
 SimdLevel simd_level() {
-    static const SimdLevel level = [] {
-        const SimdLevel best = best_level();
-        const char* wish = std::getenv("WARPWRIGHT_SIMD");
-        if (wish == nullptr) return best;
-        for (int i = 0; i <= static_cast<int>(best); ++i) {
-            if (std::string_view(wish) == simd_name(static_cast<SimdLevel>(i)))
-                return static_cast<SimdLevel>(i);
-        }
-        return best;
-    }();
-    return level;
+    return current_level().load(std::memory_order_relaxed);
+}
+
+SimdLevel set_simd_level(SimdLevel level) {
+    return current_level().exchange(std::min(level, best_level()));
 }
 
 }  // namespace warpwright::emulator

@@ -16,6 +16,9 @@ enum class SimdLevel : u8 { baseline, avx2, avx512 };
 
 // The best this CPU has; WARPWRIGHT_SIMD=baseline|avx2|avx512 in the environment asks for less (tests).
 SimdLevel simd_level();
+// For tests: what is decoded from now on is for this level, or for the best one where the CPU has less.
+// Returns the level before.
+SimdLevel set_simd_level(SimdLevel level);
 const char* simd_name(SimdLevel level);
 
 }  // namespace warpwright::emulator
