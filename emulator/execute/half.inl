@@ -78,7 +78,7 @@ WW_LANE T neg(T a) {
 template <class T, bool is_max, bool ftz, bool nan, bool xorsign>
 WW_LANE T extreme(T a, T b) {
     float x = source<T, ftz>(a), y = source<T, ftz>(b);
-    const u32 sign = (float_bits(x) ^ float_bits(y)) & 0x80000000u;
+    const u32 sign = static_cast<u32>((a.bits ^ b.bits) & 0x8000) << 16;  // a NaN has one too
     if (xorsign) {
         x = float_of(float_bits(x) & 0x7fffffffu);
         y = float_of(float_bits(y) & 0x7fffffffu);

@@ -98,6 +98,9 @@ std::vector<D> elementwise_on(std::string_view target, std::string_view body,
     expected.resize(count);
     return expected;
 }
+// What is new with Blackwell.
+constexpr std::string_view kBlackwell = "sm_120a";
+
 template <class D, class... Sources>
 std::vector<D> elementwise(std::string_view body, const std::vector<Sources>&... sources) {
     return elementwise_on<D>("sm_90a", body, sources...);
@@ -105,8 +108,9 @@ std::vector<D> elementwise(std::string_view body, const std::vector<Sources>&...
 
 // Fails at the first element whose result is not what `expected` makes of its sources.
 template <class D, class F, class... Sources>
-void expect_elementwise(std::string_view body, F expected, const std::vector<Sources>&... sources) {
-    const std::vector<D> got = elementwise<D>(body, sources...);
+void expect_elementwise_on(std::string_view target, std::string_view body, F expected,
+                           const std::vector<Sources>&... sources) {
+    const std::vector<D> got = elementwise_on<D>(target, body, sources...);
     for (std::size_t i = 0; i < got.size(); ++i) {
         const D want = expected(sources[i]...);
         if (got[i] == want) continue;
@@ -115,6 +119,10 @@ void expect_elementwise(std::string_view body, F expected, const std::vector<Sou
         ADD_FAILURE() << body << " of" << text << fmt::format(": 0x{:x}, expected 0x{:x}", got[i], want);
         return;
     }
+}
+template <class D, class F, class... Sources>
+void expect_elementwise(std::string_view body, F expected, const std::vector<Sources>&... sources) {
+    expect_elementwise_on<D>("sm_90a", body, expected, sources...);
 }
 
 // Operands of instructions: every combination of the edges, then random ones.
