@@ -187,15 +187,15 @@ std::byte* find_bytes(Warp& warp, const Instruction& instruction, Space space, i
     return offset == ~0ull ? nullptr : span.data + offset;
 }
 
-Flow report_address(Warp& warp, const Instruction& instruction, Space space, u32 lanes, const u64* address,
-                    u64 bytes, Use use) {
+Flow report_address(Warp& warp, const Instruction& instruction, Space space, u32 lanes,
+                    const Addresses& addresses, u64 bytes, Use use) {
     // The first lane that must not do this, and all those of which the same is true.
     FindingKind kind = FindingKind::out_of_bounds;
     std::string text;
     u32 wrong = 0;
     for (u32 rest = lanes; rest != 0; rest &= rest - 1) {
         const int lane = first_lane(rest);
-        const u64 at = address[lane];
+        const u64 at = addresses[lane];
         Span span;
         const bool is_inside =
             find_span(warp, instruction, space, at, span) && offset_in(span, lane, at, bytes) != ~0ull;
@@ -218,23 +218,23 @@ Flow report_address(Warp& warp, const Instruction& instruction, Space space, u32
         if (wrong == 0) kind = lane_kind;
         if (kind == lane_kind) wrong |= 1u << lane;
     }
-    return warp.report(kind, instruction, wrong, address[first_lane(wrong)], std::move(text));
+    return warp.report(kind, instruction, wrong, addresses[first_lane(wrong)], std::move(text));
 }
 
-Flow report_misaligned(Warp& warp, const Instruction& instruction, u32 lanes, const u64* address,
+Flow report_misaligned(Warp& warp, const Instruction& instruction, u32 lanes, const Addresses& addresses,
                        u64 alignment) {
     u32 wrong = 0;
     for (u32 rest = lanes; rest != 0; rest &= rest - 1) {
         const int lane = first_lane(rest);
-        if (address[lane] % alignment != 0) wrong |= 1u << lane;
+        if (addresses[lane] % alignment != 0) wrong |= 1u << lane;
     }
-    const u64 at = address[first_lane(wrong)];
+    const u64 at = addresses[first_lane(wrong)];
     return warp.report(FindingKind::misaligned, instruction, wrong, at,
                        fmt::format("expected a multiple of {}, got one plus {}", alignment, at % alignment));
 }
 
 Flow report_shadow(Warp& warp, const Instruction& instruction, Space space, const Span& span, u32 lanes,
-                   const u64* offset, u64 bytes, Use use) {
+                   const Addresses& addresses, u64 bytes, Use use) {
     const auto is_wrong = [&](u8 mark) {
         return (mark & kShadowAsync) != 0 || (use != Use::store && mark != kShadowWritten);
     };
@@ -245,7 +245,7 @@ Flow report_shadow(Warp& warp, const Instruction& instruction, Space space, cons
         const int lane = first_lane(rest);
         u64 count = 0;
         for (u64 i = 0; i < bytes; ++i) {
-            const u8 mark = span.shadow[offset[lane] + i];
+            const u8 mark = span.shadow[addresses[lane] - span.base + i];
             if (!is_wrong(mark)) continue;
             if (wrong == 0 && count == 0) {
                 first_wrong = i;
@@ -258,14 +258,14 @@ Flow report_shadow(Warp& warp, const Instruction& instruction, Space space, cons
         wrong |= 1u << lane;
     }
     const int lane = first_lane(wrong);
-    const u64 address = span.base + offset[lane];
+    const u64 address = addresses[lane];
     const std::string where = place_of(warp, space, address + first_wrong);
     if (!is_async)
         return warp.report(FindingKind::uninitialized, instruction, wrong, address,
                            fmt::format("{} of {} were never written, the first is {}", wrong_bytes,
                                        bytes_text(bytes), where));
     std::string text = fmt::format("{} {} while a copy to it was on its way", where, use_text(use));
-    if (const int line = line_of_copy(warp, offset[lane] + first_wrong); line > 0)
+    if (const int line = line_of_copy(warp, address - span.base + first_wrong); line > 0)
         text += fmt::format(": the cp.async of line {}, which was not waited for", line);
     return warp.report(FindingKind::async_not_waited, instruction, wrong, address, std::move(text));
 }

@@ -25,11 +25,25 @@ struct Wide {  // 128 bits
     bool operator==(const Wide&) const = default;
 };
 
+// Those of the lanes of a warp: as they stand in a slot, or in an array.
+struct Addresses {
+    const void* base = nullptr;  // 32 of u64, or of u32
+    bool is_narrow = false;
+    u64 plus = 0;
+    u64 operator[](int lane) const {
+        return plus + (is_narrow ? static_cast<const u32*>(base)[lane] : static_cast<const u64*>(base)[lane]);
+    }
+};
+
 // What an Instruction of an access says, beside its slots.
 inline Space access_space(const Instruction& instruction) {
     return static_cast<Space>(instruction.detail[0]);
 }
 constexpr int kFlagNarrow = 0;  // flag: the address is a 32-bit register
+inline Addresses addresses_of(Warp& warp, const Instruction& instruction, int operand) {
+    return {warp.lanes<u64>(instruction.slot[operand]), instruction.flag[kFlagNarrow],
+            static_cast<u64>(instruction.immediate)};
+}
 constexpr int kFlagStrong = 1;  // flag: volatile, relaxed, acquire, release, mmio
 constexpr int kFlagSigned = 2;  // flag: what is loaded is sign-extended
 
@@ -114,16 +128,16 @@ private:
     std::atomic_flag& flag_;
 };
 
-// --- findings; `address` has 32 entries, those of other lanes are not looked at ---
+// --- findings ---
 
 // Some of the lanes' accesses are not inside of any memory they may use: of the first such lane.
-Flow report_address(Warp& warp, const Instruction& instruction, Space space, u32 lanes, const u64* address,
-                    u64 bytes, Use use);
-Flow report_misaligned(Warp& warp, const Instruction& instruction, u32 lanes, const u64* address,
+Flow report_address(Warp& warp, const Instruction& instruction, Space space, u32 lanes,
+                    const Addresses& addresses, u64 bytes, Use use);
+Flow report_misaligned(Warp& warp, const Instruction& instruction, u32 lanes, const Addresses& addresses,
                        u64 alignment);
-// The shadow of some lane is not as it must be: offset[l] is where lane l's bytes are in the span.
+// The shadow of some lane is not as it must be; all of them are in the span.
 Flow report_shadow(Warp& warp, const Instruction& instruction, Space space, const Span& span, u32 lanes,
-                   const u64* offset, u64 bytes, Use use);
+                   const Addresses& addresses, u64 bytes, Use use);
 // The line of the copy on its way to the byte at this offset in shared memory, of any warp of the block; 0:
 // none.
 int line_of_copy(Warp& warp, u64 offset);

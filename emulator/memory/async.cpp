@@ -81,9 +81,10 @@ Flow check_cut_sources(Warp& warp, const Instruction& instruction, u32 active, c
         const u32 bytes = copy.source_bytes[lane];
         if (bytes == 0) continue;
         if (find_bytes(warp, instruction, Space::global, lane, copy.from[lane], bytes, Use::load) == nullptr)
-            return report_address(warp, instruction, Space::global, 1u << lane, copy.from, bytes, Use::load);
+            return report_address(warp, instruction, Space::global, 1u << lane, Addresses{copy.from}, bytes,
+                                  Use::load);
         if (copy.from[lane] % copy.bytes != 0 && warp.level() != CheckLevel::off)
-            return report_misaligned(warp, instruction, 1u << lane, copy.from, copy.bytes);
+            return report_misaligned(warp, instruction, 1u << lane, Addresses{copy.from}, copy.bytes);
     }
     return Flow::next;
 }
@@ -97,16 +98,16 @@ bool land_cut(Warp& warp, const Instruction& instruction, const PendingCopy& cop
         Span span;
         if (!find_span(warp, instruction, Space::global, from, span) || bytes > span.bytes ||
             from - span.base > span.bytes - bytes) {
-            report_address(warp, instruction, Space::global, 1u << lane, copy.from, bytes, Use::load);
+            report_address(warp, instruction, Space::global, 1u << lane, Addresses{copy.from}, bytes,
+                           Use::load);
             return false;
         }
         const u64 offset = from - span.base;
         if (span.is_checked) {
             const u8* shadow = span.shadow + offset;
             if (!std::all_of(shadow, shadow + bytes, [](u8 mark) { return mark == kShadowWritten; })) {
-                u64 offsets[kLanes];
-                offsets[lane] = offset;
-                report_shadow(warp, instruction, Space::global, span, 1u << lane, offsets, bytes, Use::load);
+                report_shadow(warp, instruction, Space::global, span, 1u << lane, Addresses{copy.from}, bytes,
+                              Use::load);
                 return false;
             }
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cp.async of kBytes for each lane. Slots: target, source, then the size of the source where it is written.
+#include "emulator/execute/lanes.inl"
 #include "emulator/memory/lookup.inl"
 
 template <int kBytes>
@@ -20,14 +21,11 @@ static Flow land(Warp& warp, PendingCopy& copy, u32 lanes) {
         }
         return Flow::next;
     }
-    Lookup lookup;
-    const u64 lead = copy.from[first_lane(lanes)];
-    for (int l = 0; l < kLanes; ++l) lookup.address[l] = lanes >> l & 1u ? copy.from[l] : lead;
     return for_each_span<kBytes, Use::load>(
-        warp, instruction, Space::global, lanes, lookup, [&](const Lookup& found) {
+        warp, instruction, Space::global, Addresses{copy.from}, lanes, [&](const Lookup& found) {
             for (u32 rest = found.inside; rest != 0; rest &= rest - 1) {
                 const int l = first_lane(rest);
-                std::memcpy(shared.data.get() + copy.to[l], found.span.data + found.offset[l], kBytes);
+                std::memcpy(shared.data.get() + copy.to[l], bytes_of<kBytes>(found, l), kBytes);
                 if (shadow != nullptr) std::memset(shadow + copy.to[l], kShadowWritten, kBytes);
             }
         });
@@ -79,13 +77,16 @@ static Flow enqueue(Warp& warp, u32 active, const PendingCopy& copy) {
 
 // That the bytes are there; whether they were written is seen when they are read.
 template <int kBytes>
-static inline Flow check_sources(Warp& warp, const Instruction& instruction, u32 active, Lookup& lookup) {
+static inline Flow check_sources(Warp& warp, const Instruction& instruction, u32 active,
+                                 const Addresses& addresses) {
+    Lookup lookup;
+    u64 misaligned = 0;
     u32 todo = active;
     do {
-        if (!look_up<kBytes>(warp, instruction, Space::global, todo, lookup)) [[unlikely]]
-            return report_address(warp, instruction, Space::global, todo, lookup.address, kBytes, Use::load);
-        if (lookup.misaligned != 0 && warp.level() != CheckLevel::off) [[unlikely]]
-            return report_misaligned(warp, instruction, active, lookup.address, kBytes);
+        if (!look_up<kBytes>(warp, instruction, Space::global, addresses, todo, lookup, misaligned)) [[unlikely]]
+            return report_address(warp, instruction, Space::global, todo, addresses, kBytes, Use::load);
+        if (misaligned != 0 && warp.level() != CheckLevel::off) [[unlikely]]
+            return report_misaligned(warp, instruction, active, addresses, kBytes);
         todo &= ~lookup.inside;
     } while (todo != 0);
     return Flow::next;
@@ -100,28 +101,29 @@ static Flow issue(Warp& warp, const Instruction& instruction, u32 active) {
     for (u32& bytes : copy.source_bytes) bytes = kBytes;
     if (const Flow flow = read_sizes(warp, instruction, active, copy); flow != Flow::next) return flow;
 
-    Lookup lookup;
-    read_addresses(warp, instruction.slot[1], instruction.flag[kFlagSourceNarrow], instruction.immediate, active,
-                   lookup.address);
-    std::memcpy(copy.from, lookup.address, sizeof copy.from);
+    const Addresses from{warp.lanes<u64>(instruction.slot[1]), instruction.flag[kFlagSourceNarrow],
+                         static_cast<u64>(instruction.immediate)};
+    for (int l = 0; l < kLanes; ++l) copy.from[l] = from[l];
     Flow flow = copy.is_cut ? check_cut_sources(warp, instruction, active, copy)
-                            : check_sources<kBytes>(warp, instruction, active, lookup);
+                            : check_sources<kBytes>(warp, instruction, active, from);
     if (flow != Flow::next) return flow;
 
     u64 overlap = 0;
-    read_addresses(warp, instruction.slot[0], instruction.flag[kFlagNarrow], instruction.detail[1], active,
-                   lookup.address);
+    const Addresses to{warp.lanes<u64>(instruction.slot[0]), instruction.flag[kFlagNarrow],
+                       static_cast<u64>(i64{instruction.detail[1]})};
     flow = for_each_span<kBytes, Use::store>(
-        warp, instruction, Space::shared, active, lookup, [&](const Lookup& found) {
-            for (int l = 0; l < kLanes; ++l) copy.to[l] = static_cast<u32>(found.offset[l]);
+        warp, instruction, Space::shared, to, active, [&](const Lookup& found) {
+            for (int l = 0; l < kLanes; ++l)
+                copy.to[l] = static_cast<u32>(bytes_of<kBytes>(found, l) - found.span.data);
             if (found.span.shadow == nullptr) return;
             for (u32 rest = found.inside; rest != 0; rest &= rest - 1) {
-                typename Bits<kBytes < 8 ? kBytes : 8>::Type words[kBytes < 8 ? 1 : kBytes / 8];
+                using Word = typename Bits<kBytes < 8 ? kBytes : 8>::Type;
+                Word words[kBytes / sizeof(Word)];
                 u8* shadow = found.span.shadow + copy.to[first_lane(rest)];
                 std::memcpy(words, shadow, kBytes);
-                for (auto& word : words) {
-                    overlap |= word & kAsyncBytes;
-                    word |= static_cast<std::remove_reference_t<decltype(word)>>(kAsyncBytes);
+                for (Word& word : words) {
+                    overlap |= word & static_cast<Word>(kAsyncBytes);
+                    word |= static_cast<Word>(kAsyncBytes);
                 }
                 std::memcpy(shadow, words, kBytes);
             }

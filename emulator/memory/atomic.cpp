@@ -15,6 +15,7 @@
 namespace warpwright::emulator {
 namespace {
 
+#include "emulator/execute/lanes.inl"
 #include "emulator/memory/lookup.inl"
 
 // Reads, changes and writes one element; `before` is what it was. True when that changed it.
@@ -267,7 +268,8 @@ Flow change(Warp& warp, const Instruction& instruction, u32 active) {
     alignas(16) std::byte before[kLanes * kBytes];
     bool changes = false, is_elsewhere = false;
     const Flow flow = for_each_span<kBytes, Use::atomic>(
-        warp, instruction, instruction.slot[address_slot], active, [&](const Lookup& lookup) {
+        warp, instruction, access_space(instruction), addresses_of(warp, instruction, address_slot), active,
+        [&](const Lookup& lookup) {
             if (!lookup.span.is_global && !lookup.span.is_shared) {
                 is_elsewhere = true;
                 return;
@@ -276,9 +278,9 @@ Flow change(Warp& warp, const Instruction& instruction, u32 active) {
                 const int l = first_lane(rest);
                 for (int e = 0; e < count; ++e) {
                     changes |=
-                        operation.update(lookup.span.data + lookup.offset[l] + e * bytes,
-                                         lookup.span.is_global, element_of(warp, b[e], bytes, l),
-                                         element_of(warp, c[e], bytes, l), before + l * kBytes + e * bytes);
+                        operation.update(bytes_of<kBytes>(lookup, l) + e * bytes, lookup.span.is_global,
+                                         element_of(warp, b[e], bytes, l), element_of(warp, c[e], bytes, l),
+                                         before + l * kBytes + e * bytes);
                 }
             }
         });

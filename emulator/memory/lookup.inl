@@ -26,136 +26,200 @@ struct Bits<16> {
 };
 
 // How the bytes of the lanes lie to each other.
-enum class Layout : u8 { scattered, row, same };  // row: lane l's follow those of lane l - 1
+enum class Layout : u8 {
+    row,        // those of lane l begin l times their number behind those of lane 0
+    same,       // all lanes have the same ones
+    scattered,  // anything else
+};
 
 struct Lookup {
     Span span;
     u32 inside = 0;  // lanes whose bytes are in the span
     Layout layout = Layout::scattered;
-    u64 misaligned = 0;                 // the low bits of all addresses
-    alignas(64) u64 offset[kLanes];     // in the span; of lanes that are not inside, one that is
-    alignas(64) u64 address[kLanes];    // of lanes that are not active, one that is
+    bool is_aligned = true;
+    u64 first = 0;                   // in the span: of lane 0 in a row (whether active or not), of all lanes
+    alignas(64) u64 offset[kLanes];  // of scattered lanes; of those that are not inside, one that is
 };
 
-static inline __attribute__((always_inline)) void read_addresses(Warp& warp, u16 slot, bool is_narrow,
-                                                                 i64 immediate, u32 active, u64* address) {
-    const u64 plus = static_cast<u64>(immediate);
-    if (is_narrow) {
-        const u32* base = warp.lanes<u32>(slot);
-        for (int l = 0; l < kLanes; ++l) address[l] = base[l] + plus;
-    } else {
-        const u64* base = warp.lanes<u64>(slot);
-        for (int l = 0; l < kLanes; ++l) address[l] = base[l] + plus;
-    }
-    if (active != kAllLanes) {
-        const u64 lead = address[first_lane(active)];
-        for (int l = 0; l < kLanes; ++l) address[l] = active >> l & 1u ? address[l] : lead;
+template <int kBytes>
+static inline __attribute__((always_inline)) std::byte* bytes_of(const Lookup& lookup, int lane) {
+    switch (lookup.layout) {
+        case Layout::row: return lookup.span.data + lookup.first + lane * kBytes;
+        case Layout::same: return lookup.span.data + lookup.first;
+        default: return lookup.span.data + lookup.offset[lane];
     }
 }
 
-// The lanes of `todo` that lie in the span of the first of them. False when that one lies in none.
-template <int kBytes>
-static inline __attribute__((always_inline)) bool look_up(Warp& warp, const Instruction& instruction,
-                                                          Space space, u32 todo, Lookup& lookup) {
-    const int lead = first_lane(todo);
-    lookup.span = {};
-    Span& span = lookup.span;
-    if (!find_span(warp, instruction, space, lookup.address[lead], span) || span.bytes < kBytes) [[unlikely]]
-        return false;
-    const u64 limit = span.bytes - kBytes;
-    const u64 base = span.base;
-    const u64 lead_offset = lookup.address[lead] - base;
-    if (lead_offset > limit) [[unlikely]]
-        return false;
-
-    const u64 row = lookup.address[0] - base;
-    u64 outside = 0, low = 0, skew = 0, spread = 0;
-    for (int l = 0; l < kLanes; ++l) {
-        const u64 address = lookup.address[l];
-        const u64 offset = address - base;
-        low |= address;
-        outside |= offset > limit ? ~0ull : 0ull;
-        skew |= offset ^ (row + static_cast<u64>(l * kBytes));
-        spread |= offset ^ row;
-        lookup.offset[l] = offset;
+// Whether the bytes of the lanes in `active` are in a row, or the same, as those of lane `lead` are.
+template <int kStep, class T>
+static inline __attribute__((always_inline)) bool is_stepping(const T* base, int lead, u32 active) {
+    const T first = base[lead] - static_cast<T>(lead * kStep);
+    T skew = 0;
+    if (active == kAllLanes) {
+        for (int l = 0; l < kLanes; ++l) skew |= base[l] ^ static_cast<T>(first + static_cast<T>(l * kStep));
+    } else {
+        for (int l = 0; l < kLanes; ++l) {
+            const T difference = base[l] ^ static_cast<T>(first + static_cast<T>(l * kStep));
+            skew |= (active & kLaneBits.bit[l]) != 0 ? difference : T{0};
+        }
     }
-    lookup.misaligned = low & (kBytes - 1);
+    return skew == 0;
+}
+
+template <int kStep>
+static inline __attribute__((always_inline)) bool is_stepping(const Addresses& addresses, int lead, u32 active) {
+    return addresses.is_narrow ? is_stepping<kStep>(static_cast<const u32*>(addresses.base), lead, active)
+                               : is_stepping<kStep>(static_cast<const u64*>(addresses.base), lead, active);
+}
+
+// lookup.offset and lookup.inside of lanes anywhere; `limit` is the last offset at which the bytes are inside.
+// Returns all bits of the lanes' addresses together.
+template <class T>
+static inline __attribute__((always_inline)) u64 scatter_lanes(const T* base, u64 plus, u64 limit, int lead,
+                                                               u32 todo, Lookup& lookup) {
+    const u64 lead_address = base[lead] + plus;
+    const u64 span_base = lookup.span.base;
+    u64 low = 0, outside = 0;
+    if (todo == kAllLanes) {
+        for (int l = 0; l < kLanes; ++l) {
+            const u64 address = base[l] + plus;
+            low |= address;
+            outside |= address - span_base > limit ? 1u : 0u;
+            lookup.offset[l] = address - span_base;
+        }
+    } else {
+        for (int l = 0; l < kLanes; ++l) {
+            const u64 address = (todo & kLaneBits.bit[l]) != 0 ? base[l] + plus : lead_address;
+            low |= address;
+            outside |= address - span_base > limit ? 1u : 0u;
+            lookup.offset[l] = address - span_base;
+        }
+    }
     lookup.inside = todo;
-    lookup.layout = skew == 0 ? Layout::row : spread == 0 ? Layout::same : Layout::scattered;
     if (outside != 0) [[unlikely]] {
-        lookup.layout = Layout::scattered;
         for (int l = 0; l < kLanes; ++l) {
             if (lookup.offset[l] <= limit) continue;
-            lookup.offset[l] = lead_offset;
+            lookup.offset[l] = lead_address - span_base;
             lookup.inside &= ~(1u << l);
         }
     }
-    if (span.lane_stride != 0) {
-        lookup.layout = Layout::scattered;
-        for (int l = 0; l < kLanes; ++l) lookup.offset[l] += static_cast<u64>(l) * span.lane_stride;
+    if (const u64 stride = lookup.span.lane_stride; stride != 0) {
+        for (int l = 0; l < kLanes; ++l) lookup.offset[l] += static_cast<u64>(l) * stride;
     }
+    return low;
+}
+
+// The lanes of `todo` that lie in the span of the first of them. False when that one lies in none.
+// `misaligned`: low bits of their addresses.
+template <int kBytes>
+static inline __attribute__((always_inline)) bool look_up(Warp& warp, const Instruction& instruction,
+                                                          Space space, const Addresses& addresses, u32 todo,
+                                                          Lookup& lookup, u64& misaligned) {
+    const int lead = first_lane(todo);
+    const u64 lead_address = addresses[lead];
+    Span& span = lookup.span;
+    span = {};
+    if (!find_span(warp, instruction, space, lead_address, span)) [[unlikely]]
+        return false;
+    const u64 offset = lead_address - span.base;
+    const u64 row = offset - static_cast<u64>(lead * kBytes);
+    // The next lane tells what to expect.
+    const u32 others = todo & (todo - 1);
+    const int next = others == 0 ? lead : first_lane(others);
+    const u64 step = span.lane_stride == 0 ? addresses[next] - lead_address : ~0ull;
+    if (step == static_cast<u64>((next - lead) * kBytes) && span.bytes >= kLanes * kBytes &&
+        row <= span.bytes - kLanes * kBytes && is_stepping<kBytes>(addresses, lead, todo)) {
+        lookup.layout = Layout::row;
+        lookup.first = row;
+        lookup.inside = todo;
+        misaligned = lead_address & (kBytes - 1);
+        return true;
+    }
+    if (span.bytes < kBytes || offset > span.bytes - kBytes) [[unlikely]]
+        return false;
+    if (step == 0 && is_stepping<0>(addresses, lead, todo)) {
+        lookup.layout = Layout::same;
+        lookup.first = offset;
+        lookup.inside = todo;
+        misaligned = lead_address & (kBytes - 1);
+        return true;
+    }
+    lookup.layout = Layout::scattered;
+    const u64 limit = span.bytes - kBytes;
+    const u64 low =
+        addresses.is_narrow
+            ? scatter_lanes(static_cast<const u32*>(addresses.base), addresses.plus, limit, lead, todo, lookup)
+            : scatter_lanes(static_cast<const u64*>(addresses.base), addresses.plus, limit, lead, todo, lookup);
+    misaligned = low & (kBytes - 1);
     return true;
 }
 
-// What is wrong with the shadow of the lanes' bytes, all bits together: of stores only that a copy to them is
-// on its way.
+typedef u64 ShadowWord __attribute__((vector_size(16)));
+
+// Whether something is wrong with the shadow of the lanes' bytes: of stores only that a copy to them is on its
+// way.
 template <int kBytes, Use kUse>
-static inline __attribute__((always_inline)) u64 wrong_shadow(const Lookup& lookup) {
-    using Word = typename Bits<kBytes < 8 ? kBytes : 8>::Type;
-    constexpr Word kWritten = static_cast<Word>(0x0101'0101'0101'0101ull * kShadowWritten);
-    constexpr Word kAsync = static_cast<Word>(0x0101'0101'0101'0101ull * kShadowAsync);
-    const u8* shadow = lookup.span.shadow;
-    u64 wrong = 0;
-    const auto read = [&](const u8* at) {
-        Word word;
-        std::memcpy(&word, at, sizeof(Word));
-        wrong |= static_cast<Word>(kUse == Use::store ? word & kAsync : word ^ kWritten);
+static inline __attribute__((always_inline)) bool is_shadow_wrong(const Lookup& lookup) {
+    using Scalar = typename Bits<kBytes < 8 ? kBytes : 8>::Type;
+    using Word = std::conditional_t<kBytes >= 16, ShadowWord, Scalar>;
+    constexpr int kWordBytes = static_cast<int>(sizeof(Word)), kWords = kBytes / kWordBytes;
+    constexpr Scalar kRight = static_cast<Scalar>(0x0101'0101'0101'0101ull *
+                                                  (kUse == Use::store ? kShadowAsync : kShadowWritten));
+    Word wrong = {};
+    const auto look = [&](const u8* shadow, bool counts) {
+        Word marks;
+        std::memcpy(&marks, shadow, kWordBytes);
+        marks = kUse == Use::store ? marks & kRight : marks ^ kRight;
+        wrong |= counts ? marks : Word{};
     };
-    constexpr int kWordBytes = static_cast<int>(sizeof(Word));
+    const u8* const shadow = lookup.span.shadow + lookup.first;
     if (lookup.layout == Layout::row) {
-        for (int i = 0; i < kLanes * kBytes; i += kWordBytes) read(shadow + lookup.offset[0] + i);
+        if (lookup.inside == kAllLanes) {
+            for (int i = 0; i < kLanes * kWords; ++i) look(shadow + i * kWordBytes, true);
+        } else {
+            for (int i = 0; i < kLanes * kWords; ++i)
+                look(shadow + i * kWordBytes, (lookup.inside & kLaneBits.bit[i / kWords]) != 0);
+        }
     } else if (lookup.layout == Layout::same) {
-        for (int i = 0; i < kBytes; i += kWordBytes) read(shadow + lookup.offset[0] + i);
+        for (int i = 0; i < kWords; ++i) look(shadow + i * kWordBytes, true);
     } else {
+#pragma GCC unroll 32
         for (int l = 0; l < kLanes; ++l) {
-            for (int i = 0; i < kBytes; i += kWordBytes) read(shadow + lookup.offset[l] + i);
+            for (int i = 0; i < kWords; ++i)
+                look(lookup.span.shadow + lookup.offset[l] + i * kWordBytes, true);
         }
     }
-    return wrong;
+    if constexpr (kBytes >= 16)
+        return (wrong[0] | wrong[1]) != 0;
+    else
+        return wrong != 0;
 }
 
-// Looks the bytes at lookup.address up and checks them, span by span; body(lookup) for each. The one place
-// that every access of a warp comes through.
+// Looks the lanes' bytes up and checks them, span by span; body(lookup) for each. The one place that every
+// access of a warp comes through.
 template <int kBytes, Use kUse, class Body>
 static inline __attribute__((always_inline)) Flow for_each_span(Warp& warp, const Instruction& instruction,
-                                                                Space space, u32 active, Lookup& lookup,
-                                                                Body body) {
+                                                                Space space, const Addresses& addresses,
+                                                                u32 active, Body body) {
+    Lookup lookup;
+    u64 misaligned = 0;
     u32 todo = active;
     do {
-        if (!look_up<kBytes>(warp, instruction, space, todo, lookup) ||
+        if (!look_up<kBytes>(warp, instruction, space, addresses, todo, lookup, misaligned) ||
             (kUse != Use::load && lookup.span.is_read_only)) [[unlikely]]
-            return report_address(warp, instruction, space, todo, lookup.address, kBytes, kUse);
+            return report_address(warp, instruction, space, todo, addresses, kBytes, kUse);
         // An atomic has no meaning across the host's words either.
-        if (lookup.misaligned != 0 && (kUse == Use::atomic || warp.level() != CheckLevel::off)) [[unlikely]]
-            return report_misaligned(warp, instruction, active, lookup.address, kBytes);
+        if (misaligned != 0 && (kUse == Use::atomic || warp.level() != CheckLevel::off)) [[unlikely]]
+            return report_misaligned(warp, instruction, active, addresses, kBytes);
         // Stores can only be wrong in shared memory: copies go there.
         if (lookup.span.is_checked && (kUse != Use::store || lookup.span.is_shared)) {
-            if (wrong_shadow<kBytes, kUse>(lookup) != 0) [[unlikely]]
-                return report_shadow(warp, instruction, space, lookup.span, lookup.inside, lookup.offset, kBytes,
+            if (is_shadow_wrong<kBytes, kUse>(lookup)) [[unlikely]]
+                return report_shadow(warp, instruction, space, lookup.span, lookup.inside, addresses, kBytes,
                                      kUse);
         }
+        lookup.is_aligned = misaligned == 0;
         body(lookup);
         todo &= ~lookup.inside;
     } while (todo != 0);
     return Flow::next;
-}
-
-// The same for the addresses in a slot.
-template <int kBytes, Use kUse, class Body>
-static inline __attribute__((always_inline)) Flow for_each_span(Warp& warp, const Instruction& instruction,
-                                                                u16 address_slot, u32 active, Body body) {
-    Lookup lookup;
-    read_addresses(warp, address_slot, instruction.flag[kFlagNarrow], instruction.immediate, active,
-                   lookup.address);
-    return for_each_span<kBytes, kUse>(warp, instruction, access_space(instruction), active, lookup, body);
 }

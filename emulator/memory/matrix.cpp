@@ -28,12 +28,12 @@ Flow wait_for_whole_warp(Warp& warp, const Instruction& instruction, u32 active)
                     std::popcount(warp.exited()), std::popcount(never)));
 }
 
-Flow report_not_shared(Warp& warp, const Instruction& instruction, u32 lanes, u16 address_slot) {
-    // Only generic addresses can be elsewhere.
-    const u64 plus = static_cast<u64>(instruction.immediate);
+// Only generic addresses can be elsewhere.
+Flow report_not_shared(Warp& warp, const Instruction& instruction, u32 lanes, int address_operand) {
+    const Addresses addresses = addresses_of(warp, instruction, address_operand);
     for (u32 rest = lanes; rest != 0; rest &= rest - 1) {
         const int lane = first_lane(rest);
-        const u64 address = warp.lanes<u64>(address_slot)[lane] + plus;
+        const u64 address = addresses[lane];
         if (address - kSharedWindow < kSharedWindowBytes) continue;
         return warp.report(FindingKind::out_of_bounds, instruction, 1u << lane, address,
                            fmt::format("expected an address of shared memory, got {}",

@@ -53,44 +53,54 @@ static inline __attribute__((always_inline)) bool is_whole(Warp& warp, const Ins
 // kRows rows of the first kRows lanes, one after the other.
 template <int kRows>
 static inline __attribute__((always_inline)) Flow read_rows(Warp& warp, const Instruction& instruction,
-                                                            u16 address_slot, std::byte* rows) {
+                                                            int address_operand, std::byte* rows) {
     constexpr u32 kLanesUsed = kRows == 32 ? kAllLanes : (1u << kRows % 32) - 1;
     bool is_elsewhere = false;
     const Flow flow = for_each_span<kRowBytes, Use::load>(
-        warp, instruction, address_slot, kLanesUsed, [&](const Lookup& lookup) {
+        warp, instruction, access_space(instruction), addresses_of(warp, instruction, address_operand),
+        kLanesUsed, [&](const Lookup& lookup) {
             is_elsewhere |= !lookup.span.is_shared;
-            for (int l = 0; l < kRows; ++l) {
-                if (lookup.inside >> l & 1u)
+            if (lookup.layout == Layout::row) {
+                std::memcpy(rows, lookup.span.data + lookup.first, kRows * kRowBytes);
+            } else if (lookup.layout == Layout::scattered && lookup.inside == kLanesUsed) {
+#pragma GCC unroll 32
+                for (int l = 0; l < kRows; ++l)
                     std::memcpy(rows + l * kRowBytes, lookup.span.data + lookup.offset[l], kRowBytes);
+            } else {
+                for (u32 rest = lookup.inside; rest != 0; rest &= rest - 1) {
+                    const int l = first_lane(rest);
+                    std::memcpy(rows + l * kRowBytes, bytes_of<kRowBytes>(lookup, l), kRowBytes);
+                }
             }
         });
     if (is_elsewhere) [[unlikely]]
-        return report_not_shared(warp, instruction, kLanesUsed, address_slot);
+        return report_not_shared(warp, instruction, kLanesUsed, address_operand);
     return flow;
 }
 
 template <int kRows>
 static inline __attribute__((always_inline)) Flow write_rows(Warp& warp, const Instruction& instruction,
-                                                             u16 address_slot, const std::byte* rows) {
+                                                             const std::byte* rows) {
     constexpr u32 kLanesUsed = kRows == 32 ? kAllLanes : (1u << kRows % 32) - 1;
     bool is_elsewhere = false, changes = false;
     const Flow flow = for_each_span<kRowBytes, Use::store>(
-        warp, instruction, address_slot, kLanesUsed, [&](const Lookup& lookup) {
+        warp, instruction, access_space(instruction), addresses_of(warp, instruction, 0), kLanesUsed,
+        [&](const Lookup& lookup) {
             if (!lookup.span.is_shared) {
                 is_elsewhere = true;
                 return;
             }
-            for (int l = 0; l < kRows; ++l) {
-                if ((lookup.inside >> l & 1u) == 0) continue;
-                std::byte* to = lookup.span.data + lookup.offset[l];
+            for (u32 rest = lookup.inside; rest != 0; rest &= rest - 1) {
+                const int l = first_lane(rest);
+                std::byte* to = bytes_of<kRowBytes>(lookup, l);
                 changes |= std::memcmp(to, rows + l * kRowBytes, kRowBytes) != 0;
                 std::memcpy(to, rows + l * kRowBytes, kRowBytes);
                 if (lookup.span.shadow != nullptr)
-                    std::memset(lookup.span.shadow + lookup.offset[l], kShadowWritten, kRowBytes);
+                    std::memset(lookup.span.shadow + (to - lookup.span.data), kShadowWritten, kRowBytes);
             }
         });
     if (is_elsewhere) [[unlikely]]
-        return report_not_shared(warp, instruction, kLanesUsed, address_slot);
+        return report_not_shared(warp, instruction, kLanesUsed, 0);
     if (changes) warp.note_change();
     return flow;
 }
@@ -100,7 +110,7 @@ static Flow load_matrices(Warp& warp, const Instruction& instruction, u32 active
     Flow flow;
     if (!is_whole(warp, instruction, active, flow)) return flow;
     alignas(64) std::byte rows[kCount * kMatrixBytes];
-    flow = read_rows<8 * kCount>(warp, instruction, instruction.slot[kCount], rows);
+    flow = read_rows<8 * kCount>(warp, instruction, kCount, rows);
     if (flow != Flow::next) return flow;
     for (int i = 0; i < kCount; ++i) {
         std::byte* to = warp.lanes<std::byte>(instruction.slot[i]);
@@ -124,7 +134,7 @@ static Flow store_matrices(Warp& warp, const Instruction& instruction, u32 activ
         else
             std::memcpy(rows + i * kMatrixBytes, from, kMatrixBytes);
     }
-    return write_rows<8 * kCount>(warp, instruction, instruction.slot[0], rows);
+    return write_rows<8 * kCount>(warp, instruction, rows);
 }
 
 static Flow move_matrix(Warp& warp, const Instruction& instruction, u32 active) {
@@ -152,7 +162,7 @@ static Flow load_fields(Warp& warp, const Instruction& instruction, u32 active) 
     Flow flow;
     if (!is_whole(warp, instruction, active, flow)) return flow;
     alignas(64) std::byte rows[kCount * kMatrixBytes];
-    flow = read_rows<8 * kCount>(warp, instruction, instruction.slot[kCount], rows);
+    flow = read_rows<8 * kCount>(warp, instruction, kCount, rows);
     if (flow != Flow::next) return flow;
     for (int row = 0; row < 8 * kCount; ++row) spread_fields<kBits>(rows + row * kRowBytes);
     for (int i = 0; i < kCount; ++i)
@@ -168,7 +178,7 @@ static Flow load_bytes_transposed(Warp& warp, const Instruction& instruction, u3
     Flow flow;
     if (!is_whole(warp, instruction, active, flow)) return flow;
     alignas(64) std::byte rows[kCount * 2 * kMatrixBytes];
-    flow = read_rows<16 * kCount>(warp, instruction, instruction.slot[2 * kCount], rows);
+    flow = read_rows<16 * kCount>(warp, instruction, 2 * kCount, rows);
     if (flow != Flow::next) return flow;
     if constexpr (kBits < 8) {
         for (int row = 0; row < 16 * kCount; ++row) spread_fields<kBits>(rows + row * kRowBytes);
@@ -200,7 +210,7 @@ static Flow store_bytes_transposed(Warp& warp, const Instruction& instruction, u
             }
         }
     }
-    return write_rows<8 * kCount>(warp, instruction, instruction.slot[0], rows);
+    return write_rows<8 * kCount>(warp, instruction, rows);
 }
 
 // By log2 of the number of matrices.

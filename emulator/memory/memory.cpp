@@ -246,23 +246,19 @@ Status bind_apply_priority(Binding& b) {
 
 // What was there is lost, and nothing written yet.
 Flow discard(Warp& warp, const Instruction& instruction, u32 active) {
-    u64 address[kLanes];
-    const u16 slot = instruction.slot[0];
-    const u64 plus = static_cast<u64>(instruction.immediate);
-    for (int l = 0; l < kLanes; ++l)
-        address[l] =
-            plus + (instruction.flag[kFlagNarrow] ? warp.lanes<u32>(slot)[l] : warp.lanes<u64>(slot)[l]);
+    const Addresses addresses = addresses_of(warp, instruction, 0);
     const Space space = access_space(instruction);
     for (u32 rest = active; rest != 0; rest &= rest - 1) {
         const int lane = first_lane(rest);
         Span span;
-        const bool is_found = find_span(warp, instruction, space, address[lane], span) && span.is_global;
-        const u64 offset = address[lane] - span.base;
+        const u64 address = addresses[lane];
+        const bool is_found = find_span(warp, instruction, space, address, span) && span.is_global;
+        const u64 offset = address - span.base;
         if (!is_found || span.is_read_only || span.bytes < kLineBytes || offset > span.bytes - kLineBytes)
-            return report_address(warp, instruction, Space::global, 1u << lane, address, kLineBytes,
+            return report_address(warp, instruction, Space::global, 1u << lane, addresses, kLineBytes,
                                   Use::store);
-        if (address[lane] % kLineBytes != 0 && warp.level() != CheckLevel::off)
-            return report_misaligned(warp, instruction, 1u << lane, address, kLineBytes);
+        if (address % kLineBytes != 0 && warp.level() != CheckLevel::off)
+            return report_misaligned(warp, instruction, 1u << lane, addresses, kLineBytes);
         std::memset(span.data + offset, 0xff, kLineBytes);
         if (span.shadow != nullptr) std::memset(span.shadow + offset, 0, kLineBytes);
     }
