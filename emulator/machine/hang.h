@@ -9,7 +9,8 @@
 
 namespace warpwright::emulator {
 
-// `reason` and one line for each group of lanes of the blocks. Nothing of them may run meanwhile.
+// `reason` and a line for each group of lanes of the blocks; one for those of a block that do the same.
+// Nothing of them may run meanwhile.
 Finding describe_hang(Grid& grid, std::span<Block* const> blocks, std::string_view reason);
 
 }  // namespace warpwright::emulator

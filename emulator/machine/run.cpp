@@ -237,7 +237,7 @@ Pause Warp::run_groups(u64 quantum) {
                 if (flow != Flow::next) break;
                 ++pc;
             }
-            const i32 executed = pc - start + (flow != Flow::next ? 1 : 0);
+            const i32 executed = pc - start + (flow != Flow::next && flow != Flow::wait ? 1 : 0);
             num_instructions += static_cast<u64>(executed);
             budget -= executed;
             if (flow != Flow::branch || active != lanes || !is_alone || budget <= 0) break;

@@ -266,11 +266,9 @@ TEST(Barriers, ADeadlockTellsWhoIsMissing) {
     EXPECT_EQ(
         finding.text,
         "no warp of the block can go on\n"
-        "  block 0,0,0 warp 0 lanes 0-31 at line 22 (bar.sync): waits at barrier 1, where 64 of 96 threads "
+        "  block 0,0,0 warps 0-1 lanes 0-31 at line 22 (bar.sync): wait at barrier 1, where 64 of 96 threads "
         "have arrived: warp 2 not\n"
-        "  block 0,0,0 warp 1 lanes 0-31 at line 22 (bar.sync): waits at barrier 1, where 64 of 96 threads "
-        "have arrived: warp 2 not\n"
-        "  block 0,0,0 warp 2 lanes 0-31 at line 19 (bar.sync): waits at barrier 2, where 32 of 96 threads "
+        "  block 0,0,0 warp 2 lanes 0-31 at line 19 (bar.sync): wait at barrier 2, where 32 of 96 threads "
         "have arrived: warps 0-1 not");
 }
 
@@ -286,9 +284,9 @@ TEST(Barriers, LanesOfAWarpThatWaitAtTwoBarriersHang) {
     EXPECT_EQ(finding.kind, FindingKind::deadlock);
     EXPECT_EQ(finding.text,
               "no warp of the block can go on\n"
-              "  block 0,0,0 warp 0 lanes 4-31 at line 19 (barrier.sync): waits at barrier 2, where 0 of 32 "
+              "  block 0,0,0 warp 0 lanes 4-31 at line 19 (barrier.sync): wait at barrier 2, where 0 of 32 "
               "threads have arrived, for lanes 0-3 of its own warp: warp 0 not\n"
-              "  block 0,0,0 warp 0 lanes 0-3 at line 22 (barrier.sync): waits at barrier 1, where 0 of 32 "
+              "  block 0,0,0 warp 0 lanes 0-3 at line 22 (barrier.sync): wait at barrier 1, where 0 of 32 "
               "threads have arrived, for lanes 4-31 of its own warp: warp 0 not");
 }
 

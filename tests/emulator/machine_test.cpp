@@ -158,11 +158,12 @@ TEST(Warps, SpinningLanesThatNobodyFreesAreAHang) {
     )");
     ASSERT_TRUE(outcome.report.finding);
     EXPECT_EQ(outcome.report.finding->kind, FindingKind::deadlock);
-    EXPECT_EQ(outcome.report.finding->text,
-              "no warp of the grid can go on\n"
-              "  block 0,0,0 warp 0 lanes 0-3 at line 24 (bra): goes round between line 22 "
-              "(ld.volatile.shared.u32) and line 24 (bra), and nothing changes\n"
-              "  block 0,0,0 warp 0 lanes 4-31 at line 26 (bar.warp.sync): waits for lanes 0-3");
+    EXPECT_EQ(
+        outcome.report.finding->text,
+        "no warp of the grid can go on\n"
+        "  block 0,0,0 warp 0 lanes 0-3 go round between line 22 (ld.volatile.shared.u32) and line 24 (bra), "
+        "and nothing changes\n"
+        "  block 0,0,0 warp 0 lanes 4-31 at line 26 (bar.warp.sync): wait for lanes 0-3");
     EXPECT_LT(outcome.report.warp_instructions, 100'000u);
 }
 
