@@ -20,7 +20,7 @@ WW_LANE float relu(float x) {  // NaN stays
 template <class T, bool has_relu, bool satfinite>
 WW_LANE T to_half(float a) {
     constexpr FloatFormat kFormat = std::is_same_v<T, F16> ? kF16 : kBf16;
-    return {static_cast<u16>(encode_nearest<kFormat, satfinite>(has_relu ? relu(a) : a))};
+    return {encode_nearest<kFormat, satfinite>(has_relu ? relu(a) : a)};
 }
 // --- between f32, f64 and integers ---
 
@@ -73,6 +73,27 @@ WW_LANE i32 f32_to_s32(float a) {
     return static_cast<i32>(f32_to_integer<rounding, true, ftz>(a));
 }
 
+// To 64 bits in two halves, each in the last bits of a double.
+template <Rounding rounding, bool is_signed>
+WW_LANE u64 f32_to_wide_integer(float a) {
+    const double x = static_cast<double>(integral<rounding>(a));
+    const double high = __builtin_floor(x * 0x1p-32), low = x - high * 0x1p32;
+    const u64 high_bits = std::bit_cast<u64>(high + 0x1.8p52), low_bits = std::bit_cast<u64>(low + 0x1.8p52);
+    u64 result = high_bits << 32 | (low_bits & 0xffffffffu);
+    constexpr double kEnd = is_signed ? 0x1p63 : 0x1p64, kStart = is_signed ? -0x1p63 : 0.0;
+    result = x >= kEnd ? (is_signed ? ~u64{0} >> 1 : ~u64{0}) : result;
+    result = x < kStart ? (is_signed ? u64{1} << 63 : 0) : result;
+    return x == x ? result : u64{1} << 63;
+}
+template <Rounding rounding>
+WW_LANE u64 f32_to_u64(float a) {
+    return f32_to_wide_integer<rounding, false>(a);
+}
+template <Rounding rounding>
+WW_LANE i64 f32_to_s64(float a) {
+    return static_cast<i64>(f32_to_wide_integer<rounding, true>(a));
+}
+
 // tf32 is an f32 whose last 13 bits are zero.
 WW_LANE u32 to_tf32_nearest(float a) {
     const u32 bits = float_bits(a);
@@ -93,7 +114,9 @@ WW_LANE u32 to_tf32_away(float a) {
         WW_FORM("." name ".u32.f32", f32_to_u32<rounding, false>),    \
         WW_FORM("." name ".s32.f32", f32_to_s32<rounding, false>),    \
         WW_FORM("." name ".ftz.u32.f32", f32_to_u32<rounding, true>), \
-        WW_FORM("." name ".ftz.s32.f32", f32_to_s32<rounding, true>)
+        WW_FORM("." name ".ftz.s32.f32", f32_to_s32<rounding, true>), \
+        WW_FORM("." name ".u64.f32", f32_to_u64<rounding>),           \
+        WW_FORM("." name ".s64.f32", f32_to_s64<rounding>)
 constexpr Form kForms[] = {
     WW_FORM(".f32.f16", f16_to_f32),
     WW_FORM(".f32.bf16", bf16_to_f32),

@@ -37,7 +37,7 @@ u16 to_scales_from_bf16x2(Bf16x2 a) {
     return to_scales<rounds_up, saturates>(decode_bf16(a.high.bits), decode_bf16(a.low.bits));
 }
 Bf16x2 from_scales(u16 a) {
-    const auto bf16 = [](u32 scale) { return Bf16{static_cast<u16>(encode_bf16(decode_ue8m0(scale)))}; };
+    const auto bf16 = [](u32 scale) { return Bf16{encode_bf16(decode_ue8m0(scale))}; };
     return {bf16(a), bf16(a >> 8u)};
 }
 

@@ -10,7 +10,7 @@ WW_LANE float positive(float x) {  // .relu; NaN stays
 template <class T, bool relu, bool satfinite>
 WW_LANE T to_half(float a) {
     constexpr FloatFormat kFormat = std::is_same_v<T, F16> ? kF16 : kBf16;
-    return {static_cast<u16>(encode_nearest<kFormat, satfinite>(relu ? positive(a) : a))};
+    return {encode_nearest<kFormat, satfinite>(relu ? positive(a) : a)};
 }
 template <class T, bool relu, bool satfinite>
 WW_LANE Pair<T> to_halves(float a, float b) {

@@ -24,12 +24,10 @@ WW_LANE float saturated(float x) {
 // min and max, PTX ISA 9.7.3.11: -0 is below +0; a NaN is passed over, unless .NaN says that it wins.
 template <bool is_max, bool nan>
 WW_LANE float smaller_or_larger(float a, float b) {
-    const u32 x = float_bits(a), y = float_bits(b);
-    const float equal = float_of(is_max ? x & y : x | y);  // zeros differ in their sign
-    float d = is_max ? (a > b ? a : b) : (a < b ? a : b);
-    d = a == b ? equal : d;
-    d = a == a ? d : nan ? a : b;
-    d = b == b ? d : nan ? b : a;
+    const float equal =
+        float_of(is_max ? float_bits(a) & float_bits(b) : float_bits(a) | float_bits(b));  // zeros differ
+    const bool takes_a = (is_max ? a > b : a < b) | (nan ? a != a : b != b);
+    const float d = a == b ? equal : takes_a ? a : b;
     return with_canonical_nan(d);
 }
 // Double precision returns the first source that is NaN, made quiet, and its own NaN where none is.

@@ -82,6 +82,25 @@ WW_LANE F32x2 fma_x2(F32x2 a, F32x2 b, F32x2 c) {
     return {fma<ftz, false>(a.low, b.low, c.low), fma<ftz, false>(a.high, b.high, c.high)};
 }
 
+// --- f32 with f16 and bf16 sources, PTX ISA 9.7.5 ---
+
+template <class T>
+WW_LANE float wide(T x) {
+    return std::is_same_v<T, F16> ? decode_f16(x.bits) : decode_bf16(x.bits);
+}
+template <class T, bool sat>
+WW_LANE float add_mixed(T a, float c) {
+    return add<false, sat>(wide(a), c);
+}
+template <class T, bool sat>
+WW_LANE float sub_mixed(T a, float c) {
+    return sub<false, sat>(wide(a), c);
+}
+template <class T, bool sat>
+WW_LANE float fma_mixed(T a, T b, float c) {
+    return fma<false, sat>(wide(a), wide(b), c);
+}
+
 // --- f64 ---
 
 WW_LANE double add64(double a, double b) {
@@ -147,6 +166,11 @@ WW_LANE double copysign64(double a, double b) {
         WW_FORM(opcode, ".NaN.xorsign.abs.f32", extreme_xorsign<is_max, false, true>),    \
         WW_FORM(opcode, ".ftz.NaN.xorsign.abs.f32", extreme_xorsign<is_max, true, true>), \
         WW_FORM(opcode, ".f64", extreme64<is_max>)
+#define WW_MIXED(opcode, rounding, f)                           \
+    WW_FORM(opcode, rounding ".f32.f16", f<F16, false>),        \
+        WW_FORM(opcode, rounding ".f32.bf16", f<Bf16, false>),  \
+        WW_FORM(opcode, rounding ".sat.f32.f16", f<F16, true>), \
+        WW_FORM(opcode, rounding ".sat.f32.bf16", f<Bf16, true>)
 constexpr Form kForms[] = {
     WW_FTZ_SAT("add", "{.rn}", add),
     WW_FTZ_SAT("sub", "{.rn}", sub),
@@ -158,6 +182,9 @@ constexpr Form kForms[] = {
     WW_FTZ_X2("mul", mul),
     WW_FORM("fma", ".rn.f32x2", fma_x2<false>),
     WW_FORM("fma", ".rn.ftz.f32x2", fma_x2<true>),
+    WW_MIXED("add", "{.rn}", add_mixed),
+    WW_MIXED("sub", "{.rn}", sub_mixed),
+    WW_MIXED("fma", ".rn", fma_mixed),
     WW_FORM("add", "{.rn}.f64", add64),
     WW_FORM("sub", "{.rn}.f64", sub64),
     WW_FORM("mul", "{.rn}.f64", mul64),
@@ -183,6 +210,7 @@ constexpr Form kForms[] = {
 #undef WW_FTZ
 #undef WW_FTZ_X2
 #undef WW_EXTREME
+#undef WW_MIXED
 
 // --- .rz .rm .rp: the host computes with that rounding ---
 

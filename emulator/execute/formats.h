@@ -4,6 +4,7 @@
 #pragma once
 
 #include <bit>
+#include <type_traits>
 
 #include "warpwright/types.h"
 
@@ -164,31 +165,41 @@ constexpr u32 encode(const FloatFormat& f, double x, Rounding rounding, Overflow
     return encode_scaled(f, sign, mantissa | u64{1} << 52, exponent - 1075, rounding, overflow);
 }
 
-// To nearest even in straight-line code, for loops over lanes. Overflow::ieee unless `saturates`.
-template <FloatFormat F, bool saturates = false>
-constexpr u32 encode_nearest(float x) {
-    const u32 bits = float_bits(x);
-    const u32 magnitude = bits & 0x7fffffffu;
-    constexpr int kDropped = 23 - F.mantissa_bits;
-    constexpr u32 kRebias = static_cast<u32>(127 - F.bias) << 23;
-    constexpr u32 kHalf = (1u << (kDropped - 1)) - 1;
-    const u32 odd = magnitude >> kDropped & 1u;
-    u32 result = (magnitude - kRebias + kHalf + odd) >> kDropped;
-    if constexpr (F.bias != 127) {
-        // Below the smallest normal number the quantum is fixed: adding a float whose last bit is that
+// A float or double to nearest even, in straight-line code for loops over lanes. Overflow::ieee unless
+// `saturates`.
+template <FloatFormat F, bool saturates = false, class Real>
+constexpr u32 encode_nearest(Real x) {
+    constexpr bool kIsDouble = sizeof(Real) == 8;
+    using Bits = std::conditional_t<kIsDouble, u64, u32>;
+    constexpr int kMantissaBits = kIsDouble ? 52 : 23, kBias = kIsDouble ? 1023 : 127;
+    constexpr int kDropped = kMantissaBits - F.mantissa_bits;
+    constexpr Bits kRebias = static_cast<Bits>(kBias - F.bias) << kMantissaBits;
+    constexpr Bits kBelowHalf = (Bits{1} << (kDropped - 1)) - 1;
+    constexpr Bits kInfinity = static_cast<Bits>(2 * kBias + 1) << kMantissaBits;
+
+    const auto bits = std::bit_cast<Bits>(x);
+    const Bits magnitude = bits & (~Bits{0} >> 1);
+    const Bits odd = magnitude >> kDropped & 1u;
+    Bits result = (magnitude - kRebias + kBelowHalf + odd) >> kDropped;
+    if constexpr (F.bias != kBias) {
+        // Below the smallest normal number the quantum is fixed: adding a number whose last bit is that
         // quantum rounds there, and the sum's bits count the quanta.
-        constexpr u32 kSmallestNormal = static_cast<u32>(128 - F.bias) << 23;
-        constexpr float kMagic = float_of(static_cast<u32>(128 - F.bias + kDropped) << 23);
-        const u32 quanta = float_bits(float_of(magnitude) + kMagic) - float_bits(kMagic);
+        constexpr Bits kSmallestNormal = static_cast<Bits>(kBias + 1 - F.bias) << kMantissaBits;
+        constexpr Bits kMagic = static_cast<Bits>(kBias + 1 - F.bias + kDropped) << kMantissaBits;
+        const Bits quanta =
+            std::bit_cast<Bits>(std::bit_cast<Real>(magnitude) + std::bit_cast<Real>(kMagic)) - kMagic;
         result = magnitude < kSmallestNormal ? quanta : result;
     }
-    constexpr u32 kBeyond = saturates || F.top == FloatFormat::Top::finite ? F.largest()
-                            : F.top == FloatFormat::Top::ieee              ? F.infinity()
-                                                                           : F.nan();
+    constexpr Bits kBeyond = saturates || F.top == FloatFormat::Top::finite ? F.largest()
+                             : F.top == FloatFormat::Top::ieee              ? F.infinity()
+                                                                            : F.nan();
     result = result > F.largest() ? kBeyond : result;
-    const u32 sign = F.has_sign ? bits >> 31 << (F.bits() - 1) : 0u;
-    result = F.has_sign ? result | sign : ((bits >> 31) != 0 ? 0u : result);
-    return magnitude > 0x7f800000u ? F.nan() : result;
+    const Bits sign = bits >> (sizeof(Bits) * 8 - 1);
+    if constexpr (F.has_sign)
+        result |= sign << (F.bits() - 1);
+    else
+        result = sign != 0 ? Bits{0} : result;
+    return static_cast<u32>(magnitude > kInfinity ? Bits{F.nan()} : result);
 }
 
 constexpr u32 encode_f16(float x) {

@@ -9,24 +9,18 @@ WW_LANE float source(T x) {
     else
         return decode_f16(ftz ? flush(x).bits : x.bits);
 }
-// From a float that rounds to the type as the exact value does.
-template <class T, bool ftz, Clamp clamp>
-WW_LANE T result(float x) {
-    if (clamp == Clamp::sat) x = x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f;
-    if (clamp == Clamp::relu) x = x <= 0.0f ? 0.0f : x;
-    if constexpr (std::is_same_v<T, Bf16>) return {static_cast<u16>(encode_bf16(x))};
-    const F16 rounded{static_cast<u16>(encode_f16(x))};
+// The exact value, or one that rounds to the type as that does.
+template <class T, bool ftz, Clamp clamp, class Real>
+WW_LANE T result(Real x) {
+    if (clamp == Clamp::sat) x = x > 0 ? (x < 1 ? x : Real{1}) : Real{0};
+    if (clamp == Clamp::relu) x = x <= 0 ? Real{0} : x;
+    if constexpr (std::is_same_v<T, Bf16>) return {encode_nearest<kBf16>(x)};
+    const F16 rounded{encode_nearest<kF16>(x)};
     if constexpr (std::is_same_v<T, F16>) return ftz ? flush(rounded) : rounded;
 }
 
-// A float that has at least two more bits than the type, rounded to odd: rounding it again is rounding once.
-WW_LANE float to_odd(double x) {
-    const float nearest = static_cast<float>(x);
-    const double back = static_cast<double>(nearest);
-    const bool is_beyond = x < 0 ? back < x : back > x;
-    const u32 cut = is_beyond ? float_bits(nearest) - 1 : float_bits(nearest);
-    return back == x || x != x ? nearest : float_of(cut | 1u);
-}
+// The sum rounded to odd: inexact ones end in a 1 bit, so that rounding again, to fewer bits, sees on which
+// side of a tie they are.
 WW_LANE double sum_to_odd(double a, double b) {
     const double sum = a + b;
     const double part = sum - a;
@@ -51,7 +45,7 @@ template <class T, bool ftz, Clamp clamp>
 WW_LANE T mul(T a, T b) {
     const float x = source<T, ftz>(a), y = source<T, ftz>(b);
     if constexpr (std::is_same_v<T, Bf16>)
-        return result<T, ftz, clamp>(to_odd(static_cast<double>(x) * static_cast<double>(y)));
+        return result<T, ftz, clamp>(static_cast<double>(x) * static_cast<double>(y));
     else
         return result<T, ftz, clamp>(x * y);
 }
@@ -61,9 +55,9 @@ WW_LANE T fma(T a, T b, T c) {
     const double product = static_cast<double>(source<T, ftz>(a)) * static_cast<double>(source<T, ftz>(b));
     const auto addend = static_cast<double>(source<T, ftz>(c));
     if constexpr (std::is_same_v<T, Bf16>)
-        return result<T, ftz, clamp>(to_odd(sum_to_odd(product, addend)));
+        return result<T, ftz, clamp>(sum_to_odd(product, addend));
     else
-        return result<T, ftz, clamp>(to_odd(product + addend));
+        return result<T, ftz, clamp>(product + addend);
 }
 template <class T, bool ftz>
 WW_LANE T abs(T a) {
@@ -93,33 +87,13 @@ WW_LANE T extreme(T a, T b) {
     return result<T, false, Clamp::none>(d);
 }
 
-// The same for both halves of a pair.
-template <auto function>
-struct Both;
-template <class T, T (*function)(T)>
-struct Both<function> {
-    static WW_LANE Pair<T> of(Pair<T> a) { return {function(a.low), function(a.high)}; }
-};
-template <class T, T (*function)(T, T)>
-struct Both<function> {
-    static WW_LANE Pair<T> of(Pair<T> a, Pair<T> b) {
-        return {function(a.low, b.low), function(a.high, b.high)};
-    }
-};
-template <class T, T (*function)(T, T, T)>
-struct Both<function> {
-    static WW_LANE Pair<T> of(Pair<T> a, Pair<T> b, Pair<T> c) {
-        return {function(a.low, b.low, c.low), function(a.high, b.high, c.high)};
-    }
-};
-
 #define WW_FORM(opcode, modifiers, ...) Lanewise<__VA_ARGS__, LaneLoop::vector_long>::form(opcode, modifiers)
 #define WW_F16(opcode, modifiers, ...)              \
     WW_FORM(opcode, modifiers ".f16", __VA_ARGS__), \
-        WW_FORM(opcode, modifiers ".f16x2", Both<&__VA_ARGS__>::of)
+        PairLanewise<__VA_ARGS__>::form(opcode, modifiers ".f16x2")
 #define WW_BF16(opcode, modifiers, ...)              \
     WW_FORM(opcode, modifiers ".bf16", __VA_ARGS__), \
-        WW_FORM(opcode, modifiers ".bf16x2", Both<&__VA_ARGS__>::of)
+        PairLanewise<__VA_ARGS__>::form(opcode, modifiers ".bf16x2")
 #define WW_ARITHMETIC(opcode, rounding, f)                             \
     WW_F16(opcode, rounding, f<F16, false, Clamp::none>),              \
         WW_F16(opcode, rounding ".ftz", f<F16, true, Clamp::none>),    \

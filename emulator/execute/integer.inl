@@ -104,12 +104,6 @@ WW_LANE T max_relu(T a, T b) {
     return max<T>(max(a, b), 0);
 }
 
-// Both halves of a packed value.
-template <class T, T (*function)(T, T)>
-WW_LANE Pair<T> both(Pair<T> a, Pair<T> b) {
-    return {function(a.low, b.low), function(a.high, b.high)};
-}
-
 #define WW_FORM(opcode, modifiers, ...) Lanewise<__VA_ARGS__>::form(opcode, modifiers)
 // An operation on all types, and on those for which the sign does not matter.
 #define WW_ALL(opcode, prefix, f)                                                       \
@@ -129,7 +123,7 @@ WW_LANE Pair<T> both(Pair<T> a, Pair<T> b) {
 constexpr Form kForms[] = {
     WW_UNSIGNED("add", "", add),
     WW_FORM("add", ".sat.s32", add_saturated),
-    WW_FORM("add", ".{u16x2,s16x2}", both<u16, add<u16>>),
+    PairLanewise<add<u16>>::form("add", ".{u16x2,s16x2}"),
     WW_UNSIGNED("sub", "", sub),
     WW_FORM("sub", ".sat.s32", sub_saturated),
     WW_UNSIGNED("mul", ".lo", mul_lo),
@@ -142,14 +136,14 @@ constexpr Form kForms[] = {
     WW_SIGNED("neg", "", neg),
     WW_ALL("min", "", min),
     WW_FORM("min", ".relu.s32", min_relu<i32>),
-    WW_FORM("min", ".u16x2", both<u16, min<u16>>),
-    WW_FORM("min", ".s16x2", both<i16, min<i16>>),
-    WW_FORM("min", ".relu.s16x2", both<i16, min_relu<i16>>),
+    PairLanewise<min<u16>>::form("min", ".u16x2"),
+    PairLanewise<min<i16>>::form("min", ".s16x2"),
+    PairLanewise<min_relu<i16>>::form("min", ".relu.s16x2"),
     WW_ALL("max", "", max),
     WW_FORM("max", ".relu.s32", max_relu<i32>),
-    WW_FORM("max", ".u16x2", both<u16, max<u16>>),
-    WW_FORM("max", ".s16x2", both<i16, max<i16>>),
-    WW_FORM("max", ".relu.s16x2", both<i16, max_relu<i16>>),
+    PairLanewise<max<u16>>::form("max", ".u16x2"),
+    PairLanewise<max<i16>>::form("max", ".s16x2"),
+    PairLanewise<max_relu<i16>>::form("max", ".relu.s16x2"),
 };
 
 // Quotient and remainder. What a lane divides by zero is all ones, as on hardware; above CheckLevel::off it

@@ -17,12 +17,12 @@
 
 namespace warpwright::emulator {
 
-// Values that have no C++ type of their own, as their bits.
+// Values that have no C++ type of their own, as their bits; those above 16 are nobody's, as in a register.
 struct F16 {
-    u16 bits;
+    u32 bits;
 };
 struct Bf16 {
-    u16 bits;
+    u32 bits;
 };
 template <class T>
 struct Pair {  // packed: x2 types, `low` in the lower half
@@ -51,22 +51,21 @@ struct FloatLane {
 template <class T>
 struct HalfLane {
     using Word = u32;
-    static constexpr WW_LANE T from(Word word) { return {static_cast<u16>(word)}; }
+    static constexpr WW_LANE T from(Word word) { return {word}; }
     static constexpr WW_LANE Word to(T value) { return value.bits; }
 };
-template <class T>
+template <class T, int bits>
 struct PairLane {
     using Half = LaneType<T>;
-    static constexpr int kShift = sizeof(T) * 8;
-    using Word = std::conditional_t<sizeof(T) == 4, u64, u32>;
+    using Word = std::conditional_t<bits == 32, u64, u32>;
     static constexpr WW_LANE Pair<T> from(Word word) {
         return {Half::from(static_cast<typename Half::Word>(word)),
-                Half::from(static_cast<typename Half::Word>(word >> kShift))};
+                Half::from(static_cast<typename Half::Word>(word >> bits))};
     }
     static constexpr WW_LANE Word to(Pair<T> value) {
-        constexpr Word kLow = (Word{1} << kShift) - 1;
+        constexpr Word kLow = (Word{1} << bits) - 1;
         return (static_cast<Word>(Half::to(value.low)) & kLow) | static_cast<Word>(Half::to(value.high))
-                                                                     << kShift;
+                                                                     << bits;
     }
 };
 
@@ -119,23 +118,23 @@ struct LaneType<Bf16> : HalfLane<Bf16> {
     static constexpr Type kType = Type::bf16;
 };
 template <>
-struct LaneType<F16x2> : PairLane<F16> {
+struct LaneType<F16x2> : PairLane<F16, 16> {
     static constexpr Type kType = Type::f16x2;
 };
 template <>
-struct LaneType<Bf16x2> : PairLane<Bf16> {
+struct LaneType<Bf16x2> : PairLane<Bf16, 16> {
     static constexpr Type kType = Type::bf16x2;
 };
 template <>
-struct LaneType<U16x2> : PairLane<u16> {
+struct LaneType<U16x2> : PairLane<u16, 16> {
     static constexpr Type kType = Type::u16x2;
 };
 template <>
-struct LaneType<S16x2> : PairLane<i16> {
+struct LaneType<S16x2> : PairLane<i16, 16> {
     static constexpr Type kType = Type::s16x2;
 };
 template <>
-struct LaneType<F32x2> : PairLane<float> {
+struct LaneType<F32x2> : PairLane<float, 32> {
     static constexpr Type kType = Type::f32x2;
 };
 
@@ -152,7 +151,7 @@ constexpr WW_LANE float flush(float x) {
     return float_of((bits & 0x7f800000u) == 0 ? bits & 0x80000000u : bits);
 }
 constexpr WW_LANE F16 flush(F16 x) {
-    return {static_cast<u16>((x.bits & 0x7c00u) == 0 ? x.bits & 0x8000u : x.bits)};
+    return {(x.bits & 0x7c00u) == 0 ? x.bits & 0x8000u : x.bits};
 }
 // A source that is flushed when it is read.
 template <class T>

@@ -115,7 +115,7 @@ Flow isspacep(Warp& warp, const Instruction& i, u32 active) {
     return Flow::next;
 }
 
-// A cache eviction policy is a value that instructions with .L2::cache_hint take and nothing else looks at.
+// A cache eviction policy is a value that instructions with .L2::cache_hint take and nobody looks into.
 Flow createpolicy(Warp& warp, const Instruction& i, u32 active) {
     store_each_lane(warp.lanes<u64>(i.slot[0]), active, [&](int) { return static_cast<u64>(i.immediate); });
     return Flow::next;
@@ -230,22 +230,32 @@ Status bind_isspacep(Binding& b) {
     return {};
 }
 
+// .fractional.L2::primary{.L2::secondary}.b64 d{, fraction}; .range{.global}.L2::primary{.L2::secondary}.b64
+// d, [a], size, size; .cvt.L2.b64 d, property
 Status bind_createpolicy(Binding& b) {
-    const bool is_fractional = b.take("fractional");
-    if (!is_fractional || !b.take("b64")) return caller_error("this form is not covered yet");
-    constexpr std::string_view kPrimary[] = {"L2::evict_last", "L2::evict_normal", "L2::evict_first",
-                                             "L2::evict_unchanged"};
-    i64 policy = 0;
-    for (const std::string_view name : kPrimary) {
-        ++policy;
-        if (b.take(name)) break;
-        if (name == kPrimary[3]) return caller_error("expected a primary priority");
-    }
-    b.take_one_of({"L2::evict_first", "L2::evict_unchanged"});  // the secondary one
+    const std::string_view kind = b.take_one_of({"fractional", "range", "cvt"});
+    if (kind.empty() || !b.take("b64")) return caller_error("this form is not covered yet");
     b.dest(0, Type::b64);
-    if (b.num_operands() == 2) b.source(1, Type::f32);
-    b.instruction().immediate = policy << 60;
     b.handler(&rare::createpolicy);
+    b.instruction().immediate = 1;
+    if (kind == "cvt") {
+        if (!b.take("L2")) b.error("expected .L2");
+        b.source(1, Type::b32);
+        return {};
+    }
+    const std::string_view primary =
+        b.take_one_of({"L2::evict_last", "L2::evict_normal", "L2::evict_first", "L2::evict_unchanged"});
+    if (primary.empty()) b.error("expected a primary priority");
+    b.take_one_of({"L2::evict_first", "L2::evict_unchanged"});  // the secondary one
+    if (kind == "fractional") {
+        if (b.num_operands() > 1) b.source(1, Type::f32);
+        return {};
+    }
+    b.take("global");
+    b.address(b.operand(1), nullptr);
+    b.instruction().immediate = 1;  // not the address's offset
+    b.source(2, Type::b32);
+    b.source(3, Type::b32);
     return {};
 }
 
@@ -260,7 +270,9 @@ std::span<const Opcode> move_opcodes() {
          ".{global,shared,shared::cta,shared::cluster,local,param,param::entry,const}"},
         {"cvta", bind_cvta, "9.7.9.20",
          "{.to}.{global,shared,shared::cta,shared::cluster,local,param,param::entry,const}.u64"},
-        {"createpolicy", bind_createpolicy, "9.7.9.18", ".fractional.L2::primary{.L2::secondary}.b64"},
+        {"createpolicy", bind_createpolicy, "9.7.9.18",
+         ".fractional.L2::primary{.L2::secondary}.b64 .range{.global}.L2::primary{.L2::secondary}.b64 "
+         ".cvt.L2.b64"},
     };
     return kList;
 }

@@ -341,6 +341,32 @@ TEST(EmulatedFloat, PairsOfSinglePrecision) {
     }
 }
 
+TEST(EmulatedFloat, NarrowSources) {
+    const auto [a, b] = operands_of<u16, 2>(
+        {0, 0x8000, 1, 0x03ff, 0x3c00, 0xbc01, 0x7bff, 0x7c00, 0xfc00, 0x7e01, 0x7f7f, 0x7f80});
+    std::vector<u32> c(a.size());
+    for (std::size_t i = 0; i < c.size(); ++i) c[i] = edges()[i % edges().size()];
+    for (const auto& [type, format] : {std::pair("f16", kF16), std::pair("bf16", kBf16)}) {
+        const auto wide = [&, f = format](u16 x) {
+            return bits_of(static_cast<float>(value_of_pattern(f, x)));
+        };
+        const auto fma = [](u32 x, u32 y, u32 z) { return fma_of(x, y, z, Rounding::nearest_even, false); };
+        const std::string end = fmt::format(".f32.{} %d, %a, ", type);
+        expect_elementwise_on<u32>(
+            kBlackwell, "add" + end + "%c;", [&](u16 x, u16, u32 z) { return fma(wide(x), kOne, z); }, a, b,
+            c);
+        expect_elementwise_on<u32>(
+            kBlackwell, "sub.rn" + end + "%c;",
+            [&](u16 x, u16, u32 z) { return fma(wide(x), kOne, is_nan(z) ? z : z ^ 0x80000000u); }, a, b, c);
+        expect_elementwise_on<u32>(
+            kBlackwell, "fma.rn" + end + "%b, %c;",
+            [&](u16 x, u16 y, u32 z) { return fma(wide(x), wide(y), z); }, a, b, c);
+        expect_elementwise_on<u32>(
+            kBlackwell, "fma.rn.sat" + end + "%b, %c;",
+            [&](u16 x, u16 y, u32 z) { return saturated(fma(wide(x), wide(y), z)); }, a, b, c);
+    }
+}
+
 TEST(EmulatedFloat, Properties) {
     const auto [a] = operands_of<u32, 1>(edges(), 500);
     const auto [b] = operands_of<u64, 1>(wide_edges(), 500);

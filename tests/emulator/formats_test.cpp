@@ -81,6 +81,10 @@ void check_encoding() {
                 if (rounding == Rounding::nearest_even) {
                     const u32 nearest = saturates ? encode_nearest<F, true>(x) : encode_nearest<F, false>(x);
                     ASSERT_EQ(nearest, got) << x;
+                    const double wide = x;
+                    ASSERT_EQ((saturates ? encode_nearest<F, true>(wide) : encode_nearest<F, false>(wide)),
+                              got)
+                        << x;
                 }
                 u32 expected;
                 if (!F.has_sign && x < 0)
@@ -113,6 +117,12 @@ TEST(Formats, DoublesAndIntegersAreRoundedOnce) {
     // Between two f16, nearer to a tie than f32 can say: through f32 it would round to even.
     EXPECT_EQ(encode(kF16, 1 + 0x1p-11 + 0x1p-40, Rounding::nearest_even, Overflow::ieee), 0x3c01u);
     EXPECT_EQ(encode(kF16, 1 + 0x1p-11 - 0x1p-40, Rounding::nearest_even, Overflow::ieee), 0x3c00u);
+    EXPECT_EQ(encode_nearest<kF16>(1 + 0x1p-11 + 0x1p-40), 0x3c01u);
+    EXPECT_EQ(encode_nearest<kF16>(1 + 0x1p-11 - 0x1p-40), 0x3c00u);
+    EXPECT_EQ(encode_nearest<kF16>(0x1p-25 + 0x1p-60), 1u);
+    EXPECT_EQ(encode_nearest<kBf16>(0x1p-134 + 0x1p-180), 1u);
+    EXPECT_EQ(encode_nearest<kBf16>(0x1p-134), 0u);
+    EXPECT_EQ(encode_nearest<kBf16>(0x1p300), 0x7f80u);
     EXPECT_EQ(encode(kBf16, 0x1p-134 + 0x1p-180, Rounding::nearest_even, Overflow::ieee), 1u);
     EXPECT_EQ(encode(kBf16, 0x1p-134, Rounding::nearest_even, Overflow::ieee), 0u);
     EXPECT_EQ(encode(kF32, 0x1p-1074, Rounding::up, Overflow::ieee), 1u);

@@ -140,6 +140,23 @@ TEST(EmulatedMove, AddressesOfEverySpace) {
     EXPECT_EQ(got[5], 0b10011111u);
 }
 
+TEST(EmulatedMove, CachePoliciesAreOpaque) {
+    for (const std::string_view statement :
+         {"createpolicy.fractional.L2::evict_last.b64 %rd0, 0.5;",
+          "createpolicy.fractional.L2::evict_first.L2::evict_unchanged.b64 %rd0;",
+          "createpolicy.range.global.L2::evict_last.L2::evict_first.b64 %rd0, [%rd1+16], 4096, 8192;",
+          "createpolicy.range.L2::evict_normal.b64 %rd0, [%rd1], %r0, %r1;",
+          "createpolicy.cvt.L2.b64 %rd0, 0x10000000;"}) {
+        RunPtx run(ptx_kernel(
+            "", ".reg .b32 %r<4>; .reg .b64 %rd<4>;\nmov.u64 %rd1, 0; mov.u32 %r0, 0; mov.u32 %r1, 0;\n" +
+                    std::string(statement)));
+        EXPECT_EQ(run.load_error(), "") << statement;
+        LaunchConfig config;
+        config.block.x = 32;
+        EXPECT_FALSE(run.launch(config).finding);
+    }
+}
+
 TEST(EmulatedMove, FormsThatPtxHasNotAreRefused) {
     for (const std::string_view statement :
          {"mov.b8 %c0, %c1;", "mov.b32 %r0, %rd0;", "mov.u32 %r0, %nonsense;",
