@@ -108,7 +108,7 @@ int record(const std::string& device, const std::string& path, const std::string
         int state = 0;
         waitpid(child, &state, 0);
         if (WIFEXITED(state) && WEXITSTATUS(state) == 2 && !hangs) return 2;  // said why
-        if (WIFEXITED(state) && WEXITSTATUS(state) <= 1) continue;
+        if (done == forms.size() || (WIFEXITED(state) && WEXITSTATUS(state) <= 1)) continue;
         const std::string problem =
             hangs ? "does not end" : fmt::format("ended by signal {}", WTERMSIG(state));
         fmt::print("{}: {}\n", forms[done]->name, problem);
