@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// emulator_bench: how fast the emulator is on one core, without our kernels: matrix products, arithmetic, and
-// memory at each level of checks. Times are the best of several runs.
-//     ninja -C build emulator_bench && build/emulator_bench       WARPWRIGHT_SIMD=avx2 asks for less
+// emulator_bench: how fast the emulator is on one core: matrix products, arithmetic and memory, and our own
+// kernels at each level of checks. Times are the best of several runs.
+//     ninja -C build emulator_bench && build/emulator_bench models/glossary
+// WARPWRIGHT_SIMD=avx2 in the environment asks for less.
 #include <algorithm>
 #include <bit>
 #include <chrono>
@@ -15,6 +16,7 @@
 #include "emulator/decode/load.h"
 #include "emulator/execute/mma.h"
 #include "emulator/machine/launch.h"
+#include "tools/emulator_bench_kernels.h"
 
 namespace warpwright::emulator {
 namespace {
@@ -206,14 +208,16 @@ int print_loops() {
     return 0;
 }
 
-int run() {
+int run(const std::string& model) {
     if (const int code = print_products(); code != 0) return code;
-    return print_loops();
+    if (const int code = print_loops(); code != 0) return code;
+    const Status status = print_kernels(model);
+    return status.ok() ? 0 : fail(status.message());
 }
 
 }  // namespace
 }  // namespace warpwright::emulator
 
-int main() {
-    return warpwright::emulator::run();
+int main(int argc, char** argv) {
+    return warpwright::emulator::run(argc > 1 ? argv[1] : "");
 }
