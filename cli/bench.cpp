@@ -101,6 +101,10 @@ int run(const Options& options) {
     if (!options.row.empty() && options.op.empty())
         return report(caller_error("--row: expected --op beside it"));
     WW_CLI_ASSIGN(const auto peers, read_peers(options.peers));
+    if (options.device.starts_with("emulated")) {
+        return report(caller_error("--device " + options.device +
+                                   ": an emulated GPU has no times; `why` and `plan` predict them"));
+    }
     WW_CLI_ASSIGN(const auto context, Context::open(options.device));
     if (!options.row.empty()) context->force(options.op, options.row);
     nlohmann::ordered_json all{

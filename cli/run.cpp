@@ -180,7 +180,9 @@ void add_run(CLI::App& app, Action& action) {
     verb->add_option("--model", options->model, "a model's folder")->required();
     verb->add_option("--prompt", options->prompts, "text to continue; several prompts run together");
     verb->add_option("--random-prompt", options->random_prompt_tokens, "a prompt of this many random tokens");
-    verb->add_option("--device", options->device, "auto, cpu, cuda:N, emulated:GPU")->capture_default_str();
+    verb->add_option("--device", options->device,
+                     "auto, cpu, cuda:N, emulated:GPU[,checks=off|bounds|all][,seed=N][,threads=N]")
+        ->capture_default_str();
     verb->add_option("--max-tokens", options->max_tokens, "tokens to generate at most")
         ->capture_default_str();
     verb->add_option("--context", options->context_tokens,
