@@ -63,12 +63,14 @@ constexpr float decode(u32 bits) {
     if (F.top == FloatFormat::Top::one_nan && magnitude == F.magnitude()) return float_of(kNanF32);
     if (F.top == FloatFormat::Top::ieee && magnitude >= F.infinity())
         return float_of(magnitude == F.infinity() ? sign | 0x7f800000u : kNanF32);
-    // Exponent and mantissa read as those of a float are 2^(127 - bias) too small, subnormals included.
-    constexpr int kScale = 127 - F.bias;
+    // The exponent field counts from another bias. Below the smallest normal number it is the smallest one,
+    // without the leading 1: that is subtracted, as a multiplication of subnormal floats is slow.
+    constexpr u32 kRebias = static_cast<u32>(127 - F.bias) << 23, kOneExponent = 1u << 23;
     const u32 aligned = magnitude << (23 - F.mantissa_bits);
-    if constexpr (kScale == 0) return float_of(sign | aligned);
-    const float scaled = float_of(aligned) * float_of(static_cast<u32>(127 + kScale) << 23);
-    return float_of(sign | float_bits(scaled));
+    if constexpr (kRebias == 0) return float_of(sign | aligned);
+    const u32 normal = aligned + kRebias;
+    const float subnormal = float_of(normal + kOneExponent) - float_of(kRebias + kOneExponent);
+    return float_of(sign | (magnitude < 1u << F.mantissa_bits ? float_bits(subnormal) : normal));
 }
 
 constexpr float decode_f16(u32 bits) {
