@@ -48,10 +48,16 @@ template <Rounding rounding>
 WW_LANE float f32_to_integral(float a) {
     return with_canonical_nan(integral<rounding>(a));
 }
-template <bool ftz, bool sat>
-WW_LANE float f32_to_f32(float a) {
+WW_LANE u32 f32_to_f32(u32 a) {  // a move
+    return a;
+}
+template <bool ftz>
+WW_LANE float f32_to_f32_sat(float a) {
     const float x = ftz ? flush(a) : a;
-    return sat ? (x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f) : with_canonical_nan(x);
+    return x > 0.0f ? (x < 1.0f ? x : 1.0f) : 0.0f;
+}
+WW_LANE float f32_to_f32_ftz(float a) {
+    return with_canonical_nan(flush(a));
 }
 
 // To integers of 32 bits: what is outside of their range becomes its end, NaN becomes 0. The integer is in
@@ -99,8 +105,12 @@ WW_LANE u32 to_tf32_nearest(float a) {
     const u32 bits = float_bits(a);
     return a == a ? (bits + 0xfffu + (bits >> 13 & 1u)) & 0xffffe000u : kNanF32;
 }
+// The hardware has no instruction for this one: what the assembler makes of it cuts a NaN's bits too.
+template <bool satfinite>
 WW_LANE u32 to_tf32_away(float a) {
-    return a == a ? (float_bits(a) + 0x1000u) & 0xffffe000u : kNanF32;
+    const u32 bits = float_bits(a);
+    const u32 result = ((bits & 0x7fffffffu) >= 0x7f800000u ? bits : bits + 0x1000u) & 0xffffe000u;
+    return satfinite && (result & 0x7fffffffu) >= 0x7f800000u ? result - 0x2000u : result;
 }
 
 #define WW_FORM(modifiers, ...) Lanewise<__VA_ARGS__>::form("cvt", modifiers)
@@ -130,16 +140,17 @@ constexpr Form kForms[] = {
     WW_FORM(".rn.f64.s64", to_nearest<double, i64>),
     WW_FORM(".rn.f64.u64", to_nearest<double, u64>),
     WW_FORM(".rn.f32.f64", f64_to_f32),
-    WW_FORM(".f32.f32", f32_to_f32<false, false>),
-    WW_FORM(".ftz.f32.f32", f32_to_f32<true, false>),
-    WW_FORM(".sat.f32.f32", f32_to_f32<false, true>),
-    WW_FORM(".ftz.sat.f32.f32", f32_to_f32<true, true>),
+    WW_FORM(".f32.f32", f32_to_f32),
+    WW_FORM(".ftz.f32.f32", f32_to_f32_ftz),
+    WW_FORM(".sat.f32.f32", f32_to_f32_sat<false>),
+    WW_FORM(".ftz.sat.f32.f32", f32_to_f32_sat<true>),
     WW_INTEGRAL("rni", Rounding::nearest_even),
     WW_INTEGRAL("rzi", Rounding::toward_zero),
     WW_INTEGRAL("rmi", Rounding::down),
     WW_INTEGRAL("rpi", Rounding::up),
     WW_FORM(".rn.tf32.f32", to_tf32_nearest),
-    WW_FORM(".rna.tf32.f32", to_tf32_away),
+    WW_FORM(".rna.tf32.f32", to_tf32_away<false>),
+    WW_FORM(".rna.satfinite.tf32.f32", to_tf32_away<true>),
 };
 #undef WW_FORM
 #undef WW_HALF

@@ -125,10 +125,12 @@ WW_LANE double sqrt64(double a) {
     return with_nan_of(__builtin_sqrt(a), a, a);
 }
 WW_LANE double abs64(double a) {
-    return std::bit_cast<double>(std::bit_cast<u64>(a) & ~(u64{1} << 63));
+    const double d = std::bit_cast<double>(std::bit_cast<u64>(a) & ~(u64{1} << 63));
+    return with_nan_of(d, d, d);
 }
 WW_LANE double neg64(double a) {
-    return std::bit_cast<double>(std::bit_cast<u64>(a) ^ u64{1} << 63);
+    const double d = std::bit_cast<double>(std::bit_cast<u64>(a) ^ u64{1} << 63);
+    return with_nan_of(d, d, d);
 }
 template <bool is_max>
 WW_LANE double extreme64(double a, double b) {
@@ -136,9 +138,9 @@ WW_LANE double extreme64(double a, double b) {
     const double equal = std::bit_cast<double>(is_max ? x & y : x | y);  // zeros differ in their sign
     double d = is_max ? (a > b ? a : b) : (a < b ? a : b);
     d = a == b ? equal : d;
-    d = a == a ? d : b;
     d = b == b ? d : a;
-    return d == d ? d : std::bit_cast<double>(kNanF64);
+    d = a == a ? d : b;
+    return with_nan_of(d, d, d);  // two NaNs leave the second
 }
 WW_LANE double copysign64(double a, double b) {
     constexpr u64 kSign = u64{1} << 63;

@@ -272,6 +272,10 @@ TEST(EmulatedConvert, SinglePrecisionToNarrowerFormats) {
                              Mode{".rna", Rounding::nearest_away}}) {
         for (const bool satfinite : {false, true}) {
             const auto convert = [&](u32 x, bool relu) {
+                // ptxas makes .rna of integer instructions, for which NaN is no exception.
+                if (mode.name == ".rna" && (x & 0x7fffffffu) >= 0x7f800000u) {
+                    return (x & 0xffffe000u) - (satfinite ? 0x2000u : 0u);
+                }
                 const u32 pattern = narrowed(kTf32, f32_value(x), mode.rounding, relu, satfinite, ~0u);
                 return pattern == ~0u ? 0x7fffffffu : pattern << 13;
             };
@@ -354,7 +358,8 @@ TEST(EmulatedConvert, SinglePrecisionToItselfAndToDouble) {
     const auto is_nan = [](u32 x) { return (x & 0x7fffffffu) > 0x7f800000u; };
     const auto sat = [&](u32 x) { return is_nan(x) || (x >> 31) != 0 ? 0 : std::min(x, 0x3f800000u); };
     const auto canonical = [&](u32 x) { return is_nan(x) ? 0x7fffffffu : x; };
-    expect_elementwise<u32>("cvt.f32.f32 %d, %a;", canonical, a);
+    expect_elementwise<u32>(
+        "cvt.f32.f32 %d, %a;", [](u32 x) { return x; }, a);
     expect_elementwise<u32>(
         "cvt.ftz.f32.f32 %d, %a;", [&](u32 x) { return canonical(flushed(x)); }, a);
     expect_elementwise<u32>("cvt.sat.f32.f32 %d, %a;", sat, a);

@@ -239,10 +239,11 @@ TEST(EmulatedFloat, DoublePrecision) {
         check1("rcp", [](double x) { return 1 / x; });
         check1("sqrt", [](double x) { return std::sqrt(x); });
     }
+    const auto quiet = [](u64 x) { return f64(x) != f64(x) ? x | 1ull << 51 : x; };
     expect_elementwise<u64>(
-        "abs.f64 %d, %a;", [](u64 x) { return x & ~0ull >> 1; }, a);
+        "abs.f64 %d, %a;", [&](u64 x) { return quiet(x & ~0ull >> 1); }, a);
     expect_elementwise<u64>(
-        "neg.f64 %d, %a;", [](u64 x) { return x ^ 1ull << 63; }, a);
+        "neg.f64 %d, %a;", [&](u64 x) { return quiet(x ^ 1ull << 63); }, a);
     const auto key = [](u64 x) {
         return (x >> 63) != 0 ? -1 - static_cast<i64>(x & ~0ull >> 1) : static_cast<i64>(x);
     };
@@ -251,7 +252,7 @@ TEST(EmulatedFloat, DoublePrecision) {
             is_max ? "max.f64 %d, %a, %b;" : "min.f64 %d, %a, %b;",
             [&](u64 x, u64 y) {
                 const bool x_is_nan = f64(x) != f64(x), y_is_nan = f64(y) != f64(y);
-                if (x_is_nan && y_is_nan) return 0xfff8000000000000ull;
+                if (x_is_nan && y_is_nan) return quiet(y);
                 return x_is_nan ? y : y_is_nan ? x : (key(x) > key(y)) == is_max ? x : y;
             },
             a, b);
