@@ -13,7 +13,7 @@ namespace {
 // unordered" is not (b <= a). Integers need the first two.
 enum class Comparison : u8 { equal, less, less_equal, not_equal, ordered };
 constexpr int kNumComparisons = 5;
-// Types of sources. The lower eight are in the order of their rows in kComparers.
+// Types of sources, in the order of kComparers' rows.
 enum class Compared : u8 {
     u16,
     s16,

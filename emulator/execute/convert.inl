@@ -3,8 +3,6 @@
 // for every form, are in convert.cpp.
 #include "emulator/execute/lanewise.inl"
 
-// --- from f16 and bf16 ---
-
 WW_LANE float f16_to_f32(F16 a) {
     return decode_f16(a.bits);
 }
@@ -12,16 +10,6 @@ WW_LANE float bf16_to_f32(Bf16 a) {
     return decode_bf16(a.bits);
 }
 
-// --- to f16 and bf16, to nearest ---
-
-WW_LANE float relu(float x) {  // NaN stays
-    return x <= 0.0f ? 0.0f : x;
-}
-template <class T, bool has_relu, bool satfinite>
-WW_LANE T to_half(float a) {
-    constexpr FloatFormat kFormat = std::is_same_v<T, F16> ? kF16 : kBf16;
-    return {encode_nearest<kFormat, satfinite>(has_relu ? relu(a) : a)};
-}
 // --- between f32, f64 and integers ---
 
 template <class R, class A>

@@ -19,8 +19,8 @@ template <class T, bool relu, bool satfinite>
 T to_half_rz(float a) {
     constexpr FloatFormat kFormat = std::is_same_v<T, F16> ? kF16 : kBf16;
     return {
-        static_cast<u16>(encode(kFormat, static_cast<double>(relu ? baseline::positive(a) : a),
-                                Rounding::toward_zero, satfinite ? Overflow::saturates : Overflow::ieee))};
+        static_cast<u16>(encode(kFormat, static_cast<double>(relu ? positive(a) : a), Rounding::toward_zero,
+                                satfinite ? Overflow::saturates : Overflow::ieee))};
 }
 template <class T, bool relu, bool satfinite>
 Pair<T> to_halves_rz(float a, float b) {

@@ -3,15 +3,6 @@
 // part.
 #include "emulator/execute/lanewise.inl"
 
-WW_LANE float positive(float x) {  // .relu; NaN stays
-    return x <= 0.0f ? 0.0f : x;
-}
-
-template <class T, bool relu, bool satfinite>
-WW_LANE T to_half(float a) {
-    constexpr FloatFormat kFormat = std::is_same_v<T, F16> ? kF16 : kBf16;
-    return {encode_nearest<kFormat, satfinite>(relu ? positive(a) : a)};
-}
 template <class T, bool relu, bool satfinite>
 WW_LANE Pair<T> to_halves(float a, float b) {
     return {to_half<T, relu, satfinite>(b), to_half<T, relu, satfinite>(a)};

@@ -34,28 +34,34 @@ using U16x2 = Pair<u16>;
 using S16x2 = Pair<i16>;
 using F32x2 = Pair<float>;
 
+// How a T stands in the register file: Word is a lane's part of the register, `from` and `to` go between
+// them.
 template <class T>
-struct LaneType;  // Word: as it stands in the register file; from, to: between the two
-template <class T>
+struct LaneType;
+template <class T, Type type>
 struct IntegerLane {
+    static constexpr Type kType = type;
     using Word = std::conditional_t<sizeof(T) == 8, u64, u32>;
     static constexpr WW_LANE T from(Word word) { return static_cast<T>(word); }
     static constexpr WW_LANE Word to(T value) { return static_cast<Word>(value); }
 };
-template <class T, class Bits>
+template <class T, class Bits, Type type>
 struct FloatLane {
+    static constexpr Type kType = type;
     using Word = Bits;
     static constexpr WW_LANE T from(Word word) { return std::bit_cast<T>(word); }
     static constexpr WW_LANE Word to(T value) { return std::bit_cast<Word>(value); }
 };
-template <class T>
+template <class T, Type type>
 struct HalfLane {
+    static constexpr Type kType = type;
     using Word = u32;
     static constexpr WW_LANE T from(Word word) { return {word}; }
     static constexpr WW_LANE Word to(T value) { return value.bits; }
 };
-template <class T, int bits>
+template <class T, int bits, Type type>
 struct PairLane {
+    static constexpr Type kType = type;
     using Half = LaneType<T>;
     using Word = std::conditional_t<bits == 32, u64, u32>;
     static constexpr WW_LANE Pair<T> from(Word word) {
@@ -64,79 +70,43 @@ struct PairLane {
     }
     static constexpr WW_LANE Word to(Pair<T> value) {
         constexpr Word kLow = (Word{1} << bits) - 1;
-        return (static_cast<Word>(Half::to(value.low)) & kLow) | static_cast<Word>(Half::to(value.high))
-                                                                     << bits;
+        const Word low = Half::to(value.low), high = Half::to(value.high);
+        return (low & kLow) | high << bits;
     }
 };
 
 template <>
-struct LaneType<u8> : IntegerLane<u8> {
-    static constexpr Type kType = Type::u8;
-};
+struct LaneType<u8> : IntegerLane<u8, Type::u8> {};
 template <>
-struct LaneType<i8> : IntegerLane<i8> {
-    static constexpr Type kType = Type::s8;
-};
+struct LaneType<u16> : IntegerLane<u16, Type::u16> {};
 template <>
-struct LaneType<u16> : IntegerLane<u16> {
-    static constexpr Type kType = Type::u16;
-};
+struct LaneType<i16> : IntegerLane<i16, Type::s16> {};
 template <>
-struct LaneType<i16> : IntegerLane<i16> {
-    static constexpr Type kType = Type::s16;
-};
+struct LaneType<u32> : IntegerLane<u32, Type::u32> {};
 template <>
-struct LaneType<u32> : IntegerLane<u32> {
-    static constexpr Type kType = Type::u32;
-};
+struct LaneType<i32> : IntegerLane<i32, Type::s32> {};
 template <>
-struct LaneType<i32> : IntegerLane<i32> {
-    static constexpr Type kType = Type::s32;
-};
+struct LaneType<u64> : IntegerLane<u64, Type::u64> {};
 template <>
-struct LaneType<u64> : IntegerLane<u64> {
-    static constexpr Type kType = Type::u64;
-};
+struct LaneType<i64> : IntegerLane<i64, Type::s64> {};
 template <>
-struct LaneType<i64> : IntegerLane<i64> {
-    static constexpr Type kType = Type::s64;
-};
+struct LaneType<float> : FloatLane<float, u32, Type::f32> {};
 template <>
-struct LaneType<float> : FloatLane<float, u32> {
-    static constexpr Type kType = Type::f32;
-};
+struct LaneType<double> : FloatLane<double, u64, Type::f64> {};
 template <>
-struct LaneType<double> : FloatLane<double, u64> {
-    static constexpr Type kType = Type::f64;
-};
+struct LaneType<F16> : HalfLane<F16, Type::f16> {};
 template <>
-struct LaneType<F16> : HalfLane<F16> {
-    static constexpr Type kType = Type::f16;
-};
+struct LaneType<Bf16> : HalfLane<Bf16, Type::bf16> {};
 template <>
-struct LaneType<Bf16> : HalfLane<Bf16> {
-    static constexpr Type kType = Type::bf16;
-};
+struct LaneType<F16x2> : PairLane<F16, 16, Type::f16x2> {};
 template <>
-struct LaneType<F16x2> : PairLane<F16, 16> {
-    static constexpr Type kType = Type::f16x2;
-};
+struct LaneType<Bf16x2> : PairLane<Bf16, 16, Type::bf16x2> {};
 template <>
-struct LaneType<Bf16x2> : PairLane<Bf16, 16> {
-    static constexpr Type kType = Type::bf16x2;
-};
+struct LaneType<U16x2> : PairLane<u16, 16, Type::u16x2> {};
 template <>
-struct LaneType<U16x2> : PairLane<u16, 16> {
-    static constexpr Type kType = Type::u16x2;
-};
+struct LaneType<S16x2> : PairLane<i16, 16, Type::s16x2> {};
 template <>
-struct LaneType<S16x2> : PairLane<i16, 16> {
-    static constexpr Type kType = Type::s16x2;
-};
-template <>
-struct LaneType<F32x2> : PairLane<float, 32> {
-    static constexpr Type kType = Type::f32x2;
-};
+struct LaneType<F32x2> : PairLane<float, 32, Type::f32x2> {};
 
 template <class T>
 using WordOf = typename LaneType<T>::Word;
