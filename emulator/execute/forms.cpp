@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <string>
+#include <vector>
 
 namespace warpwright::emulator {
 namespace {
@@ -84,15 +85,13 @@ Status bind_form(Binding& binding, std::initializer_list<std::span<const Form>> 
 
 std::string_view forms_text(std::string_view opcode, std::initializer_list<std::span<const Form>> tables) {
     static std::deque<std::string> texts;  // called while the lists of opcodes are made, by one thread
-    std::string text;
+    std::vector<std::string_view> modifiers;
     for (const std::span<const Form> table : tables) {
         for (const Form& form : table) {
-            if (form.opcode != opcode) continue;
-            if (!text.empty()) text += ' ';
-            text += form.modifiers;
+            if (form.opcode == opcode) modifiers.push_back(form.modifiers);
         }
     }
-    return texts.emplace_back(std::move(text));
+    return texts.emplace_back(compact_forms(modifiers));
 }
 
 }  // namespace warpwright::emulator

@@ -3,7 +3,9 @@
 // is to say about them is how they are written, and which handler they have.
 #pragma once
 
+#include <initializer_list>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "emulator/decode/binding.h"
@@ -31,6 +33,9 @@ Status bind_form(Binding& binding, std::initializer_list<std::span<const Form>> 
 
 // The forms of one opcode in one text, for Opcode::forms. It lives as long as the program.
 std::string_view forms_text(std::string_view opcode, std::initializer_list<std::span<const Form>> tables);
+
+// Modifiers of forms in fewer words: {"", ".ftz"} of .f16 and .f16x2 are "{.ftz}.{f16,f16x2}".
+std::string compact_forms(std::span<const std::string_view> modifiers);
 
 // The one for the CPU's level.
 template <class T>
