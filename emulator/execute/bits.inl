@@ -80,7 +80,12 @@ WW_LANE u64 brev64(u64 a) {
     return static_cast<u64>(brev32(static_cast<u32>(a))) << 32 | brev32(static_cast<u32>(a >> 32));
 }
 
-// Position and length are their low 8 bits.
+// Position and length are their low 8 bits; but of 64-bit forms Hopper takes a whole length, of which PTX ISA
+// says that it is below 256.
+template <class T>
+WW_LANE u32 field_length(u32 length) {
+    return sizeof(T) == 8 ? length : length & 0xffu;
+}
 template <class T>
 WW_LANE T low_mask(u32 length) {
     constexpr u32 kBits = sizeof(T) * 8;
@@ -89,21 +94,21 @@ WW_LANE T low_mask(u32 length) {
 template <class T>
 WW_LANE T bfi(T a, T b, u32 c, u32 d) {
     constexpr u32 kBits = sizeof(T) * 8;
-    const u32 position = c & 0xffu, length = d & 0xffu;
+    const u32 position = c & 0xffu, length = field_length<T>(d);
     const T mask = shl(low_mask<T>(length), position);
     const T inserted = shl(a, position);
     return position < kBits ? static_cast<T>((b & ~mask) | (inserted & mask)) : b;
 }
 template <class T>
 WW_LANE T bfe_unsigned(T a, u32 b, u32 c) {
-    return shr(a, b & 0xffu) & low_mask<T>(c & 0xffu);
+    return shr(a, b & 0xffu) & low_mask<T>(field_length<T>(c));
 }
 // What lies above the operand's top bit is its sign, and so is the result's part above the field's top bit.
 template <class T>
 WW_LANE T bfe_signed(T a, u32 b, u32 c) {
     using U = std::make_unsigned_t<T>;
     constexpr u32 kBits = sizeof(T) * 8;
-    const u32 position = b & 0xffu, length = c & 0xffu;
+    const u32 position = b & 0xffu, length = field_length<T>(c);
     const T shifted = shr(a, position);
     const u32 unused = length < kBits ? kBits - length : 0;
     const T field = shr(static_cast<T>(shl(static_cast<U>(shifted), unused)), unused);

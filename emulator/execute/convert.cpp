@@ -105,7 +105,7 @@ u64 write_integer(Type type, Integer value, bool saturates) {
     return value.negative ? 0 - value.magnitude : value.magnitude;
 }
 
-// Every float is a double. The NaN's payload of f32 and bf16 is kept only where the result is f64.
+// Every float is a double.
 double read_float(Type type, u64 bits, bool ftz) {
     const auto low = static_cast<u32>(bits);
     switch (type) {
@@ -143,7 +143,7 @@ u64 write_float(const Conversion& c, double x) {
     if (c.relu) x = x <= 0 ? 0 : x;
     if (c.to == Type::f64) return write_double(x);
     const FloatFormat& format = format_of(c.to);
-    if (x != x) return c.to == Type::tf32 ? kNanF32 : format.nan();
+    if (x != x) return c.to == Type::tf32 ? kNanTf32 : format.nan();
     u32 bits = encode(format, x, rounding_of(c.round), c.satfinite ? Overflow::saturates : Overflow::ieee);
     if (c.to == Type::tf32) bits <<= 13;
     if (c.to == Type::f32 && c.ftz) bits = float_bits(flush(float_of(bits)));
@@ -162,10 +162,34 @@ u64 integer_to_float(const Conversion& c, Integer value) {
     return write_double(value.negative ? -magnitude : magnitude);
 }
 
+// To and from f64 a NaN keeps its sign and the first bits of its payload, and is made quiet. .ftz first makes
+// it f32's own. This and the next are what Hopper does; PTX ISA does not say.
+u64 convert_long_nan(const Conversion& c, u64 bits) {
+    if (c.ftz && c.from == Type::f32) bits = kNanF32;
+    const auto mantissa_bits = [](Type type) {
+        return type == Type::f64 ? 52 : format_of(type).mantissa_bits;
+    };
+    const u64 sign = bits >> (bits_of(c.from) - 1) & 1;
+    const u64 payload = bits << (64 - mantissa_bits(c.from)) | u64{1} << 63;
+    const int to_mantissa = mantissa_bits(c.to);
+    const int to_bits = bits_of(c.to);
+    const u64 exponent = ((u64{1} << (to_bits - 1)) - 1) >> to_mantissa << to_mantissa;
+    return sign << (to_bits - 1) | exponent | payload >> (64 - to_mantissa);
+}
+// .rna to tf32 cuts a NaN's last bits off; .satfinite then takes what is beyond the largest number one back.
+u64 convert_nan_away(const Conversion& c, u64 bits) {
+    const u32 cut = static_cast<u32>(bits) & 0xffffe000u;
+    return c.satfinite ? cut - 0x2000u : cut;
+}
+
 u64 convert(const Conversion& c, u64 bits) {
     if (is_float(c.from)) {
         double x = read_float(c.from, bits, c.ftz);
         if (!is_float(c.to)) return float_to_integer(c, x);
+        const bool is_copy = c.to == c.from && !gives_integers(c.round);
+        const bool is_long = c.to == Type::f64 || c.from == Type::f64;
+        if (x != x && is_long && !is_copy && !c.sat) return convert_long_nan(c, bits);
+        if (x != x && c.round == Round::rna) return convert_nan_away(c, bits);
         if (gives_integers(c.round)) x = to_integral(x, c.round);
         return write_float(c, x);
     }

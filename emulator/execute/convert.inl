@@ -17,7 +17,10 @@ WW_LANE R to_nearest(A a) {
     return static_cast<R>(a);
 }
 WW_LANE float f64_to_f32(double a) {
-    return with_canonical_nan(static_cast<float>(a));
+    const u64 bits = std::bit_cast<u64>(a);  // a NaN is cut off, and quiet
+    const u32 nan =
+        static_cast<u32>(bits >> 63) << 31 | 0x7fc00000u | (static_cast<u32>(bits >> 29) & 0x7fffffu);
+    return a == a ? static_cast<float>(a) : float_of(nan);
 }
 
 // Integers in f32.
@@ -88,10 +91,10 @@ WW_LANE i64 f32_to_s64(float a) {
     return static_cast<i64>(f32_to_wide_integer<rounding, true>(a));
 }
 
-// tf32 is an f32 whose last 13 bits are zero.
+// tf32 is an f32 whose last 13 bits are zero. .rna cuts a NaN's off, and may leave an infinity.
 WW_LANE u32 to_tf32_nearest(float a) {
     const u32 bits = float_bits(a);
-    return a == a ? (bits + 0xfffu + (bits >> 13 & 1u)) & 0xffffe000u : kNanF32;
+    return a == a ? (bits + 0xfffu + (bits >> 13 & 1u)) & 0xffffe000u : kNanTf32;
 }
 // The hardware has no instruction for this one: what the assembler makes of it cuts a NaN's bits too.
 template <bool satfinite>

@@ -30,7 +30,8 @@ WW_LANE float smaller_or_larger(float a, float b) {
     const float d = a == b ? equal : takes_a ? a : b;
     return with_canonical_nan(d);
 }
-// Double precision returns the first source that is NaN, made quiet, and its own NaN where none is.
+// Double precision returns a source that is NaN, made quiet, and its own NaN where none is: which source is
+// what a Hopper GPU does (tests/emulator/words). Here the first one that is given.
 WW_LANE double quiet_nan_of(double a, double otherwise) {
     return a == a ? otherwise : std::bit_cast<double>(std::bit_cast<u64>(a) | u64{1} << 51);
 }
@@ -121,7 +122,8 @@ Flow testp(Warp& warp, const Instruction& i, u32 active) {
             case Property::infinite: return magnitude == infinity;
             case Property::number: return magnitude <= infinity;
             case Property::notanumber: return magnitude > infinity;
-            case Property::normal: return exponent != 0 && magnitude < infinity;
+            // A zero counts, as Hopper says and PTX ISA does not.
+            case Property::normal: return (exponent != 0 || magnitude == 0) && magnitude < infinity;
             case Property::subnormal: return exponent == 0 && magnitude != 0;
         }
         return false;

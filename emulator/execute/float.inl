@@ -36,6 +36,81 @@ template <bool ftz, bool sat>
 WW_LANE float fma(float a, float b, float c) {
     return result<ftz, sat>(fused(source<ftz>(a), source<ftz>(b), source<ftz>(c)));
 }
+// Results that .ftz flushes though they round to the smallest normal number: rounded to as many bits, but
+// with no least exponent, they are below it. So does a Hopper GPU, and IEEE 754 calls it tininess after
+// rounding. These are asked for such results only.
+struct TinyLimit {
+    double magnitude;
+    bool is_included;
+};
+constexpr TinyLimit kTinyToNearest{0x1p-126 - 0x1p-151, false}, kTinyDirected{0x1p-126 - 0x1p-150, true};
+WW_LANE bool is_tiny_product(TinyLimit limit, float a, float b) {
+    const double magnitude = __builtin_fabs(static_cast<double>(a) * static_cast<double>(b));
+    return magnitude < limit.magnitude || (magnitude == limit.magnitude && limit.is_included);
+}
+WW_LANE bool is_tiny_fused(TinyLimit limit, float a, float b, float c) {
+    // The sum of two doubles and what it leaves out, exactly.
+    const double product = static_cast<double>(a) * static_cast<double>(b);
+    const auto addend = static_cast<double>(c);
+    const double sum = product + addend;
+    const double part = sum - product;
+    const double error = (product - (sum - part)) + (addend - part);
+    const double outward = sum > 0 ? error : -error;
+    if (__builtin_fabs(sum) != limit.magnitude) return __builtin_fabs(sum) < limit.magnitude;
+    return outward < 0 || (outward == 0 && limit.is_included);
+}
+WW_LANE bool is_tiny_quotient(TinyLimit limit, float a, float b) {
+    const double whole = __builtin_fabs(static_cast<double>(a));
+    const double bound = __builtin_fabs(static_cast<double>(b)) * limit.magnitude;  // exact
+    return whole < bound || (whole == bound && limit.is_included);
+}
+WW_LANE bool is_smallest_normal(float x) {
+    return (float_bits(x) & 0x7fffffffu) == 0x00800000u;
+}
+// Such results are rare: all lanes are computed, and looked at again only where there is one.
+template <auto function, auto is_tiny>
+struct Flushing;
+template <class... A, float (*function)(A...), bool (*is_tiny)(TinyLimit, A...)>
+struct Flushing<function, is_tiny> {
+    template <std::size_t... k>
+    static inline __attribute__((always_inline)) void compute(Warp& warp, const Instruction& i, u32 active,
+                                                              std::index_sequence<k...>) {
+        const u32* const in[] = {warp.lanes<u32>(i.slot[1 + k])...};
+        alignas(64) float d[kLanes];
+        u32 any = 0;
+        for (int l = 0; l < kLanes; ++l) {
+            d[l] = function(float_of(in[k][l])...);
+            any |= is_smallest_normal(d[l]) ? 1u : 0u;
+        }
+        if (any != 0) [[unlikely]] {
+            for (int l = 0; l < kLanes; ++l) {
+                if (is_smallest_normal(d[l]) && is_tiny(kTinyToNearest, flush(float_of(in[k][l]))...))
+                    d[l] = float_of(float_bits(d[l]) & 0x80000000u);
+            }
+        }
+        store_lanes(warp.lanes<u32>(i.slot[0]), active, [&](int l) { return float_bits(d[l]); });
+    }
+    static Flow run(Warp& warp, const Instruction& i, u32 active) {
+        compute(warp, i, active, std::index_sequence_for<A...>{});
+        return Flow::next;
+    }
+    static constexpr Form form(std::string_view opcode, std::string_view modifiers) {
+        Form form = Lanewise<function>::form(opcode, modifiers);
+        form.handler = &run;
+        return form;
+    }
+};
+// In one lane, for pairs.
+WW_LANE float mul_flushed(float a, float b) {
+    const float d = mul<true, false>(a, b);
+    const bool is_tiny = is_smallest_normal(d) && is_tiny_product(kTinyToNearest, flush(a), flush(b));
+    return is_tiny ? float_of(float_bits(d) & 0x80000000u) : d;
+}
+WW_LANE float fma_flushed(float a, float b, float c) {
+    const float d = fma<true, false>(a, b, c);
+    const bool is_tiny = is_smallest_normal(d) && is_tiny_fused(kTinyToNearest, flush(a), flush(b), flush(c));
+    return is_tiny ? float_of(float_bits(d) & 0x80000000u) : d;
+}
 template <bool ftz>
 WW_LANE float div(float a, float b) {
     return result<ftz, false>(source<ftz>(a) / source<ftz>(b));
@@ -77,9 +152,9 @@ template <float (*function)(float, float)>
 WW_LANE F32x2 both(F32x2 a, F32x2 b) {
     return {function(a.low, b.low), function(a.high, b.high)};
 }
-template <bool ftz>
-WW_LANE F32x2 fma_x2(F32x2 a, F32x2 b, F32x2 c) {
-    return {fma<ftz, false>(a.low, b.low, c.low), fma<ftz, false>(a.high, b.high, c.high)};
+template <float (*function)(float, float, float)>
+WW_LANE F32x2 both3(F32x2 a, F32x2 b, F32x2 c) {
+    return {function(a.low, b.low, c.low), function(a.high, b.high, c.high)};
 }
 
 // --- f32 with f16 and bf16 sources, PTX ISA 9.7.5 ---
@@ -103,17 +178,18 @@ WW_LANE float fma_mixed(T a, T b, float c) {
 
 // --- f64 ---
 
+// Of several NaNs the second source's comes first, then the third's.
 WW_LANE double add64(double a, double b) {
-    return with_nan_of(a + b, a, b);
+    return with_nan_of(a + b, b, a);
 }
 WW_LANE double sub64(double a, double b) {
-    return with_nan_of(a - b, a, b);
+    return with_nan_of(a - b, b, a);
 }
 WW_LANE double mul64(double a, double b) {
-    return with_nan_of(a * b, a, b);
+    return with_nan_of(a * b, b, a);
 }
 WW_LANE double fma64(double a, double b, double c) {
-    return with_nan_of(fused(a, b, c), a, b, c);
+    return with_nan_of(fused(a, b, c), b, c, a);
 }
 WW_LANE double div64(double a, double b) {
     return with_nan_of(a / b, a, b);
@@ -124,13 +200,12 @@ WW_LANE double rcp64(double a) {
 WW_LANE double sqrt64(double a) {
     return with_nan_of(__builtin_sqrt(a), a, a);
 }
+// A NaN keeps its sign.
 WW_LANE double abs64(double a) {
-    const double d = std::bit_cast<double>(std::bit_cast<u64>(a) & ~(u64{1} << 63));
-    return with_nan_of(d, d, d);
+    return quiet_nan_of(a, std::bit_cast<double>(std::bit_cast<u64>(a) & ~(u64{1} << 63)));
 }
 WW_LANE double neg64(double a) {
-    const double d = std::bit_cast<double>(std::bit_cast<u64>(a) ^ u64{1} << 63);
-    return with_nan_of(d, d, d);
+    return quiet_nan_of(a, std::bit_cast<double>(std::bit_cast<u64>(a) ^ u64{1} << 63));
 }
 template <bool is_max>
 WW_LANE double extreme64(double a, double b) {
@@ -153,6 +228,10 @@ WW_LANE double copysign64(double a, double b) {
     WW_FORM(opcode, rounding ".f32", f<false, false>), WW_FORM(opcode, rounding ".ftz.f32", f<true, false>), \
         WW_FORM(opcode, rounding ".sat.f32", f<false, true>),                                                \
         WW_FORM(opcode, rounding ".ftz.sat.f32", f<true, true>)
+#define WW_FLUSHING_SAT(opcode, rounding, f, is_tiny)                                                        \
+    WW_FORM(opcode, rounding ".f32", f<false, false>), WW_FORM(opcode, rounding ".sat.f32", f<false, true>), \
+        Flushing<f<true, false>, is_tiny>::form(opcode, rounding ".ftz.f32"),                                \
+        Flushing<f<true, true>, is_tiny>::form(opcode, rounding ".ftz.sat.f32")
 #define WW_FTZ(opcode, rounding, f) \
     WW_FORM(opcode, rounding ".f32", f<false>), WW_FORM(opcode, rounding ".ftz.f32", f<true>)
 #define WW_FTZ_X2(opcode, f)                               \
@@ -176,14 +255,15 @@ WW_LANE double copysign64(double a, double b) {
 constexpr Form kForms[] = {
     WW_FTZ_SAT("add", "{.rn}", add),
     WW_FTZ_SAT("sub", "{.rn}", sub),
-    WW_FTZ_SAT("mul", "{.rn}", mul),
-    WW_FTZ_SAT("fma", ".rn", fma),
-    WW_FTZ_SAT("mad", ".rn", fma),
+    WW_FLUSHING_SAT("mul", "{.rn}", mul, is_tiny_product),
+    WW_FLUSHING_SAT("fma", ".rn", fma, is_tiny_fused),
+    WW_FLUSHING_SAT("mad", ".rn", fma, is_tiny_fused),
     WW_FTZ_X2("add", add),
     WW_FTZ_X2("sub", sub),
-    WW_FTZ_X2("mul", mul),
-    WW_FORM("fma", ".rn.f32x2", fma_x2<false>),
-    WW_FORM("fma", ".rn.ftz.f32x2", fma_x2<true>),
+    WW_FORM("mul", "{.rn}.f32x2", both<mul<false, false>>),
+    WW_FORM("mul", "{.rn}.ftz.f32x2", both<mul_flushed>),
+    WW_FORM("fma", ".rn.f32x2", both3<fma<false, false>>),
+    WW_FORM("fma", ".rn.ftz.f32x2", both3<fma_flushed>),
     WW_MIXED("add", "{.rn}", add_mixed),
     WW_MIXED("sub", "{.rn}", sub_mixed),
     WW_MIXED("fma", ".rn", fma_mixed),
@@ -192,7 +272,8 @@ constexpr Form kForms[] = {
     WW_FORM("mul", "{.rn}.f64", mul64),
     WW_FORM("fma", ".rn.f64", fma64),
     WW_FORM("mad", ".rn.f64", fma64),
-    WW_FTZ("div", ".rn", div),
+    WW_FORM("div", ".rn.f32", div<false>),
+    Flushing<div<true>, is_tiny_quotient>::form("div", ".rn.ftz.f32"),
     WW_FORM("div", ".rn.f64", div64),
     WW_FTZ("rcp", ".rn", rcp),
     WW_FORM("rcp", ".rn.f64", rcp64),
@@ -209,6 +290,7 @@ constexpr Form kForms[] = {
 };
 #undef WW_FORM
 #undef WW_FTZ_SAT
+#undef WW_FLUSHING_SAT
 #undef WW_FTZ
 #undef WW_FTZ_X2
 #undef WW_EXTREME
@@ -227,6 +309,16 @@ WW_LANE T compute(T a, T b, T c) {
         case Arithmetic::sqrt: return sizeof(T) == 4 ? __builtin_sqrtf(a) : static_cast<T>(__builtin_sqrt(a));
     }
     return a;
+}
+
+template <Arithmetic operation>
+WW_LANE bool is_tiny_result(float a, float b, float c) {
+    switch (operation) {
+        case Arithmetic::mul: return is_tiny_product(kTinyDirected, a, b);
+        case Arithmetic::fma: return is_tiny_fused(kTinyDirected, a, b, c);
+        case Arithmetic::div: return is_tiny_quotient(kTinyDirected, a, b);
+        default: return false;  // sums are exact there, and no root is there
+    }
 }
 
 // See bind_directed for the fields.
@@ -256,10 +348,14 @@ Flow directed(Warp& warp, const Instruction& i, u32 active) {
     }
     store_lanes_long(warp.lanes<Word>(i.slot[0]), active, [&](int l) {
         if constexpr (sizeof(T) == 4) {
-            const float value = ftz ? flush(d[l]) : d[l];
+            float value = ftz ? flush(d[l]) : d[l];
+            if (ftz && is_smallest_normal(value) && is_tiny_result<operation>(x[l], y[l], z[l]))
+                value = float_of(float_bits(value) & 0x80000000u);
             return float_bits(sat ? saturated(value) : with_canonical_nan(value));
         } else {
-            return std::bit_cast<u64>(with_nan_of(d[l], x[l], y[l], z[l]));
+            if constexpr (operation == Arithmetic::div)
+                return std::bit_cast<u64>(with_nan_of(d[l], x[l], y[l]));
+            return std::bit_cast<u64>(with_nan_of(d[l], y[l], z[l], x[l]));
         }
     });
     return Flow::next;

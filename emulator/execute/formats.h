@@ -45,6 +45,7 @@ constexpr FloatFormat kE2m1{2, 1, 1, FloatFormat::Top::finite};
 
 // Canonical NaNs of registers, PTX ISA 9.7.3 and 9.7.4.
 constexpr u32 kNanF32 = 0x7fffffffu;
+constexpr u32 kNanTf32 = 0x7fffe000u;
 constexpr u16 kNanF16 = 0x7fff;   // kF16.nan()
 constexpr u16 kNanBf16 = 0x7fff;  // kBf16.nan()
 

@@ -9,14 +9,21 @@ WW_LANE float source(T x) {
     else
         return decode_f16(ftz ? flush(x).bits : x.bits);
 }
+// .ftz flushes what is below the smallest normal number when it is rounded to as many bits, but with no least
+// exponent: as of single precision, float.inl.
+template <class Real>
+WW_LANE Real flush_below_f16(Real x) {
+    const Real limit = Real{0x1p-14} - Real{0x1p-26};
+    return x < limit && x > -limit ? x * Real{0} : x;
+}
 // The exact value, or one that rounds to the type as that does.
 template <class T, bool ftz, Clamp clamp, class Real>
 WW_LANE T result(Real x) {
+    if (ftz && std::is_same_v<T, F16>) x = flush_below_f16(x);
     if (clamp == Clamp::sat) x = x > 0 ? (x < 1 ? x : Real{1}) : Real{0};
     if (clamp == Clamp::relu) x = x <= 0 ? Real{0} : x;
     if constexpr (std::is_same_v<T, Bf16>) return {encode_nearest<kBf16>(x)};
-    const F16 rounded{encode_nearest<kF16>(x)};
-    if constexpr (std::is_same_v<T, F16>) return ftz ? flush(rounded) : rounded;
+    if constexpr (std::is_same_v<T, F16>) return {encode_nearest<kF16>(x)};
 }
 
 // The sum rounded to odd: inexact ones end in a 1 bit, so that rounding again, to fewer bits, sees on which

@@ -222,7 +222,7 @@ static inline __attribute__((always_inline)) Doubles cut(Doubles values, int bit
     return reinterpret_cast<Doubles>(reinterpret_cast<LongWords>(values) & ~0ull << bits);
 }
 
-// To nearest even, by adding and taking away 1.5 x 2^52 units of the last place.
+// To nearest even, by adding and taking away 1.5 x 2^52 units of the last place. A zero has no sign.
 static inline __attribute__((always_inline)) Doubles rounded_to_f16(Doubles values) {
     const LongWords bits = reinterpret_cast<LongWords>(values);
     const LongWords sign = bits & 1ull << 63, magnitude = bits & ~(1ull << 63);
@@ -231,7 +231,8 @@ static inline __attribute__((always_inline)) Doubles rounded_to_f16(Doubles valu
     const Doubles shifter = reinterpret_cast<Doubles>(exponent + (42ull << 52)) * 1.5;
     Doubles rounded = (reinterpret_cast<Doubles>(magnitude) + shifter) - shifter;
     rounded = rounded > 65504.0 ? Doubles{} + __builtin_inf() : rounded;
-    return reinterpret_cast<Doubles>(reinterpret_cast<LongWords>(rounded) | sign);
+    const LongWords is_zero = reinterpret_cast<LongWords>(rounded == 0.0);
+    return reinterpret_cast<Doubles>(reinterpret_cast<LongWords>(rounded) | (sign & ~is_zero));
 }
 
 // All ones where the fast path must not go.

@@ -12,16 +12,18 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr FloatFormat kE8m13{8, 13, 127, FloatFormat::Top::ieee};
 
-// magnitude x 2^exponent, rounded. The magnitude is not 0.
+// magnitude x 2^exponent, rounded. The magnitude is not 0; what becomes 0 loses its sign.
 float rounded(u64 magnitude, int exponent, bool negative, Output output) {
     if (output == Output::f16) {
-        return decode_f16(
-            encode_scaled(kF16, negative, magnitude, exponent, Rounding::nearest_even, Overflow::ieee));
+        const u32 bits =
+            encode_scaled(kF16, negative, magnitude, exponent, Rounding::nearest_even, Overflow::ieee);
+        return (bits & kF16.magnitude()) == 0 ? 0.0f : decode_f16(bits);
     }
     if (64 - std::countl_zero(magnitude) + exponent > 128) return negative ? -kInfinity : kInfinity;
     const FloatFormat& format = output == Output::f32 ? kF32 : kE8m13;
     const u32 bits =
         encode_scaled(format, negative, magnitude, exponent, Rounding::toward_zero, Overflow::ieee);
+    if ((bits & format.magnitude()) == 0) return 0;
     return float_of(bits << (kF32.mantissa_bits - format.mantissa_bits));
 }
 

@@ -138,12 +138,20 @@ u32 add_f32_flushed(u32 old, u32 b) {
 bool add_float(std::byte* at, bool is_global, const std::byte* b, const std::byte* c, std::byte* before) {
     return (is_global ? with_one<u32, add_f32_flushed> : with_one<u32, add_f32>)(at, is_global, b, c, before);
 }
+// As Hopper does: global memory takes the operand's NaN before its own, as it is; on shared memory it is the
+// other way round, and the NaN is made quiet.
+template <bool is_global>
 u64 add_f64(u64 old, u64 b) {
     const double x = std::bit_cast<double>(old), y = std::bit_cast<double>(b), sum = x + y;
     constexpr u64 kQuiet = u64{1} << 51;
-    if (x != x) return old | kQuiet;
+    if (is_global && y != y) return b;
+    if (x != x) return is_global ? old : old | kQuiet;
     if (y != y) return b | kQuiet;
-    return sum != sum ? 0x7fff'ffff'ffff'ffffull : std::bit_cast<u64>(sum);
+    return sum != sum ? 0xfff8'0000'0000'0000ull : std::bit_cast<u64>(sum);
+}
+bool add_double(std::byte* at, bool is_global, const std::byte* b, const std::byte* c, std::byte* before) {
+    return (is_global ? with_one<u64, add_f64<true>> : with_one<u64, add_f64<false>>)(at, is_global, b, c,
+                                                                                      before);
 }
 
 struct HalfF16 {
@@ -222,7 +230,7 @@ constexpr Operation kOperations[] = {
     {"add", Type::s32, with_one<u32, add<u32>>},
     {"add", Type::u64, with_one<u64, add<u64>>},
     {"add", Type::f32, add_float},
-    {"add", Type::f64, with_one<u64, add_f64>},
+    {"add", Type::f64, add_double},
     {"inc", Type::u32, with_one<u32, increment>},
     {"dec", Type::u32, with_one<u32, decrement>},
     {"min", Type::u32, with_one<u32, smaller<u32>>},

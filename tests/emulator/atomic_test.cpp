@@ -78,11 +78,16 @@ u64 add_f32(u64 a, u64 b, bool flushes) {
     std::memcpy(&bits, &sum, 4);
     return sum != sum ? 0x7fffffffu : bits;
 }
-u64 add_f64(u64 a, u64 b) {
+// Of NaNs global memory keeps the operand's and its own as they are; shared memory its own first, made quiet.
+u64 add_f64(u64 a, u64 b, bool is_global) {
     double x, y;
     std::memcpy(&x, &a, 8);
     std::memcpy(&y, &b, 8);
+    const u64 quiet = is_global ? 0 : u64{1} << 51;
+    if (x != x && !(is_global && y != y)) return a | quiet;
+    if (y != y) return b | quiet;
     const double sum = x + y;
+    if (sum != sum) return 0xfff8'0000'0000'0000;
     u64 bits;
     std::memcpy(&bits, &sum, 8);
     return bits;
@@ -117,7 +122,7 @@ std::vector<Operation> operations(bool is_global) {
         {"min.s64", 8, [=](u64 o, u64 b, u64) { return s64(o) < s64(b) ? o : b; }},
         {"max.s64", 8, [=](u64 o, u64 b, u64) { return s64(o) > s64(b) ? o : b; }},
         {"add.f32", 4, [=](u64 o, u64 b, u64) { return add_f32(o, b, is_global); }},
-        {"add.f64", 8, [](u64 o, u64 b, u64) { return add_f64(o, b); }},
+        {"add.f64", 8, [=](u64 o, u64 b, u64) { return add_f64(o, b, is_global); }},
         {"add.noftz.f16", 2, [](u64 o, u64 b, u64) { return add_half(o, b, 10, 15); }},
         {"add.noftz.bf16", 2, [](u64 o, u64 b, u64) { return add_half(o, b, 7, 127); }},
         {"add.noftz.f16x2", 4,
@@ -156,7 +161,10 @@ u64 operand(std::mt19937& random, const Operation& operation) {
         return bits;
     }
     if (name.ends_with("f64")) {
-        static const double kDoubles[] = {0., -0., 1., -1., 1e-310, 1e308, -1e308, 0.1, 9007199254740992.};
+        static const double kDoubles[] = {0.,     -0.,   1.,  -1.,      1e-310,    1e308,
+                                          -1e308, 1e308, 0.1, INFINITY, -INFINITY, 9007199254740992.};
+        static constexpr u64 kNans[] = {0x7ff0'0000'0000'0001, 0xfff7'ffff'ffff'ffff, 0x7ff8'0000'0000'0002};
+        if (random() % 16 == 0) return kNans[random() % std::size(kNans)];
         u64 bits;
         std::memcpy(&bits, &kDoubles[random() % std::size(kDoubles)], 8);
         return bits;

@@ -167,10 +167,12 @@ TEST(EmulatedBits, Fields) {
                 }
             }
         }
-        // The pseudo-code of PTX ISA 9.7.1.19.
-        const auto bfe = [](T x, u32 position, u32 length, bool is_signed) {
+        // The pseudo-code of PTX ISA 9.7.1.19. Lengths are below 256 there; of 64 bits Hopper takes them
+        // whole.
+        const auto whole = [](u32 length) { return kBits == 64 ? std::min(length, 255u) : length & 0xffu; };
+        const auto bfe = [&](T x, u32 position, u32 length, bool is_signed) {
             position &= 0xffu;
-            length &= 0xffu;
+            length = whole(length);
             const bool sign = is_signed && length != 0 && bit(x, std::min(position + length - 1, kBits - 1));
             return from_bits<T>(
                 [&](u32 i) { return i < length && i + position < kBits ? bit(x, i + position) : sign; });
@@ -186,7 +188,7 @@ TEST(EmulatedBits, Fields) {
             fmt::format("mov.b{0} %d, {1}; bfi.b{0} %d, %a, %d, %b, %c;", bits, into),
             [&](T x, u32 position, u32 length) {
                 position &= 0xffu;
-                length &= 0xffu;
+                length = whole(length);
                 return from_bits<T>([&](u32 i) {
                     const bool is_inside = i >= position && i < position + length;
                     return is_inside ? bit(x, i - position) : bit(into, i);

@@ -232,6 +232,16 @@ TEST(EmulatedConvert, FloatsToIntegers) {
     }
 }
 
+// Between f64 and another format a NaN keeps its sign and the first bits of its mantissa; the first is set.
+u64 long_nan(u64 bits, int from_mantissa, int from_bits, int to_mantissa, int to_bits) {
+    const u64 sign = bits >> (from_bits - 1) & 1;
+    u64 mantissa = bits & ((1ull << from_mantissa) - 1);
+    mantissa = to_mantissa < from_mantissa ? mantissa >> (from_mantissa - to_mantissa)
+                                           : mantissa << (to_mantissa - from_mantissa);
+    const u64 exponent = (1ull << (to_bits - 1)) - (1ull << to_mantissa);
+    return sign << (to_bits - 1) | exponent | 1ull << (to_mantissa - 1) | mantissa;
+}
+
 // x in the format; `nan` for NaN.
 u32 narrowed(const FloatFormat& f, double x, Rounding rounding, bool relu, bool satfinite, u32 nan) {
     if (x != x) return nan;
@@ -277,7 +287,7 @@ TEST(EmulatedConvert, SinglePrecisionToNarrowerFormats) {
                     return (x & 0xffffe000u) - (satfinite ? 0x2000u : 0u);
                 }
                 const u32 pattern = narrowed(kTf32, f32_value(x), mode.rounding, relu, satfinite, ~0u);
-                return pattern == ~0u ? 0x7fffffffu : pattern << 13;
+                return pattern == ~0u ? 0x7fffe000u : pattern << 13;
             };
             const bool is_new = satfinite && mode.name != ".rna";
             const std::string_view target = is_new ? kBlackwell : "sm_90a";
@@ -346,11 +356,15 @@ TEST(EmulatedConvert, HalvesToOtherFloats) {
             },
             numbers);
     }
-    expect_elementwise<u64>(
-        "cvt.f64.f16 %d, %a;", [&](u16 x) { return std::bit_cast<u64>(value_of_pattern(kF16, x)); }, numbers);
-    expect_elementwise<u64>(
-        "cvt.f64.bf16 %d, %a;", [&](u16 x) { return std::bit_cast<u64>(value_of_pattern(kBf16, x)); },
-        numbers);
+    for (const FloatFormat& f : {kF16, kBf16}) {
+        expect_elementwise<u64>(
+            f == kF16 ? "cvt.f64.f16 %d, %a;" : "cvt.f64.bf16 %d, %a;",
+            [&](u16 x) {
+                const double value = value_of_pattern(f, x);
+                return value == value ? std::bit_cast<u64>(value) : long_nan(x, f.mantissa_bits, 16, 52, 64);
+            },
+            all);
+    }
 }
 
 TEST(EmulatedConvert, SinglePrecisionToItselfAndToDouble) {
@@ -377,17 +391,17 @@ TEST(EmulatedConvert, SinglePrecisionToItselfAndToDouble) {
         expect_elementwise<u32>(
             "cvt" + mode.name + ".sat.f32.f32 %d, %a;", [&](u32 x) { return sat(whole(x)); }, a);
     }
-    std::vector<u32> numbers;
-    for (const u32 x : a)
-        if (!is_nan(x)) numbers.push_back(x);
+    const auto long_of = [&](u32 x) {
+        return is_nan(x) ? long_nan(x, 23, 32, 52, 64) : std::bit_cast<u64>(f32_value(x));
+    };
+    expect_elementwise<u64>("cvt.f64.f32 %d, %a;", long_of, a);
     expect_elementwise<u64>(
-        "cvt.f64.f32 %d, %a;", [&](u32 x) { return std::bit_cast<u64>(f32_value(x)); }, numbers);
-    expect_elementwise<u64>(
-        "cvt.ftz.f64.f32 %d, %a;", [&](u32 x) { return std::bit_cast<u64>(f32_value(flushed(x))); }, numbers);
+        "cvt.ftz.f64.f32 %d, %a;", [&](u32 x) { return long_of(canonical(flushed(x))); }, a);
 }
 
 TEST(EmulatedConvert, DoublePrecisionToNarrowerFormats) {
-    std::vector<u64> a;
+    // NaNs of payloads that a float does not show.
+    std::vector<u64> a = {0x7ff0000000000001, 0xfff7ffffffffffff, 0x7ff8000020000000, 0xfff0040000000000};
     const auto [singles] = operands_of<u32, 1>(float_edges(), 0);
     for (const u32 x : singles) {  // and what lies just beside an f32, and on its ties
         const double value = f32_value(x);
@@ -402,14 +416,14 @@ TEST(EmulatedConvert, DoublePrecisionToNarrowerFormats) {
     struct Target {
         std::string name;
         FloatFormat format;
-        u32 nan;
     };
-    for (const Target& to :
-         {Target{"f32", kF32, 0x7fffffff}, Target{"f16", kF16, 0x7fff}, Target{"bf16", kBf16, 0x7fff}}) {
+    for (const Target& to : {Target{"f32", kF32}, Target{"f16", kF16}, Target{"bf16", kBf16}}) {
         for (const Mode& mode : kModes) {
             const std::string text = "cvt" + mode.name + "." + to.name + ".f64 %d, %a;";
             const auto convert = [&](u64 x) {
-                return narrowed(to.format, std::bit_cast<double>(x), mode.rounding, false, false, to.nan);
+                const u64 nan = long_nan(x, 52, 64, to.format.mantissa_bits, to.format.bits());
+                return narrowed(to.format, std::bit_cast<double>(x), mode.rounding, false, false,
+                                static_cast<u32>(nan));
             };
             if (to.name == "f32")
                 expect_elementwise<u32>(text, convert, a);
@@ -419,16 +433,15 @@ TEST(EmulatedConvert, DoublePrecisionToNarrowerFormats) {
         }
     }
     for (const Mode& mode : kIntegerModes) {
-        std::vector<u64> numbers;
-        for (const u64 x : a)
-            if (std::isfinite(std::bit_cast<double>(x))) numbers.push_back(x);
         expect_elementwise<u64>(
             "cvt" + mode.name + ".f64.f64 %d, %a;",
             [&](u64 x) {
                 const double value = std::bit_cast<double>(x);
+                if (value != value) return long_nan(x, 52, 64, 52, 64);
+                if (std::isinf(value)) return x;
                 return std::bit_cast<u64>(std::copysign(integral(value, mode.rounding), value));
             },
-            numbers);
+            a);
     }
 }
 

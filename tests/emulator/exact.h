@@ -129,4 +129,12 @@ inline u32 rounded(const FloatFormat& f, const Exact& x, Rounding rounding, bool
     return sign | (f.largest() + 1);  // infinity, or the one NaN
 }
 
+// What .ftz flushes: rounded as if there were no least exponent, x is below the smallest normal number.
+inline bool is_tiny(const FloatFormat& f, const Exact& x, Rounding rounding) {
+    FloatFormat wide = f;
+    wide.bias += f.mantissa_bits + 1;
+    const u32 magnitude = rounded(wide, x, rounding) & wide.magnitude();
+    return value_of_magnitude(wide, magnitude) < std::ldexp(1.0, 1 - f.bias);
+}
+
 }  // namespace warpwright::emulator

@@ -33,7 +33,9 @@ std::vector<u16> edges(const Half& half) {
                                static_cast<u16>(infinity - 1),
                                infinity,
                                static_cast<u16>(infinity + 1),
-                               0x7fff};
+                               0x7fff,
+                               0x0c00,  // of f16 2^-12: times the smallest normal number the last tie
+                               0x0c01};
     const std::size_t count = values.size();
     for (std::size_t i = 0; i < count; ++i) values.push_back(values[i] | 0x8000u);
     return values;
@@ -56,9 +58,10 @@ u16 fma_of(const Half& half, u16 a, u16 b, u16 c, bool ftz) {
     if (product_is_infinite) return infinity | (product_sign ? 0x8000 : 0);
     if (half.is_infinite(c)) return c;
     const double product = half.value(a) * half.value(b);  // exact in f64
-    const u32 result = rounded(half.format, Exact(product) + Exact(half.value(c)), Rounding::nearest_even,
-                               false, product_sign && sum_sign);
-    return ftz ? half.flushed(static_cast<u16>(result)) : static_cast<u16>(result);
+    const Exact sum = Exact(product) + Exact(half.value(c));
+    const auto result =
+        static_cast<u16>(rounded(half.format, sum, Rounding::nearest_even, false, product_sign && sum_sign));
+    return ftz && is_tiny(half.format, sum, Rounding::nearest_even) ? result & 0x8000 : result;
 }
 u16 one_of(const Half& half) {
     return static_cast<u16>(half.format.bias << half.format.mantissa_bits);

@@ -65,6 +65,7 @@ inline long double reference_round(long double value, bool is_f16, int kept) {
     const long double scaled = std::ldexp(value, -unit);
     const long double rounded = std::ldexp(is_f16 ? std::nearbyint(scaled) : std::trunc(scaled), unit);
     const long double limit = is_f16 ? 65504.0L : std::ldexp(2.0L - std::ldexp(1.0L, -23), 127);
+    if (rounded == 0) return 0;  // without a sign
     return std::abs(rounded) > limit ? std::copysign(std::numeric_limits<long double>::infinity(), value)
                                      : rounded;
 }

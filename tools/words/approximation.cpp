@@ -66,8 +66,11 @@ std::string judge(const Approximation& approximation, u64 a_word, u64 b_word, u6
     const double truth = approximation.truth(a, b);
     if (std::isnan(truth)) return std::isnan(got) ? "" : fmt::format("expected NaN, got {}", got);
     const double spacing = layout.spacing(truth);
-    const double bound = std::max(
-        {approximation.ulps * spacing, approximation.relative * std::abs(truth), absolute, spacing / 2});
+    const bool is_subnormal = std::abs(truth) < layout.smallest_normal();
+    const double ulps =
+        is_subnormal ? std::max(approximation.ulps, approximation.subnormal_ulps) : approximation.ulps;
+    const double bound =
+        std::max({ulps * spacing, approximation.relative * std::abs(truth), absolute, spacing / 2});
     const bool may_overflow = std::abs(truth) + bound >= layout.largest() + spacing / 2;
     bool is_right = std::abs(got - truth) <= bound;  // false for NaN
     if (std::isinf(truth)) is_right = got == truth;

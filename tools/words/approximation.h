@@ -18,6 +18,7 @@ struct Approximation {
     double ulps = 0;       // units in the last place of the result
     double relative = 0;
     double absolute = 0;
+    double subnormal_ulps = 0;  // at subnormal results
     // Finite operands for which |a| or |b| is outside of its range are promised nothing; 0: no limit.
     double highest = 0, lowest_b = 0, highest_b = 0;
     // Beyond `highest` and up to `far` the absolute bound is this one.
