@@ -2,6 +2,7 @@
 // Arithmetic of f32, f32x2 and f64, PTX ISA 9.7.3.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cfenv>
 
 #if defined(__x86_64__)
@@ -78,9 +79,12 @@ public:
     RoundingScope& operator=(const RoundingScope&) = delete;
 
 private:
+    // The compiler knows neither what reads the operands between two fences nor that rounding changed.
     void fence() const {
-        for (void* operand : operands_) asm volatile("" : : "r"(operand) : "memory");
+        for (void* operand : operands_) escaped_ = operand;
+        std::atomic_signal_fence(std::memory_order_seq_cst);
     }
+    static inline thread_local void* volatile escaped_ = nullptr;
     void* operands_[4];
     unsigned before_;
 };

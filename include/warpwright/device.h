@@ -88,7 +88,8 @@ public:
     virtual const std::string& id() const = 0;  // "cuda:0", "cpu"
     virtual const Target& target() const = 0;
     virtual Result<MemoryInfo> memory() = 0;
-    // Memory that was not written since allocate() reads as 0xff bytes, and kernels that read it are reported.
+    // Memory that was not written since allocate() reads as 0xff bytes, and kernels that read it are
+    // reported.
     virtual bool poisons_fresh_memory() const { return false; }
 
     virtual Result<void*> allocate(std::size_t bytes) = 0;  // 256-byte aligned
@@ -124,8 +125,8 @@ public:
     virtual Status enable_peer_access(const Device& other) = 0;
 };
 
-// "cpu", "cuda:N", "cuda" (= cuda:0), "emulated:GPU", or "auto": the first GPU, else the CPU. A device that is not there is
-// an error that says what was looked for and found.
+// "cpu", "cuda:N", "cuda" (= cuda:0), "emulated:GPU", or "auto": the first GPU, else the CPU. A device that
+// is not there is an error that says what was looked for and found.
 Result<std::shared_ptr<Device>> open_device(std::string_view name);
 
 // Every device of this machine ("cuda:0", ..., "cpu"), and why there is no GPU when there is none.

@@ -45,7 +45,8 @@ Result<std::shared_ptr<Device>> open_cpu(std::string_view argument) {
 }
 
 Result<std::shared_ptr<Device>> open_emulated(std::string_view argument) {
-    return unavailable(fmt::format("device: emulated:{}: this program is linked without the emulator", argument));
+    return unavailable(
+        fmt::format("device: emulated:{}: this program is linked without the emulator", argument));
 }
 
 Result<std::shared_ptr<Device>> open_auto(std::string_view argument) {

@@ -312,9 +312,7 @@ TEST(EmulatedMma, ExponentsHaveALeastOne) {
     EXPECT_EQ(f32(80, -157), least);
     // Of f16 sums not less than -21 (-20): 2^-25 is a tie, and becomes 2^-24 with any more.
     const auto f16 = [&](int capability, int e) {
-        const auto power = [](int exponent) {
-            return encode_f16(std::ldexp(1.0f, exponent));
-        };
+        const auto power = [](int exponent) { return encode_f16(std::ldexp(1.0f, exponent)); };
         return dot(capability, Format::f16, elements(16, {{0, power(-12)}, {1, power(-24)}}),
                    elements(16, {{0, power(-13)}, {1, power(e + 24)}}), 0, true);
     };
