@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "emulator/check/finding.h"
 #include "image/embedded.h"
 
 namespace warpwright::emulator {
@@ -220,15 +221,16 @@ Result<Legality> Legality::of(const Module& module, int compute_capability) {
 }
 
 Status Legality::check(const Statement& statement) const {
+    const char* const illegal = finding_name(FindingKind::illegal_instruction);
     const auto check_form = [&](const std::string& name, const char* what) -> Status {
         const Form form = form_named(name);
         if ((form.targets >> column_ & 1u) == 0) {
             return caller_error(
-                fmt::format("{}illegal on {}: needs {}", what, target_, names_of(form.targets)));
+                fmt::format("{}{} on {}: needs {}", what, illegal, target_, names_of(form.targets)));
         }
         if (version_ < form.min_version) {
-            return caller_error(fmt::format("{}illegal in PTX {}: needs PTX {}", what, version_text(version_),
-                                            version_text(form.min_version)));
+            return caller_error(fmt::format("{}{} in PTX {}: needs PTX {}", what, illegal,
+                                            version_text(version_), version_text(form.min_version)));
         }
         return {};
     };

@@ -19,7 +19,7 @@ public:
     // its family (10.0 and 10.3), sm_90a on 9.0 alone.
     static Result<Legality> of(const Module& module, int compute_capability);
 
-    // "illegal on sm_80: needs sm_90 or later". What no rule speaks of is legal.
+    // "illegal instruction on sm_80: needs sm_90 or later". What no rule speaks of is legal.
     Status check(const Statement& statement) const;
 
 private:

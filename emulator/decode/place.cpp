@@ -59,8 +59,13 @@ std::vector<const Variable*> used_variables(const Module& module, const Function
     for (const Variable& variable : entry.variables) {
         if (names.contains(variable.name)) used.push_back(&variable);
     }
+    std::unordered_set<std::string_view> hidden;  // names of the entry's own
+    for (const Variable& variable : entry.variables) hidden.insert(variable.name);
+    for (const Variable& parameter : entry.parameters) hidden.insert(parameter.name);
     std::unordered_map<std::string_view, const Variable*> of_module;
-    for (const Variable& variable : module.variables) of_module.emplace(variable.name, &variable);
+    for (const Variable& variable : module.variables) {
+        if (!hidden.contains(variable.name)) of_module.emplace(variable.name, &variable);
+    }
     std::vector<std::string_view> pending(names.begin(), names.end());
     while (!pending.empty()) {
         const auto found = of_module.find(pending.back());
@@ -71,7 +76,7 @@ std::vector<const Variable*> used_variables(const Module& module, const Function
         }
     }
     for (const Variable& variable : module.variables) {
-        if (names.contains(variable.name)) used.push_back(&variable);
+        if (names.contains(variable.name) && of_module.contains(variable.name)) used.push_back(&variable);
     }
     return used;
 }

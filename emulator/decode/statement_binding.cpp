@@ -66,6 +66,7 @@ StatementBinding::StatementBinding(const Function& entry, const DecodeTarget& ta
     }
 }
 
+// What a binder did that was not responsible, or a statement that failed, is forgotten.
 void StatementBinding::start(const Statement& statement) {
     statement_ = &statement;
     taken_ = asked_ = 0;
@@ -78,7 +79,6 @@ void StatementBinding::start(const Statement& statement) {
 }
 
 Status StatementBinding::bind(const Statement& statement, std::span<const Opcode* const> candidates) {
-    code_.first_operand.push_back(static_cast<u32>(code_.operands.size()));
     if (statement.modifiers.size() > kMaxModifiers || statement.operands.size() > kMaxOperands) {
         return caller_error("not covered yet: so many modifiers or operands");
     }
@@ -109,11 +109,11 @@ Status StatementBinding::bind(const Statement& statement, std::span<const Opcode
     code_.ends_path.push_back(statement.guard.reg < 0 && ends_path(statement.opcode));
     instruction_.statement = static_cast<i32>(code_.instructions.size());
     code_.instructions.push_back(instruction_);
+    code_.first_operand.push_back(static_cast<u32>(code_.operands.size()));
     return {};
 }
 
 BoundCode StatementBinding::finish() {
-    code_.first_operand.push_back(static_cast<u32>(code_.operands.size()));
     return std::move(code_);
 }
 

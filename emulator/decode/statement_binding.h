@@ -22,11 +22,11 @@ struct BoundCode {
         i32 from, to;  // indices of instructions
     };
     std::vector<Instruction> instructions;
-    std::vector<Branch> branches;       // in the order of `from`; an instruction can have several
-    std::vector<bool> ends_path;        // the next instruction is not reached from this one
-    std::vector<u32> first_operand;     // of each instruction in `operands`; one more at the end
-    std::vector<SlotOperand> operands;  // those of Instruction::slot, in order
-    std::vector<u8> register_width;     // in slots, of every virtual register; 0 for predicates
+    std::vector<Branch> branches;          // in the order of `from`; an instruction can have several
+    std::vector<bool> ends_path;           // the next instruction is not reached from this one
+    std::vector<u32> first_operand = {0};  // of each instruction in `operands`; one more at the end
+    std::vector<SlotOperand> operands;     // those of Instruction::slot, in order
+    std::vector<u8> register_width;        // in slots, of every virtual register; 0 for predicates
     ConstantPool constants;
 };
 

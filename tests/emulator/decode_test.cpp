@@ -364,6 +364,14 @@ TEST(Placement, EverySpaceByAlignment) {
     EXPECT_EQ(bound.program.constant_bank[4], std::byte{2});
 }
 
+TEST(Placement, NamesOfTheEntryHideThoseOfTheModule) {
+    Bound bound(".shared .align 4 .b8 table[12];\nfoo table, first;",
+                ".global .u64 first = 1;\n.global .u32 table[4] = {1, 2, 3, 4};\n");
+    ASSERT_EQ(bound.program.variables.size(), 4u);  // three parameters
+    EXPECT_EQ(bound.program.variables[3].space, Space::shared);
+    EXPECT_EQ(bound.program.variables[3].bytes, 12u);
+}
+
 // An allocation of the test's GlobalMemory, and how much of it is left over.
 TEST(Placement, GlobalsAreInitialisedAndReleasedWhenALoadFails) {
     GlobalMemory memory(0, 1 << 20);

@@ -187,12 +187,12 @@ TEST(Legality, MessagesSayWhatIsNeeded) {
         const auto legality = Legality::of(module_for(target, major, minor), capability);
         return legality.ok() ? legality->check(statement_of(form)).message() : legality.status().message();
     };
-    EXPECT_EQ(message("sm_80", 80, "stmatrix.b16"), "illegal on sm_80: needs sm_90 or later");
+    EXPECT_EQ(message("sm_80", 80, "stmatrix.b16"), "illegal instruction on sm_80: needs sm_90 or later");
     EXPECT_EQ(message("sm_120", 120, "redux.sync.min.f32"),
-              "illegal on sm_120: needs sm_100a, sm_100f, sm_103a, sm_103f");
+              "illegal instruction on sm_120: needs sm_100a, sm_100f, sm_103a, sm_103f");
     EXPECT_EQ(message("sm_90", 90, "cvt.rn.bf16x2.e4m3x2"),
-              "illegal on sm_90: needs a newer assembler: ptxas 13.0 has it for no target");
-    EXPECT_EQ(message("sm_90", 90, "add.u16x2", 7, 8), "illegal in PTX 7.8: needs PTX 8.0");
+              "illegal instruction on sm_90: needs a newer assembler: ptxas 13.0 has it for no target");
+    EXPECT_EQ(message("sm_90", 90, "add.u16x2", 7, 8), "illegal instruction in PTX 7.8: needs PTX 8.0");
     EXPECT_EQ(message("sm_90a", 90, "ret", 7, 8), "sm_90a needs PTX 8.0, the text says 7.8");
     EXPECT_EQ(message("sm_90a", 100, "ret"),
               "PTX for sm_90a runs on that GPU alone, not on compute capability 10.0");
@@ -210,7 +210,8 @@ TEST(Legality, IsCheckedAtLoad) {
             target);
         return load_program(text, "", {capability, numerics_of(capability)}, memory).status().message();
     };
-    EXPECT_EQ(message("sm_80", 80), "line 6: griddepcontrol.wait: illegal on sm_80: needs sm_90 or later");
+    EXPECT_EQ(message("sm_80", 80),
+              "line 6: griddepcontrol.wait: illegal instruction on sm_80: needs sm_90 or later");
     EXPECT_EQ(message("sm_90", 80), "PTX for sm_90 runs on later GPUs, not on compute capability 8.0");
 }
 

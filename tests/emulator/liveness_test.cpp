@@ -22,7 +22,6 @@ public:
     }
     void add(std::vector<int> dests, std::vector<int> sources, bool is_guarded = false,
              std::vector<int> both = {}) {
-        code_.first_operand.push_back(static_cast<u32>(code_.operands.size()));
         Instruction instruction;
         int position = 0;
         const auto append = [&](int reg, bool is_dest, bool is_source) {
@@ -38,6 +37,7 @@ public:
         for (const int reg : sources) append(reg, false, true);
         if (is_guarded) instruction.guard = 2;
         code_.instructions.push_back(instruction);
+        code_.first_operand.push_back(static_cast<u32>(code_.operands.size()));
         code_.ends_path.push_back(false);
     }
     void branch(int to, bool is_guarded) {
@@ -50,10 +50,7 @@ public:
         add({}, {});
         code_.ends_path.back() = true;
     }
-    BoundCode finish() {
-        code_.first_operand.push_back(static_cast<u32>(code_.operands.size()));
-        return code_;
-    }
+    BoundCode finish() { return code_; }
 
 private:
     BoundCode code_;
