@@ -82,4 +82,10 @@ void Block::open(Grid& grid, u32 x, u32 y, u32 z) {
     }
 }
 
+std::size_t Block::memory_bytes() const {
+    std::size_t bytes = registers_bytes_ + 2 * std::size_t{shared.bytes};
+    for (const Warp& warp : warps) bytes += static_cast<std::size_t>(warp.local.bytes) * kLanes;
+    return bytes;
+}
+
 }  // namespace warpwright::emulator

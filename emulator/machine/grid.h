@@ -43,6 +43,8 @@ public:
     // an earlier block is used again.
     void open(Grid& grid, u32 x, u32 y, u32 z);
 
+    std::size_t memory_bytes() const;
+
     // Lanes of a warp arrive at a barrier, which must fit what `barrier` says already. Warps that this lets
     // go on are released.
     void arrive(int id, Warp& warp, u32 lanes, u32 holding);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
+#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
@@ -16,7 +17,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr u64 kQuantum = 4096;          // warp instructions of a turn
 constexpr u64 kSlice = 100'000;         // of a block, before another open one runs
-constexpr int kMaxPeriod = 4096;        // of the longest loop that is recognised as spinning
+constexpr int kFirstPeriod = 256;       // of the longest loop that is recognised as spinning at first,
+constexpr int kMaxPeriod = 4096;        // and later
 constexpr u64 kQuietBlock = 1'000'000;  // without any change, after which another block is opened too
 // A launch that is over sooner is not worth a second thread.
 constexpr auto kWorthThreads = std::chrono::microseconds(200);
@@ -45,12 +47,14 @@ public:
         return block;
     }
     void put(std::unique_ptr<Block> block) {
+        if (block->memory_bytes() > kMaxBlockBytes) return;
         std::lock_guard lock(mutex_);
         if (blocks_.size() < kMaxBlocks) blocks_.push_back(std::move(block));
     }
 
 private:
     static constexpr std::size_t kMaxBlocks = 16;
+    static constexpr std::size_t kMaxBlockBytes = 8 << 20;
     std::mutex mutex_;
     std::vector<std::unique_ptr<Block>> blocks_;
 };
@@ -63,7 +67,7 @@ BlockPool& block_pool() {
 }  // namespace
 
 BlockOrder::BlockOrder(u64 count, u64 seed) : count_(count), seed_(seed) {
-    while (u64{1} << 2 * half_bits_ < count) ++half_bits_;
+    while (half_bits_ < 32 && u64{1} << 2 * half_bits_ < count) ++half_bits_;
 }
 
 // Four Feistel rounds permute [0, 4^half_bits); what falls outside of [0, count) is permuted again.
@@ -287,7 +291,8 @@ void Scheduler::Worker::look_for_spin(Warp& warp) {
     const u64 start = warp.num_instructions;
     warp.save(turn.state, true);
     turn.first_pc = turn.last_pc = warp.running_group().pc;
-    for (int step = 0; step < kMaxPeriod; ++step) {
+    const int max_period = std::min(kFirstPeriod * turn.num_idle_runs_to_check, kMaxPeriod);
+    for (int step = 0; step < max_period; ++step) {
         const Pause pause = warp.run(1);
         settle(warp, pause, progress);
         if (pause != Pause::quantum && pause != Pause::yielded) return;
@@ -372,7 +377,11 @@ void Scheduler::start_threads(int count) {
     const u64 blocks_left = std::min(num_blocks_ - num_started_,
                                      resident_blocks_ > open_.size() ? resident_blocks_ - open_.size() : 0);
     count = static_cast<int>(std::min<u64>(static_cast<u64>(count), blocks_left));
-    for (int i = 0; i < count; ++i) threads_.emplace_back([this, i] { work(static_cast<u64>(i) + 1); });
+    try {
+        for (int i = 0; i < count; ++i) threads_.emplace_back([this, i] { work(static_cast<u64>(i) + 1); });
+    } catch (const std::system_error&) {
+        // The system has no more threads: those that there are do the work.
+    }
 }
 
 void Scheduler::work(u64 number) {

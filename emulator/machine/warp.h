@@ -67,8 +67,8 @@ struct Turn {
     u64 period = 0;                 // warp instructions of a round of its loop; 0: it only asks
     i32 first_pc = 0, last_pc = 0;  // of the loop
     WarpState state;
-    int num_idle_runs = 0;  // that changed nothing
-    int num_idle_runs_to_check = 4;
+    int num_idle_runs = 0;           // that changed nothing
+    int num_idle_runs_to_check = 1;  // doubled when it turned out to compute
 };
 
 // Why Warp::run() came back.
