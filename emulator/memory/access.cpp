@@ -73,6 +73,18 @@ std::string near_variable(Warp& warp, const Place& place) {
                        bytes_text(variable->bytes));
 }
 
+// The .global variable that an address belongs to that is outside of everything; null: none. Allocations are
+// far apart.
+const Placed* variable_near(Warp& warp, u64 address) {
+    constexpr u64 kNear = 1 << 28;
+    for (const Placed& variable : warp.grid().program->variables) {
+        if (variable.space == Space::global &&
+            address - variable.address + kNear < variable.bytes + 2 * kNear)
+            return &variable;
+    }
+    return nullptr;
+}
+
 std::string outside_text(Warp& warp, const Place& place, u64 bytes, Use use) {
     u64 first = 0, size = 0;
     switch (place.space) {
@@ -211,7 +223,11 @@ Flow report_address(Warp& warp, const Instruction& instruction, Space space, u32
             finding.text = "the device has no memory";
             if (warp.grid().memory != nullptr) finding = warp.grid().memory->explain(at, bytes);
             lane_kind = finding.kind;
-            if (wrong == 0) text = fmt::format("{} {}: {}", bytes_text(bytes), use_text(use), finding.text);
+            if (wrong == 0) {
+                text = fmt::format("{} {}: {}", bytes_text(bytes), use_text(use), finding.text);
+                if (const Placed* variable = variable_near(warp, at))
+                    text += fmt::format(", which is variable {}", variable->name);
+            }
         } else if (wrong == 0) {
             text = outside_text(warp, place, bytes, use);
         }

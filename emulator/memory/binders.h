@@ -9,12 +9,6 @@
 
 namespace warpwright::emulator {
 
-// By log2 of an element's bytes and of how many elements: null where PTX has none.
-struct AccessHandlers {
-    Handler load[5][4];
-    Handler store[5][4];
-};
-
 // The state space of an access, from its modifier or the symbol in its address. A space that it must not have
 // is an error.
 std::optional<Space> take_space(Binding& binding, const Operand& address);
@@ -25,6 +19,21 @@ void take_cache_hints(Binding& binding);
 // The operand of .L2::cache_hint, when there is that modifier: its value is not used.
 void take_cache_policy(Binding& binding, int operand);
 
+// --- ld and st ---
+
+struct Shape {  // of what one lane loads or stores
+    Type type = Type::none;
+    int element = 0, count = 0;  // log2 of the bytes of an element, and of how many there are
+};
+Result<Shape> take_shape(Binding& binding);
+// The slots of the elements, `found` from `first` on: as many as there must be, and as wide.
+void check_elements(Binding& binding, const Operand& operand, int first, int found, const Shape& shape);
+// .volatile, .mmio, .relaxed and `ordered` with a scope: true; .weak is the default.
+bool take_strength(Binding& binding, std::string_view ordered);
+void set_access(Binding& binding, Space space, bool is_narrow, bool is_strong);
+
+Status bind_load(Binding& binding);
+Status bind_store(Binding& binding);
 std::span<const Opcode> atomic_opcodes();
 
 }  // namespace warpwright::emulator

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ldmatrix, stmatrix, movmatrix: PTX ISA 9.7.14.5.15 to 9.7.14.5.17. Their handlers are in matrix.inl.
+// ldmatrix, stmatrix, movmatrix: PTX ISA 9.7.14.5.15 to 9.7.14.5.17. Handlers are in
+// matrix.inl and matrix_bytes.inl.
 #include <cstring>
 
 #include <fmt/format.h>
@@ -14,6 +15,8 @@ struct MatrixHandlers {
     Handler load[3], load_transposed[3];
     Handler store[3], store_transposed[3];
     Handler move;
+};
+struct ByteMatrixHandlers {
     Handler load_fields4[3], load_fields6[3];
     Handler load_bytes[2], load_bytes_fields4[2], load_bytes_fields6[2];
     Handler store_bytes[3];
@@ -44,6 +47,10 @@ Flow report_not_shared(Warp& warp, const Instruction& instruction, u32 lanes, in
 
 #define WW_SIMD_FILE "emulator/memory/matrix.inl"
 #include "emulator/execute/each_simd_level.inl"
+
+namespace bytes {
+#include "emulator/memory/matrix_bytes.inl"
+}  // namespace bytes
 
 const MatrixHandlers& handlers() {
     switch (simd_level()) {
@@ -93,13 +100,13 @@ Status bind_load(Binding& b) {
     if (shape == "m8n8" && b.take("b16")) {
         handler = (is_transposed ? handlers().load_transposed : handlers().load)[count];
     } else if (shape == "m8n16" && !fields.empty() && !is_transposed) {
-        handler = (fields[1] == '4' ? handlers().load_fields4 : handlers().load_fields6)[count];
+        handler = (fields[1] == '4' ? bytes::kHandlers.load_fields4 : bytes::kHandlers.load_fields6)[count];
     } else if (shape == "m16n16" && is_transposed && count < 2) {
         registers *= 2;
-        if (fields.empty() && !is_bytes && b.take("b8")) handler = handlers().load_bytes[count];
+        if (fields.empty() && !is_bytes && b.take("b8")) handler = bytes::kHandlers.load_bytes[count];
         if (!fields.empty())
-            handler =
-                (fields[1] == '4' ? handlers().load_bytes_fields4 : handlers().load_bytes_fields6)[count];
+            handler = (fields[1] == '4' ? bytes::kHandlers.load_bytes_fields4
+                                        : bytes::kHandlers.load_bytes_fields6)[count];
     }
     if (handler == nullptr) return caller_error("not covered yet: this shape with these types");
     check_registers(b, b.dests(b.operand(0), Type::b32), registers);
@@ -117,7 +124,7 @@ Status bind_store(Binding& b) {
     if (shape == "m8n8" && b.take("b16"))
         handler = (is_transposed ? handlers().store_transposed : handlers().store)[count];
     else if (shape == "m16n8" && is_transposed && b.take("b8"))
-        handler = handlers().store_bytes[count];
+        handler = bytes::kHandlers.store_bytes[count];
     if (handler == nullptr) return caller_error("not covered yet: this shape with these types");
     bind_address(b, b.operand(0));
     check_registers(b, b.sources(b.operand(1), Type::b32), 1 << count);

@@ -1,28 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// ld, ldu, st, and what orders or hints: fence, membar, prefetch, discard. Their handlers are in memory.inl.
+// What memory instructions have in common when they are bound, and those that order or hint only: fence,
+// membar, prefetch, applypriority, discard.
+#include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <type_traits>
 #include <vector>
 
 #include <fmt/format.h>
-#include "emulator/execute/simd.h"
 #include "emulator/memory/access.h"
 #include "emulator/memory/binders.h"
 
 namespace warpwright::emulator {
-
 namespace {
-#define WW_SIMD_FILE "emulator/memory/memory.inl"
-#include "emulator/execute/each_simd_level.inl"
 
-const AccessHandlers& handlers() {
-    switch (simd_level()) {
-        case SimdLevel::avx512: return avx512::kHandlers;
-        case SimdLevel::avx2: return avx2::kHandlers;
-        case SimdLevel::baseline: break;
-    }
-    return baseline::kHandlers;
+int log2_of(int value) {
+    int log = 0;
+    while (1 << log < value) ++log;
+    return log;
 }
 
 }  // namespace
@@ -61,15 +55,6 @@ void take_cache_policy(Binding& b, int operand) {
     if (b.take("L2::cache_hint")) b.source(operand, Type::b64);
 }
 
-namespace {
-
-int log2_of(int value) {
-    int log = 0;
-    while (1 << log < value) ++log;
-    return log;
-}
-
-// Of ld and st: .volatile, .mmio, .relaxed and .acquire or .release with a scope; .weak is the default.
 bool take_strength(Binding& b, std::string_view ordered) {
     if (b.take("weak")) return false;
     if (b.take("volatile")) return true;
@@ -82,40 +67,21 @@ bool take_strength(Binding& b, std::string_view ordered) {
     return is_mmio;
 }
 
-struct Shape {
-    Type type = Type::none;
-    int element = 0, count = 0;  // as indices of AccessHandlers
-};
-
 Result<Shape> take_shape(Binding& b) {
     const std::string_view vector = b.take_one_of({"v2", "v4", "v8"});
     Shape shape;
     shape.count = vector.empty() ? 0 : log2_of(vector[1] - '0');
     WW_ASSIGN(shape.type, b.type());
     const int bits = facts_of(shape.type).bits;
-    switch (shape.type) {
-        case Type::b8:
-        case Type::u8:
-        case Type::s8:
-        case Type::b16:
-        case Type::u16:
-        case Type::s16:
-        case Type::b32:
-        case Type::u32:
-        case Type::s32:
-        case Type::f32:
-        case Type::b64:
-        case Type::u64:
-        case Type::s64:
-        case Type::f64:
-        case Type::b128: break;
-        default: return caller_error(fmt::format("not covered yet: type .{}", facts_of(shape.type).name));
-    }
+    constexpr Type kTypes[] = {Type::b8,  Type::u8,  Type::s8,  Type::b16, Type::u16,
+                               Type::s16, Type::b32, Type::u32, Type::s32, Type::f32,
+                               Type::b64, Type::u64, Type::s64, Type::f64, Type::b128};
+    if (std::find(std::begin(kTypes), std::end(kTypes), shape.type) == std::end(kTypes))
+        return caller_error(fmt::format("not covered yet: type .{}", facts_of(shape.type).name));
     shape.element = log2_of(bits / 8);
     return shape;
 }
 
-// Elements of an access: registers as wide as the type, or wider.
 void check_elements(Binding& b, const Operand& operand, int first, int found, const Shape& shape) {
     const int expected_count = 1 << shape.count;
     const bool is_vector = operand.kind == Operand::Kind::vector;
@@ -140,45 +106,7 @@ void set_access(Binding& b, Space space, bool is_narrow, bool is_strong) {
     instruction.flag[kFlagStrong] = is_strong;
 }
 
-Status bind_load(Binding& b) {
-    const Operand& address = b.operand(1);
-    const std::optional<Space> space = take_space(b, address);
-    WW_ASSIGN(const Shape shape, take_shape(b));
-    const bool is_strong = take_strength(b, "acquire");
-    // Loads past the first-level cache read what is there, as all do here. .cv fetches again: a spinning
-    // kernel may count on it.
-    const bool is_fetched = b.take("cv");
-    b.take_one_of({"ca", "cg", "cs", "lu", "nc"});
-    take_cache_hints(b);
-
-    const Operand& to = b.operand(0);
-    check_elements(b, to, 0, b.dests(to, shape.type), shape);
-    bool is_narrow = false;
-    b.address(address, &is_narrow);
-    take_cache_policy(b, 2);
-    set_access(b, space.value_or(Space::generic), is_narrow, is_strong || is_fetched);
-    b.instruction().flag[kFlagSigned] = facts_of(shape.type).is_signed;
-    b.handler(handlers().load[shape.element][shape.count]);
-    return {};
-}
-
-Status bind_store(Binding& b) {
-    const Operand& address = b.operand(0);
-    const std::optional<Space> space = take_space(b, address);
-    WW_ASSIGN(const Shape shape, take_shape(b));
-    const bool is_strong = take_strength(b, "release");
-    b.take_one_of({"wb", "cg", "cs", "wt"});
-    take_cache_hints(b);
-
-    bool is_narrow = false;
-    b.address(address, &is_narrow);
-    const Operand& from = b.operand(1);
-    check_elements(b, from, 1, b.sources(from, shape.type), shape);
-    take_cache_policy(b, 2);
-    set_access(b, space.value_or(Space::generic), is_narrow, is_strong);
-    b.handler(handlers().store[shape.element][shape.count]);
-    return {};
-}
+namespace {
 
 // --- fences: sequentially consistent, which is all that any of them asks ---
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "emulator/machine/warp.h"
+#include "one_instruction.h"
 #include "run_ptx.h"
 
 namespace warpwright::emulator {
@@ -65,7 +66,7 @@ public:
 
 const CheckLevel kLevels[] = {CheckLevel::off, CheckLevel::bounds, CheckLevel::all};
 
-TEST(CpAsync, CopiesOfEverySize) {
+void check_sizes() {
     for (const CheckLevel level : kLevels) {
         for (
             const char* copy :
@@ -90,7 +91,11 @@ TEST(CpAsync, CopiesOfEverySize) {
     }
 }
 
-TEST(CpAsync, WhatIsNotReadIsZero) {
+TEST(CpAsync, CopiesOfEverySize) {
+    at_every_simd_level(check_sizes);
+}
+
+void check_cut_copies() {
     // Lane l reads l % 17 bytes, or nothing when its number is odd.
     for (const CheckLevel level : kLevels) {
         for (const bool by_predicate : {false, true}) {
@@ -110,6 +115,10 @@ TEST(CpAsync, WhatIsNotReadIsZero) {
             EXPECT_EQ(copies.run.get<u8>(copies.out, 512), expected) << by_predicate;
         }
     }
+}
+
+TEST(CpAsync, WhatIsNotReadIsZero) {
+    at_every_simd_level(check_cut_copies);
 }
 
 TEST(CpAsync, SourcesThatAreNotReadNeedNotBe) {
@@ -323,7 +332,7 @@ TEST(CpAsync, EndlessCopiesLandByThemselves) {
     EXPECT_EQ(copies.run.get<u8>(copies.out, 512), numbered(512));
 }
 
-TEST(CpAsync, PipelinesReuseTheirStages) {
+void check_pipeline() {
     // Three stages of 512 bytes over 4 x 512 bytes: the sum of all words.
     const std::string body = R"(
 cp.async.cg.shared.global [%to], [%from], 16; cp.async.commit_group;
@@ -355,6 +364,10 @@ st.global.b32 [%out], %r1;
             EXPECT_EQ(copies.run.get<u32>(copies.out, 128)[4 * l], sum) << l;
         }
     }
+}
+
+TEST(CpAsync, PipelinesReuseTheirStages) {
+    at_every_simd_level(check_pipeline);
 }
 
 TEST(CpAsync, FormsThatPtxHasNotOrThatAreNotCoveredAreErrors) {

@@ -57,7 +57,7 @@ OneInstruction::Setup setup() {
     return setup;
 }
 
-TEST(Matrix, LoadsEightByEight) {
+void check_loads() {
     for (const bool is_transposed : {false, true}) {
         for (const bool is_narrow : {false, true}) {
             for (const int count : {1, 2, 4}) {
@@ -94,8 +94,11 @@ TEST(Matrix, LoadsEightByEight) {
         }
     }
 }
+TEST(Matrix, LoadsEightByEight) {
+    at_every_simd_level(check_loads);
+}
 
-TEST(Matrix, StoresEightByEight) {
+void check_stores() {
     for (const bool is_transposed : {false, true}) {
         for (const int count : {1, 2, 4}) {
             const std::string text = fmt::format("stmatrix.sync.aligned.m8n8.x{}{}.shared.b16 [%r9], {};",
@@ -127,8 +130,11 @@ TEST(Matrix, StoresEightByEight) {
         }
     }
 }
+TEST(Matrix, StoresEightByEight) {
+    at_every_simd_level(check_stores);
+}
 
-TEST(Matrix, MovesTransposed) {
+void check_moves() {
     OneInstruction move("movmatrix.sync.aligned.m8n8.trans.b16 %r0, %r1;", setup());
     ASSERT_EQ(move.load_error(), "");
     std::mt19937 random(3);
@@ -143,6 +149,9 @@ TEST(Matrix, MovesTransposed) {
         const u32 low = matrix[2 * (l % 4)][l / 4], high = matrix[2 * (l % 4) + 1][l / 4];
         EXPECT_EQ(move.lanes<u32>(0)[l], low | high << 16) << l;
     }
+}
+TEST(Matrix, MovesTransposed) {
+    at_every_simd_level(check_moves);
 }
 
 // Element `index` of a row of fields, the first in the lowest bits.

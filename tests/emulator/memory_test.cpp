@@ -167,7 +167,7 @@ std::vector<u8> extended(const Element& element, const u8* from) {
     return value;
 }
 
-TEST(Memory, LoadsOfEverySpaceTypeAndLayout) {
+void check_loads() {
     std::mt19937 random(1);
     for (const Form& form : all_forms()) {
         Memories memories(random);
@@ -207,7 +207,11 @@ TEST(Memory, LoadsOfEverySpaceTypeAndLayout) {
     }
 }
 
-TEST(Memory, StoresOfEverySpaceTypeAndLayout) {
+TEST(Memory, LoadsOfEverySpaceTypeAndLayout) {
+    at_every_simd_level(check_loads);
+}
+
+void check_stores() {
     std::mt19937 random(2);
     for (const Form& form : all_forms()) {
         if (form.places()[0] == kParam || form.element.is_signed) continue;
@@ -236,10 +240,15 @@ TEST(Memory, StoresOfEverySpaceTypeAndLayout) {
                 }
                 ASSERT_EQ(store.run(mask), Flow::next) << form.modifiers() << " pattern " << pattern;
                 memories.expect_equal(store);
-                if (HasFatalFailure()) FAIL() << "st" << form.modifiers() << ", pattern " << pattern;
+                if (testing::Test::HasFatalFailure())
+                    FAIL() << "st" << form.modifiers() << ", pattern " << pattern;
             }
         }
     }
+}
+
+TEST(Memory, StoresOfEverySpaceTypeAndLayout) {
+    at_every_simd_level(check_stores);
 }
 
 TEST(Memory, StoresMarkWhatTheyWrite) {

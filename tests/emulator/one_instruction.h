@@ -19,9 +19,24 @@
 
 #include <fmt/format.h>
 #include "emulator/decode/load.h"
+#include "emulator/execute/simd.h"
 #include "emulator/machine/bare_warp.h"
 
 namespace warpwright::emulator {
+
+// body(), with the handlers of every SIMD level that this CPU has.
+template <class Body>
+void at_every_simd_level(Body body) {
+    const SimdLevel before = simd_level();
+    for (const SimdLevel level : {SimdLevel::baseline, SimdLevel::avx2, SimdLevel::avx512}) {
+        set_simd_level(level);
+        if (simd_level() != level) continue;
+        SCOPED_TRACE(simd_name(level));
+        body();
+        if (testing::Test::HasFatalFailure()) break;
+    }
+    set_simd_level(before);
+}
 
 class OneInstruction {
 public:
