@@ -236,7 +236,7 @@ def run_ctest(report, folder, selection):
 
 
 def count_cases(report, reports, test, outcome, seconds, output):
-    """Reads the report of one test executable; without one, or failing beside its cases, it counts as a case."""
+    """Reads the report of one test executable; without one (fuzz tests), or failing beside its cases, it is a case."""
     passed, failed, skipped = report.counts()
     path = reports / f"{test}.xml"
     cases = xml.etree.ElementTree.parse(path).iter("testcase") if path.exists() else []
@@ -252,6 +252,8 @@ def count_cases(report, reports, test, outcome, seconds, output):
             report.skips(name, "disabled in its source")
         else:
             report.passes()
+    if outcome == "Passed" and not path.exists():
+        report.passes()
     if outcome != "Passed" and report.counts()[1] == failed:
         name = test
         if not path.exists():  # it died: what it printed tells how far it came

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// See simd.h. No include guard: included once per family.
+// See simd.h. No include guard: included once per family. WW_ONE_SIMD_LEVEL: the baseline only, where compiling
+// takes long and speed is nothing (the fuzz tests).
 namespace baseline {
 constexpr SimdLevel kLevel = SimdLevel::baseline;
 #include WW_SIMD_FILE
 }  // namespace baseline
 
-#if defined(__x86_64__) && !defined(__clang__)
+#if defined(__x86_64__) && !defined(__clang__) && !defined(WW_ONE_SIMD_LEVEL)
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,f16c,bmi,bmi2,popcnt,lzcnt")
 namespace avx2 {
