@@ -14,7 +14,9 @@ Status parse_threads(Lexer& lexer, Threads& threads) {
     u32* const dimensions[] = {&threads.x, &threads.y, &threads.z};
     threads = {1, 1, 1};
     for (u32* dimension : dimensions) {
+        const int line = lexer.peek().line;
         WW_ASSIGN(*dimension, lexer.expect_integer("a number of threads", kMaxThreads));
+        if (*dimension == 0) return lexer.error(line, "expected at least 1 thread, got 0");
         if (!lexer.accept(',')) return {};
     }
     return lexer.expected("at most 3 numbers");
@@ -99,8 +101,7 @@ Status FunctionParser::parse_directives() {
     return lexer_.expected(fmt::format("'{{' or ';' after the signature of {}", excerpt(function_.name)));
 }
 
-// --- scopes
-// --------------------------------------------------------------------------------------------------
+// --- scopes -----------------------------------------------------------------------------------------------
 
 // An identifier has no '#': a name made by it is nobody else's.
 std::string FunctionParser::unique_name(std::string_view name) const {
@@ -190,8 +191,7 @@ Status FunctionParser::declare_label(const Token& name) {
     return {};
 }
 
-// --- directives in a body
-// ------------------------------------------------------------------------------------
+// --- directives in a body ---------------------------------------------------------------------------------
 
 Status FunctionParser::parse_directive() {
     const Token directive = lexer_.take();

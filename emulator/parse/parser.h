@@ -92,6 +92,7 @@ private:
     Status parse_statement(const Guard& guard, const Token& opcode);
     Status parse_guard(Guard& guard);
     Status parse_operand(Operand& operand, int nesting);
+    Status parse_pair(Operand& operand);
     Status parse_branch_target(Operand& operand);
     Status parse_name(Operand& operand);
     Status parse_component(const Token& name, Operand& operand, const Name& found);

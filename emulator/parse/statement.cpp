@@ -133,17 +133,23 @@ Status FunctionParser::parse_operand(Operand& operand, int nesting) {
             return lexer_.expected("an operand");
         default: return lexer_.expected("an operand");
     }
-    if (!lexer_.peek().is('|')) return {};
-    // d|p
-    if (operand.kind != Operand::Kind::reg && operand.kind != Operand::Kind::sink)
-        return lexer_.expected("',' or ';' after an operand");
+    return lexer_.peek().is('|') ? parse_pair(operand) : Status();
+}
+
+// d|p: `operand`, read already, and what follows.
+Status FunctionParser::parse_pair(Operand& operand) {
+    const auto is_destination = [](const Operand& each) {
+        return each.kind == Operand::Kind::reg || each.kind == Operand::Kind::sink;
+    };
+    if (!is_destination(operand)) return lexer_.expected("',' or ';' after an operand");
     lexer_.advance();
+    const int line = lexer_.peek().line;
     Operand second;
     WW_TRY(parse_name(second));
-    if (second.kind != Operand::Kind::reg && second.kind != Operand::Kind::sink)
-        return lexer_.error(token.line, "expected a register after '|'");
+    if (!is_destination(second)) return lexer_.error(line, "expected a register after '|'");
     Operand pair;
     pair.kind = Operand::Kind::pair;
+    pair.elements.reserve(2);
     pair.elements.push_back(std::move(operand));
     pair.elements.push_back(std::move(second));
     operand = std::move(pair);

@@ -130,6 +130,7 @@ TEST(ParseErrors, Functions) {
         {".func f(.reg .align 4 .b32 x) { }", "line 2: not covered yet: '.align' in a .reg declaration"},
         {".entry k() ret;", "line 2: expected '{' or ';' after the signature of 'k', got 'ret'"},
         {".entry k() .maxntid { }", "line 2: expected a number of threads, got '{'"},
+        {".entry k() .maxntid 32, 0 { }", "line 2: expected at least 1 thread, got 0"},
         {".entry k() .maxntid 1, 2, 3, 4 { }", "line 2: expected at most 3 numbers, got '4'"},
         {".entry k() .blocksareclusters { }", "line 2: not covered yet: '.blocksareclusters' of a function"},
         {".entry k() {\nret;",
@@ -239,8 +240,7 @@ TEST(ParseErrors, Operands) {
         EXPECT_EQ(error_of_body(mistake.text), mistake.message) << mistake.text;
 }
 
-// --- limits
-// --------------------------------------------------------------------------------------------------
+// --- limits -----------------------------------------------------------------------------------------------
 
 std::string repeated(const std::string& text, int count) {
     std::string all;

@@ -47,8 +47,7 @@ std::vector<T> initial_as(const Variable& variable) {
 
 using Kind = Operand::Kind;
 
-// --- types
-// ---------------------------------------------------------------------------------------------------
+// --- types ------------------------------------------------------------------------------------------------
 
 TEST(ParseTypes, NamesAndFactsAgree) {
     for (int i = 1; i <= static_cast<int>(Type::b1); ++i) {
@@ -74,8 +73,7 @@ TEST(ParseTypes, Facts) {
     EXPECT_FALSE(facts_of(type_named("b32")).is_float);
 }
 
-// --- module
-// --------------------------------------------------------------------------------------------------
+// --- module -----------------------------------------------------------------------------------------------
 
 TEST(ParseModule, Header) {
     const Result<Module> module =
@@ -146,8 +144,7 @@ TEST(ParseModule, ADefinitionReplacesItsDeclaration) {
     EXPECT_EQ(module.functions.at(0).statements.size(), 1u);
 }
 
-// --- variables
-// -----------------------------------------------------------------------------------------------
+// --- variables --------------------------------------------------------------------------------------------
 
 TEST(ParseVariables, SizesAndAlignments) {
     const Module module = parsed(R"(
@@ -245,8 +242,7 @@ TEST(ParseVariables, Addresses) {
     EXPECT_FALSE(c[1].is_generic);
 }
 
-// --- functions
-// -----------------------------------------------------------------------------------------------
+// --- functions --------------------------------------------------------------------------------------------
 
 TEST(ParseFunctions, Entry) {
     const Module module = parsed(R"(
@@ -398,8 +394,7 @@ TEST(ParseFunctions, SourceLines) {
     EXPECT_EQ(module.files, (std::vector<std::string>{"", "kernel.cu", "inner.cuh"}));
 }
 
-// --- scopes
-// --------------------------------------------------------------------------------------------------
+// --- scopes -----------------------------------------------------------------------------------------------
 
 TEST(ParseScopes, Registers) {
     const Function function = parsed_body(R"(
@@ -522,8 +517,7 @@ TEST(ParseScopes, NamesOfOneFunctionAreNotOfTheNext) {
     EXPECT_EQ(module.functions.at(1).labels.at(0).name, "L");
 }
 
-// --- statements
-// ----------------------------------------------------------------------------------------------
+// --- statements -------------------------------------------------------------------------------------------
 
 TEST(ParseStatements, ModifiersKeepTheirOrder) {
     const Statement load =

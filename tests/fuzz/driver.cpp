@@ -41,8 +41,7 @@ constexpr unsigned kLimit_s = 30;             // of one input; everything is slo
 constexpr std::size_t kMaxBytes = 64u << 10;  // of an input
 constexpr std::size_t kMaxInputs = 4096;      // that further ones are made from
 
-// --- the input that is running, for the moment it crashes
-// ----------------------------------------------------
+// --- the input that is running, for the moment it crashes -------------------------------------------------
 
 const std::string* running = nullptr;
 std::string crash_path;
@@ -84,8 +83,7 @@ void on_alarm(int) {
     _exit(1);
 }
 
-// --- inputs
-// --------------------------------------------------------------------------------------------------
+// --- inputs -----------------------------------------------------------------------------------------------
 
 std::string read_file(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
