@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -11,6 +12,7 @@
 
 #include "cli/progress.h"
 #include "cli/verb.h"
+#include "engine/chat_template.h"
 #include "engine/config.h"
 #include "engine/engine.h"
 #include "engine/plan_json.h"
@@ -21,13 +23,13 @@ namespace warpwright::cli {
 namespace {
 
 struct Options {
-    std::string model, device = "auto", weights;
+    std::string model, device = "auto", weights, system;
     std::vector<std::string> prompts;
     i64 max_tokens = 128;
     i64 context_tokens = 0;
     i64 random_prompt_tokens = 0;
     SamplingParameters sampling;
-    bool json = false, ignore_eos = false;
+    bool json = false, ignore_eos = false, chat = false;
 };
 
 struct Generated {
@@ -51,12 +53,41 @@ Result<Weights> weights_of(Context& context, const ModelConfig& config, const Op
     return random_weights(context, config, static_cast<u64>(seed), show);
 }
 
+// The prompt that the checkpoint's template makes of a message by the user, with the answer to come.
+Result<std::string> chat_prompt(const ChatTemplate& chat, const std::string& system,
+                                const std::string& text) {
+    nlohmann::ordered_json messages = nlohmann::ordered_json::array();
+    if (!system.empty()) messages.push_back({{"role", "system"}, {"content", system}});
+    messages.push_back({{"role", "user"}, {"content", text}});
+    return chat.render({{"messages", messages}, {"add_generation_prompt", true}});
+}
+
+// Adds tokenizer_config.json's end token to those that end a text. In a dialogue it ends the turn, which the
+// end of a text need not be.
+Status add_end_token(const Options& options, const Tokenizer& tokenizer, ModelConfig& config) {
+    if (!options.chat && !config.eos_tokens.empty()) return {};
+    WW_ASSIGN(const SpecialTokens tokens, load_special_tokens(options.model));
+    for (const auto& [name, text] : tokens) {
+        const auto id = name == "eos_token" ? tokenizer.find(text) : std::nullopt;
+        const bool known =
+            std::find(config.eos_tokens.begin(), config.eos_tokens.end(), id) != config.eos_tokens.end();
+        if (id && !known) config.eos_tokens.push_back(*id);
+    }
+    return {};
+}
+
 // Token ids of every prompt; a tokenizer is needed for text only.
 Result<std::vector<std::vector<i32>>> prompts_of(const Options& options, const ModelConfig& config,
-                                                 const Tokenizer* tokenizer) {
+                                                 const Tokenizer* tokenizer, const ChatTemplate* chat) {
     std::vector<std::vector<i32>> prompts;
     for (const std::string& text : options.prompts) {
         if (text.empty()) return caller_error("--prompt: expected text, got an empty string");
+        if (chat != nullptr) {
+            WW_ASSIGN(const std::string dialogue, chat_prompt(*chat, options.system, text));
+            WW_ASSIGN(auto ids, tokenizer->encode(dialogue, false));  // the template has the begin token
+            prompts.push_back(std::move(ids));
+            continue;
+        }
         WW_ASSIGN(auto ids, tokenizer->encode(text));
         prompts.push_back(std::move(ids));
     }
@@ -113,13 +144,22 @@ int run(const Options& options) {
     if (options.prompts.empty() && options.random_prompt_tokens == 0) {
         return report(caller_error("expected --prompt TEXT (or --random-prompt N)"));
     }
-    WW_CLI_ASSIGN(const ModelConfig config, load_config(options.model));
+    if (!options.system.empty() && !options.chat)
+        return report(caller_error("--system: expected --chat with it"));
+    WW_CLI_ASSIGN(ModelConfig config, load_config(options.model));
     std::unique_ptr<Tokenizer> tokenizer;
+    std::unique_ptr<ChatTemplate> chat;
+    if (options.chat) {
+        WW_CLI_ASSIGN(ChatTemplate loaded, ChatTemplate::load(options.model));
+        chat = std::make_unique<ChatTemplate>(std::move(loaded));
+    }
     if (!options.prompts.empty()) {
         WW_CLI_ASSIGN(Tokenizer loaded, Tokenizer::load(options.model));
         tokenizer = std::make_unique<Tokenizer>(std::move(loaded));
+        if (const Status status = add_end_token(options, *tokenizer, config); !status.ok())
+            return report(status);
     }
-    WW_CLI_ASSIGN(const auto prompts, prompts_of(options, config, tokenizer.get()));
+    WW_CLI_ASSIGN(const auto prompts, prompts_of(options, config, tokenizer.get(), chat.get()));
     WW_CLI_ASSIGN(const auto context, Context::open(options.device));
 
     const auto start = std::chrono::steady_clock::now();
@@ -147,7 +187,7 @@ int run(const Options& options) {
     WW_CLI_ASSIGN(const Plan plan, plan_model(config, context->target(), plan_options));
 
     const bool stream = !options.json && prompts.size() == 1 && tokenizer != nullptr;
-    if (stream) fmt::print("{}", options.prompts[0]);
+    if (stream && !options.chat) fmt::print("{}", options.prompts[0]);
     if (const Status status = generate(*engine, tokenizer.get(), stream, all); !status.ok())
         return report(status);
 
@@ -159,7 +199,8 @@ int run(const Options& options) {
     }
     if (!stream && tokenizer != nullptr) {
         for (std::size_t i = 0; i < options.prompts.size(); ++i) {
-            fmt::print("[{}] {}{}\n", i, options.prompts[i], tokenizer->decode(all[i].tokens));
+            fmt::print("[{}] {}{}\n", i, options.chat ? "" : options.prompts[i],
+                       tokenizer->decode(all[i].tokens));
         }
     }
     std::fflush(stdout);  // the text stands before the figures where both go to one terminal
@@ -179,6 +220,8 @@ void add_run(CLI::App& app, Action& action) {
     CLI::App* verb = app.add_subcommand("run", "generate text with a model");
     verb->add_option("--model", options->model, "a model's folder")->required();
     verb->add_option("--prompt", options->prompts, "text to continue; several prompts run together");
+    verb->add_flag("--chat", options->chat, "--prompt is a message, put into the model's chat template");
+    verb->add_option("--system", options->system, "the system's message before it");
     verb->add_option("--random-prompt", options->random_prompt_tokens, "a prompt of this many random tokens");
     verb->add_option("--device", options->device,
                      "auto, cpu, cuda:N, emulated:GPU[,checks=off|bounds|all][,seed=N][,threads=N]")

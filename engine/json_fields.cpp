@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -36,6 +37,8 @@ Result<std::string> read_text_file(const fs::path& path, i64 max_bytes) {
 }
 
 namespace {
+
+constexpr int kMaxJsonDepth = 64;
 
 // nlohmann keeps one of two equal keys; which one would be an accident. (Its parser callback could tell too,
 // but it scans an object's fields again for every field.)
@@ -70,9 +73,34 @@ struct KeyWatch : json::json_sax_t {
     }
 };
 
+// Where brackets are nested deeper than any file of ours has them; or nothing. A parser would take memory for
+// every level of what may be nothing but brackets.
+std::optional<std::size_t> find_too_deep(std::string_view text) {
+    int depth = 0;
+    bool in_string = false;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const char c = text[at];
+        if (in_string) {
+            if (c == '\\') ++at;
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > kMaxJsonDepth) return at;
+        } else if (c == ']' || c == '}') {
+            --depth;
+        }
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 Result<json> parse_json(std::string_view text, const std::string& where, bool unique_keys) {
+    if (const auto position = find_too_deep(text)) {
+        return caller_error(
+            fmt::format("{}: nested more than {} deep at byte {}", where, kMaxJsonDepth, *position));
+    }
     if (unique_keys) {
         KeyWatch watch;
         json::sax_parse(text.begin(), text.end(), &watch);  // errors are reported below
