@@ -119,12 +119,12 @@ class Scratch:
                  "-DCMAKE_CXX_FLAGS_RELEASE=-O0", "-DWW_TESTS=OFF", "-DWW_PACK=OFF",
                  *([f"-DWW_NVRTC={nvrtc.group(1)}"] if nvrtc else []))
         targets = self.run("ninja", "-C", self.build, "-t", "targets", "all").stdout
-        self.objects = re.findall(r"^(CMakeFiles/warpwright_core\.dir/\S+\.o):", targets, re.MULTILINE)
+        self.objects = re.findall(r"^(CMakeFiles/warpwright_(?:core|data)\.dir/\S+\.o):", targets, re.MULTILINE)
         self.embedded = re.findall(r"^(embed/\w+/files\.o):", targets, re.MULTILINE)
 
     def objects_of(self, pattern):
         return [name for name in self.objects
-                if re.fullmatch(rf"CMakeFiles/warpwright_core\.dir/({pattern})\.cpp\.o", name)]
+                if re.fullmatch(rf"CMakeFiles/warpwright_(?:core|data)\.dir/({pattern})\.cpp\.o", name)]
 
     def compile(self, *objects):
         self.run("ninja", "-C", self.build, *objects)
