@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From addresses to bytes: the way of every access of a kernel. A handler reads the addresses of its lanes,
-// asks find_span() for the bytes around the first one, and treats the lanes that lie in them together; lanes
-// that lie elsewhere come next. What is checked, is checked there (memory.inl, atomic.cpp, async.cpp,
-// matrix.cpp), and what is wrong is put into words here.
+// From addresses to bytes: the way of every access of a kernel. Lanes that lie in the same bytes as the first
+// one, an allocation or shared memory, are treated together; lanes that lie elsewhere come next. That loop,
+// and the checks in it, is for_each_span() in lookup.inl; what it finds is put into words here.
 //
 // Ordinary accesses are plain loads and stores of the host. Blocks run on several threads, so kernels that
 // race would race here too; on x86-64 and Arm aligned elements of up to 8 bytes do not tear all the same.
@@ -40,12 +39,12 @@ inline Space access_space(const Instruction& instruction) {
     return static_cast<Space>(instruction.detail[0]);
 }
 constexpr int kFlagNarrow = 0;  // flag: the address is a 32-bit register
+constexpr int kFlagStrong = 1;  // of ld and st: volatile, relaxed, acquire, release, mmio
+constexpr int kFlagSigned = 2;  // of ld: what is loaded is sign-extended
 inline Addresses addresses_of(Warp& warp, const Instruction& instruction, int operand) {
     return {warp.lanes<u64>(instruction.slot[operand]), instruction.flag[kFlagNarrow],
             static_cast<u64>(instruction.immediate)};
 }
-constexpr int kFlagStrong = 1;  // flag: volatile, relaxed, acquire, release, mmio
-constexpr int kFlagSigned = 2;  // flag: what is loaded is sign-extended
 
 // Bytes in a row that the addresses [base, base + bytes) of a space stand for.
 struct Span {

@@ -20,6 +20,19 @@ void CopyQueue::grow() {
     first_ = 0;
 }
 
+void CopyQueue::remove_landed() {
+    for (; size_ > 0 && (*this)[0].lanes == 0; --size_)
+        first_ = (first_ + 1) % static_cast<u32>(ring_.size());
+    // Copies of lanes that wait for later groups than others do.
+    u32 kept = 0;
+    for (u32 i = 0; i < size_; ++i) {
+        if ((*this)[i].lanes == 0) continue;
+        if (kept != i) (*this)[kept] = (*this)[i];
+        ++kept;
+    }
+    size_ = kept;
+}
+
 int line_of_copy(Warp& warp, u64 offset) {
     for (Warp& other : warp.block().warps) {
         CopyQueue& pending = other.async.pending;

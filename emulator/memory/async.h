@@ -35,10 +35,7 @@ public:
         if (size_ == ring_.size()) grow();
         return (*this)[size_++];
     }
-    void pop() {
-        first_ = (first_ + 1) % static_cast<u32>(ring_.size());
-        --size_;
-    }
+    void remove_landed();  // those without lanes
     void clear() { first_ = size_ = 0; }
 
 private:

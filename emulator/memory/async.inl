@@ -50,7 +50,7 @@ static Flow land_before(Warp& warp, u32 active, const u32* limit) {
         if (lanes == 0) continue;
         if (const Flow flow = land_any(warp, copy, lanes); flow != Flow::next) return flow;
     }
-    while (pending.size() > 0 && pending[0].lanes == 0) pending.pop();
+    pending.remove_landed();
     return Flow::next;
 }
 
@@ -61,7 +61,7 @@ static Flow enqueue(Warp& warp, u32 active, const PendingCopy& copy) {
         if (async.pending.size() == CopyQueue::kMaxCopies) {
             PendingCopy& oldest = async.pending[0];
             if (const Flow flow = land_any(warp, oldest, oldest.lanes); flow != Flow::next) return flow;
-            async.pending.pop();
+            async.pending.remove_landed();
         }
         const u32 group = async.open_group[first_lane(todo)];
         u32 lanes = 0;

@@ -195,8 +195,8 @@ static inline __attribute__((always_inline)) bool is_shadow_wrong(const Lookup& 
         return wrong != 0;
 }
 
-// Looks the lanes' bytes up and checks them, span by span; body(lookup) for each. The one place that every
-// access of a warp comes through.
+// Looks the lanes' bytes up and checks them, span by span; body(lookup) for each. Every access comes through
+// here, but for copies that read a part of their bytes (land_cut() in async.cpp) and discard.
 template <int kBytes, Use kUse, class Body>
 static inline __attribute__((always_inline)) Flow for_each_span(Warp& warp, const Instruction& instruction,
                                                                 Space space, const Addresses& addresses,
@@ -210,7 +210,7 @@ static inline __attribute__((always_inline)) Flow for_each_span(Warp& warp, cons
             return report_address(warp, instruction, space, todo, addresses, kBytes, kUse);
         // An atomic has no meaning across the host's words either.
         if (misaligned != 0 && (kUse == Use::atomic || warp.level() != CheckLevel::off)) [[unlikely]]
-            return report_misaligned(warp, instruction, active, addresses, kBytes);
+            return report_misaligned(warp, instruction, todo, addresses, kBytes);
         // Stores can only be wrong in shared memory: copies go there.
         if (lookup.span.is_checked && (kUse != Use::store || lookup.span.is_shared)) {
             if (is_shadow_wrong<kBytes, kUse>(lookup)) [[unlikely]]

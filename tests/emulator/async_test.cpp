@@ -332,6 +332,28 @@ TEST(CpAsync, EndlessCopiesLandByThemselves) {
     EXPECT_EQ(copies.run.get<u8>(copies.out, 512), numbered(512));
 }
 
+// What one lane never waits for does not stand in the way of what the others do.
+TEST(CpAsync, CopiesThatLandOutOfOrder) {
+    for (const CheckLevel level : {CheckLevel::off, CheckLevel::all}) {
+        Copies copies(fmt::format("setp.eq.u32 %p0, %lane, 0; mov.b32 %r5, 0;\n"
+                                  "cp.async.cg.shared.global [%to+1024], [%from], 16;\n"
+                                  "@!%p0 cp.async.commit_group;\n"
+                                  "AGAIN:\n"
+                                  "@!%p0 cp.async.cg.shared.global [%to], [%from], 16;\n"
+                                  "@!%p0 cp.async.commit_group;\n"
+                                  "@!%p0 cp.async.wait_group 0;\n"
+                                  "add.s32 %r5, %r5, 1; setp.lt.u32 %p1, %r5, 3000; @%p1 bra AGAIN;\n"
+                                  "cp.async.wait_all;\n"
+                                  "@%p0 ld.shared.v4.b32 {{%r1, %r2, %r3, %r4}}, [%to+1024];\n"
+                                  "@!%p0 ld.shared.v4.b32 {{%r1, %r2, %r3, %r4}}, [%to];\n"
+                                  "st.global.v4.b32 [%out], {{%r1, %r2, %r3, %r4}};\n"),
+                      level);
+        const LaunchReport report = copies.launch();
+        ASSERT_FALSE(report.finding) << finding_text(*report.finding);
+        EXPECT_EQ(copies.run.get<u8>(copies.out, 512), numbered(512));
+    }
+}
+
 void check_pipeline() {
     // Three stages of 512 bytes over 4 x 512 bytes: the sum of all words.
     const std::string body = R"(
