@@ -9,7 +9,7 @@ namespace warpwright::emulator {
 // Everything but the registers: what tells most states apart at once.
 void Warp::save_position(std::vector<u32>& words, bool with_counts) const {
     words.clear();
-    words.insert(words.end(), {static_cast<u32>(running_), is_forced_, exited_, carry,
+    words.insert(words.end(), {static_cast<u32>(running_), is_forced_, exited_, carry, num_clock_reads_,
                                static_cast<u32>(async.pending.size())});
     if (with_counts) words.insert(words.end(), {num_spins_, num_loops_});
     words.insert(words.end(), std::begin(async.open_group), std::end(async.open_group));
@@ -21,27 +21,32 @@ void Warp::save_position(std::vector<u32>& words, bool with_counts) const {
     words.insert(words.end(), predicates_, predicates_ + block_->grid().program->num_predicates);
 }
 
+// What registers and local memory hold, in pieces that lie together. Constants do not change.
+std::array<std::span<const std::byte>, 2> Warp::contents() const {
+    const Program& program = *block_->grid().program;
+    const auto slot_bytes = sizeof(u32) * kLanes;
+    const auto constants = static_cast<std::size_t>(program.num_constants);
+    return {std::span(registers_ + constants * slot_bytes,
+                      (static_cast<std::size_t>(program.num_slots) - constants) * slot_bytes),
+            std::span(local.data.get(), std::size_t{local.bytes} * kLanes)};
+}
+
 void Warp::save(WarpState& state, bool with_counts) const {
     save_position(state.position, with_counts);
-    const Program& program = *block_->grid().program;
-    const std::byte* registers = registers_ + static_cast<std::size_t>(program.num_constants) * 128;
-    const auto registers_bytes = static_cast<std::size_t>(program.num_slots - program.num_constants) * 128;
-    const std::size_t local_bytes = static_cast<std::size_t>(local.bytes) * kLanes;
-    state.bytes.resize(registers_bytes + local_bytes);
-    if (registers_bytes > 0) std::memcpy(state.bytes.data(), registers, registers_bytes);
-    if (local_bytes > 0) std::memcpy(state.bytes.data() + registers_bytes, local.data.get(), local_bytes);
+    state.bytes.clear();
+    for (const auto piece : contents()) state.bytes.insert(state.bytes.end(), piece.begin(), piece.end());
 }
 
 bool Warp::is_at(const WarpState& state, bool with_counts) {
     save_position(scratch_, with_counts);
     if (scratch_ != state.position) return false;
-    const Program& program = *block_->grid().program;
-    const std::byte* registers = registers_ + static_cast<std::size_t>(program.num_constants) * 128;
-    const auto registers_bytes = static_cast<std::size_t>(program.num_slots - program.num_constants) * 128;
-    const std::size_t local_bytes = static_cast<std::size_t>(local.bytes) * kLanes;
-    return (registers_bytes == 0 || std::memcmp(state.bytes.data(), registers, registers_bytes) == 0) &&
-           (local_bytes == 0 ||
-            std::memcmp(state.bytes.data() + registers_bytes, local.data.get(), local_bytes) == 0);
+    std::size_t at = 0;
+    for (const auto piece : contents()) {
+        if (!piece.empty() && std::memcmp(state.bytes.data() + at, piece.data(), piece.size()) != 0)
+            return false;
+        at += piece.size();
+    }
+    return true;
 }
 
 }  // namespace warpwright::emulator

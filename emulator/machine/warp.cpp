@@ -30,7 +30,8 @@ i32 Warp::pc_of(const Instruction& instruction) const {
     return static_cast<i32>(&instruction - block_->grid().program->code.data());
 }
 
-u64 Warp::clock(const Instruction& instruction) const {
+u64 Warp::clock(const Instruction& instruction) {
+    ++num_clock_reads_;
     const std::vector<Instruction>& code = block_->grid().program->code;
     const std::less<const Instruction*> before;
     if (code.empty() || before(&instruction, code.data()) || !before(&instruction, code.data() + code.size()))

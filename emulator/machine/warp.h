@@ -7,6 +7,7 @@
 // run, so lanes of one warp can wait for each other (forward progress of every lane, PTX ISA 3.2).
 #pragma once
 
+#include <array>
 #include <memory>
 #include <span>
 #include <string>
@@ -118,8 +119,9 @@ public:
     // loop that waits is told from one that works; run() makes it known to others when it comes back.
     void note_change() { ++num_changes_; }
 
-    // The count behind %clock: warp instructions executed before this one.
-    u64 clock(const Instruction& instruction) const;
+    // The count behind %clock: warp instructions executed before this one. A loop that asks for it is none
+    // that only waits.
+    u64 clock(const Instruction& instruction);
 
     // --- for the machine only ---
     // What the group waits for whose handler is about to return Flow::wait; `memory` if it does not say.
@@ -133,7 +135,7 @@ public:
     // Releases lanes at bar.warp.sync for which nobody is missing. `arriving` of the running group are there
     // too, at `instruction` (null: nobody arrives); returns those of them that need not wait.
     u32 release_warp_barrier(const Instruction* instruction, u32 arriving);
-    // Executes up to about `quantum` warp instructions.
+    // Executes up to `quantum` warp instructions.
     Pause run(u64 quantum);
     u64 num_changes() const { return num_changes_; }
     u64 num_instructions = 0;  // executed
@@ -150,9 +152,11 @@ public:
 private:
     friend class Block;
 
+    // spin.cpp
     void save_position(std::vector<u32>& words, bool with_counts) const;
-    Pause run_groups(u64 quantum);
+    std::array<std::span<const std::byte>, 2> contents() const;
     // run.cpp: groups
+    Pause run_groups(u64 quantum);
     bool choose();
     void rotate();
     bool is_spinning();
@@ -182,6 +186,7 @@ private:
     u64 changes_seen_ = 0;
     WaitReason reason_ = WaitReason::memory;  // see wait_for()
     u32 needed_ = 0;
+    u32 num_clock_reads_ = 0;
     std::vector<u32> scratch_;  // of is_at()
     WarpState spin_state_;
     i32 segment_start_ = 0;  // instructions from here on are not counted in num_instructions yet

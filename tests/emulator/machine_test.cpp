@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Warps: lanes that part and meet, and lanes that wait for each other.
+#include <random>
+
 #include <gtest/gtest.h>
 
 #include "machine_kernels.h"
@@ -259,6 +261,100 @@ TEST(Warps, NanosleepLetsOthersRun) {
         st.global.u32 [%rd1], %r2;
     )");
     EXPECT_EQ(out, each_thread(64, [](u32) { return 3u; }));
+}
+
+// ---- control flow by chance
+
+// A thread of a program of a few words: out = its registers after it.
+struct RandomStep {
+    enum { add, mix, branch, back } kind;
+    int target = 0;  // of branches: a step
+    u32 value = 0;
+};
+
+std::vector<RandomStep> random_steps(u32 seed) {
+    std::mt19937 random(seed);
+    std::vector<RandomStep> steps(12 + random() % 20);
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        RandomStep& step = steps[i];
+        const u32 what = random() % 8;
+        step.kind = what < 2   ? RandomStep::add
+                    : what < 4 ? RandomStep::mix
+                    : what < 6 ? RandomStep::branch
+                               : RandomStep::back;
+        step.value = random();
+        step.target = step.kind == RandomStep::back ? static_cast<int>(random() % (i + 1))
+                                                    : static_cast<int>(i + 1 + random() % (steps.size() - i));
+    }
+    return steps;
+}
+
+// %r2 and %r3 are mixed; a branch goes by a bit of %r2, one backward only while there is fuel in %r4.
+std::string random_kernel(const std::vector<RandomStep>& steps) {
+    std::string text = "mov.u32 %r2, %r0;\nmov.u32 %r3, 1;\nmov.u32 %r4, 40;\n";
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+        const RandomStep& step = steps[i];
+        text += fmt::format("S{}:\n", i);
+        switch (step.kind) {
+            case RandomStep::add: text += fmt::format("add.u32 %r2, %r2, {};\n", step.value); break;
+            case RandomStep::mix:
+                text +=
+                    fmt::format("mad.lo.u32 %r3, %r3, {}, %r2;\nxor.b32 %r2, %r2, %r3;\n", step.value | 1);
+                break;
+            case RandomStep::back:
+                text += "setp.eq.u32 %p1, %r4, 0;\n@%p1 bra OUT;\nsub.u32 %r4, %r4, 1;\n";
+                [[fallthrough]];
+            case RandomStep::branch:
+                text += fmt::format("bfe.u32 %r5, %r2, {}, 1;\nsetp.ne.u32 %p0, %r5, 0;\n@%p0 bra S{};\n",
+                                    step.value % 32, step.target);
+        }
+    }
+    return text +
+           fmt::format("S{}:\nOUT:\nbar.warp.sync -1;\nxor.b32 %r2, %r2, %r3;\nst.global.u32 [%rd1], %r2;\n",
+                       steps.size());
+}
+
+u32 run_random(const std::vector<RandomStep>& steps, u32 thread) {
+    u32 a = thread, b = 1, fuel = 40;
+    for (std::size_t i = 0; i < steps.size();) {
+        const RandomStep& step = steps[i++];
+        switch (step.kind) {
+            case RandomStep::add: a += step.value; break;
+            case RandomStep::mix:
+                b = b * (step.value | 1) + a;
+                a ^= b;
+                break;
+            case RandomStep::back:
+                if (fuel-- == 0) return a ^ b;
+                [[fallthrough]];
+            case RandomStep::branch:
+                if (a >> step.value % 32 & 1u) i = static_cast<std::size_t>(step.target);
+        }
+    }
+    return a ^ b;
+}
+
+TEST(Warps, EachLaneGoesItsOwnWay) {
+    for (u32 seed = 0; seed < 200; ++seed) {
+        const std::vector<RandomStep> steps = random_steps(seed);
+        EXPECT_EQ(run_clean(50, random_kernel(steps)),
+                  each_thread(50, [&](u32 t) { return run_random(steps, t); }))
+            << random_kernel(steps);
+    }
+}
+
+TEST(Warps, ALoopThatReadsTheClockGoesOn) {
+    const auto out = run_clean(32, R"(
+        mov.u32 %r2, %clock;
+        WAIT:  // every register is the same in each round
+        mov.u32 %r3, %clock;
+        sub.u32 %r3, %r3, %r2;
+        setp.lt.u32 %p0, %r3, 100000;
+        mov.u32 %r3, 0;
+        @%p0 bra WAIT;
+        st.global.u32 [%rd1], 1;
+    )");
+    EXPECT_EQ(out, each_thread(32, [](u32) { return 1u; }));
 }
 
 }  // namespace
