@@ -214,18 +214,6 @@ const json& public_models() {
 
 }  // namespace
 
-i64 num_parameters(const ModelConfig& config) {
-    const i64 hidden = config.hidden_size;
-    const i64 query = static_cast<i64>(config.num_heads) * config.head_dim;
-    const i64 kv = static_cast<i64>(config.num_kv_heads) * config.head_dim;
-    i64 layer =
-        hidden * (query + 2 * kv) + query * hidden + 3 * hidden * config.intermediate_size + 2 * hidden;
-    if (config.attention_bias) layer += query + 2 * kv + hidden;
-    if (config.mlp_bias) layer += 2ll * config.intermediate_size + hidden;
-    const i64 embedding = config.vocab_size * hidden;
-    return layer * config.num_layers + embedding * (config.tie_word_embeddings ? 1 : 2) + hidden;
-}
-
 std::vector<std::string> public_model_names() {
     std::vector<std::string> names;
     for (const auto& [name, config] : public_models().items()) names.push_back(name);

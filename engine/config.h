@@ -38,9 +38,6 @@ struct ModelConfig {
     std::vector<i32> eos_tokens;  // generation_config.json's where it has them, else config.json's
 };
 
-// Weights as stored: embeddings, layers, final norm, and the output layer unless tied.
-i64 num_parameters(const ModelConfig& config);
-
 // A folder with config.json, a config.json, or the name of a built-in public model. Caller errors: nothing of
 // that name (offers the nearest), an architecture that is not supported, a field that is missing, ill-typed
 // or absurd.

@@ -8,6 +8,7 @@
 #include "dispatch/operation.h"
 #include "engine/engine.h"
 #include "engine/layers.h"
+#include "engine/parameters.h"
 
 namespace warpwright {
 namespace {

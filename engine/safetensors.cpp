@@ -230,7 +230,9 @@ Result<StoredTensor> Safetensors::find(std::string_view name) const {
     if (found == entries_.end()) return caller_error(fmt::format("{}: no tensor {:.200}", path_, name));
     const Entry& entry = found->second;
     for (const auto& [spelling, dtype] : kSupported) {
-        if (spelling == entry.dtype) return StoredTensor{found->first, dtype, entry.shape, entry.bytes};
+        if (spelling == entry.dtype) {
+            return StoredTensor{found->first, dtype, entry.shape, entry.bytes, entry.file};
+        }
     }
     return caller_error(fmt::format("{}: tensor {:.200}: expected dtype F32, F16, BF16, I32 or U8, got {}",
                                     entry.file, name, entry.dtype));

@@ -22,6 +22,7 @@ struct StoredTensor {
     DType dtype = DType::f32;
     std::vector<i64> shape;            // row-major; empty for a scalar
     std::span<const std::byte> bytes;  // of any alignment; valid while the Safetensors lives
+    std::string file;                  // that holds it
 };
 
 class Safetensors {

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/weights.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
 #include <cstring>
 #include <random>
 
-#include "engine/safetensors.h"
+#include "engine/parameters.h"
 #include "kernels/host_math.h"
 
 namespace warpwright {
@@ -17,37 +14,31 @@ namespace {
 class WeightSource {
 public:
     virtual ~WeightSource() = default;
-    // Writes the elements of a tensor of this shape, as `dtype`, to `out`.
-    virtual Status read(const std::string& name, const std::vector<i64>& shape, DType dtype,
+    // Writes the piece's elements, as `dtype`, to `out`.
+    virtual Status read(const Parameter& parameter, const ParameterPiece& piece, DType dtype,
                         std::byte* out) = 0;
 };
 
+// Of a checkpoint that find_parameters has checked.
 class CheckpointSource final : public WeightSource {
 public:
-    CheckpointSource(Safetensors file, std::string folder)
-        : file_(std::move(file)), folder_(std::move(folder)) {}
+    explicit CheckpointSource(const Safetensors& checkpoint) : checkpoint_(checkpoint) {}
 
-    Status read(const std::string& name, const std::vector<i64>& shape, DType dtype,
-                std::byte* out) override {
-        WW_ASSIGN(const StoredTensor tensor, file_.find(name));
-        if (tensor.shape != shape) {
-            return caller_error(
-                fmt::format("{}: tensor '{}' must be {}, got {}", folder_, name, shape, tensor.shape));
-        }
+    Status read(const Parameter&, const ParameterPiece& piece, DType dtype, std::byte* out) override {
+        WW_ASSIGN(const StoredTensor tensor, checkpoint_.find(piece.name));
         if (tensor.dtype == dtype) {
             std::memcpy(out, tensor.bytes.data(), tensor.bytes.size());
             return {};
         }
-        const i64 count = static_cast<i64>(tensor.bytes.size()) / dtype_bytes(tensor.dtype);
         const std::vector<std::byte> aligned(tensor.bytes.begin(), tensor.bytes.end());
-        for (i64 i = 0; i < count; ++i)
+        for (i64 i = 0; i < piece.num_elements(); ++i) {
             store_float(out, dtype, i, load_float(aligned.data(), tensor.dtype, i));
+        }
         return {};
     }
 
 private:
-    Safetensors file_;
-    std::string folder_;
+    const Safetensors& checkpoint_;
 };
 
 class RandomSource final : public WeightSource {
@@ -61,16 +52,15 @@ public:
         for (i64 i = 0; i < kPoolElements; ++i) store_float(pool_.data(), dtype, i, normal(random));
     }
 
-    Status read(const std::string& name, const std::vector<i64>& shape, DType dtype,
+    Status read(const Parameter& parameter, const ParameterPiece& piece, DType dtype,
                 std::byte* out) override {
-        i64 count = 1;
-        for (i64 extent : shape) count *= extent;
-        if (name.ends_with("norm.weight")) {
+        i64 count = piece.num_elements();
+        if (parameter.is_norm) {
             for (i64 i = 0; i < count; ++i) store_float(out, dtype, i, 1);
             return {};
         }
         u64 hash = 0xcbf29ce484222325u ^ seed_;  // FNV-1a
-        for (const char c : name) hash = (hash ^ static_cast<u8>(c)) * 0x100000001b3u;
+        for (const char c : piece.name) hash = (hash ^ static_cast<u8>(c)) * 0x100000001b3u;
         i64 offset = static_cast<i64>(hash % kPoolElements);
         const i64 size = dtype_bytes(dtype);
         while (count > 0) {
@@ -91,81 +81,40 @@ private:
 
 class Loader {
 public:
-    Loader(Context& context, const ModelConfig& config, WeightSource& source, const LoadProgress& progress)
-        : context_(context), config_(config), source_(source), progress_(progress) {
-        total_bytes_ = num_parameters(config) * dtype_bytes(config.dtype);
+    Loader(Context& context, const ModelConfig& config, const std::vector<Parameter>& parameters,
+           WeightSource& source, const LoadProgress& progress)
+        : context_(context),
+          config_(config),
+          parameters_(parameters),
+          source_(source),
+          progress_(progress),
+          element_bytes_(dtype_bytes(config.dtype)) {
+        for (const Parameter& parameter : parameters) {
+            total_bytes_ += parameter.num_elements() * element_bytes_;
+        }
     }
 
     Result<Weights> load() {
-        const ModelConfig& c = config_;
-        WW_TRY(stacked(weights_.embedding, {"model.embed_tokens.weight"}, {c.vocab_size}, c.hidden_size));
-        for (int i = 0; i < c.num_layers; ++i) {
-            weights_.layers.emplace_back();
-            WW_TRY(layer(weights_.layers.back(), fmt::format("model.layers.{}.", i)));
-        }
-        WW_TRY(stacked(weights_.final_norm, {"model.norm.weight"}, {c.hidden_size}, kVector));
-        if (c.tie_word_embeddings) {
-            weights_.lm_head = weights_.embedding;
-        } else {
-            WW_TRY(stacked(weights_.lm_head, {"lm_head.weight"}, {c.vocab_size}, c.hidden_size));
-        }
+        weights_.layers.resize(static_cast<std::size_t>(config_.num_layers));
+        for (const Parameter& parameter : parameters_) WW_TRY(load_parameter(parameter));
+        if (config_.tie_word_embeddings) weights_.lm_head = weights_.embedding;
         return std::move(weights_);
     }
 
 private:
-    static constexpr i64 kVector = 0;  // in place of a number of columns
-
-    Status layer(LayerWeights& w, const std::string& prefix) {
-        const ModelConfig& c = config_;
-        const i64 q_rows = i64{c.num_heads} * c.head_dim, kv_rows = i64{c.num_kv_heads} * c.head_dim;
-        const std::vector<i64> qkv_rows{q_rows, kv_rows, kv_rows};
-        const std::vector<i64> gate_up_rows{c.intermediate_size, c.intermediate_size};
-        const std::string attention = prefix + "self_attn.", mlp = prefix + "mlp.";
-        const auto qkv = [&](const char* kind) {
-            return std::vector<std::string>{attention + "q_proj." + kind, attention + "k_proj." + kind,
-                                            attention + "v_proj." + kind};
-        };
-        const auto gate_up = [&](const char* kind) {
-            return std::vector<std::string>{mlp + "gate_proj." + kind, mlp + "up_proj." + kind};
-        };
-        WW_TRY(stacked(w.attention_norm, {prefix + "input_layernorm.weight"}, {c.hidden_size}, kVector));
-        WW_TRY(stacked(w.qkv, qkv("weight"), qkv_rows, c.hidden_size));
-        WW_TRY(stacked(w.o, {attention + "o_proj.weight"}, {c.hidden_size}, q_rows));
-        if (c.attention_bias) {
-            WW_TRY(stacked(w.qkv_bias, qkv("bias"), qkv_rows, kVector));
-            WW_TRY(stacked(w.o_bias, {attention + "o_proj.bias"}, {c.hidden_size}, kVector));
-        }
-        WW_TRY(stacked(w.mlp_norm, {prefix + "post_attention_layernorm.weight"}, {c.hidden_size}, kVector));
-        WW_TRY(stacked(w.gate_up, gate_up("weight"), gate_up_rows, c.hidden_size));
-        WW_TRY(stacked(w.down, {mlp + "down_proj.weight"}, {c.hidden_size}, c.intermediate_size));
-        if (c.mlp_bias) {
-            WW_TRY(stacked(w.gate_up_bias, gate_up("bias"), gate_up_rows, kVector));
-            WW_TRY(stacked(w.down_bias, {mlp + "down_proj.bias"}, {c.hidden_size}, kVector));
-        }
-        return {};
-    }
-
-    // Several parameters one below the other in one tensor.
-    Status stacked(Tensor& out, const std::vector<std::string>& names, const std::vector<i64>& rows,
-                   i64 columns) {
-        i64 total_rows = 0;
-        for (i64 count : rows) total_rows += count;
-        const i64 width = columns == kVector ? 1 : columns;
-        const auto bytes = static_cast<std::size_t>(total_rows * width * dtype_bytes(config_.dtype));
+    Status load_parameter(const Parameter& parameter) {
+        const auto bytes = static_cast<std::size_t>(parameter.num_elements() * element_bytes_);
         WW_ASSIGN(Buffer buffer, Buffer::allocate(context_.shared_device(), bytes));
-        out = columns == kVector ? Tensor::dense(buffer.data(), config_.dtype, {total_rows})
-                                 : Tensor::dense(buffer.data(), config_.dtype, {total_rows, columns});
-        auto* target = buffer.as<std::byte>();
-        for (std::size_t i = 0; i < names.size(); ++i) {
-            const auto piece = static_cast<std::size_t>(rows[i] * width * dtype_bytes(config_.dtype));
-            if (staging_.size() < piece) staging_.resize(piece);
-            std::vector<i64> shape{rows[i]};
-            if (columns != kVector) shape.push_back(columns);
-            WW_TRY(source_.read(names[i], shape, config_.dtype, staging_.data()));
-            WW_TRY(context_.device().copy_in(target, staging_.data(), piece, {}));
+        parameter.of(weights_) = parameter.view(buffer.data(), config_.dtype);
+        const i64 row_bytes = parameter.num_elements() / parameter.shape[0] * element_bytes_;
+        for (const ParameterPiece& piece : parameter.pieces) {
+            const auto piece_bytes = static_cast<std::size_t>(piece.num_elements() * element_bytes_);
+            if (staging_.size() < piece_bytes) staging_.resize(piece_bytes);
+            WW_TRY(source_.read(parameter, piece, config_.dtype, staging_.data()));
+            std::byte* target = buffer.as<std::byte>() + piece.first_row * row_bytes;
+            WW_TRY(context_.device().copy_in(target, staging_.data(), piece_bytes, {}));
             WW_TRY(context_.device().synchronize({}));  // staging is reused
-            target += piece;
-            weights_.bytes += static_cast<i64>(piece);
+            weights_.bytes += static_cast<i64>(piece_bytes);
             if (progress_) progress_(weights_.bytes, total_bytes_);
         }
         weights_.storage.push_back(std::move(buffer));
@@ -174,9 +123,11 @@ private:
 
     Context& context_;
     const ModelConfig& config_;
+    const std::vector<Parameter>& parameters_;
     WeightSource& source_;
     const LoadProgress& progress_;
-    i64 total_bytes_;
+    i64 element_bytes_;
+    i64 total_bytes_ = 0;
     Weights weights_;
     std::vector<std::byte> staging_;
 };
@@ -185,15 +136,16 @@ private:
 
 Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
                              const LoadProgress& progress) {
-    WW_ASSIGN(Safetensors file, Safetensors::open(folder));
-    CheckpointSource source(std::move(file), folder);
-    return Loader(context, config, source, progress).load();
+    WW_ASSIGN(const Safetensors checkpoint, Safetensors::open(folder));
+    WW_ASSIGN(const std::vector<Parameter> parameters, find_parameters(config, checkpoint));
+    CheckpointSource source(checkpoint);
+    return Loader(context, config, parameters, source, progress).load();
 }
 
 Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 seed,
                                const LoadProgress& progress) {
     RandomSource source(seed, config.dtype);
-    return Loader(context, config, source, progress).load();
+    return Loader(context, config, list_parameters(config), source, progress).load();
 }
 
 }  // namespace warpwright

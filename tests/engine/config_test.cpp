@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/messages.h"
+#include "engine/parameters.h"
 #include "engine/scratch.h"
 
 namespace warpwright {

@@ -2,8 +2,7 @@
 // The shipped model's own files agree with each other.
 #include <gtest/gtest.h>
 
-#include "engine/config.h"
-#include "engine/safetensors.h"
+#include "engine/parameters.h"
 #include "engine/tokenizer.h"
 
 namespace warpwright {

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/parameters.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <numeric>
+#include <set>
+
+namespace warpwright {
+namespace {
+
+i64 product(const std::vector<i64>& shape) {
+    return std::accumulate(shape.begin(), shape.end(), i64{1}, std::multiplies<>());
+}
+
+// One piece of a parameter, named below the parameter's prefix.
+struct Part {
+    const char* name;
+    i64 rows;
+};
+
+class ParameterList {
+public:
+    ParameterList(const ModelConfig& config, const CheckpointPrefix& prefix)
+        : config_(config), prefix_(prefix) {}
+
+    std::vector<Parameter> take() && { return std::move(list_); }
+
+    void model_matrix(Tensor Weights::*tensor, std::string name, i64 rows, i64 columns) {
+        Parameter& added = add({.model_tensor = tensor, .shape = {rows, columns}});
+        added.pieces.push_back({std::move(name), added.shape});
+    }
+
+    void final_norm() {
+        Parameter& added =
+            add({.model_tensor = &Weights::final_norm, .shape = {config_.hidden_size}, .is_norm = true});
+        added.pieces.push_back({prefix_.body + "norm.weight", added.shape});
+    }
+
+    void layer(int index) {
+        layer_ = index;
+        const ModelConfig& c = config_;
+        const i64 q_rows = i64{c.num_heads} * c.head_dim, kv_rows = i64{c.num_kv_heads} * c.head_dim;
+        const std::vector<Part> qkv{
+            {"self_attn.q_proj", q_rows}, {"self_attn.k_proj", kv_rows}, {"self_attn.v_proj", kv_rows}};
+        const std::vector<Part> gate_up{{"mlp.gate_proj", c.intermediate_size},
+                                        {"mlp.up_proj", c.intermediate_size}};
+        const std::vector<Part> o{{"self_attn.o_proj", c.hidden_size}};
+        const std::vector<Part> down{{"mlp.down_proj", c.hidden_size}};
+        norm(&LayerWeights::attention_norm, "input_layernorm", c.hidden_size);
+        matrix(&LayerWeights::qkv, qkv, c.hidden_size);
+        matrix(&LayerWeights::o, o, q_rows);
+        if (c.attention_bias) {
+            bias(&LayerWeights::qkv_bias, qkv);
+            bias(&LayerWeights::o_bias, o);
+        }
+        norm(&LayerWeights::mlp_norm, "post_attention_layernorm", c.hidden_size);
+        matrix(&LayerWeights::gate_up, gate_up, c.hidden_size);
+        matrix(&LayerWeights::down, down, c.intermediate_size);
+        if (c.mlp_bias) {
+            bias(&LayerWeights::gate_up_bias, gate_up);
+            bias(&LayerWeights::down_bias, down);
+        }
+    }
+
+private:
+    Parameter& add(Parameter parameter) {
+        list_.push_back(std::move(parameter));
+        return list_.back();
+    }
+
+    void norm(Tensor LayerWeights::*tensor, const char* name, i64 width) {
+        stack(tensor, {{name, width}}, "weight", 0).is_norm = true;
+    }
+    void matrix(Tensor LayerWeights::*tensor, const std::vector<Part>& parts, i64 columns) {
+        stack(tensor, parts, "weight", columns);
+    }
+    void bias(Tensor LayerWeights::*tensor, const std::vector<Part>& parts) {
+        stack(tensor, parts, "bias", 0);
+    }
+
+    // Parts one below the other; of vectors where there are no columns.
+    Parameter& stack(Tensor LayerWeights::*tensor, const std::vector<Part>& parts, const char* kind,
+                     i64 columns) {
+        Parameter& added = add({.layer = layer_, .layer_tensor = tensor});
+        const auto shape_of = [&](i64 rows) {
+            return columns == 0 ? std::vector<i64>{rows} : std::vector<i64>{rows, columns};
+        };
+        i64 row = 0;
+        for (const Part& part : parts) {
+            added.pieces.push_back({fmt::format("{}layers.{}.{}.{}", prefix_.body, layer_, part.name, kind),
+                                    shape_of(part.rows), row});
+            row += part.rows;
+        }
+        added.shape = shape_of(row);
+        return added;
+    }
+
+    const ModelConfig& config_;
+    const CheckpointPrefix& prefix_;
+    int layer_ = 0;
+    std::vector<Parameter> list_;
+};
+
+// The forms in which checkpoints keep a text model, most frequent first.
+const CheckpointPrefix kPrefixes[] = {
+    {"model.", ""}, {"language_model.model.", "language_model."}, {"model.language_model.", ""}};
+
+CheckpointPrefix prefix_of(const Safetensors& checkpoint) {
+    for (const CheckpointPrefix& prefix : kPrefixes) {
+        if (checkpoint.contains(prefix.body + "embed_tokens.weight")) return prefix;
+    }
+    return {};  // the error will name the usual form
+}
+
+Status check_piece(const ModelConfig& config, const Safetensors& checkpoint, const ParameterPiece& piece) {
+    WW_ASSIGN(const StoredTensor stored, checkpoint.find(piece.name));
+    if (stored.shape != piece.shape) {
+        return caller_error(fmt::format("{}: tensor {}: {} of this config has shape {}, got {}", stored.file,
+                                        piece.name, config.architecture, piece.shape, stored.shape));
+    }
+    if (stored.dtype != DType::bf16 && stored.dtype != DType::f16 && stored.dtype != DType::f32) {
+        return caller_error(fmt::format("{}: tensor {}: expected bf16, f16 or f32, got {}", stored.file,
+                                        piece.name, dtype_name(stored.dtype)));
+    }
+    return {};
+}
+
+}  // namespace
+
+i64 ParameterPiece::num_elements() const {
+    return product(shape);
+}
+
+i64 Parameter::num_elements() const {
+    return product(shape);
+}
+
+Tensor& Parameter::of(Weights& weights) const {
+    return layer < 0 ? weights.*model_tensor : weights.layers[static_cast<std::size_t>(layer)].*layer_tensor;
+}
+
+Tensor Parameter::view(void* data, DType dtype) const {
+    return shape.size() == 1 ? Tensor::dense(data, dtype, {shape[0]})
+                             : Tensor::dense(data, dtype, {shape[0], shape[1]});
+}
+
+std::vector<Parameter> list_parameters(const ModelConfig& config, const CheckpointPrefix& prefix) {
+    ParameterList list(config, prefix);
+    list.model_matrix(&Weights::embedding, prefix.body + "embed_tokens.weight", config.vocab_size,
+                      config.hidden_size);
+    for (int layer = 0; layer < config.num_layers; ++layer) list.layer(layer);
+    list.final_norm();
+    if (!config.tie_word_embeddings) {
+        list.model_matrix(&Weights::lm_head, prefix.head + "lm_head.weight", config.vocab_size,
+                          config.hidden_size);
+    }
+    return std::move(list).take();
+}
+
+Result<std::vector<Parameter>> find_parameters(const ModelConfig& config, const Safetensors& checkpoint) {
+    const CheckpointPrefix prefix = prefix_of(checkpoint);
+    std::vector<Parameter> parameters = list_parameters(config, prefix);
+    std::set<std::string_view> known;
+    for (const Parameter& parameter : parameters) {
+        for (const ParameterPiece& piece : parameter.pieces) {
+            WW_TRY(check_piece(config, checkpoint, piece));
+            known.insert(piece.name);
+        }
+    }
+    for (const std::string& name : checkpoint.names()) {
+        // Older checkpoints store the frequencies, which follow from the config.
+        if (known.contains(name) || name.ends_with("rotary_emb.inv_freq")) continue;
+        if (!name.starts_with(prefix.body + "layers.")) continue;
+        WW_ASSIGN(const StoredTensor stored, checkpoint.find(name));
+        return caller_error(fmt::format("{}: tensor {:.200} is no part of {} with this config", stored.file,
+                                        name, config.architecture));
+    }
+    return parameters;
+}
+
+i64 num_parameters(const ModelConfig& config) {
+    i64 count = 0;
+    for (const Parameter& parameter : list_parameters(config)) count += parameter.num_elements();
+    return count;
+}
+
+}  // namespace warpwright

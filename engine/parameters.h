@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a config needs from a checkpoint, as a list: for every tensor of Weights the stored tensors that it is
+// made of. Loading, random weights, counting and the check of a checkpoint all read this one list.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/config.h"
+#include "engine/safetensors.h"
+#include "engine/weights.h"
+
+namespace warpwright {
+
+// A stored tensor: whole, it becomes rows of one tensor of Weights. (Families that store q, k and v, or gate
+// and up, as one tensor have them in our order.)
+struct ParameterPiece {
+    std::string name;        // in the checkpoint
+    std::vector<i64> shape;  // that it must have there: [rows] or [rows, columns]
+    i64 first_row = 0;       // where its rows begin in the destination
+
+    i64 num_elements() const;
+};
+
+// A tensor of Weights.
+struct Parameter {
+    Tensor& of(Weights& weights) const;  // weights.layers must be there
+    Tensor view(void* data, DType dtype) const;
+    i64 num_elements() const;
+
+    int layer = -1;  // -1: of the model itself
+    Tensor Weights::*model_tensor = nullptr;
+    Tensor LayerWeights::*layer_tensor = nullptr;
+    std::vector<i64> shape;  // [rows] or [rows, columns], dense, as config.dtype
+    bool is_norm = false;    // a norm's weight: neutral at 1, not at 0
+    std::vector<ParameterPiece> pieces;
+};
+
+// Where a checkpoint keeps the text model: multimodal ones have it beside a vision tower.
+struct CheckpointPrefix {
+    std::string body = "model.";  // + "layers.0.input_layernorm.weight"
+    std::string head;             // + "lm_head.weight"
+};
+
+// In the order of the forward pass. The output layer is among them unless it is the embedding.
+std::vector<Parameter> list_parameters(const ModelConfig& config, const CheckpointPrefix& prefix = {});
+
+// The list for a checkpoint, under the prefix that it has. Caller errors that name file and tensor: one that
+// is missing, has another shape or no floating-point type, or stands among the layers and is not of this
+// config (a bias, a norm or a layer that the config does not have).
+Result<std::vector<Parameter>> find_parameters(const ModelConfig& config, const Safetensors& checkpoint);
+
+// Weights as stored: embeddings, layers, final norm, and the output layer unless tied.
+i64 num_parameters(const ModelConfig& config);
+
+}  // namespace warpwright

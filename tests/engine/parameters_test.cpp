@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/parameters.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "engine/messages.h"
+#include "engine/scratch.h"
+
+namespace warpwright {
+namespace {
+
+ModelConfig config_of(const std::string& more = "") {
+    auto config = parse_config(R"({"architectures":["LlamaForCausalLM"],"hidden_size":8,"num_hidden_layers":2,
+        "num_attention_heads":4,"num_key_value_heads":2,"head_dim":4,"intermediate_size":12,"vocab_size":10)" +
+                                   more + "}",
+                               "", "config.json");
+    EXPECT_TRUE(config.ok()) << config.status().message();
+    return *config;
+}
+
+// A checkpoint as a test changes it before it is written: shapes by name, of zeros.
+using Shapes = std::map<std::string, std::vector<i64>>;
+
+Shapes shapes_of(const ModelConfig& config, const CheckpointPrefix& prefix = {}) {
+    Shapes shapes;
+    for (const Parameter& parameter : list_parameters(config, prefix)) {
+        for (const ParameterPiece& piece : parameter.pieces) shapes[piece.name] = piece.shape;
+    }
+    return shapes;
+}
+
+class Checkpoint {
+public:
+    explicit Checkpoint(const Shapes& shapes, DType dtype = DType::bf16) {
+        std::vector<StoredTensor> tensors;
+        for (const auto& [name, shape] : shapes) {
+            i64 count = 1;
+            for (const i64 extent : shape) count *= extent;
+            tensors.push_back(
+                {name, dtype, shape,
+                 std::span(zeros_).first(static_cast<std::size_t>(count * dtype_bytes(dtype)))});
+        }
+        EXPECT_TRUE(write_safetensors(scratch_.folder() / "model.safetensors", tensors).ok());
+    }
+    Result<std::vector<Parameter>> parameters_of(const ModelConfig& config) const {
+        auto file = Safetensors::open(scratch_.folder());
+        EXPECT_TRUE(file.ok()) << file.status().message();
+        return find_parameters(config, *file);
+    }
+    std::string error_for(const ModelConfig& config) const {
+        auto found = parameters_of(config);
+        if (found.ok()) return "found";
+        EXPECT_EQ(found.status().kind(), ErrorKind::caller);
+        return found.status().message();
+    }
+
+private:
+    Scratch scratch_;
+    std::vector<std::byte> zeros_ = std::vector<std::byte>(4096);
+};
+
+const Parameter& named(const std::vector<Parameter>& parameters, const std::string& piece) {
+    for (const Parameter& parameter : parameters) {
+        if (parameter.pieces.front().name == piece) return parameter;
+    }
+    ADD_FAILURE() << piece;
+    return parameters.front();
+}
+
+TEST(Parameters, PiecesFillTheirDestinations) {
+    const ModelConfig config = config_of(R"(,"attention_bias":true,"mlp_bias":true)");
+    const auto parameters = list_parameters(config);
+    EXPECT_EQ(parameters.size(), 3u + 2 * 10u);
+    Weights weights;
+    weights.layers.resize(2);
+    for (const Parameter& parameter : parameters) {
+        i64 row = 0;
+        for (const ParameterPiece& piece : parameter.pieces) {
+            EXPECT_EQ(piece.first_row, row) << piece.name;
+            row += piece.shape[0];
+        }
+        EXPECT_EQ(row, parameter.shape[0]);
+        Tensor& destination = parameter.of(weights);
+        EXPECT_EQ(destination.rank, 0) << "two parameters for one tensor: " << parameter.pieces[0].name;
+        destination = parameter.view(nullptr, config.dtype);
+    }
+    EXPECT_EQ(weights.layers[1].qkv.shape[0], 32);
+    EXPECT_EQ(weights.layers[1].qkv.shape[1], 8);
+    EXPECT_EQ(weights.layers[0].gate_up_bias.shape[0], 24);
+
+    const Parameter& qkv = named(parameters, "model.layers.1.self_attn.q_proj.weight");
+    EXPECT_EQ(qkv.layer, 1);
+    ASSERT_EQ(qkv.pieces.size(), 3u);
+    EXPECT_EQ(qkv.pieces[2].name, "model.layers.1.self_attn.v_proj.weight");
+    EXPECT_EQ(qkv.pieces[2].first_row, 24);
+    EXPECT_EQ(qkv.pieces[2].shape, (std::vector<i64>{8, 8}));
+    EXPECT_TRUE(named(parameters, "model.layers.1.input_layernorm.weight").is_norm);
+    EXPECT_TRUE(named(parameters, "model.norm.weight").is_norm);
+    EXPECT_FALSE(qkv.is_norm);
+    EXPECT_EQ(num_parameters(config),
+              2 * 10 * 8 + 8 + 2 * (2 * 8 + 32 * 8 + 32 + 16 * 8 + 8 + 24 * 8 + 24 + 12 * 8 + 8));
+}
+
+TEST(Parameters, TiedModelsHaveNoOutputLayer) {
+    const ModelConfig tied = config_of(R"(,"tie_word_embeddings":true)");
+    EXPECT_EQ(num_parameters(config_of()) - num_parameters(tied), 10 * 8);
+    // One that is stored all the same is the embedding, and not read.
+    EXPECT_EQ(Checkpoint(shapes_of(config_of())).error_for(tied), "found");
+    EXPECT_TRUE(ends_with(Checkpoint(shapes_of(tied)).error_for(config_of()), ": no tensor lm_head.weight"));
+}
+
+TEST(Parameters, FoundUnderEveryPrefix) {
+    const ModelConfig config = config_of();
+    for (const CheckpointPrefix& prefix : {CheckpointPrefix{"model.", ""},
+                                           {"language_model.model.", "language_model."},
+                                           {"model.language_model.", ""}}) {
+        Shapes shapes = shapes_of(config, prefix);
+        shapes["vision_tower.layers.0.weight"] = {2, 2};
+        const Checkpoint checkpoint(shapes);
+        auto found = checkpoint.parameters_of(config);
+        ASSERT_TRUE(found.ok()) << found.status().message();
+        EXPECT_EQ(found->front().pieces[0].name, prefix.body + "embed_tokens.weight");
+        EXPECT_EQ(found->back().pieces[0].name, prefix.head + "lm_head.weight");
+    }
+}
+
+TEST(Parameters, SaysWhereCheckpointAndConfigDisagree) {
+    const ModelConfig config = config_of();
+    const Shapes good = shapes_of(config);
+    EXPECT_EQ(Checkpoint(good).error_for(config), "found");
+    EXPECT_EQ(Checkpoint(good, DType::f32).error_for(config), "found");
+    EXPECT_TRUE(ends_with(Checkpoint(good, DType::i32).error_for(config),
+                          "/model.safetensors: tensor model.embed_tokens.weight: expected bf16, f16 or f32, "
+                          "got i32"));
+    const auto changed = [&](const char* name, const std::vector<i64>& shape) {
+        Shapes shapes = good;
+        shapes[name] = shape;
+        return Checkpoint(shapes).error_for(config);
+    };
+    EXPECT_TRUE(ends_with(changed("model.layers.1.self_attn.k_proj.weight", {16, 8}),
+                          "/model.safetensors: tensor model.layers.1.self_attn.k_proj.weight: "
+                          "LlamaForCausalLM of this config has shape [8, 8], got [16, 8]"));
+    for (const char* name : {"model.layers.0.self_attn.q_proj.bias", "model.layers.1.self_attn.q_norm.weight",
+                             "model.layers.2.input_layernorm.weight"}) {
+        EXPECT_TRUE(ends_with(changed(name, {8}), "/model.safetensors: tensor " + std::string(name) +
+                                                      " is no part of LlamaForCausalLM with this config"));
+    }
+    EXPECT_EQ(changed("model.layers.0.self_attn.rotary_emb.inv_freq", {2}), "found");
+    Shapes missing = good;
+    missing.erase("model.layers.1.mlp.up_proj.weight");
+    EXPECT_TRUE(
+        ends_with(Checkpoint(missing).error_for(config), ": no tensor model.layers.1.mlp.up_proj.weight"));
+    EXPECT_TRUE(ends_with(Checkpoint({}).error_for(config), ": no tensor model.embed_tokens.weight"));
+}
+
+}  // namespace
+}  // namespace warpwright
