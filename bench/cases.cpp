@@ -18,9 +18,20 @@ namespace {
 using warpwright::prepare;
 constexpr DType kType = DType::bf16;
 
+// {"m", 1}, ... as texts; every case has the same type.
+FieldTexts fields(std::initializer_list<std::pair<const char*, i64>> numbers) {
+    FieldTexts texts;
+    for (const auto& [name, value] : numbers) texts.emplace_back(name, field_text(value));
+    return texts;
+}
+
 Case gemm_case(i64 m, i64 n, i64 k) {
-    return {"gemm", fmt::format("m={} n={} k={} bf16", m, n, k), 2.0 * (m * k + n * k + m * n),
-            2.0 * m * n * k, [=](Context& context, Buffers& b, Prepared& prepared) {
+    return {"gemm",
+            fmt::format("m={} n={} k={} bf16", m, n, k),
+            fields({{"m", m}, {"n", n}, {"k", k}}),
+            2.0 * (m * k + n * k + m * n),
+            2.0 * m * n * k,
+            [=](Context& context, Buffers& b, Prepared& prepared) {
                 const Gemm call{.a = b.random(kType, {m, k}),
                                 .b = b.random(kType, {n, k}, 0.05f),
                                 .d = b.zeros(kType, {m, n})};
@@ -33,7 +44,15 @@ Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal
     return {"attention",
             fmt::format("prefill batch=1 len={} heads={}/{} d={}{} bf16", length, heads, kv_heads, head_dim,
                         causal ? " causal" : ""),
-            4.0 * length * (heads + kv_heads) * head_dim, flops,
+            fields({{"max_q_len", length},
+                    {"max_kv_len", length},
+                    {"heads", heads},
+                    {"kv_heads", kv_heads},
+                    {"head_dim", head_dim},
+                    {"causal", causal},
+                    {"paged", 0}}),
+            4.0 * length * (heads + kv_heads) * head_dim,
+            flops,
             [=](Context& context, Buffers& b, Prepared& prepared) {
                 Attention call;
                 call.q = b.random(kType, {length, heads, head_dim});
@@ -55,8 +74,15 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
     return {"attention",
             fmt::format("decode batch={} len={} heads={}/{} d={} page={} bf16", batch, length, heads,
                         kv_heads, head_dim, page_size),
+            fields({{"sequences", batch},
+                    {"max_kv_len", length},
+                    {"heads", heads},
+                    {"kv_heads", kv_heads},
+                    {"head_dim", head_dim},
+                    {"page_size", page_size}}),
             4.0 * batch * length * kv_heads * head_dim + 4.0 * batch * heads * head_dim,
-            4.0 * batch * heads * length * head_dim, [=](Context& context, Buffers& b, Prepared& prepared) {
+            4.0 * batch * heads * length * head_dim,
+            [=](Context& context, Buffers& b, Prepared& prepared) {
                 const i64 pages = length / page_size;
                 std::vector<i32> table(static_cast<std::size_t>(batch * pages)),
                     starts(static_cast<std::size_t>(batch + 1));
@@ -85,8 +111,12 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
 }
 
 Case rmsnorm_case(i64 tokens, i64 hidden) {
-    return {"rmsnorm", fmt::format("tokens={} hidden={} residual bf16", tokens, hidden),
-            8.0 * tokens * hidden, 0, [=](Context& context, Buffers& b, Prepared& prepared) {
+    return {"rmsnorm",
+            fmt::format("tokens={} hidden={} residual bf16", tokens, hidden),
+            fields({{"tokens", tokens}, {"hidden", hidden}, {"residual", 1}}),
+            8.0 * tokens * hidden,
+            0,
+            [=](Context& context, Buffers& b, Prepared& prepared) {
                 const RmsNorm call{.x = b.random(kType, {tokens, hidden}),
                                    .weight = b.random(kType, {hidden}),
                                    .out = b.zeros(kType, {tokens, hidden}),
@@ -96,8 +126,12 @@ Case rmsnorm_case(i64 tokens, i64 hidden) {
 }
 
 Case activation_case(i64 tokens, i64 width) {
-    return {"gated_activation", fmt::format("tokens={} width={} silu bf16", tokens, width),
-            6.0 * tokens * width, 0, [=](Context& context, Buffers& b, Prepared& prepared) {
+    return {"gated_activation",
+            fmt::format("tokens={} width={} silu bf16", tokens, width),
+            fields({{"tokens", tokens}, {"width", width}}),
+            6.0 * tokens * width,
+            0,
+            [=](Context& context, Buffers& b, Prepared& prepared) {
                 const Tensor both = b.random(kType, {tokens, 2 * width});
                 Tensor gate = both, up = both;
                 gate.shape[1] = up.shape[1] = width;
@@ -108,8 +142,12 @@ Case activation_case(i64 tokens, i64 width) {
 }
 
 Case sample_case(i64 rows, i64 vocabulary) {
-    return {"sample", fmt::format("rows={} vocabulary={} top_k=50 top_p=0.9 f32", rows, vocabulary),
-            4.0 * rows * vocabulary, 0, [=](Context& context, Buffers& b, Prepared& prepared) {
+    return {"sample",
+            fmt::format("rows={} vocabulary={} top_k=50 top_p=0.9 f32", rows, vocabulary),
+            fields({{"rows", rows}, {"vocabulary", vocabulary}}),
+            4.0 * rows * vocabulary,
+            0,
+            [=](Context& context, Buffers& b, Prepared& prepared) {
                 const auto count = static_cast<std::size_t>(rows);
                 std::vector<i32> seeds(2 * count);
                 std::iota(seeds.begin(), seeds.end(), 1);

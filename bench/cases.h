@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "dispatch/fields.h"
 #include "warpwright/context.h"
 #include "warpwright/tensor.h"
 
@@ -31,6 +32,7 @@ private:
 struct Case {
     std::string op;
     std::string problem;  // "m=1 n=4096 k=4096 bf16"; peers.py names its cases by the same text
+    FieldTexts fields;    // the same for the dispatcher: what `why --set` would be asked
     double bytes = 0;     // that must move, each input read once and each output written once
     double flops = 0;
     std::function<Status(Context&, Buffers&, Prepared&)> prepare;

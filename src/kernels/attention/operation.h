@@ -22,7 +22,8 @@ struct AttentionOp {
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);
     }
-    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem);
+    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                              const CostConstants& costs = kCosts);
     static LaunchConfig launch_config(const Row& row, const TargetFacts& target, const Problem& problem) {
         if (row.arch == ArchClass::host) return {};
         const i64 blocks = num_row_tiles(row, problem) * problem.sequences * problem.kv_heads;
@@ -34,7 +35,8 @@ struct AttentionOp {
 
     // Into how many parts the keys are divided: fixed by the capacities, so that one prepared launch serves
     // every length. 1 writes the output directly; more need the merge.
-    static i64 num_splits(const Row& row, const TargetFacts& target, const Problem& problem);
+    static i64 num_splits(const Row& row, const TargetFacts& target, const Problem& problem,
+                          const CostConstants& costs = kCosts);
 };
 
 }  // namespace warpwright

@@ -22,7 +22,8 @@ struct GemmOp {
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);
     }
-    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem);
+    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                              const CostConstants& costs = kCosts);
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
         if (row.arch == ArchClass::host) return {};
         const i64 blocks_m = is_bandwidth(row) ? 1 : ceil_div(problem.m, row.tile_m);

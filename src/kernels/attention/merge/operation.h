@@ -22,7 +22,8 @@ struct AttentionMergeOp {
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);
     }
-    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem);
+    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                              const CostConstants& costs = kCosts);
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
         if (row.arch == ArchClass::host) return {};
         return {.grid = {static_cast<u32>(ceil_div(problem.q_tokens * problem.heads, row.threads / 32))},

@@ -3,12 +3,14 @@
 
 namespace warpwright {
 
-Prediction EmbeddingOp::predict(const Row& row, const TargetFacts& target, const Problem& problem) {
+Prediction EmbeddingOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                                const CostConstants& costs) {
     const double bytes = static_cast<double>(problem.tokens) * problem.width * dtype_bytes(problem.dtype);
     // Modelled shares: scattered rows stream a little worse than a dense tensor; element-wise access issues
     // four to eight times the requests.
     const bool elementwise = row.arch != ArchClass::host && !row.vectors;
-    return roofline(target, 2 * bytes, 0, 1, elementwise ? 0.35 : 0.8, 1);
+    return roofline(target, costs, 2 * bytes, 0, 1,
+                    elementwise ? costs.stream.scattered_elementwise_share : costs.stream.scattered_share, 1);
 }
 
 }  // namespace warpwright

@@ -22,7 +22,8 @@ struct EmbeddingOp {
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);
     }
-    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem);
+    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                              const CostConstants& costs = kCosts);
     // The kernel finds its token and chunk from the grid: grid.x tokens, grid.y chunks of a token.
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
         const i64 element_bytes = dtype_bytes(problem.dtype);

@@ -3,13 +3,14 @@
 
 namespace warpwright {
 
-Prediction GatedActivationOp::predict(const Row& row, const TargetFacts& target, const Problem& problem) {
+Prediction GatedActivationOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                                      const CostConstants& costs) {
     const double elements = static_cast<double>(problem.tokens) * problem.width;
-    // Modelled: an exponential or error function with its division counts as about 25 operations;
-    // element-wise access issues eight times the requests.
     const bool elementwise = row.arch != ArchClass::host && !row.vectors;
-    return roofline(target, 3 * elements * dtype_bytes(problem.dtype), 25 * elements, fp32_tflops(target),
-                    elementwise ? 0.4 : 0.85, 0.5);
+    return roofline(target, costs, 3 * elements * dtype_bytes(problem.dtype),
+                    costs.stream.activation_flops * elements, fp32_tflops(target, costs),
+                    elementwise ? costs.stream.elementwise_share : costs.stream.memory_share,
+                    costs.stream.compute_share);
 }
 
 }  // namespace warpwright

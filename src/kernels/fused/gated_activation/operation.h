@@ -22,7 +22,8 @@ struct GatedActivationOp {
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);
     }
-    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem);
+    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                              const CostConstants& costs = kCosts);
     // grid.x tokens, grid.y chunks of a token.
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
         const i64 chunks = row.threads == 0 ? 1 : ceil_div(problem.width, chunk_elements(row));

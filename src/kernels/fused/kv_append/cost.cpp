@@ -3,12 +3,14 @@
 
 namespace warpwright {
 
-Prediction KvAppendOp::predict(const Row& row, const TargetFacts& target, const Problem& problem) {
+Prediction KvAppendOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                               const CostConstants& costs) {
     const double elements = 2.0 * static_cast<double>(problem.tokens) * problem.kv_heads * problem.head_dim;
     // Modelled shares: scattered slots stream a little worse than a dense tensor; element-wise access issues
     // eight times the requests.
     const bool elementwise = row.arch != ArchClass::host && !row.vectors;
-    return roofline(target, 2 * elements * dtype_bytes(problem.dtype), 0, 1, elementwise ? 0.35 : 0.8, 1);
+    return roofline(target, costs, 2 * elements * dtype_bytes(problem.dtype), 0, 1,
+                    elementwise ? costs.stream.scattered_elementwise_share : costs.stream.scattered_share, 1);
 }
 
 }  // namespace warpwright

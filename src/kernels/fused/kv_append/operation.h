@@ -22,7 +22,8 @@ struct KvAppendOp {
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);
     }
-    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem);
+    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                              const CostConstants& costs = kCosts);
     // One block a token; it writes the token's keys and its values.
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
         return {.grid = {static_cast<u32>(problem.tokens)}, .block = {static_cast<u32>(row.threads)}};

@@ -3,15 +3,16 @@
 
 namespace warpwright {
 
-Prediction RopeOp::predict(const Row& row, const TargetFacts& target, const Problem& problem) {
+Prediction RopeOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                           const CostConstants& costs) {
     const double heads = static_cast<double>(problem.heads + problem.kv_heads);
     const double elements = static_cast<double>(problem.tokens) * heads * problem.rotary_dim;
     const double angles = static_cast<double>(problem.tokens) * problem.rotary_dim / 2;
-    // Modelled: sine and cosine of an angle count as 40 operations; element-wise access issues eight times
-    // the requests.
     const bool elementwise = row.arch != ArchClass::host && row.max_pairs == 0;
-    return roofline(target, 2 * elements * dtype_bytes(problem.dtype), 3 * elements + 40 * angles,
-                    fp32_tflops(target), elementwise ? 0.4 : 0.85, 0.5);
+    return roofline(target, costs, 2 * elements * dtype_bytes(problem.dtype),
+                    3 * elements + costs.stream.angle_flops * angles, fp32_tflops(target, costs),
+                    elementwise ? costs.stream.elementwise_share : costs.stream.memory_share,
+                    costs.stream.compute_share);
 }
 
 }  // namespace warpwright

@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every number of the cost model that is not a fact of a GPU. Plain data, so that tools/fit_cost.py can ask
+// for predictions with other values; the library itself predicts with kCosts.
+//
+// Shares are of a target's nominal peak. Where a comment says "measured", the value is from an H100 SXM
+// (docs/results); the others are modelled.
+#pragma once
+
+#include "warpwright/types.h"
+
+namespace warpwright {
+
+struct CommonCosts {
+    double start_us = 2.2;       // a kernel inside a captured graph: launch, first loads, drain
+    double host_start_us = 1.0;  // the CPU's pool wakes
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("start_us", self.start_us);
+        v("host_start_us", self.host_start_us);
+    }
+};
+
+struct GemmCosts {
+    // How much of the dense rate mma.sync reaches: Hopper and datacenter Blackwell have faster instructions
+    // of their own, and their old path is narrower.
+    double mma_share = 0.90;
+    double mma_share_sm90 = 0.62;
+    double mma_share_sm100 = 0.30;
+    // Fragments come from shared memory, mostly but not wholly hidden: this part of the time it takes is not.
+    double fragment_exposed = 0.25;
+    double bandwidth_tensor_share = 0.7;  // bandwidth rows, beside the half of every product that is padding
+    double unaligned_tensor_share = 0.25;
+
+    double latency_us = 0.8;          // of a memory access under load
+    double l2_bytes_per_clock = 24;   // an SM's share of L2's bandwidth when all ask at once
+    double l2_over_memory = 1.5;      // L2's bandwidth is at least this many times the memory's
+    double stream_share = 0.88;       // of the memory bandwidth, by long streams into registers
+    double ring_share = 0.75;         // the same for tiles through shared memory, with barriers between
+    double first_block_us = 1.0;      // until the first products
+    double next_block_us = 1.0;       // from a block's last products to its successor's first, on its own
+    double next_block_overlap = 0.2;  // of that, where another block of the SM goes on meanwhile
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("mma_share", self.mma_share);
+        v("mma_share_sm90", self.mma_share_sm90);
+        v("mma_share_sm100", self.mma_share_sm100);
+        v("fragment_exposed", self.fragment_exposed);
+        v("bandwidth_tensor_share", self.bandwidth_tensor_share);
+        v("unaligned_tensor_share", self.unaligned_tensor_share);
+        v("latency_us", self.latency_us);
+        v("l2_bytes_per_clock", self.l2_bytes_per_clock);
+        v("l2_over_memory", self.l2_over_memory);
+        v("stream_share", self.stream_share);
+        v("ring_share", self.ring_share);
+        v("first_block_us", self.first_block_us);
+        v("next_block_us", self.next_block_us);
+        v("next_block_overlap", self.next_block_overlap);
+    }
+};
+
+struct AttentionCosts {
+    // Of the tensor cores' peak: softmax and shared memory are in the way, and on 9.0 (measured) and 10.x
+    // mma.sync reaches only a part of what wgmma and tcgen05 do.
+    double tensor_share = 0.55;
+    double tensor_share_sm90 = 0.30;
+    double tensor_share_sm100 = 0.17;
+
+    double decode_memory_share = 0.91;  // of the bandwidth, measured: warps wait for their own copies
+    double memory_share = 0.75;         // with a barrier a step, copies stop while the slowest warp works
+    double l2_factor = 3;               // how much faster L2 serves keys that another row tile has read
+    double padding_cost = 0.5;          // of a row that is all padding: copies and products of zeros
+    double elementwise_factor = 8;      // single elements: eight times the requests of 16-byte vectors
+    double memory_latency_us = 0.9;     // a copy under load; hidden by the stages beyond the first
+    double barrier_us = 0.6;            // a step that all warps of a block wait for
+    double decode_step_us = 1.25;       // one warp's 16 keys at head size 128, copies to products, measured
+    double block_fill_us = 1.6;         // lengths, page numbers, first keys: three loads one after another
+    double merge_us = 2.5;              // one more kernel in the stream
+    double split_gain = 0.97;           // more splits must be at least this much faster
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("tensor_share", self.tensor_share);
+        v("tensor_share_sm90", self.tensor_share_sm90);
+        v("tensor_share_sm100", self.tensor_share_sm100);
+        v("decode_memory_share", self.decode_memory_share);
+        v("memory_share", self.memory_share);
+        v("l2_factor", self.l2_factor);
+        v("padding_cost", self.padding_cost);
+        v("elementwise_factor", self.elementwise_factor);
+        v("memory_latency_us", self.memory_latency_us);
+        v("barrier_us", self.barrier_us);
+        v("decode_step_us", self.decode_step_us);
+        v("block_fill_us", self.block_fill_us);
+        v("merge_us", self.merge_us);
+        v("split_gain", self.split_gain);
+    }
+};
+
+// Operations that read and write tensors once: norm, activation, rotation, embedding, cache append, merge.
+struct StreamCosts {
+    double memory_share = 0.85;
+    double scattered_share = 0.8;  // whole rows at places of their own
+    double elementwise_share = 0.4;
+    double scattered_elementwise_share = 0.35;
+    double compute_share = 0.5;      // of the ordinary cores' fp32 rate
+    double activation_flops = 25;    // an exponential or error function with its division
+    double angle_flops = 40;         // sine and cosine
+    double norm_thread_us = 0.0005;  // threads without work in a wide row
+    double norm_load_us = 0.02;      // element-wise: every element of a thread is waited for
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("memory_share", self.memory_share);
+        v("scattered_share", self.scattered_share);
+        v("elementwise_share", self.elementwise_share);
+        v("scattered_elementwise_share", self.scattered_elementwise_share);
+        v("compute_share", self.compute_share);
+        v("activation_flops", self.activation_flops);
+        v("angle_flops", self.angle_flops);
+        v("norm_thread_us", self.norm_thread_us);
+        v("norm_load_us", self.norm_load_us);
+    }
+};
+
+// A row of logits is one block: a small batch is bound by what one SM reads from L2 and computes.
+struct SampleCosts {
+    double passes = 3;  // over a row, for the common filters
+    double bytes_per_clock = 60;
+    double elementwise_bytes_per_clock = 20;
+    double flops_per_element = 50;
+    double row_us = 4;  // selection, draw
+    double memory_share = 0.8;
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("passes", self.passes);
+        v("bytes_per_clock", self.bytes_per_clock);
+        v("elementwise_bytes_per_clock", self.elementwise_bytes_per_clock);
+        v("flops_per_element", self.flops_per_element);
+        v("row_us", self.row_us);
+        v("memory_share", self.memory_share);
+    }
+};
+
+// Reference kernels: the best published ones, with instructions that we have no rows of (wgmma, tcgen05) or
+// with better use of ours. Modelled by the formulas of our rows at these shares of the tensor cores' peak;
+// only the comparison with published times (docs/cost_model.md) asks for them, no choice and no plan does.
+struct ReferenceCosts {
+    double gemm_share = 0.97;  // 8.x and 12.x: mma.sync is all there is
+    double gemm_share_sm90 = 0.95;
+    double gemm_share_sm100 = 0.93;
+    double attention_share = 0.75;
+    double attention_share_sm90 = 0.66;
+    double attention_share_sm100 = 0.56;
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("gemm_share", self.gemm_share);
+        v("gemm_share_sm90", self.gemm_share_sm90);
+        v("gemm_share_sm100", self.gemm_share_sm100);
+        v("attention_share", self.attention_share);
+        v("attention_share_sm90", self.attention_share_sm90);
+        v("attention_share_sm100", self.attention_share_sm100);
+    }
+};
+
+// A CPU core's rows.
+struct HostCosts {
+    double fma_per_clock = 16;
+    double gemm_memory_share = 0.7;
+    double gemm_compute_share = 0.5;  // widening costs as much as half a product each
+    double attention_memory_share = 0.6;
+    double attention_compute_share = 0.25;
+    double sample_memory_share = 0.5;
+    double sample_compute_share = 0.1;
+    double sample_flops_per_element = 100;
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("fma_per_clock", self.fma_per_clock);
+        v("gemm_memory_share", self.gemm_memory_share);
+        v("gemm_compute_share", self.gemm_compute_share);
+        v("attention_memory_share", self.attention_memory_share);
+        v("attention_compute_share", self.attention_compute_share);
+        v("sample_memory_share", self.sample_memory_share);
+        v("sample_compute_share", self.sample_compute_share);
+        v("sample_flops_per_element", self.sample_flops_per_element);
+    }
+};
+
+struct CostConstants {
+    CommonCosts common;
+    GemmCosts gemm;
+    AttentionCosts attention;
+    StreamCosts stream;
+    SampleCosts sample;
+    ReferenceCosts reference;
+    HostCosts host;
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("common", self.common);
+        v("gemm", self.gemm);
+        v("attention", self.attention);
+        v("stream", self.stream);
+        v("sample", self.sample);
+        v("reference", self.reference);
+        v("host", self.host);
+    }
+};
+
+inline constexpr CostConstants kCosts;
+
+// The constants that predict a reference kernel: its shares, and operands read by the instruction itself.
+constexpr CostConstants with_native_instructions(CostConstants costs) {
+    costs.gemm.mma_share = costs.reference.gemm_share;
+    costs.gemm.mma_share_sm90 = costs.reference.gemm_share_sm90;
+    costs.gemm.mma_share_sm100 = costs.reference.gemm_share_sm100;
+    costs.gemm.fragment_exposed = 0;
+    costs.attention.tensor_share = costs.reference.attention_share;
+    costs.attention.tensor_share_sm90 = costs.reference.attention_share_sm90;
+    costs.attention.tensor_share_sm100 = costs.reference.attention_share_sm100;
+    return costs;
+}
+
+}  // namespace warpwright
