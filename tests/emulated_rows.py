@@ -65,12 +65,15 @@ def judge(report, name, results, expected_rows):
 
 
 def compare_bits(report, name, results, golden):
-    """One case for each row: the bits that the GPU left, on every problem where they were found equal before."""
+    """One case for each row: the bits that the GPU left, on every problem where they were found equal before.
+
+    Problems that a check has got since are at the end of its list, and are not among them.
+    """
     found = condense_check.by_row({"results": results})
     same = 0
     for row, kept in golden["rows"].items():
-        inputs, outputs = found.get(row, (None, []))
-        if inputs != kept["inputs"] or len(outputs) != len(kept["outputs"]):
+        inputs, outputs = (known[:len(kept["outputs"])] for known in found.get(row, ([], [])))
+        if condense_check.digest(inputs) != kept["inputs"]:
             report.fails(f"{name}.{row}", f"the problems are not those of {BITS}: make it anew, on a GPU")
             continue
         wrong = [i for i, (ours, theirs) in enumerate(zip(outputs, kept["outputs"])) if theirs not in (None, ours)]

@@ -19,7 +19,8 @@ Status prepare(Context& context, const Embedding& call, Prepared& prepared) {
     const EmbeddingProblem problem{.tokens = match["tokens"],
                                    .width = match["width"],
                                    .dtype = call.table.dtype,
-                                   .alignment_bytes = alignment_of({&call.table, &call.out})};
+                                   .alignment_bytes = alignment_of({&call.table, &call.out}),
+                                   .scale = call.scale};
     const EmbeddingArgs args{.ids = static_cast<const i32*>(call.ids.data),
                              .table = call.table.data,
                              .out = call.out.data,
@@ -28,7 +29,8 @@ Status prepare(Context& context, const Embedding& call, Prepared& prepared) {
                              .width_bytes = problem.width * element_bytes,
                              .num_rows = static_cast<i32>(match["rows"]),
                              .tokens = static_cast<i32>(problem.tokens),
-                             .element_bytes = static_cast<i32>(element_bytes)};
+                             .dtype = problem.dtype,
+                             .scale = problem.scale};
     return prepare_step<EmbeddingOp>(context, problem, args, prepared);
 }
 

@@ -21,6 +21,13 @@ struct EmbeddingCheck {
             problems.push_back({.tokens = 3, .width = 256, .dtype = dtype, .alignment_bytes = 2});
             problems.push_back({.tokens = 300, .width = 4096, .dtype = dtype});
         }
+        for (DType dtype : {DType::bf16, DType::f16, DType::f32}) {
+            for (float scale : {45.25f, -0.3f, 0.0f}) {  // the first is Gemma's, of 2048 columns
+                problems.push_back({.tokens = 19, .width = 72, .dtype = dtype, .scale = scale});
+                problems.push_back(
+                    {.tokens = 7, .width = 33, .dtype = dtype, .alignment_bytes = 2, .scale = scale});
+            }
+        }
         return problems;
     }
 
@@ -34,11 +41,12 @@ struct EmbeddingCheck {
         for (std::size_t i = 0; i < ids.size() && i < std::size(special); ++i) ids[i] = special[i];
         const Tensor table = bench.input(problem.dtype, {num_rows, problem.width}, 1, misaligned);
         const Tensor out = bench.output(problem.dtype, {problem.tokens, problem.width}, misaligned);
-        const Embedding call{.ids = bench.integers(ids), .table = table, .out = out};
+        const Embedding call{.ids = bench.integers(ids), .table = table, .out = out, .scale = problem.scale};
         const Status status = embedding(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
-        const std::vector<double> answer = embedding_oracle(ids, bench.read(table), problem.width);
+        const std::vector<double> answer =
+            embedding_oracle(ids, bench.read(table), problem.width, problem.scale);
         judge(result, bench, compare(bench.read(out), answer, rounded(answer, problem.dtype), 0), "out");
     }
 };

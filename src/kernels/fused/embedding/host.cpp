@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Embedding on the host: one copy a token.
+// Embedding on the host: one copy a token, or one product an element.
 #include <cstring>
 
 #include "device/host_threads.h"
 #include "kernels/fused/embedding/operation.h"
+#include "kernels/host_math.h"
 
 namespace warpwright {
 namespace {
@@ -16,9 +17,15 @@ void embedding(const void* raw, HostThreads& threads) {
             const i32 id = args.ids[token];
             if (id < 0 || id >= args.num_rows) {
                 std::memset(out, 0, static_cast<std::size_t>(args.width_bytes));
-            } else {
-                std::memcpy(out, static_cast<const char*>(args.table) + id * args.table_stride_bytes,
-                            static_cast<std::size_t>(args.width_bytes));
+                continue;
+            }
+            const char* source = static_cast<const char*>(args.table) + id * args.table_stride_bytes;
+            if (args.scale == 1) {
+                std::memcpy(out, source, static_cast<std::size_t>(args.width_bytes));
+                continue;
+            }
+            for (i64 i = 0; i < args.width_bytes / dtype_bytes(args.dtype); ++i) {
+                store_float(out, args.dtype, i, args.scale * load_float(source, args.dtype, i));
             }
         }
     });

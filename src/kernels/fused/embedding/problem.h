@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gathering of rows: out[t] = table[ids[t]]; an id outside the table gives zeros. Bytes are moved as they
-// are, so one row serves every type.
+// Gathering of rows: out[t] = scale * table[ids[t]]; an id outside the table gives zeros. With a scale of 1
+// bytes are moved as they are; one row serves every type.
 #pragma once
 
 #include "warpwright/types.h"
@@ -12,6 +12,7 @@ struct EmbeddingProblem {
     i64 width = 4096;
     DType dtype = DType::bf16;
     i64 alignment_bytes = 16;  // what every row's start is a multiple of
+    float scale = 1;
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -19,6 +20,7 @@ struct EmbeddingProblem {
         v("width", self.width);
         v("dtype", self.dtype);
         v("alignment_bytes", self.alignment_bytes);
+        v("scale", self.scale);
     }
 };
 
@@ -31,7 +33,8 @@ struct EmbeddingArgs {
     i64 width_bytes;
     i32 num_rows;
     i32 tokens;
-    i32 element_bytes;  // 2 or 4
+    DType dtype;
+    float scale;
 };
 
 }  // namespace warpwright
