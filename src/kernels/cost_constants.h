@@ -109,6 +109,7 @@ struct StreamCosts {
     double angle_flops = 40;         // sine and cosine
     double norm_thread_us = 0.0005;  // threads without work in a wide row
     double norm_load_us = 0.02;      // element-wise: every element of a thread is waited for
+    double norm_block_us = 1.2;      // a block of short rows: load, sum, store, one after another
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -121,6 +122,7 @@ struct StreamCosts {
         v("angle_flops", self.angle_flops);
         v("norm_thread_us", self.norm_thread_us);
         v("norm_load_us", self.norm_load_us);
+        v("norm_block_us", self.norm_block_us);
     }
 };
 

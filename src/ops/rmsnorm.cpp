@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "warpwright/ops/rmsnorm.h"
 
+#include <fmt/format.h>
+
+#include <limits>
+
 #include "dispatch/prepare.h"
 #include "kernels/fused/rmsnorm/operation.h"
 #include "ops/match.h"
@@ -9,29 +13,50 @@ namespace warpwright {
 
 Status prepare(Context& context, const RmsNorm& call, Prepared& prepared) {
     Matcher match("rmsnorm");
-    match.tensor("x", call.x, {"tokens", "hidden"}, {DType::bf16, DType::f16})
-        .tensor("weight", call.weight, {"hidden"}, {call.x.dtype})
-        .tensor("out", call.out, {"tokens", "hidden"}, {call.x.dtype})
-        .tensor("residual", call.residual, {"tokens", "hidden"}, {call.x.dtype}, {.optional = true});
+    const bool per_head = call.x.rank == 3;
+    const char* hidden = per_head ? "head_dim" : "hidden";
+    if (per_head) {
+        match.require(!call.residual, "residual must be null where heads are normalised")
+            .tensor("x", call.x, {"tokens", "heads", hidden}, {DType::bf16, DType::f16})
+            .tensor("weight", call.weight, {hidden}, {call.x.dtype})
+            .tensor("out", call.out, {"tokens", "heads", hidden}, {call.x.dtype});
+    } else {
+        match.tensor("x", call.x, {"tokens", hidden}, {DType::bf16, DType::f16})
+            .tensor("weight", call.weight, {hidden}, {call.x.dtype})
+            .tensor("out", call.out, {"tokens", hidden}, {call.x.dtype})
+            .tensor("residual", call.residual, {"tokens", hidden}, {call.x.dtype}, {.optional = true});
+    }
     WW_TRY(match.status());
-    if (match["tokens"] == 0) return {};
+    const i64 heads = per_head ? match["heads"] : 1;
+    constexpr i64 kMaxRows = std::numeric_limits<i32>::max();
+    match.require(
+        match["tokens"] * heads <= kMaxRows,
+        fmt::format("x has {} rows to normalise, at most {} can be", match["tokens"] * heads, kMaxRows));
+    WW_TRY(match.status());
+    if (match["tokens"] == 0 || heads == 0) return {};
 
     const RmsNormProblem problem{
         .tokens = match["tokens"],
-        .hidden = match["hidden"],
+        .hidden = match[hidden],
         .dtype = call.x.dtype,
         .residual = static_cast<bool>(call.residual),
-        .alignment_bytes = alignment_of({&call.x, &call.weight, &call.out, &call.residual})};
+        .alignment_bytes = alignment_of({&call.x, &call.weight, &call.out, &call.residual}),
+        .heads = heads,
+        .weight_offset = call.weight_offset};
     const RmsNormArgs args{.x = call.x.data,
                            .residual = call.residual.data,
                            .weight = call.weight.data,
                            .out = call.out.data,
                            .x_stride = call.x.stride[0],
+                           .x_head_stride = per_head ? call.x.stride[1] : 0,
                            .residual_stride = call.residual.stride[0],
                            .out_stride = call.out.stride[0],
+                           .out_head_stride = per_head ? call.out.stride[1] : 0,
                            .tokens = static_cast<i32>(problem.tokens),
+                           .heads = static_cast<i32>(heads),
                            .hidden = static_cast<i32>(problem.hidden),
-                           .epsilon = call.epsilon};
+                           .epsilon = call.epsilon,
+                           .weight_offset = call.weight_offset};
     return prepare_step<RmsNormOp>(context, problem, args, prepared);
 }
 

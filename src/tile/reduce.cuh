@@ -14,6 +14,16 @@ __device__ inline float warp_sum(float value) {
     return value;
 }
 
+// The sum over each group of neighbouring lanes, in every one of them. `lanes` is a power of two.
+template <int lanes>
+__device__ inline float lanes_sum(float value) {
+#pragma unroll
+    for (int lane_mask = lanes / 2; lane_mask > 0; lane_mask /= 2) {
+        value += __shfl_xor_sync(~0u, value, lane_mask);
+    }
+    return value;
+}
+
 __device__ inline float warp_max(float value) {
 #pragma unroll
     for (int lane_mask = 16; lane_mask > 0; lane_mask /= 2) {

@@ -20,6 +20,7 @@ namespace warpwright::emulator {
 namespace {
 
 constexpr const char* kNorm = "rmsnorm.portable.bf16.t64v2";
+constexpr const char* kNormOfHeads = "rmsnorm.portable.bf16.l16v1";
 constexpr const char* kGemm = "gemm.portable.bf16.128x128x32";
 constexpr const char* kSample = "sample.portable.bf16.any";
 constexpr const char* kDecode = "attention.decode.bf16.d128";
@@ -130,10 +131,19 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Fault{"OffByOneBound",
               kNorm,
-              {{"setp.ge.s32 (\t%p1),", "setp.gt.s32 $1,"}},
+              {{"setp.ge.s32 (\t%p\\d+),", "setp.gt.s32 $1,"}},
               FindingKind::out_of_bounds,
               "ld.global"},
-        Fault{"MissingPredicate", kNorm, {{"@%p1 bra[^;]*;", ""}}, FindingKind::out_of_bounds, "ld.global"},
+        Fault{"RowsPastTheLast",
+              kNormOfHeads,
+              {{"selp.b32 \t(%r\\d+), (%r\\d+), 0, %p\\d+;", "mov.u32 $1, $2;"}},
+              FindingKind::out_of_bounds,
+              "ld.global"},
+        Fault{"MissingPredicate",
+              kNorm,
+              {{"(setp.ge.s32 [^@]*)@%p\\d+ bra[^;]*;", "$1"}},
+              FindingKind::out_of_bounds,
+              "ld.global"},
         Fault{"MisalignedVectorLoad",
               kNorm,
               {{"(ld.global.v4.u32[^\\[]*\\[%rd\\d+)\\]", "$1+4]"}},
@@ -167,7 +177,9 @@ INSTANTIATE_TEST_SUITE_P(
               nullptr},
         Fault{"DivergentBarrier",
               kNorm,
-              {{"bar.sync \t0;", "@%p10 bar.sync 0;"}},
+              {{"bar.sync \t0;",
+                "{ .reg .pred %first; .reg .u32 %lane; mov.u32 %lane, %laneid; setp.eq.u32 "
+                "%first, %lane, 0; @%first bar.sync 0; }"}},
               FindingKind::divergent_barrier,
               nullptr},
         Fault{"DroppedSharedStore",
@@ -183,7 +195,8 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"TrapReached", kNorm, {{"bar.sync \t0;", "trap;"}}, FindingKind::trap, nullptr},
         Fault{"PointerNotAdded",
               kNorm,
-              {{"add.s64 (\t%rd16, %rd1), %rd18;", "mov.u64 %rd16, %rd18;"}},
+              {{"add.s64 (\t%rd\\d+), %rd\\d+(, %rd\\d+;\\s+// begin inline asm\\s+ld.global)",
+                "mov.u64 $1$2"}},
               FindingKind::out_of_bounds,
               "ld.global.v4.u32"},
         Fault{"DroppedWait",

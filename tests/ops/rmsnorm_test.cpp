@@ -21,6 +21,8 @@ TEST(RmsNorm, RefusesWithTheReason) {
               "alignment: needs a multiple of 16, got 2");
     EXPECT_EQ(refusal(kOp, "rmsnorm.portable.bf16.t256v2", "h200", {{"dtype", "f16"}}),
               "dtype: needs bf16, got f16");
+    EXPECT_EQ(refusal(kOp, "rmsnorm.portable.bf16.l16v1", "h200", {{"hidden", "136"}, {"heads", "8"}}),
+              "hidden: needs at most 128, got 136");
     EXPECT_EQ(refusal(kOp, "rmsnorm.portable.bf16.any", "cpu", {}),
               "architecture: needs compute capability 8.0 or later, cpu is a CPU");
     EXPECT_EQ(refusal(kOp, "rmsnorm.host.bf16", "rtx-5090", {}),
@@ -33,8 +35,31 @@ TEST(RmsNorm, ChoosesTheRowThatFits) {
     EXPECT_EQ(chosen(kOp, "h200", {{"hidden", "4096"}}), "rmsnorm.portable.bf16.t256v2");
     EXPECT_EQ(chosen(kOp, "rtx-5090", {{"hidden", "8192"}, {"dtype", "f16"}}), "rmsnorm.portable.f16.t512v4");
     EXPECT_EQ(chosen(kOp, "rtx-5090", {{"hidden", "32768"}}), "rmsnorm.portable.bf16.any");
+    EXPECT_EQ(chosen(kOp, "h200", {{"hidden", "4096"}, {"weight_offset", "1"}}),
+              "rmsnorm.portable.bf16.t256v2");
     EXPECT_EQ(chosen(kOp, "cpu", {}), "rmsnorm.host.bf16");
     EXPECT_EQ(chosen(kOp, "cpu", {{"dtype", "f32"}}), "");
+}
+
+// Heads of 64 to 256 elements: a part of a warp each, whether they are few or many.
+TEST(RmsNorm, ShortRowsShareABlock) {
+    for (const char* target : {"a100", "rtx-4090", "h200", "b200", "rtx-pro-6000"}) {
+        for (const char* tokens : {"1", "64", "8192"}) {
+            const auto row = [&](const char* head_dim, const char* alignment_bytes) {
+                return chosen(kOp, target,
+                              {{"tokens", tokens},
+                               {"heads", "40"},
+                               {"hidden", head_dim},
+                               {"residual", "false"},
+                               {"alignment_bytes", alignment_bytes}});
+            };
+            EXPECT_EQ(row("64", "16"), "rmsnorm.portable.bf16.l8v1") << target << " " << tokens;
+            EXPECT_EQ(row("96", "16"), "rmsnorm.portable.bf16.l16v1") << target << " " << tokens;
+            EXPECT_EQ(row("128", "16"), "rmsnorm.portable.bf16.l16v1") << target << " " << tokens;
+            EXPECT_EQ(row("256", "16"), "rmsnorm.portable.bf16.l32v1") << target << " " << tokens;
+            EXPECT_EQ(row("80", "2"), "rmsnorm.portable.bf16.l32any") << target << " " << tokens;
+        }
+    }
 }
 
 TEST(RmsNorm, NamesTheArgumentThatDisagrees) {
@@ -49,6 +74,25 @@ TEST(RmsNorm, NamesTheArgumentThatDisagrees) {
     EXPECT_EQ(prepare(cpu_context(), call, prepared).message(), "rmsnorm: weight is null");
     call.x.dtype = DType::f32;
     EXPECT_EQ(prepare(cpu_context(), call, prepared).message(), "rmsnorm: x must be bf16 or f16, got f32");
+
+    call = {.x = Tensor::dense(data, DType::bf16, {2, 4, 8}),
+            .weight = Tensor::dense(data, DType::bf16, {4}),
+            .out = Tensor::dense(data, DType::bf16, {2, 4, 8})};
+    EXPECT_EQ(prepare(cpu_context(), call, prepared).message(),
+              "rmsnorm: weight: dimension 0 (head_dim) is 4, but x has 8");
+    call.weight = Tensor::dense(data, DType::bf16, {8});
+    call.out.rank = 2;
+    EXPECT_EQ(prepare(cpu_context(), call, prepared).message(), "rmsnorm: out must have 3 dimensions, got 2");
+    call.out.rank = 3;
+    call.residual = call.out;
+    EXPECT_EQ(prepare(cpu_context(), call, prepared).message(),
+              "rmsnorm: residual must be null where heads are normalised");
+    call.residual = {};
+    call.x.shape[0] = call.out.shape[0] = i64{1} << 30;
+    EXPECT_EQ(prepare(cpu_context(), call, prepared).message(),
+              "rmsnorm: x has 4294967296 rows to normalise, at most 2147483647 can be");
+    call.x.shape[0] = call.out.shape[0] = 0;
+    EXPECT_TRUE(prepare(cpu_context(), call, prepared).ok());
 }
 
 }  // namespace

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // RMSNorm with an optional residual:  residual += x;  out = residual / sqrt(mean(residual^2) + epsilon) *
-// weight. Without a residual x itself is normalised. FlashInfer's rmsnorm and fused_add_rmsnorm.
+// (weight + weight_offset). Without a residual x itself is normalised. FlashInfer's rmsnorm,
+// fused_add_rmsnorm and gemma_rmsnorm.
+//
+// With x of three dimensions every head of a token is normalised by itself with the same weight: q_norm and
+// k_norm of Qwen3 and Gemma-3, in place on a slice of the fused projections.
 #pragma once
 
 #include "warpwright/context.h"
@@ -9,11 +13,12 @@
 namespace warpwright {
 
 struct RmsNorm {
-    Tensor x;         // [tokens, hidden], bf16 or f16, last dimension dense
-    Tensor weight;    // [hidden], dense
-    Tensor out;       // [tokens, hidden]; may be x
-    Tensor residual;  // optional, [tokens, hidden]; read and written
+    Tensor x;         // [tokens, hidden] or [tokens, heads, head_dim], bf16 or f16, last dimension dense
+    Tensor weight;    // [hidden] or [head_dim], dense
+    Tensor out;       // like x; may be x
+    Tensor residual;  // optional, [tokens, hidden], read and written; not with heads
     float epsilon = 1e-6f;
+    float weight_offset = 0;  // added to the weight in fp32; Gemma: 1
 };
 
 // Errors: shapes or types that disagree (caller); no row for the target (no_kernel).

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernels/fused/rmsnorm/operation.h"
 
+#include <algorithm>
+
 namespace warpwright {
+namespace {
+
+constexpr double kMaxBlocksPerSm = 24;  // between 16 (8.6) and 32 (8.0, 9.0, 10.0)
+
+}  // namespace
 
 Prediction RmsNormOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
                               const CostConstants& costs) {
     const double element_bytes = dtype_bytes(problem.dtype);
     const double passes = problem.residual ? 4 : 2;
-    const double elements = static_cast<double>(problem.tokens) * problem.hidden;
+    const double num_rows = static_cast<double>(problem.tokens) * problem.heads;
+    const double elements = num_rows * problem.hidden;
     // Modelled shares: whole tokens in registers stream well; element-wise access issues eight times the
     // requests and reads twice. Threads without work in a wide row cost a little more start-up.
     const bool elementwise = row.arch != ArchClass::host && row.vectors == 0;
@@ -15,9 +23,16 @@ Prediction RmsNormOp::predict(const Row& row, const TargetFacts& target, const P
                                  4 * elements, fp32_tflops(target, costs),
                                  elementwise ? costs.stream.elementwise_share : costs.stream.memory_share,
                                  costs.stream.compute_share);
-    result.us += row.threads * costs.stream.norm_thread_us;
-    // A short batch waits for its loads: two rounds over the token, one element of each thread at a time.
-    if (elementwise) result.us += 2.0 * problem.hidden / row.threads * costs.stream.norm_load_us;
+    if (row.arch == ArchClass::host) return result;
+    const int threads = threads_per_row(row);
+    result.us += threads * costs.stream.norm_thread_us;
+    // A short batch waits for its loads: two rounds over the row, one element of each thread at a time.
+    if (elementwise) result.us += 2.0 * problem.hidden / threads * costs.stream.norm_load_us;
+    // Short rows with a block each: the SMs hold their most blocks, of which each waits for its loads.
+    const double resident = std::min<double>(kMaxBlocksPerSm, target.max_threads_per_sm / row.threads);
+    const double waves = num_rows / rows_per_block(row) / (resident * target.num_sms);
+    const double waiting_us = start_up_us(target, costs) + waves * costs.stream.norm_block_us;
+    if (waiting_us > result.us) return {waiting_us, "latency"};
     return result;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// RMSNorm on the host: one token at a time, fp32 sums.
+// RMSNorm on the host: one row at a time, fp32 sums.
 #include <cmath>
 
 #include "device/host_threads.h"
@@ -12,10 +12,11 @@ namespace {
 template <class T>
 void rmsnorm(const void* raw, HostThreads& threads) {
     const RmsNormArgs& args = *static_cast<const RmsNormArgs*>(raw);
-    threads.parallel_for(args.tokens, 1, [&](i64 begin, i64 end) {
-        for (i64 token = begin; token < end; ++token) {
-            const i64 x = token * args.x_stride, r = token * args.residual_stride,
-                      y = token * args.out_stride;
+    threads.parallel_for(i64{args.tokens} * args.heads, args.heads, [&](i64 begin, i64 end) {
+        for (i64 row = begin; row < end; ++row) {
+            const i64 token = row / args.heads, head = row % args.heads;
+            const i64 x = token * args.x_stride + head * args.x_head_stride, r = token * args.residual_stride,
+                      y = token * args.out_stride + head * args.out_head_stride;
             const void* source = args.residual != nullptr ? args.residual : args.x;
             const i64 offset = args.residual != nullptr ? r : x;
             float sum = 0;
@@ -28,7 +29,8 @@ void rmsnorm(const void* raw, HostThreads& threads) {
             }
             const float scale = 1 / std::sqrt(sum / static_cast<float>(args.hidden) + args.epsilon);
             for (i64 i = 0; i < args.hidden; ++i) {
-                T::store(args.out, y + i, T::load(source, offset + i) * scale * T::load(args.weight, i));
+                const float weight = T::load(args.weight, i) + args.weight_offset;
+                T::store(args.out, y + i, T::load(source, offset + i) * scale * weight);
             }
         }
     });

@@ -25,7 +25,8 @@ struct RmsNormOp {
     static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
                               const CostConstants& costs = kCosts);
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
-        return {.grid = {static_cast<u32>(problem.tokens)}, .block = {static_cast<u32>(row.threads)}};
+        const i64 blocks = ceil_div(problem.tokens * problem.heads, rows_per_block(row));
+        return {.grid = {static_cast<u32>(blocks)}, .block = {static_cast<u32>(row.threads)}};
     }
     static HostFunction host_function(const Row& row);
 };

@@ -10,14 +10,15 @@
 namespace warpwright {
 
 struct RmsNormAnswer {
-    std::vector<double> residual;  // [tokens, hidden], x + residual (x where there is none)
-    std::vector<double> out;       // [tokens, hidden]
+    std::vector<double> residual;  // [rows, hidden], x + residual (x where there is none)
+    std::vector<double> out;       // [rows, hidden]
 };
 
-// x, residual (may be empty): [tokens, hidden]; weight: [hidden]. The residual stream is stored in `storage`,
+// x, residual (may be empty): [rows, hidden]; weight: [hidden]. The residual stream is stored in `storage`,
 // and what is stored is what is normalised: that rounding belongs to the definition.
 inline RmsNormAnswer rmsnorm_oracle(const std::vector<float>& x, const std::vector<float>& residual,
-                                    const std::vector<float>& weight, double epsilon, DType storage) {
+                                    const std::vector<float>& weight, double weight_offset, double epsilon,
+                                    DType storage) {
     const std::size_t hidden = weight.size();
     RmsNormAnswer answer{std::vector<double>(x.size()), std::vector<double>(x.size())};
     for (std::size_t start = 0; start < x.size(); start += hidden) {
@@ -30,7 +31,9 @@ inline RmsNormAnswer rmsnorm_oracle(const std::vector<float>& x, const std::vect
             sum += stored * stored;
         }
         const double scale = 1 / std::sqrt(sum / static_cast<double>(hidden) + epsilon);
-        for (std::size_t i = start; i < start + hidden; ++i) answer.out[i] *= scale * weight[i - start];
+        for (std::size_t i = start; i < start + hidden; ++i) {
+            answer.out[i] *= scale * (weight[i - start] + weight_offset);
+        }
     }
     return answer;
 }

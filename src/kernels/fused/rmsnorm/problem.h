@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// RMSNorm with an optional residual:  r += x;  y = r / sqrt(mean(r^2) + eps) * weight.
-// Zhang & Sennrich 2019; the fused form is FlashInfer's fused_add_rmsnorm.
+// RMSNorm with an optional residual:  r += x;  y = r / sqrt(mean(r^2) + eps) * (weight + weight_offset).
+// Zhang & Sennrich 2019; the fused form is FlashInfer's fused_add_rmsnorm. A token has one row to normalise,
+// or one for each of its heads.
 #pragma once
 
 #include "warpwright/types.h"
@@ -13,6 +14,8 @@ struct RmsNormProblem {
     DType dtype = DType::bf16;
     bool residual = true;
     i64 alignment_bytes = 16;  // what every row's start is a multiple of
+    i64 heads = 1;             // of `hidden` elements each, all with the same weight
+    float weight_offset = 0;
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -21,20 +24,26 @@ struct RmsNormProblem {
         v("dtype", self.dtype);
         v("residual", self.residual);
         v("alignment_bytes", self.alignment_bytes);
+        v("heads", self.heads);
+        v("weight_offset", self.weight_offset);
     }
 };
 
 struct RmsNormArgs {
-    const void* x;       // [tokens, hidden], row stride x_stride elements
-    void* residual;      // [tokens, hidden] or null; read and written
+    const void* x;       // [tokens, heads, hidden]
+    void* residual;      // [tokens, hidden] or null, where heads is 1; read and written
     const void* weight;  // [hidden]
-    void* out;           // [tokens, hidden]; may be x
-    i64 x_stride;
+    void* out;           // [tokens, heads, hidden]; may be x
+    i64 x_stride;        // strides count elements, from token to token and from head to head
+    i64 x_head_stride;
     i64 residual_stride;
     i64 out_stride;
+    i64 out_head_stride;
     i32 tokens;
+    i32 heads;
     i32 hidden;
     float epsilon;
+    float weight_offset;
 };
 
 }  // namespace warpwright

@@ -11,8 +11,9 @@ struct RmsNormRow {
     RowName name;
     ArchClass arch = ArchClass::portable;
     DType dtype = DType::bf16;
-    int threads = 0;       // per token
+    int threads = 0;       // of a block
     int vectors = 0;       // 16-byte vectors a thread keeps in registers; 0: any size, element by element
+    int lanes = 0;         // of a warp that normalise one row together; 0: the whole block does
     i64 shared_bytes = 0;  // dynamic
 
     template <class Self, class Visitor>
@@ -22,6 +23,7 @@ struct RmsNormRow {
         v("dtype", self.dtype);
         v("threads", self.threads);
         v("vectors", self.vectors);
+        v("lanes", self.lanes);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -29,14 +31,22 @@ struct RmsNormRow {
 // clang-format off
 // rows:begin
 inline constexpr RmsNormRow kRmsNormRows[] = {
-    // name                            class                dtype        threads vectors
+    // name                            class                dtype        threads vectors lanes
+    {"rmsnorm.portable.bf16.l8v1",     ArchClass::portable, DType::bf16, 128, 1, 8},
+    {"rmsnorm.portable.bf16.l16v1",    ArchClass::portable, DType::bf16, 128, 1, 16},
+    {"rmsnorm.portable.bf16.l32v1",    ArchClass::portable, DType::bf16, 128, 1, 32},
     {"rmsnorm.portable.bf16.t64v2",    ArchClass::portable, DType::bf16,  64, 2},
     {"rmsnorm.portable.bf16.t256v2",   ArchClass::portable, DType::bf16, 256, 2},
     {"rmsnorm.portable.bf16.t512v4",   ArchClass::portable, DType::bf16, 512, 4},
+    {"rmsnorm.portable.bf16.l32any",   ArchClass::portable, DType::bf16, 128, 0, 32},
     {"rmsnorm.portable.bf16.any",      ArchClass::portable, DType::bf16, 256, 0},
+    {"rmsnorm.portable.f16.l8v1",      ArchClass::portable, DType::f16,  128, 1, 8},
+    {"rmsnorm.portable.f16.l16v1",     ArchClass::portable, DType::f16,  128, 1, 16},
+    {"rmsnorm.portable.f16.l32v1",     ArchClass::portable, DType::f16,  128, 1, 32},
     {"rmsnorm.portable.f16.t64v2",     ArchClass::portable, DType::f16,   64, 2},
     {"rmsnorm.portable.f16.t256v2",    ArchClass::portable, DType::f16,  256, 2},
     {"rmsnorm.portable.f16.t512v4",    ArchClass::portable, DType::f16,  512, 4},
+    {"rmsnorm.portable.f16.l32any",    ArchClass::portable, DType::f16,  128, 0, 32},
     {"rmsnorm.portable.f16.any",       ArchClass::portable, DType::f16,  256, 0},
     {"rmsnorm.host.bf16",              ArchClass::host,     DType::bf16,   0, 0},
     {"rmsnorm.host.f16",               ArchClass::host,     DType::f16,    0, 0},
@@ -44,8 +54,16 @@ inline constexpr RmsNormRow kRmsNormRows[] = {
 // rows:end
 // clang-format on
 
+// Threads that normalise one row together, and rows of a block.
+constexpr int threads_per_row(const RmsNormRow& row) {
+    return row.lanes > 0 ? row.lanes : row.threads;
+}
+constexpr int rows_per_block(const RmsNormRow& row) {
+    return row.lanes > 0 ? row.threads / row.lanes : 1;
+}
+
 constexpr i64 max_hidden(const RmsNormRow& row) {
-    return i64{row.threads} * row.vectors * 8;
+    return i64{threads_per_row(row)} * row.vectors * 8;
 }
 
 constexpr Rejection why_not(const RmsNormRow& row, const TargetFacts& target, const RmsNormProblem& problem) {
