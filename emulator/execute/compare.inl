@@ -9,7 +9,7 @@ WW_LANE bool holds(T a, T b) {
         case Comparison::less: return a < b;
         case Comparison::less_equal: return a <= b;
         case Comparison::not_equal: return (a < b) | (a > b);
-        case Comparison::ordered: return (a == a) & (b == b);
+        case Comparison::ordered: return (a <= b) | (a > b);
     }
     return false;
 }

@@ -6,7 +6,7 @@ namespace warpwright::emulator {
 // A GPU keeps 1 MiB by default.
 constexpr std::size_t kMaxPrinted = 4 << 20;
 
-void Grid::print(std::string text) {
+void Grid::print(std::string_view text) {
     std::lock_guard lock(mutex_);
     if (printed_.size() > kMaxPrinted) return;
     printed_ += text;

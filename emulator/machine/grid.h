@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "emulator/machine/launch.h"
@@ -81,8 +82,8 @@ public:
     std::atomic<u64> progress{0};
     std::atomic<bool> stop{false};  // a finding was made: everybody returns
 
-    void print(std::string text);  // of printf
-    void record(Finding finding);  // keeps the first, sets stop
+    void print(std::string_view text);  // of printf
+    void record(Finding finding);       // keeps the first, sets stop
     std::optional<Finding> first_finding();
     std::string printed();
 

@@ -102,34 +102,34 @@ void read_all(Warp& warp, const Instruction& instruction, SpecialId id, T out[32
     switch (id) {
         case tid_x:
             if (block.y == 1 && block.z == 1) {
-                for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>(first + l);
+                for (u32 l = 0; l < kLanes; ++l) out[l] = T{first + l};
             } else {
-                for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>((first + l) % block.x);
+                for (u32 l = 0; l < kLanes; ++l) out[l] = T{(first + l) % block.x};
             }
             return;
         case tid_y:
-            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>((first + l) / block.x % block.y);
+            for (u32 l = 0; l < kLanes; ++l) out[l] = T{(first + l) / block.x % block.y};
             return;
         case tid_z:
-            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>((first + l) / (block.x * block.y));
+            for (u32 l = 0; l < kLanes; ++l) out[l] = T{(first + l) / (block.x * block.y)};
             return;
         case laneid:
-            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>(l);
+            for (u32 l = 0; l < kLanes; ++l) out[l] = T{l};
             return;
         case lanemask_eq:
-            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>(1u << l);
+            for (u32 l = 0; l < kLanes; ++l) out[l] = T{1u << l};
             return;
         case lanemask_lt:
-            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>((1u << l) - 1);
+            for (u32 l = 0; l < kLanes; ++l) out[l] = T{(1u << l) - 1};
             return;
         case lanemask_le:
-            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>((2u << l) - 1);
+            for (u32 l = 0; l < kLanes; ++l) out[l] = T{(2u << l) - 1};
             return;
         case lanemask_ge:
-            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>(kAllLanes << l);
+            for (u32 l = 0; l < kLanes; ++l) out[l] = T{kAllLanes << l};
             return;
         case lanemask_gt:
-            for (u32 l = 0; l < kLanes; ++l) out[l] = static_cast<T>(kAllLanes << l << 1);
+            for (u32 l = 0; l < kLanes; ++l) out[l] = T{kAllLanes << l << 1};
             return;
         default: break;
     }
@@ -148,7 +148,7 @@ bool special_register(std::string_view name, SpecialId& id) {
             axis = 1;
         } else if (component == ".z") {
             axis = 2;
-        } else if (component != "" && component != ".x") {
+        } else if (!component.empty() && component != ".x") {
             continue;
         }
         id = static_cast<SpecialId>(static_cast<int>(vector.id) + axis);

@@ -122,12 +122,12 @@ static inline __attribute__((always_inline)) bool look_up(Warp& warp, const Inst
     if (!find_span(warp, instruction, space, lead_address, span)) [[unlikely]]
         return false;
     const u64 offset = lead_address - span.base;
-    const u64 row = offset - static_cast<u64>(lead * kBytes);
+    const u64 row = offset - static_cast<u64>(lead) * kBytes;
     // The next lane tells what to expect.
     const u32 others = todo & (todo - 1);
     const int next = others == 0 ? lead : first_lane(others);
     const u64 step = span.lane_stride == 0 ? addresses[next] - lead_address : ~0ull;
-    if (step == static_cast<u64>((next - lead) * kBytes) && span.bytes >= kLanes * kBytes &&
+    if (step == static_cast<u64>(next - lead) * kBytes && span.bytes >= kLanes * kBytes &&
         row <= span.bytes - kLanes * kBytes && is_stepping<kBytes>(addresses, lead, todo)) {
         lookup.layout = Layout::row;
         lookup.first = row;

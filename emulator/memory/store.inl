@@ -136,8 +136,8 @@ static inline __attribute__((always_inline)) bool scatter(const Instruction& ins
         for (u32 rest = lookup.inside; rest != 0;) {
             const int begin = first_lane(rest);
             const int count = std::countr_one(rest >> begin);
-            const u64 offset = lookup.first + static_cast<u64>(begin * kBytes);
-            const auto bytes = static_cast<std::size_t>(count * kBytes);
+            const u64 offset = lookup.first + static_cast<u64>(begin) * kBytes;
+            const auto bytes = static_cast<std::size_t>(count) * kBytes;
             std::byte* to = lookup.span.data + offset;
             difference |= std::memcmp(to, from + begin * kBytes, bytes) != 0;
             std::memcpy(to, from + begin * kBytes, bytes);

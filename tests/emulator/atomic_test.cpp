@@ -290,7 +290,7 @@ TEST(Atomics, VectorsAreUpdatedElementByElement) {
                 from += fmt::format("{}%{}{}", e == 0 ? "" : ", ", registers, 8 + e);
             }
             GlobalMemory memory(0, 1 << 20);
-            const u64 size = static_cast<u64>(form.count * form.bytes);
+            const u64 size = static_cast<u64>(form.count) * static_cast<u64>(form.bytes);
             const u64 base = memory.allocate(4 * size).value();
             std::vector<u8> bytes(4 * size);
             for (u8& byte : bytes) byte = static_cast<u8>(random());
@@ -427,14 +427,14 @@ TEST(Atomics, Findings) {
 }
 
 TEST(Atomics, FormsThatPtxHasNotAreErrors) {
+    const std::string eight = "{%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7}";
+    const std::string wide = fmt::format("atom.global.add.v8.f32 {0}, [%d0], {0};", eight);
     for (const char* text :
          {"atom.global.add.b32 %r0, [%d0], %r1;", "atom.global.and.u32 %r0, [%d0], %r1;",
           "red.global.exch.b32 [%d0], %r1;", "red.global.cas.b32 [%d0], %r1, %r2;",
           "atom.global.add.f16 %h0, [%d0], %h1;", "atom.global.min.noftz.f16 %h0, [%d0], %h1;",
           "atom.shared.add.v2.f32 {%r0, %r1}, [%d0], {%r2, %r3};", "atom.local.add.u32 %r0, [%d0], %r1;",
-          "atom.global.add.v2.u32 {%r0, %r1}, [%d0], {%r2, %r3};",
-          "atom.global.add.v8.f32 {%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7}, [%d0], "
-          "{%r0,%r1,%r2,%r3,%r4,%r5,%r6,%r7};",
+          "atom.global.add.v2.u32 {%r0, %r1}, [%d0], {%r2, %r3};", wide.c_str(),
           "red.async.relaxed.cluster.global.add.u32 [%d0], %r0;",
           "atom.shared::cluster.add.u32 %r0, [%d0], %r1;"}) {
         OneInstruction one(text, {});

@@ -50,7 +50,8 @@ public:
     }
     u64 constant(const BoundCode& code, int operand) const {
         const auto lanes = code.constants.lanes();
-        const auto slot = static_cast<std::size_t>(~code.operands.at(static_cast<std::size_t>(operand)));
+        const int inverted = ~code.operands.at(static_cast<std::size_t>(operand));
+        const auto slot = static_cast<std::size_t>(inverted);
         return lanes.at(slot * kLanes) | u64{lanes.at(slot * kLanes + 1)} << 32;
     }
 

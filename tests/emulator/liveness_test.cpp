@@ -20,8 +20,8 @@ public:
         code_.register_width.push_back(static_cast<u8>(width));
         return static_cast<int>(code_.register_width.size()) - 1;
     }
-    void add(std::vector<int> dests, std::vector<int> sources, bool is_guarded = false,
-             std::vector<int> both = {}) {
+    void add(const std::vector<int>& dests, const std::vector<int>& sources, bool is_guarded = false,
+             const std::vector<int>& both = {}) {
         Instruction instruction;
         int position = 0;
         const auto append = [&](int reg, bool is_dest, bool is_source) {
