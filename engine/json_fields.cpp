@@ -6,9 +6,10 @@
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <unordered_set>
 #include <vector>
+
+#include "engine/utf8.h"
 
 namespace warpwright {
 
@@ -39,6 +40,7 @@ Result<std::string> read_text_file(const fs::path& path, i64 max_bytes) {
 namespace {
 
 constexpr int kMaxJsonDepth = 64;
+constexpr i64 kMaxJsonValues = 1 << 22;  // twice those of the largest tokenizer.json; about 100 bytes each
 
 // nlohmann keeps one of two equal keys; which one would be an accident. (Its parser callback could tell too,
 // but it scans an object's fields again for every field.)
@@ -73,10 +75,11 @@ struct KeyWatch : json::json_sax_t {
     }
 };
 
-// Where brackets are nested deeper than any file of ours has them; or nothing. A parser would take memory for
-// every level of what may be nothing but brackets.
-std::optional<std::size_t> find_too_deep(std::string_view text) {
+// A text that is nested deeper than any file of ours, or has more values. A parser would take memory for
+// every level, and every value, of what may be nothing but brackets and commas.
+Status check_extent(std::string_view text, const std::string& where) {
     int depth = 0;
+    i64 num_values = 1;
     bool in_string = false;
     for (std::size_t at = 0; at < text.size(); ++at) {
         const char c = text[at];
@@ -86,26 +89,30 @@ std::optional<std::size_t> find_too_deep(std::string_view text) {
         } else if (c == '"') {
             in_string = true;
         } else if (c == '[' || c == '{') {
-            if (++depth > kMaxJsonDepth) return at;
+            ++num_values;
+            if (++depth > kMaxJsonDepth) {
+                return caller_error(
+                    fmt::format("{}: nested more than {} deep at byte {}", where, kMaxJsonDepth, at));
+            }
         } else if (c == ']' || c == '}') {
             --depth;
+        } else if (c == ',' && ++num_values > kMaxJsonValues) {
+            return caller_error(fmt::format("{}: expected at most {} values, got more before byte {}", where,
+                                            kMaxJsonValues, at));
         }
     }
-    return std::nullopt;
+    return {};
 }
 
 }  // namespace
 
 Result<json> parse_json(std::string_view text, const std::string& where, bool unique_keys) {
-    if (const auto position = find_too_deep(text)) {
-        return caller_error(
-            fmt::format("{}: nested more than {} deep at byte {}", where, kMaxJsonDepth, *position));
-    }
+    WW_TRY(check_extent(text, where));
     if (unique_keys) {
         KeyWatch watch;
         json::sax_parse(text.begin(), text.end(), &watch);  // errors are reported below
         if (!watch.twice.empty()) {
-            return caller_error(fmt::format("{}: '{:.80}' occurs twice", where, watch.twice));
+            return caller_error(fmt::format("{}: '{}' occurs twice", where, printable(watch.twice, 80)));
         }
     }
     try {
@@ -117,10 +124,29 @@ Result<json> parse_json(std::string_view text, const std::string& where, bool un
     }
 }
 
+std::string printable(std::string_view text, std::size_t max_characters) {
+    std::string out;
+    std::size_t count = 0;
+    for (std::size_t at = 0; at < text.size() && count < max_characters; ++count) {
+        const Utf8Character character = first_character(text.substr(at));
+        const std::string_view bytes = text.substr(at, character.length);
+        at += character.length;
+        const u32 point = character.code_point;
+        if (!character.valid) {
+            for (const char byte : bytes) out += fmt::format("\\x{:02x}", static_cast<u8>(byte));
+        } else if (point < 0x20 || (point >= 0x7F && point < 0xA0)) {
+            out += point == '\n' ? "\\n" : fmt::format("\\u{:04x}", point);
+        } else {
+            out += bytes;
+        }
+    }
+    return out;
+}
+
 std::string describe_json(const json& value) {
     if (value.is_object()) return "an object";
     if (value.is_array()) return fmt::format("an array of {}", value.size());
-    if (value.is_string()) return fmt::format("'{:.40}'", value.get_ref<const std::string&>());
+    if (value.is_string()) return fmt::format("'{}'", printable(value.get_ref<const std::string&>(), 40));
     return value.dump();
 }
 

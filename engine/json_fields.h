@@ -19,6 +19,10 @@ Result<std::string> read_text_file(const std::filesystem::path& path, i64 max_by
 // Any JSON value. With `unique_keys`, a key that occurs twice in one object is an error.
 Result<nlohmann::json> parse_json(std::string_view text, const std::string& where, bool unique_keys = true);
 
+// A name or text from a file as one line of an error: control characters and broken UTF-8 escaped, cut after
+// so many characters.
+std::string printable(std::string_view text, std::size_t max_characters);
+
 // "4096", "'abc'", "an object": short whatever the value is.
 std::string describe_json(const nlohmann::json& value);
 

@@ -20,27 +20,40 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
             return caller_error(fmt::format("{}: no such file", path.string()));
         return unavailable(fmt::format("{}: {}", path.string(), std::strerror(errno)));
     }
+    MappedFile mapped(path.string(), file);
     struct stat info {};
     if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
-        close(file);
         return caller_error(fmt::format("{}: not a file", path.string()));
     }
     const auto size = static_cast<std::size_t>(info.st_size);
-    if (size == 0) {
-        close(file);
-        return MappedFile({});
-    }
+    if (size == 0) return mapped;
     void* memory = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
-    const int error = errno;
-    close(file);
     if (memory == MAP_FAILED) {
-        return unavailable(fmt::format("{}: cannot be mapped: {}", path.string(), std::strerror(error)));
+        return unavailable(fmt::format("{}: cannot be mapped: {}", path.string(), std::strerror(errno)));
     }
-    return MappedFile({static_cast<const std::byte*>(memory), size});
+    mapped.bytes_ = {static_cast<const std::byte*>(memory), size};
+    return mapped;
 }
 
 MappedFile::~MappedFile() {
     if (!bytes_.empty()) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+    if (file_ >= 0) close(file_);
+}
+
+Status MappedFile::read(u64 offset, std::span<std::byte> to) const {
+    std::size_t done = 0;
+    while (done < to.size()) {
+        const ssize_t count =
+            pread(file_, to.data() + done, to.size() - done, static_cast<off_t>(offset + done));
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return unavailable(fmt::format("{}: {}", path_, std::strerror(errno)));
+        if (count == 0) {
+            return unavailable(fmt::format("{}: ends at byte {}, where it had {} when it was opened", path_,
+                                           offset + done, bytes_.size()));
+        }
+        done += static_cast<std::size_t>(count);
+    }
+    return {};
 }
 
 }  // namespace warpwright

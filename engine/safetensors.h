@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Weights in Hugging Face's safetensors format: 8 bytes of header length, a JSON header, the tensors' bytes.
-// Format: https://huggingface.co/docs/safetensors. The files are mapped, not read: opening costs the headers.
+// The files are mapped: opening costs the headers.
 #pragma once
 
+#include <deque>
 #include <filesystem>
 #include <map>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/mapped_file.h"
+#include "engine/safetensors_format.h"
 #include "warpwright/status.h"
 #include "warpwright/types.h"
 
@@ -20,9 +21,11 @@ namespace warpwright {
 struct StoredTensor {
     std::string name;
     DType dtype = DType::f32;
-    std::vector<i64> shape;            // row-major; empty for a scalar
-    std::span<const std::byte> bytes;  // of any alignment; valid while the Safetensors lives
-    std::string file;                  // that holds it
+    std::vector<i64> shape;              // row-major; empty for a scalar
+    std::span<const std::byte> bytes;    // of any alignment; valid while the Safetensors lives
+    std::string file;                    // that holds them
+    const MappedFile* mapped = nullptr;  // the same: to read it without the mapping, from `file_offset` on
+    u64 file_offset = 0;
 };
 
 class Safetensors {
@@ -42,16 +45,14 @@ public:
 
 private:
     struct Entry {
-        std::string file;
-        std::string dtype;  // as the format spells it: "BF16"
-        std::vector<i64> shape;
-        std::span<const std::byte> bytes;
+        const MappedFile* file = nullptr;
+        StoredEntry stored;  // its name is the key
     };
-    Status add_file(const std::filesystem::path& path);
+    Result<const MappedFile*> add_file(const std::filesystem::path& path);
     Status open_shards(const std::filesystem::path& index);
 
     std::string path_;
-    std::vector<MappedFile> files_;
+    std::deque<MappedFile> files_;  // does not move them
     std::map<std::string, Entry, std::less<>> entries_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/safetensors.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -69,7 +70,7 @@ TEST(Safetensors, SaysWhatIsWrong) {
         return std::string(R"({"t":{)") + std::string(rest) + "}}";
     };
     EXPECT_TRUE(ends_with(error_of(scratch, row(R"("dtype":"F32","shape":[2,2],"data_offsets":[0,16])"), 10),
-                          "model.safetensors: header says tensor t ends at byte 81, file has 75"));
+                          "model.safetensors: header: tensor t: data_offsets: ends at byte 81, file has 75"));
     EXPECT_TRUE(ends_with(error_of(scratch, row(R"("dtype":"F32","shape":[2,2],"data_offsets":[0,16])"), 17),
                           "tensors end at byte 81, file has 82"));
     EXPECT_TRUE(ends_with(error_of(scratch, row(R"("dtype":"F32","shape":[2,2],"data_offsets":[0,12])"), 12),
@@ -90,17 +91,17 @@ TEST(Safetensors, SaysWhatIsWrong) {
     EXPECT_TRUE(contains(error_of(scratch, row(R"("dtype":"U8","shape":[1],"data_offsets":[0])"), 1),
                          "[begin, end]"));
     EXPECT_TRUE(ends_with(error_of(scratch, row(R"("dtype":"U8","shape":[1],"data_offsets":[1,2])"), 2),
-                          "tensor t begins at byte 1 of the data, the one before ends at 0"));
+                          "tensor t: data_offsets: begins at byte 1 of the data, the one before ends at 0"));
     EXPECT_TRUE(contains(
         error_of(
             scratch,
             row(R"("dtype":"U8","shape":[1],"data_offsets":[18446744073709551614,18446744073709551615])"), 2),
-        "begins at byte 18446744073709551614"));
+        "data_offsets: expected at most 2^62, got 18446744073709551615"));
     EXPECT_TRUE(ends_with(error_of(scratch,
                                    R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
                                    R"("b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}})",
                                    3),
-                          "tensor b begins at byte 1 of the data, the one before ends at 2"));
+                          "tensor b: data_offsets: begins at byte 1 of the data, the one before ends at 2"));
     EXPECT_TRUE(ends_with(error_of(scratch,
                                    R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
                                    R"("a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
@@ -108,8 +109,79 @@ TEST(Safetensors, SaysWhatIsWrong) {
                           "header: 'a' occurs twice"));
     EXPECT_TRUE(ends_with(error_of(scratch, "hello", 1), "header: not JSON at byte 1 of 5"));
     EXPECT_TRUE(ends_with(error_of(scratch, "[]", 0), "header: expected an object"));
-    EXPECT_TRUE(
-        contains(error_of(scratch, R"({"a":[]})", 0), "tensor a: expected an object, got an array of 0"));
+    EXPECT_TRUE(contains(error_of(scratch, R"({"a":[]})", 0), "tensor a: expected an object, got an array"));
+}
+
+TEST(Safetensors, FieldsOfWrongKinds) {
+    Scratch scratch;
+    const auto message = [&](std::string_view rest) {
+        return error_of(scratch, R"({"t":{)" + std::string(rest) + "}}", 1);
+    };
+    EXPECT_TRUE(ends_with(message(R"("dtype":3,"shape":[1],"data_offsets":[0,1])"),
+                          "header: tensor t: 'dtype': expected a string, got 3"));
+    EXPECT_TRUE(ends_with(message(R"("dtype":"U8","shape":"1","data_offsets":[0,1])"),
+                          "tensor t: 'shape': expected an array, got '1'"));
+    EXPECT_TRUE(ends_with(message(R"("dtype":"U8","shape":[[1]],"data_offsets":[0,1])"),
+                          "tensor t: 'shape': expected integers, got an array"));
+    EXPECT_TRUE(ends_with(message(R"("dtype":"U8","shape":[null],"data_offsets":[0,1])"),
+                          "tensor t: shape: expected non-negative integers, got null"));
+    EXPECT_TRUE(ends_with(message(R"("dtype":"U8","shape":[1],"data_offsets":{"a":1})"),
+                          "tensor t: 'data_offsets': expected an array, got an object"));
+    EXPECT_TRUE(ends_with(message(R"("dtype":"U8","shape":[1],"data_offsets":[-1,0])"),
+                          "tensor t: data_offsets: expected [begin, end] with begin <= end"));
+    EXPECT_TRUE(contains(message(R"("dtype":"U8","shape":[1],"data_offsets":[0,0.5])"), "[begin, end]"));
+    EXPECT_TRUE(contains(message(R"("dtype":"U8","shape":[1],"data_offsets":[0,1,1])"), "[begin, end]"));
+    EXPECT_TRUE(ends_with(message(R"("dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1])"),
+                          "tensor t: 'shape' occurs twice"));
+    EXPECT_TRUE(ends_with(message(R"("dtype":"U8","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,)"
+                                  R"(1,1,1,1,1,1,1,1,1],"data_offsets":[0,1])"),
+                          "tensor t: shape: expected at most 32 dimensions"));
+    // One line, whatever a name holds.
+    EXPECT_TRUE(ends_with(error_of(scratch, R"({"a\n\u001b[2Jb":5})", 0),
+                          R"(header: tensor a\n\u001b[2Jb: expected an object, got 5)"));
+}
+
+// What safetensors 0.8.0 answers to these, but for tensors of one name.
+TEST(Safetensors, AgreesWithTheReferenceImplementation) {
+    Scratch scratch;
+    const auto is_ok = [&](std::string_view header, std::size_t data_bytes) {
+        return Safetensors::open(scratch.write("model.safetensors", file_of(header, data_bytes))).ok();
+    };
+    const auto one = [](std::string_view dtype, std::string_view shape, int bytes) {
+        return fmt::format(R"({{"t":{{"dtype":"{}","shape":{},"data_offsets":[0,{}]}}}})", dtype, shape,
+                           bytes);
+    };
+    EXPECT_TRUE(is_ok("{}", 0));
+    EXPECT_FALSE(is_ok("{}", 1));
+    EXPECT_TRUE(is_ok(R"({"__metadata__":{}})", 0));
+    EXPECT_TRUE(is_ok(R"({"__metadata__":null})", 0));
+    EXPECT_FALSE(is_ok(R"({"__metadata__":{"a":1}})", 0));
+    EXPECT_TRUE(is_ok(R"({"":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1));
+    EXPECT_TRUE(is_ok(R"({"t":{"dtype":"U8","more":[{}],"shape":[1],"data_offsets":[0,1]}})", 1));
+    EXPECT_TRUE(is_ok("  " + one("U8", "[1]", 1) + "  ", 1));
+    EXPECT_FALSE(is_ok(one("U8", "[1]", 1) + "{}", 1));
+    const std::string middle = R"("z":{"dtype":"U8","shape":[0],"data_offsets":[1,1]},)";
+    const auto two = [&](std::string_view between, int begin) {
+        return fmt::format(R"({{"a":{{"dtype":"U8","shape":[1],"data_offsets":[0,1]}},{}"b":{{"dtype":"U8",)"
+                           R"("shape":[1],"data_offsets":[{},{}]}}}})",
+                           between, begin, begin + 1);
+    };
+    EXPECT_TRUE(is_ok(two("", 1), 2));
+    EXPECT_TRUE(is_ok(two(middle, 1), 2));
+    EXPECT_FALSE(is_ok(two("", 2), 3)) << "a hole";
+    EXPECT_TRUE(is_ok(one("F4", "[2]", 1), 1));
+    EXPECT_FALSE(is_ok(one("F4", "[1]", 1), 1)) << "half a byte";
+    EXPECT_TRUE(is_ok(one("F6_E2M3", "[4]", 3), 3));
+    EXPECT_FALSE(is_ok(one("F6_E3M2", "[2]", 2), 2));
+    for (const auto& [dtype, bytes] :
+         {std::pair("F64", 32), {"C64", 32},    {"I64", 32},        {"U64", 32},        {"F32", 16},
+          {"I32", 16},          {"U32", 16},    {"F16", 8},         {"BF16", 8},        {"I16", 8},
+          {"U16", 8},           {"U8", 4},      {"I8", 4},          {"BOOL", 4},        {"F8_E4M3", 4},
+          {"F8_E5M2", 4},       {"F8_E8M0", 4}, {"F8_E4M3FNUZ", 4}, {"F8_E5M2FNUZ", 4}, {"F4", 2}}) {
+        EXPECT_TRUE(is_ok(one(dtype, "[2,2]", bytes), static_cast<std::size_t>(bytes))) << dtype;
+        EXPECT_FALSE(is_ok(one(dtype, "[2,2]", bytes - 1), static_cast<std::size_t>(bytes) - 1)) << dtype;
+    }
+    EXPECT_FALSE(is_ok(one("C128", "[1]", 16), 16));
 }
 
 TEST(Safetensors, KnownButUnsupportedDtypeIsToldWhenAskedFor) {
@@ -170,6 +242,51 @@ TEST(Safetensors, Shards) {
     ASSERT_TRUE(write_safetensors(scratch.folder() / "2.safetensors", a).ok());
     EXPECT_TRUE(contains(error_with(R"({"weight_map":{"a":"1.safetensors","b":"2.safetensors"}})"),
                          "2.safetensors: tensor a is also in "));
+}
+
+TEST(Safetensors, IndexOfWrongKinds) {
+    Scratch scratch;
+    const StoredTensor a[] = {{"a", DType::f32, {0}, {}}};
+    ASSERT_TRUE(write_safetensors(scratch.folder() / "1.safetensors", a).ok());
+    const auto message = [&](std::string_view index) {
+        scratch.write("model.safetensors.index.json", index);
+        const auto opened = Safetensors::open(scratch.folder());
+        EXPECT_FALSE(opened.ok());
+        EXPECT_EQ(opened.status().kind(), ErrorKind::caller);
+        return opened.status().message();
+    };
+    EXPECT_TRUE(ends_with(message("[]"), "index.json: expected an object, got an array"));
+    EXPECT_TRUE(ends_with(message(R"({"weight_map":[]})"), "'weight_map': expected an object, got an array"));
+    EXPECT_TRUE(ends_with(message(R"({"weight_map":{},"weight_map":{}})"), "'weight_map' occurs twice"));
+    EXPECT_TRUE(ends_with(message(R"({"weight_map":{"a":"1.safetensors","a":"1.safetensors"}})"),
+                          "weight_map: 'a' occurs twice"));
+    EXPECT_TRUE(ends_with(message(R"({"weight_map":{"a":["1.safetensors"]}})"),
+                          "tensor a: expected a file name, got an array"));
+    for (const char* name :
+         {"", ".", "..", "../1.safetensors", "/etc/passwd", "x/1.safetensors", "1\\u0000"}) {
+        EXPECT_TRUE(contains(message(fmt::format(R"({{"weight_map":{{"a":"{}"}}}})", name)),
+                             "tensor a: expected a file name, got '"));
+    }
+    EXPECT_TRUE(
+        contains(message(R"({"weight_map":{"a":"1.safetensors"},"metadata":)" + std::string(100, '[')),
+                 "nested more than 64 deep"));
+}
+
+TEST(Safetensors, AFileThatShrinksIsAnErrorOfTheReader) {
+    Scratch scratch;
+    const auto data = ramp(64);
+    const StoredTensor tensors[] = {{"w", DType::u8, {64}, data}};
+    const auto path = scratch.folder() / "model.safetensors";
+    ASSERT_TRUE(write_safetensors(path, tensors).ok());
+    const auto weights = Safetensors::open(path);
+    ASSERT_TRUE(weights.ok());
+    const auto tensor = weights->find("w");
+    std::vector<std::byte> read(64);
+    ASSERT_TRUE(tensor->mapped->read(tensor->file_offset, read).ok());
+    EXPECT_EQ(read, data);
+    std::filesystem::resize_file(path, tensor->file_offset + 10);
+    EXPECT_TRUE(contains(tensor->mapped->read(tensor->file_offset, read).message(),
+                         fmt::format("model.safetensors: ends at byte {}", tensor->file_offset + 10)));
 }
 
 // Whatever a file holds, it is opened or refused; what was opened can be read to its last byte.
