@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "cli/verb.h"
+#include "engine/json_fields.h"
 
 namespace warpwright::cli {
 
@@ -20,7 +21,14 @@ int report(const Status& status) {
             at = next == std::string::npos ? next : next + 3;
         }
     }
-    fmt::print(stderr, "error: {}\n", message);
+    // Names and texts from files reach a terminal as text only.
+    std::string shown;
+    for (std::size_t at = 0; at <= message.size();) {
+        const auto end = std::min(message.find('\n', at), message.size());
+        shown += printable(std::string_view(message).substr(at, end - at), message.size()) + '\n';
+        at = end + 1;
+    }
+    fmt::print(stderr, "error: {}", shown);
     return status.kind() == ErrorKind::no_kernel ? kNegative : kBadInput;
 }
 

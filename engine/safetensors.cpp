@@ -106,9 +106,14 @@ Result<StoredTensor> Safetensors::find(std::string_view name) const {
         return caller_error(fmt::format("{}: tensor {}: expected dtype F32, F16, BF16, I32 or U8, got {}",
                                         file->path(), shown(name), stored.type->name));
     }
-    return StoredTensor{found->first, *stored.type->dtype,
-                        stored.shape, file->bytes().subspan(stored.begin, stored.end - stored.begin),
-                        file,         stored.begin};
+    const auto bytes = file->bytes().subspan(stored.begin, stored.end - stored.begin);
+    return StoredTensor{.name = found->first,
+                        .dtype = *stored.type->dtype,
+                        .shape = stored.shape,
+                        .bytes = bytes,
+                        .file = file->path(),
+                        .mapped = file,
+                        .file_offset = stored.begin};
 }
 
 Status write_safetensors(const fs::path& path, std::span<const StoredTensor> tensors) {
