@@ -104,7 +104,7 @@ Result<std::vector<std::vector<i32>>> prompts_of(const Options& options, const M
 }
 
 nlohmann::ordered_json result_json(const std::vector<Generated>& all, const Tokenizer* tokenizer,
-                                   double load_s, const EngineTimes& times, const Plan& plan) {
+                                   double load_s, const EngineStats& times, const Plan& plan) {
     nlohmann::ordered_json json;
     json["sequences"] = nlohmann::ordered_json::array();
     for (const Generated& one : all) {
@@ -191,7 +191,7 @@ int run(const Options& options) {
     if (const Status status = generate(*engine, tokenizer.get(), stream, all); !status.ok())
         return report(status);
 
-    const EngineTimes& times = engine->times();
+    const EngineStats times = engine->stats();
     if (options.json) {
         const auto json = result_json(all, tokenizer.get(), load_s, times, plan);
         fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));

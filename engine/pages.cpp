@@ -17,24 +17,7 @@ Result<PagePool> PagePool::create(Context& context, const ModelConfig& config, i
     pool.head_dim_ = config.head_dim;
     const auto bytes = static_cast<std::size_t>(kv_bytes_per_token(config) * page_size_tokens * num_pages);
     WW_ASSIGN(pool.storage_, Buffer::allocate(context.shared_device(), bytes));
-    for (i64 page = num_pages - 1; page >= 0; --page) pool.free_.push_back(static_cast<i32>(page));
     return pool;
-}
-
-bool PagePool::take(i64 count, std::vector<i32>& pages) {
-    if (count > num_free_pages()) return false;
-    for (i64 i = 0; i < count; ++i) {
-        pages.push_back(free_.back());
-        free_.pop_back();
-    }
-    return true;
-}
-
-void PagePool::give_back(std::vector<i32>& pages) {
-    while (!pages.empty()) {
-        free_.push_back(pages.back());
-        pages.pop_back();
-    }
 }
 
 Tensor PagePool::layer_view(int index) const {

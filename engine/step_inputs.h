@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // StepInputs: what one forward pass reads besides weights and cache: ids, positions, lengths, page table,
-// sampling parameters. Host arrays with a device twin in one buffer, so that a step costs one copy.
+// sampling parameters. Host arrays with a device twin in one buffer. A pass uploads the small arrays in one
+// copy, and of the page table what is new: rows belong to sequences, which grow by a page now and then.
 #pragma once
 
 #include <span>
 #include <vector>
 
+#include "engine/scheduler.h"
 #include "warpwright/context.h"
 #include "warpwright/tensor.h"
 
@@ -45,13 +47,28 @@ public:
         return {reinterpret_cast<float*>(host_.data() + offset_[array]), size_[array]};
     }
 
+    // Part i of the pass is sequence i. Sequences from there up to `num_sequences`, one token each, are
+    // padding: nothing is kept of them.
+    void fill(const Pass& pass, i64 num_sequences);
     Status upload(Device& device, Stream stream);
 
 private:
+    // What the page table's row has: the pages of the sequence of this admission, as far as written.
+    struct Row {
+        u64 admission = 0;
+        std::size_t num_pages = 0;
+    };
+    struct Written {  // elements of host_
+        std::size_t begin = 0, end = 0;
+    };
+    void fill_row(std::size_t row, const Sequence& sequence);
+
     Capacity capacity_;
     std::size_t offset_[kNumArrays] = {};
     std::size_t size_[kNumArrays] = {};
     std::vector<i32> host_;
+    std::vector<Row> rows_;
+    std::vector<Written> written_;  // of the page table since the last upload
     Buffer device_;
 };
 

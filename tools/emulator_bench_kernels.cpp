@@ -101,7 +101,7 @@ Result<std::string> decode_line(Bench& bench, const std::string& model) {
     WW_TRY(engine->add({.prompt = {1, 2, 3, 4}, .max_tokens = 8, .sampling = {}, .stop_at_eos = false})
                .status());
     while (!engine->idle()) WW_TRY(engine->step().status());
-    const EngineTimes& times = engine->times();
+    const EngineStats times = engine->stats();
     return fmt::format("{:.1f} /s", static_cast<double>(times.decode_tokens) / times.decode_s);
 }
 

@@ -2,38 +2,13 @@
 // The engine's behaviour with the shipped model: batching, chunks, pages, limits, and that a plan is what
 // runs.
 #include <algorithm>
-#include <random>
+#include <cmath>
 
-#include "glossary.h"
+#include "engine_on.h"
 #include "warpwright/plan.h"
 
 namespace warpwright::test {
 namespace {
-
-std::vector<i32> random_prompt(u32 seed, std::size_t length) {
-    std::mt19937 random(seed);
-    std::vector<i32> prompt{0};
-    while (prompt.size() < length) prompt.push_back(static_cast<i32>(2 + random() % 4000));
-    return prompt;
-}
-
-class EngineOn : public testing::TestWithParam<std::string> {
-protected:
-    void SetUp() override {
-        auto opened = Context::open(GetParam());
-        ASSERT_TRUE(opened.ok()) << opened.status().message();
-        context = *opened;
-    }
-    std::vector<std::vector<i32>> generate(const EngineOptions& options,
-                                           const std::vector<std::vector<i32>>& prompts, i64 max_tokens) {
-        auto engine = glossary_engine(context, options);
-        for (const auto& prompt : prompts) EXPECT_TRUE(engine->add({prompt, max_tokens, {}, false}).ok());
-        std::vector<std::vector<i32>> all;
-        for (auto& [id, tokens] : run_all(*engine)) all.push_back(tokens);
-        return all;
-    }
-    std::shared_ptr<Context> context;
-};
 
 TEST_P(EngineOn, EverySequenceGetsItsTokens) {
     std::vector<std::vector<i32>> prompts;
@@ -93,16 +68,70 @@ TEST_P(EngineOn, WaitsForPagesAndReusesThem) {
     EXPECT_EQ(all[1], all[5]);
 }
 
-TEST_P(EngineOn, SeedsReproduce) {
-    auto engine = glossary_engine(context, {.max_sequences = 4, .max_context_tokens = 256});
-    const std::vector<i32> prompt = random_prompt(3, 10);
-    const auto request = [&](u64 seed) {
-        return Request{prompt, 32, {.temperature = 1, .top_k = 50, .top_p = 0.95f, .seed = seed}, false};
+TEST_P(EngineOn, ReusesPagesOfWhatCameBefore) {
+    auto engine = glossary_engine(context, {.max_sequences = 2, .max_context_tokens = 256});
+    auto run = [&](const std::vector<i32>& prompt) {
+        EXPECT_TRUE(engine->add({prompt, 20, {}, false}).ok());
+        return run_all(*engine).begin()->second;
     };
-    for (u64 seed : {11, 12, 11}) ASSERT_TRUE(engine->add(request(seed)).ok());
+    // A dialogue: the first answer is part of the next prompt, and is in the cache like the prompt itself.
+    std::vector<i32> dialogue = random_prompt(42, 40);
+    const auto answer = run(dialogue);
+    EXPECT_EQ(engine->stats().scheduler.reused_tokens, 0);
+    EXPECT_EQ(run(dialogue), answer);
+    EXPECT_EQ(engine->stats().scheduler.reused_tokens, 32);
+    dialogue.insert(dialogue.end(), answer.begin(), answer.end());
+    dialogue.push_back(9);
+    const auto next = run(dialogue);
+    EXPECT_EQ(engine->stats().scheduler.reused_tokens, 32 + 48);  // of 61 tokens, 59 of them in the cache
+    // One other token in the first page, and nothing is reused.
+    dialogue[3] += 1;
+    run(dialogue);
+    EXPECT_EQ(engine->stats().scheduler.reused_tokens, 32 + 48);
+    dialogue[3] -= 1;
+    if (GetParam() == "cpu") {
+        EXPECT_EQ(generate({.max_sequences = 1, .max_context_tokens = 256}, {dialogue}, 20)[0], next);
+    }
+}
+
+TEST_P(EngineOn, PreemptionLosesNothing) {
+    std::vector<std::vector<i32>> prompts;
+    for (u32 i = 0; i < 6; ++i) prompts.push_back(random_prompt(50 + i, 10 + 7 * i));
+    const auto roomy = generate({.max_sequences = 6, .max_context_tokens = 128}, prompts, 40);
+    auto engine = glossary_engine(context, {.max_sequences = 6,
+                                            .max_context_tokens = 128,
+                                            .max_batch_tokens = 48,
+                                            .page_size_tokens = 4,
+                                            .cache_tokens = 160});
+    for (const auto& prompt : prompts) ASSERT_TRUE(engine->add({prompt, 40, {}, false}).ok());
+    const auto tight = run_all(*engine);
+    EXPECT_GT(engine->stats().scheduler.preemptions, 0);
+    EXPECT_EQ(engine->stats().scheduler.free_pages, 40);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        const auto& tokens = tight.at(static_cast<int>(i));
+        EXPECT_EQ(tokens.size(), 40u);
+        if (GetParam() == "cpu") {
+            EXPECT_EQ(tokens, roomy[i]) << "prompt " << i;
+        }
+    }
+}
+
+TEST_P(EngineOn, CancelledSequencesGiveWayToTheOthers) {
+    auto engine = glossary_engine(context, {.max_sequences = 1, .max_context_tokens = 64});
+    std::vector<int> ids;
+    for (u32 i = 0; i < 3; ++i) {
+        const auto id = engine->add({random_prompt(60 + i, 8), 8, {}, false});
+        ASSERT_TRUE(id.ok());
+        ids.push_back(*id);
+    }
+    ASSERT_TRUE(engine->step().ok());
+    EXPECT_TRUE(engine->cancel(ids[0]));   // decoding
+    EXPECT_TRUE(engine->cancel(ids[1]));   // waiting
+    EXPECT_FALSE(engine->cancel(ids[1]));  // no more
     auto tokens = run_all(*engine);
-    EXPECT_EQ(tokens[0], tokens[2]);
-    EXPECT_NE(tokens[0], tokens[1]);
+    EXPECT_EQ(tokens.size(), 1u);
+    EXPECT_EQ(tokens[ids[2]].size(), 8u);
+    EXPECT_FALSE(engine->cancel(ids[2]));
 }
 
 TEST_P(EngineOn, LengthsGrowToTheLimit) {
@@ -122,7 +151,37 @@ TEST_P(EngineOn, RefusesWhatItCannotHold) {
     EXPECT_EQ(message({{}, 1, {}}), "prompt: expected at least one token, got none");
     EXPECT_EQ(message({{0, 4096}, 1, {}}), "prompt: token 4096 is outside the vocabulary of 4096");
     EXPECT_EQ(message({{0}, 0, {}}), "max_tokens: expected at least 1, got 0");
+    EXPECT_EQ(message({.prompt = {0}, .num_sequences = 0}), "num_sequences: expected at least 1, got 0");
+    EXPECT_EQ(message({.prompt = {0}, .stop_tokens = {-1}}),
+              "stop_tokens: token -1 is outside the vocabulary of 4096");
+    EXPECT_EQ(message({.prompt = {0}, .max_tokens = 4, .min_tokens = 5}),
+              "min_tokens: expected at most max_tokens (4), got 5");
+    EXPECT_EQ(message({.prompt = {0}, .sampling = {.temperature = -1}}),
+              "temperature: expected 0 or more, got -1");
+    EXPECT_EQ(message({.prompt = {0}, .sampling = {.temperature = 1, .top_p = 0}}),
+              "top_p: expected more than 0 and at most 1, got 0");
+    EXPECT_EQ(message({.prompt = {0}, .sampling = {.min_p = std::nanf("")}}),
+              "min_p: expected 0 to 1, got nan");
+    EXPECT_EQ(message({.prompt = {0}, .sampling = {.repetition_penalty = 0}}),
+              "repetition_penalty: expected more than 0, got 0");
+    EXPECT_EQ(message({.prompt = {0}, .sampling = {.presence_penalty = 3}}),
+              "presence_penalty: expected -2 to 2, got 3");
+    EXPECT_EQ(message({.prompt = {0}, .sampling = {.logit_bias = {{4096, 1.f}}}}),
+              "logit_bias: token 4096 is outside the vocabulary of 4096");
+    EXPECT_EQ(message({.prompt = {0}, .sampling = {.logprobs = -1}}), "logprobs: expected 0 to 4096, got -1");
     EXPECT_TRUE(engine->idle());
+}
+
+TEST_P(EngineOn, RefusesOptionsThatMakeNoEngine) {
+    const auto message = [&](const EngineOptions& options) {
+        auto config = load_config(glossary_folder());
+        auto engine = Engine::create(context, *config, {}, options);
+        return engine.ok() ? "made" : engine.status().message();
+    };
+    EXPECT_EQ(message({.max_sequences = 0}), "max_sequences: expected at least 1, got 0");
+    EXPECT_EQ(message({.max_sequences = 9, .max_batch_tokens = 8}),
+              "max_batch_tokens: expected at least 9, one for each sequence, got 8");
+    EXPECT_EQ(message({.page_size_tokens = 12}), "page_size_tokens: expected a power of two, got 12");
 }
 
 // The rows that a decode step launched are those that the plan for this device names, in its order.
