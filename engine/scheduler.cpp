@@ -79,7 +79,7 @@ void Scheduler::reuse_prefix(Sequence& sequence) {
 // Moves the first of the waiting sequences to those that are read, if there is room for all of its tokens and
 // one more, beside a page for each of the others to grow into: so it is not preempted at once.
 bool Scheduler::admit_next() {
-    const auto admitted = static_cast<i64>(reading_.size() + decoding_.size());
+    const i64 admitted = std::ssize(reading_) + std::ssize(decoding_);
     if (waiting_.empty() || admitted == options_.max_sequences) return false;
     Sequence& next = *waiting_.front();
     const i64 free_pages = pages_.num_free_pages();
