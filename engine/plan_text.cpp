@@ -1,117 +1,148 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plans for people and for machines.
+// One plan for people: what it takes, how fast, where the time goes, and which row runs each layer.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <cmath>
 
-#include "dispatch/explain_json.h"
-#include "engine/plan_json.h"
+#include "engine/plan_format.h"
 
 namespace warpwright {
 namespace {
 
-std::string bytes_text(i64 bytes) {
-    const auto value = static_cast<double>(bytes);
-    if (value >= 1e9) return fmt::format("{:.2f} GiB", value / (1 << 30));
-    if (value >= 1e6) return fmt::format("{:.1f} MiB", value / (1 << 20));
-    return fmt::format("{:.1f} KiB", value / (1 << 10));
+constexpr int kBarColumns = 24;
+
+std::string bar(double part, double whole, int columns) {
+    const int filled = whole > 0 ? static_cast<int>(std::lround(columns * part / whole)) : 0;
+    return std::string(static_cast<std::size_t>(std::clamp(filled, part > 0 ? 1 : 0, columns)), '#');
 }
 
-std::string time_text(double us) {
-    if (us >= 1e6) return fmt::format("{:.2f} s", us * 1e-6);
-    if (us >= 1e3) return fmt::format("{:.2f} ms", us * 1e-3);
-    return fmt::format("{:.1f} us", us);
+// |wwwwwwwccs.........|, or |wwwwwww|wwwcs where the memory ends before the need does.
+std::string memory_bar(const Plan& plan) {
+    constexpr double kColumns = 48;
+    const auto most =
+        static_cast<double>(std::max(plan.capacity_bytes, plan.capacity_bytes - plan.free_bytes()));
+    const auto columns = [&](i64 bytes) {
+        return static_cast<std::size_t>(std::lround(kColumns * static_cast<double>(bytes) / most));
+    };
+    std::string text(columns(plan.weight_bytes), 'w');
+    text += std::string(columns(plan.kv_bytes()), 'c') + std::string(columns(plan.workspace_bytes), 's');
+    text.resize(std::max(columns(plan.capacity_bytes), text.size()), '.');
+    text.insert(columns(plan.capacity_bytes), "|");
+    return fmt::format("           |{:<{}} w weights, c cache, s workspace\n", text, int(kColumns) + 1);
 }
 
-std::string choice_text(const Explanation& explanation) {
-    const Candidate* choice = explanation.choice();
-    return choice == nullptr ? "no row" : fmt::format("{} {:.1f} us", choice->row, choice->prediction.us);
+std::string memory_lines(const Plan& plan) {
+    const std::string per_gpu = plan.num_gpus > 1 ? " per GPU" : "";
+    std::string text = fmt::format("  memory   {} weights, {} cache ({} a token), {} workspace; ",
+                                   bytes_text(plan.weight_bytes), bytes_text(plan.kv_bytes()),
+                                   bytes_text(plan.kv_bytes_per_token), bytes_text(plan.workspace_bytes));
+    text += fmt::format("{} usable{}\n", bytes_text(plan.capacity_bytes), per_gpu);
+    text += memory_bar(plan);
+    if (plan.fits) {
+        text +=
+            fmt::format("  fits     {} free: context up to {} at batch {}, batch up to {} at context {}\n",
+                        bytes_text(plan.free_bytes()), tokens_text(plan.max_context_tokens), plan.batch,
+                        plan.max_batch, tokens_text(plan.context_tokens));
+    } else {
+        text += wrapped("  does not fit: " + plan.fit_text, 11) + '\n';
+    }
+    return text;
 }
 
-nlohmann::ordered_json phase_json(const PlannedPhase& phase) {
-    return {{"tokens", phase.tokens},
-            {"predicted_us", phase.total_us()},
-            {"compute_us", phase.compute_us},
-            {"link_us", phase.link_us}};
+std::string phase_lines(const Plan& plan) {
+    std::string text = fmt::format("  prefill  {} tokens in {} ({} tokens/s), bound by {}\n",
+                                   tokens_text(plan.prompt_tokens), time_text(plan.prefill.total_us()),
+                                   rate_text(plan.prefill_tokens_per_s()), plan.prefill.binds());
+    text += fmt::format("  decode   batch {} at {} tokens: {} a step ({} tokens/s), bound by {}\n",
+                        plan.batch, tokens_text(plan.context_tokens), time_text(plan.decode.total_us()),
+                        rate_text(plan.decode_tokens_per_s()), plan.decode.binds());
+    return text;
+}
+
+double part_us(const std::vector<TimePart>& parts, std::string_view name) {
+    for (const TimePart& part : parts) {
+        if (part.name == name) return part.us;
+    }
+    return 0;
+}
+
+std::string share_lines(const Plan& plan) {
+    std::vector<std::string> names;
+    for (const PlannedPhase* phase : {&plan.prefill, &plan.decode}) {
+        for (const TimePart& part : phase->kinds) {
+            if (std::find(names.begin(), names.end(), part.name) == names.end()) names.push_back(part.name);
+        }
+    }
+    const auto share = [](const PlannedPhase& phase, const std::string& name) {
+        const double us = part_us(phase.kinds, name);
+        return fmt::format("{:>8}  {:>4} {:<{}}", us > 0 ? time_text(us) : "-",
+                           us > 0 ? percent_text(us, phase.total_us()) : "",
+                           bar(us, phase.total_us(), kBarColumns), kBarColumns);
+    };
+    std::string text =
+        fmt::format("\n  {:<14}{:>8}  {:<{}}  {:>8}\n", "time in", "prefill", "", kBarColumns + 5, "decode");
+    for (const std::string& name : names) {
+        std::string line =
+            fmt::format("  {:<14}{}  {}", name, share(plan.prefill, name), share(plan.decode, name));
+        text += line.substr(0, line.find_last_not_of(' ') + 1) + '\n';
+    }
+    return text;
+}
+
+std::string us_text(double us) {
+    return us >= 999.5 ? fmt::format("{:.0f}", us) : fmt::format("{:.1f}", us);
+}
+
+// A layer's line: the times of both phases, and the row's name once where both run the same one.
+std::string layer_line(const PlannedLayer& layer, std::size_t name_width) {
+    const Candidate *prefill = layer.prefill.choice(), *decode = layer.decode.choice();
+    const auto time = [](const Candidate* choice) {
+        return choice == nullptr ? fmt::format("{:>15}", "no row")
+                                 : fmt::format("{:>7} {:<7}", us_text(choice->prediction.us),
+                                               short_limit(choice->prediction.bound));
+    };
+    const std::string head = fmt::format("  {:<{}} {:>3} {} {} ", short_layer_name(layer.name), name_width,
+                                         layer.last - layer.first + 1, time(prefill), time(decode));
+    std::string text = head + (prefill != nullptr ? prefill->row : decode != nullptr ? decode->row : "-");
+    if (prefill != nullptr && decode != nullptr && prefill->row != decode->row)
+        text += '\n' + std::string(head.size(), ' ') + decode->row;
+    return text + '\n';
+}
+
+std::string layer_lines(const Plan& plan) {
+    std::size_t name_width = 5;
+    bool two_rows = false;
+    for (const PlannedLayer& layer : plan.layers) {
+        name_width = std::max(name_width, short_layer_name(layer.name).size());
+        const Candidate *prefill = layer.prefill.choice(), *decode = layer.decode.choice();
+        two_rows |= prefill != nullptr && decode != nullptr && prefill->row != decode->row;
+    }
+    std::string text =
+        fmt::format("\n  {:<{}}   x {:>7} {:<7} {:>7} {:<7} {}\n", "layer", name_width, "prefill", "us",
+                    "decode", "us", two_rows ? "row (second line: decode's)" : "row");
+    for (const PlannedLayer& layer : plan.layers) text += layer_line(layer, name_width);
+    return text;
 }
 
 }  // namespace
 
-nlohmann::ordered_json plan_json(const Plan& plan) {
-    nlohmann::ordered_json json;
-    json["model"] = {{"name", plan.model},
-                     {"architecture", plan.architecture},
-                     {"parameters", plan.parameters},
-                     {"layers", plan.num_layers}};
-    json["target"] = {{"gpu", plan.gpu}, {"count", plan.num_gpus}, {"link", plan.link}};
-    json["parallelism"] = {{"tp", plan.num_gpus}, {"pp", 1}, {"ep", 1}, {"why", plan.parallelism_reason}};
-    json["memory"] = {{"weights_bytes", plan.weight_bytes},
-                      {"kv_bytes_per_token", plan.kv_bytes_per_token},
-                      {"workspace_bytes", plan.workspace_bytes},
-                      {"capacity_bytes", plan.capacity_bytes},
-                      {"max_tokens", plan.max_tokens},
-                      {"fits", plan.fits},
-                      {"text", plan.fit_text}};
-    json["phases"]["prefill"] = phase_json(plan.prefill);
-    json["phases"]["decode"] = phase_json(plan.decode);
-    json["phases"]["decode"].erase("tokens");
-    json["phases"]["decode"]["batch"] = plan.batch;
-    json["phases"]["decode"]["context"] = plan.context_tokens;
-    json["phases"]["decode"]["tokens_per_s"] = plan.decode_tokens_per_s();
-    json["missing"] =
-        plan.missing.empty() ? nlohmann::ordered_json(nullptr) : nlohmann::ordered_json(plan.missing);
-    json["layers"] = nlohmann::ordered_json::array();
-    for (const PlannedLayer& layer : plan.layers) {
-        json["layers"].push_back({{"name", layer.name},
-                                  {"indices", {layer.first, layer.last}},
-                                  {"op", layer.op},
-                                  {"format", layer.format},
-                                  {"prefill", explanation_json(layer.prefill)},
-                                  {"decode", explanation_json(layer.decode)}});
-    }
-    return json;
-}
-
-std::string to_json(const Plan& plan, int indent) {
-    return plan_json(plan).dump(indent);
-}
-
 std::string to_text(const Plan& plan) {
-    std::string text = fmt::format("{} ({}, {:.3g} parameters, {} layers) on {}{}\n", plan.model,
-                                   plan.architecture, static_cast<double>(plan.parameters), plan.num_layers,
-                                   plan.num_gpus > 1 ? fmt::format("{} x ", plan.num_gpus) : "", plan.gpu);
-    text += fmt::format("  parallelism  {}\n", plan.parallelism_reason);
-    text += fmt::format("  memory       {} weights, {} cache per token, {} workspace, of {}{}\n",
-                        bytes_text(plan.weight_bytes), bytes_text(plan.kv_bytes_per_token),
-                        bytes_text(plan.workspace_bytes), bytes_text(plan.capacity_bytes),
-                        plan.num_gpus > 1 ? " per GPU" : "");
-    text += fmt::format("               {}: {} x {} tokens asked, {} possible; {}\n",
-                        plan.fits ? "fits" : "does not fit", plan.batch, plan.context_tokens, plan.max_tokens,
-                        plan.fit_text);
-    text += fmt::format("  prefill      {} tokens in {} ({:.0f} tokens/s), modelled\n", plan.prompt_tokens,
-                        time_text(plan.prefill.total_us()), plan.prefill_tokens_per_s());
-    text += fmt::format("  decode       batch {} at {} tokens: {} a step ({:.0f} tokens/s), modelled\n",
-                        plan.batch, plan.context_tokens, time_text(plan.decode.total_us()),
-                        plan.decode_tokens_per_s());
-    if (plan.num_gpus > 1) {
-        text += fmt::format("  between GPUs {} of the prefill, {} of a decode step\n",
-                            time_text(plan.prefill.link_us), time_text(plan.decode.link_us));
+    std::string text = fmt::format("{} on {}{}: {}\n", plan.model,
+                                   plan.num_gpus > 1 ? fmt::format("{} x ", plan.num_gpus) : "", plan.gpu,
+                                   plan.runs() ? "runs"
+                                   : plan.fits ? "cannot run"
+                                               : "does not fit");
+    text += fmt::format("  model    {}, {} parameters, {} layers\n", plan.architecture,
+                        parameters_text(plan.parameters), plan.num_layers);
+    if (plan.num_gpus > 1) text += wrapped("  split    " + plan.parallelism_reason, 11) + '\n';
+    text += memory_lines(plan) + phase_lines(plan) + share_lines(plan) + layer_lines(plan);
+    if (!plan.missing.empty()) text += wrapped("  cannot run: " + plan.missing, 4) + '\n';
+    std::string note = "  times are modelled, not measured";
+    if (!plan.unsure.empty()) {
+        note += fmt::format("; figures of {} from a weak source: {}", plan.gpu, fmt::join(plan.unsure, ", "));
     }
-    std::size_t name_width = 0, prefill_width = 0;
-    for (const PlannedLayer& layer : plan.layers) {
-        name_width = std::max(name_width, layer.name.size());
-        prefill_width = std::max(prefill_width, choice_text(layer.prefill).size());
-    }
-    text +=
-        fmt::format("  {:<{}}   x  {:<{}}  {}\n", "layer", name_width, "prefill", prefill_width, "decode");
-    for (const PlannedLayer& layer : plan.layers) {
-        text +=
-            fmt::format("  {:<{}} {:3}  {:<{}}  {}\n", layer.name, name_width, layer.last - layer.first + 1,
-                        choice_text(layer.prefill), prefill_width, choice_text(layer.decode));
-    }
-    if (!plan.missing.empty()) text += "  cannot run: " + plan.missing + "\n";
-    return text;
+    return text + '\n' + wrapped(note, 2) + '\n';
 }
 
 }  // namespace warpwright

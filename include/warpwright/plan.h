@@ -3,6 +3,8 @@
 // it takes, and how fast it should be. Needs no GPU.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -31,11 +33,23 @@ struct PlannedLayer {
     Explanation prefill, decode;
 };
 
+struct TimePart {
+    std::string name;
+    double us = 0;
+};
+
 struct PlannedPhase {
     i64 tokens = 0;         // rows through the model
     double compute_us = 0;  // sum over the chosen rows
     double link_us = 0;     // all-reduces between GPUs
+
+    // The same time, cut in two ways; parts without time are left out.
+    std::vector<TimePart> kinds;   // of layers: "products", "attention", ...; always in the same order
+    std::vector<TimePart> limits;  // what is waited for, largest first: "memory", "tensor cores", "l2",
+                                   // "arithmetic", "latency", "launch" (start-up of kernels), "link"
+
     double total_us() const { return compute_us + link_us; }
+    std::string binds() const { return limits.empty() ? "" : limits.front().name; }
 };
 
 struct Plan {
@@ -53,16 +67,21 @@ struct Plan {
     i64 weight_bytes = 0;
     i64 kv_bytes_per_token = 0;
     i64 workspace_bytes = 0;
-    i64 capacity_bytes = 0;  // memory of the GPU, less what driver and context take
-    i64 max_tokens = 0;      // that the cache can hold
+    i64 capacity_bytes = 0;      // memory of the GPU, less what driver and context take
+    i64 max_tokens = 0;          // that the cache can hold at this batch
+    i64 max_context_tokens = 0;  // the longest context that fits at this batch, within the model's limit
+    i64 max_batch = 0;           // the largest batch that fits at this context
     bool fits = false;
     std::string fit_text;  // by how much it does not fit and what would make it fit; or how much is left
 
     i64 batch = 1, context_tokens = 0, prompt_tokens = 0;
     PlannedPhase prefill, decode;
     std::vector<PlannedLayer> layers;
-    std::string missing;  // the first layer that no row serves; empty when every one has a row
+    std::string missing;              // the first layer that no row serves; empty when every one has a row
+    std::vector<std::string> unsure;  // figures of the target whose source is weak or disputed
 
+    i64 kv_bytes() const { return batch * context_tokens * kv_bytes_per_token; }
+    i64 free_bytes() const { return capacity_bytes - weight_bytes - workspace_bytes - kv_bytes(); }
     bool runs() const { return fits && missing.empty(); }
     double decode_tokens_per_s() const { return batch / decode.total_us() * 1e6; }
     double prefill_tokens_per_s() const { return prompt_tokens / prefill.total_us() * 1e6; }
@@ -73,6 +92,29 @@ struct Plan {
 Result<Plan> plan_model(const ModelConfig& config, const Target& target, const PlanOptions& options);
 
 std::string to_json(const Plan& plan, int indent = 2);  // DESIGN section 10
-std::string to_text(const Plan& plan);
+std::string to_text(const Plan& plan);                  // at most 100 columns, unless a name is very long
+
+// One of several plans of a model: the plan, or why there is none.
+struct PlanPoint {
+    std::string gpu;
+    PlanOptions options;
+    std::optional<Plan> plan;
+    std::string refused;  // the caller error of this point: "context: x allows 32768 tokens, got 131072"
+
+    bool runs() const { return plan && plan->runs(); }
+};
+
+// Every target with every one of the options, in this order; never an error, a point has its own.
+std::vector<PlanPoint> plan_points(const ModelConfig& config, std::span<const Target> targets,
+                                   std::span<const PlanOptions> options);
+
+// A table with a line for each, and why those that do not run do not.
+std::string to_text(std::span<const PlanPoint> points);
+
+// {"plans": [Plan, ..., {"target": {"gpu"}, "refused": TEXT}]}
+std::string to_json(std::span<const PlanPoint> points, int indent = 2);
+
+// One page that needs nothing else: the table, pictures of memory and time, and the layers of each plan.
+std::string to_html(std::span<const PlanPoint> points);
 
 }  // namespace warpwright

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 #include "engine/config.h"
@@ -99,11 +101,143 @@ TEST(Plan, JsonHasTheAgreedForm) {
     EXPECT_EQ(json["layers"][3]["indices"][1], 79);
 }
 
-TEST(Plan, SeventyBillionParametersPlanInATenthOfASecond) {
-    plan_of("llama-3.1-70b", "rtx-pro-6000", {.num_gpus = 2});
-    const auto start = std::chrono::steady_clock::now();
-    plan_of("llama-3.1-70b", "rtx-pro-6000", {.num_gpus = 2});
-    EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), 0.1);
+double sum_us(const std::vector<TimePart>& parts) {
+    double us = 0;
+    for (const TimePart& part : parts) us += part.us;
+    return us;
+}
+
+TEST(Plan, BothCutsOfTheTimeAddUpToIt) {
+    for (const int gpus : {1, 2}) {
+        const Plan plan = plan_of("llama-3.1-8b", "a100", {.num_gpus = gpus, .batch = 4});
+        for (const PlannedPhase* phase : {&plan.prefill, &plan.decode}) {
+            EXPECT_NEAR(sum_us(phase->kinds), phase->total_us(), 1e-6 * phase->total_us());
+            EXPECT_NEAR(sum_us(phase->limits), phase->total_us(), 1e-6 * phase->total_us());
+            EXPECT_EQ(phase->kinds.back().name == "between GPUs", gpus > 1);
+        }
+    }
+}
+
+TEST(Plan, SaysWhatBinds) {
+    const Plan large = plan_of("llama-3.1-70b", "b200", {.context_tokens = 8192});
+    EXPECT_EQ(large.prefill.binds(), "tensor cores");
+    EXPECT_EQ(large.decode.binds(), "memory");
+    // The shipped model's kernels are over before they have begun.
+    EXPECT_EQ(plan_of(WW_SOURCE_DIR "/models/glossary", "h200", {.context_tokens = 64}).decode.binds(),
+              "launch");
+    // Eight GPUs whose every all-reduce goes through the host.
+    EXPECT_EQ(plan_of("llama-3.2-1b", "rtx-5090", {.num_gpus = 8}).decode.binds(), "link");
+}
+
+TEST(Plan, TheLargestThatFitFit) {
+    const Plan plan = plan_of("llama-3.1-8b", "rtx-3090", {.batch = 2, .context_tokens = 1024});
+    const auto fits = [](i64 batch, i64 context) {
+        return plan_of("llama-3.1-8b", "rtx-3090", {.batch = batch, .context_tokens = context}).fits;
+    };
+    EXPECT_TRUE(fits(plan.max_batch, 1024));
+    EXPECT_FALSE(fits(plan.max_batch + 1, 1024));
+    EXPECT_TRUE(fits(2, plan.max_context_tokens));
+    EXPECT_FALSE(fits(2, plan.max_context_tokens + 1));
+    EXPECT_EQ(plan_of("llama-3.1-8b", "b200", {}).max_context_tokens, 131072);  // the model's own limit
+}
+
+TEST(Plan, LongPromptsAreReadInPasses) {
+    // The k-th of 16 passes of 2048 tokens sees 2048 k keys: a prefill of one pass that begins with a full
+    // cache.
+    const Plan whole = plan_of("llama-3.1-8b", "h100", {.context_tokens = 32768, .prompt_tokens = 32768});
+    double products_us = 0, attention_us = 0;
+    for (const PlannedLayer& layer : whole.layers) {
+        const double us = layer.prefill.choice()->prediction.us * (layer.last - layer.first + 1);
+        if (layer.op == "gemm") products_us += 16 * us;
+        if (layer.op == "attention") attention_us += 16 * us;  // as if every pass saw all keys
+    }
+    EXPECT_NEAR(whole.prefill.kinds[0].us, products_us, 1e-6 * products_us);
+    EXPECT_EQ(whole.prefill.kinds[1].name, "attention");
+    EXPECT_GT(whole.prefill.kinds[1].us, 0.45 * attention_us);
+    EXPECT_LT(whole.prefill.kinds[1].us, 0.6 * attention_us);
+}
+
+std::size_t widest_line(const std::string& text) {
+    std::size_t widest = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find('\n', at), text.size());
+        widest = std::max(widest, end - at);
+        at = end + 1;
+    }
+    return widest;
+}
+
+TEST(Plan, TextsHaveAtMostAHundredColumns) {
+    const PlanOptions sweep[] = {{.batch = 1, .context_tokens = 1024}, {.batch = 64, .context_tokens = 8192}};
+    for (const std::string& model : public_model_names()) {
+        const auto config = load_config(model);
+        ASSERT_TRUE(config.ok()) << config.status().message();
+        for (const Target& target : targets()) {
+            const std::string text = to_text(plan_of(model, target.id, {}));
+            EXPECT_LE(widest_line(text), 100u) << text;
+        }
+        for (const auto& options : {std::span(sweep, 1), std::span(sweep, 2)}) {
+            const std::string text = to_text(plan_points(*config, targets(), options));
+            EXPECT_LE(widest_line(text), 100u) << text;
+        }
+    }
+}
+
+TEST(Plan, PointsHaveTheirOwnRefusals) {
+    const auto config = load_config("llama-3.1-8b");
+    const Target gpus[] = {*find_target("h200"), *find_target("rtx-5090")};
+    const PlanOptions options[] = {{.num_gpus = 2, .link = "nvlink"}};
+    const std::vector<PlanPoint> points = plan_points(*config, gpus, options);
+    ASSERT_EQ(points.size(), 2u);
+    EXPECT_TRUE(points[0].runs());
+    EXPECT_FALSE(points[1].runs());
+    EXPECT_EQ(points[1].refused, "rtx-5090 has no link 'nvlink'; it has: pcie");
+    const std::string text = to_text(points);
+    EXPECT_NE(text.find("rtx-5090: rtx-5090 has no link"), std::string::npos) << text;
+    const auto json = nlohmann::json::parse(to_json(points));
+    EXPECT_EQ(json["plans"][0]["target"]["gpu"], "h200");
+    EXPECT_EQ(json["plans"][1]["refused"], points[1].refused);
+}
+
+TEST(Plan, ThePageEscapesNames) {
+    auto config = load_config("llama-3.2-1b");
+    config->name = "<script>alert('x')</script>&\"\x01";
+    const Target gpus[] = {*find_target("h200")};
+    const PlanOptions options[] = {{}};
+    const std::string html = to_html(plan_points(*config, gpus, options));
+    EXPECT_EQ(html.find("<script"), std::string::npos);
+    EXPECT_EQ(html.find('\x01'), std::string::npos);
+    EXPECT_NE(html.find("<h1>&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&quot;</h1>"),
+              std::string::npos);
+}
+
+// Of every built-in config: one plan with its text, and the table and page of all GPUs.
+TEST(Plan, AnyConfigPlansInATenthOfASecond) {
+    std::string slowest;
+    double slowest_s = 0, all_s = 0;
+    // Time on the processor, of one thread: other processes share the cores.
+    const auto seconds_of = [](const auto& work) {
+        const std::clock_t start = std::clock();
+        work();
+        return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    };
+    for (const std::string& model : public_model_names()) {
+        for (const char* gpu : {"h200", "rtx-pro-6000"}) {
+            const double s = seconds_of([&] { to_text(plan_of(model, gpu, {.context_tokens = 8192})); });
+            if (s > slowest_s) slowest_s = s, slowest = model + " on " + gpu;
+            EXPECT_LT(s, 0.1) << model << " on " << gpu;
+        }
+        const double s = seconds_of([&] {
+            const PlanOptions options[] = {{}};
+            const auto points = plan_points(*load_config(model), targets(), options);
+            to_text(points);
+            to_html(points);
+        });
+        EXPECT_LT(s, 0.1) << model << " on all GPUs";
+        all_s = std::max(all_s, s);
+    }
+    std::printf("slowest plan: %s, %.1f ms; slowest on all GPUs: %.1f ms\n", slowest.c_str(), slowest_s * 1e3,
+                all_s * 1e3);
 }
 
 }  // namespace

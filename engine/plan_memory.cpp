@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/plan_memory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "engine/layers.h"
+#include "engine/parameters.h"
+
+namespace warpwright {
+namespace {
+
+double gib(i64 bytes) {
+    return static_cast<double>(bytes) / (1 << 30);
+}
+
+class Memory {
+public:
+    Memory(const ModelConfig& shard, const Target& target)
+        : weight_bytes(num_parameters(shard) * dtype_bytes(shard.dtype)),
+          kv_bytes_per_token(warpwright::kv_bytes_per_token(shard)),
+          capacity_bytes(
+              static_cast<i64>(static_cast<double>(target.facts.memory_bytes) * kUsableMemoryShare)),
+          shard_(shard) {}
+
+    i64 workspace_bytes(i64 batch) const {
+        return activation_bytes(shard_, {std::max(kMaxBatchTokens, batch), batch, kMaxBatchTokens, 1});
+    }
+    // Of the cache, beside a batch's workspace.
+    i64 max_tokens(i64 batch) const {
+        return std::max<i64>(0, capacity_bytes - weight_bytes - workspace_bytes(batch)) /
+               std::max<i64>(kv_bytes_per_token, 1);
+    }
+    bool holds(i64 batch, i64 context) const { return max_tokens(batch) / context >= batch; }
+    i64 max_batch(i64 context) const {
+        i64 fits = 0, above = max_tokens(1) / context + 1;
+        while (above - fits > 1) {
+            const i64 middle = fits + (above - fits) / 2;
+            (holds(middle, context) ? fits : above) = middle;
+        }
+        return fits;
+    }
+
+    const i64 weight_bytes, kv_bytes_per_token, capacity_bytes;
+
+private:
+    const ModelConfig& shard_;
+};
+
+std::string what_would_fit(const ModelConfig& config, const Target& target, const Plan& plan) {
+    std::vector<std::string> ways;
+    for (int gpus = plan.num_gpus * 2; gpus <= 64 && target.facts.build_target != BuildTarget::host;
+         gpus *= 2) {
+        const auto shard = shard_config(config, gpus);
+        if (!shard.ok() || !Memory(*shard, target).holds(plan.batch, plan.context_tokens)) continue;
+        ways.push_back(fmt::format("{} GPUs", gpus));
+        break;
+    }
+    if (plan.max_context_tokens > 0) {
+        ways.push_back(fmt::format("a context of {} at batch {}", plan.max_context_tokens, plan.batch));
+    }
+    if (plan.max_batch > 0) ways.push_back(fmt::format("batch {} at this context", plan.max_batch));
+    return ways.empty() ? "no number of these GPUs up to 64 holds it"
+                        : fmt::format("what fits: {}", fmt::join(ways, ", or "));
+}
+
+}  // namespace
+
+void plan_memory(const ModelConfig& config, const ModelConfig& shard, const Target& target, Plan& plan) {
+    const Memory memory(shard, target);
+    plan.weight_bytes = memory.weight_bytes;
+    plan.kv_bytes_per_token = memory.kv_bytes_per_token;
+    plan.workspace_bytes = memory.workspace_bytes(plan.batch);
+    plan.capacity_bytes = memory.capacity_bytes;
+    plan.max_tokens = memory.max_tokens(plan.batch);
+    plan.max_context_tokens = std::min(plan.max_tokens / plan.batch, config.max_position_tokens);
+    plan.max_batch = memory.max_batch(plan.context_tokens);
+    plan.fits = plan.free_bytes() >= 0;
+    plan.fit_text = plan.fits ? fmt::format("{:.1f} GiB to spare", gib(plan.free_bytes()))
+                              : fmt::format("{:.1f} GiB too much per GPU; {}", gib(-plan.free_bytes()),
+                                            what_would_fit(config, target, plan));
+}
+
+}  // namespace warpwright

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a plan's model takes of one GPU's memory, and what would fit.
+#pragma once
+
+#include "engine/config.h"
+#include "engine/engine.h"
+#include "warpwright/plan.h"
+
+namespace warpwright {
+
+// A plan is for an engine with its default options.
+constexpr i64 kPageSizeTokens = EngineOptions{}.page_size_tokens;
+constexpr i64 kMaxBatchTokens = EngineOptions{}.max_batch_tokens;
+
+// Fills the plan's memory figures, whether it fits, and the sentence about it. `shard` is what one GPU holds.
+void plan_memory(const ModelConfig& config, const ModelConfig& shard, const Target& target, Plan& plan);
+
+}  // namespace warpwright
