@@ -57,9 +57,25 @@ void apply_yarn(RopeFrequencies& result, double theta, int rotary_dim, const Rop
     }
 }
 
+// Ding et al. 2024 (LongRoPE): a divisor for every pair.
+void apply_longrope(RopeFrequencies& result, const RopeScaling& scaling, i64 context_tokens) {
+    const bool is_long = static_cast<double>(context_tokens) > scaling.original_max_position;
+    const std::vector<double>& factors = is_long ? scaling.long_factor : scaling.short_factor;
+    for (std::size_t i = 0; i < result.frequency.size(); ++i) {
+        result.frequency[i] = static_cast<float>(result.frequency[i] / factors[i]);
+    }
+    if (scaling.attention_factor != 0) {
+        result.magnitude = static_cast<float>(scaling.attention_factor);
+    } else if (scaling.factor > 1) {
+        result.magnitude = static_cast<float>(
+            std::sqrt(1 + std::log(scaling.factor) / std::log(scaling.original_max_position)));
+    }
+}
+
 }  // namespace
 
-RopeFrequencies rope_frequencies(double theta, int rotary_dim, const RopeScaling& scaling) {
+RopeFrequencies rope_frequencies(double theta, int rotary_dim, const RopeScaling& scaling,
+                                 i64 context_tokens) {
     RopeFrequencies result;
     for (int i = 0; i < rotary_dim / 2; ++i) {
         const float exponent = static_cast<float>(2 * i) / static_cast<float>(rotary_dim);
@@ -76,6 +92,7 @@ RopeFrequencies rope_frequencies(double theta, int rotary_dim, const RopeScaling
             for (float& frequency : result.frequency) frequency = llama3(frequency, scaling);
             break;
         case RopeScaling::Kind::yarn: apply_yarn(result, theta, rotary_dim, scaling); break;
+        case RopeScaling::Kind::longrope: apply_longrope(result, scaling, context_tokens); break;
     }
     return result;
 }

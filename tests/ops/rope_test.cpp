@@ -54,6 +54,7 @@ struct Golden {
     RopeScaling scaling;
     double magnitude;
     std::vector<float> frequency;
+    i64 context_tokens = 0;
 };
 
 // tests/ops/rope_goldens.py makes them with transformers itself.
@@ -64,7 +65,8 @@ const Golden kGoldens[] = {
 TEST(RopeFrequencies, EqualTransformers) {
     for (const Golden& golden : kGoldens) {
         SCOPED_TRACE(golden.name);
-        const RopeFrequencies ours = rope_frequencies(golden.theta, golden.rotary_dim, golden.scaling);
+        const RopeFrequencies ours =
+            rope_frequencies(golden.theta, golden.rotary_dim, golden.scaling, golden.context_tokens);
         EXPECT_FLOAT_EQ(ours.magnitude, static_cast<float>(golden.magnitude));
         ASSERT_EQ(ours.frequency.size(), golden.frequency.size());
         for (std::size_t i = 0; i < ours.frequency.size(); ++i) {

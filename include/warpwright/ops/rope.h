@@ -13,15 +13,17 @@
 namespace warpwright {
 
 struct RopeScaling {
-    enum class Kind : u8 { none, linear, llama3, yarn };
+    enum class Kind : u8 { none, linear, llama3, yarn, longrope };
     Kind kind = Kind::none;
     double factor = 1;
     double low_freq_factor = 1;             // llama3
     double high_freq_factor = 4;            // llama3
-    double original_max_position = 8192;    // llama3, yarn
+    double original_max_position = 8192;    // llama3, yarn, longrope
     double beta_fast = 32, beta_slow = 1;   // yarn
-    double attention_factor = 0;            // yarn; 0: 0.1 ln(factor) + 1
+    double attention_factor = 0;            // yarn, longrope; 0: 0.1 ln(factor) + 1 for yarn,
+                                            // sqrt(1 + ln(factor) / ln(original_max_position)) for longrope
     double mscale = 0, mscale_all_dim = 0;  // yarn, DeepSeek's pair; both non-zero: their ratio
+    std::vector<double> short_factor, long_factor;  // longrope, [rotary_dim / 2]
 };
 
 struct RopeFrequencies {
@@ -29,8 +31,12 @@ struct RopeFrequencies {
     float magnitude = 1;           // cos and sin are multiplied by it (yarn's attention factor)
 };
 
-// As Hugging Face transformers computes them (modeling_rope_utils).
-RopeFrequencies rope_frequencies(double theta, int rotary_dim, const RopeScaling& scaling);
+// As Hugging Face transformers computes them (modeling_rope_utils). longrope has two sets of frequencies: the
+// long one where `context_tokens`, the longest context to be served, is beyond original_max_position. It is
+// chosen once (vLLM's rule), not by the length of each sequence (transformers' rule): keys of one sequence in
+// the cache must not be of two kinds.
+RopeFrequencies rope_frequencies(double theta, int rotary_dim, const RopeScaling& scaling,
+                                 i64 context_tokens = 0);
 
 struct Rope {
     Tensor q;          // [tokens, heads, head_dim], bf16 or f16
