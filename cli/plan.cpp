@@ -8,6 +8,7 @@
 #include <fstream>
 #include <memory>
 
+#include "cli/notes.h"
 #include "cli/verb.h"
 #include "dispatch/nearest.h"
 #include "engine/config.h"
@@ -151,6 +152,7 @@ int run(const Options& options) {
         const bool exists = std::filesystem::exists(options.model, error);
         return exists ? report(config.status()) : unknown_model(options.model);
     }
+    note_ignored_fields(*config);
     const std::vector<PlanPoint> points = plan_points(*config, targets, asked);
     const auto planned =
         std::find_if(points.begin(), points.end(), [](const PlanPoint& p) { return p.plan; });

@@ -10,6 +10,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/notes.h"
 #include "cli/progress.h"
 #include "cli/verb.h"
 #include "engine/chat_template.h"
@@ -147,6 +148,7 @@ int run(const Options& options) {
     if (!options.system.empty() && !options.chat)
         return report(caller_error("--system: expected --chat with it"));
     WW_CLI_ASSIGN(ModelConfig config, load_config(options.model));
+    note_ignored_fields(config);
     std::unique_ptr<Tokenizer> tokenizer;
     std::unique_ptr<ChatTemplate> chat;
     if (options.chat) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// ModelConfig: the numbers of a model, from Hugging Face's config.json or from the built-in list of public
-// models.
+// ModelConfig: what a model computes and how large it is, from Hugging Face's config.json or from the
+// built-in list of public models. It says nothing of families: engine/architectures reads theirs.
 #pragma once
 
 #include <optional>
@@ -13,6 +13,29 @@
 #include "warpwright/types.h"
 
 namespace warpwright {
+
+struct RopeConfig {
+    double theta = 10000;
+    int rotary_dim = 0;        // head_dim x partial_rotary_factor
+    bool interleaved = false;  // pairs of neighbours (GLM), not of halves
+    RopeScaling scaling;
+};
+
+// How a checkpoint names and cuts a layer's tensors, where families differ.
+struct CheckpointLayout {
+    bool fused_qkv = false;      // self_attn.qkv_proj, not q_proj, k_proj, v_proj
+    bool fused_gate_up = false;  // mlp.gate_up_proj, not gate_proj, up_proj
+    const char* mlp_norm = "post_attention_layernorm";
+    const char* attention_post_norm = "post_attention_layernorm";  // with post_norms
+    const char* mlp_post_norm = "post_feedforward_layernorm";      // with post_norms
+};
+
+// generation_config.json's: how its makers want the model to be sampled. Absent fields are unset.
+struct GenerationDefaults {
+    std::optional<bool> do_sample;  // false: greedy, whatever the others say
+    std::optional<double> temperature, top_p, min_p, repetition_penalty;
+    std::optional<int> top_k;
+};
 
 struct ModelConfig {
     std::string name;          // the folder's or the public model's name
@@ -27,20 +50,38 @@ struct ModelConfig {
     i64 max_position_tokens = 0;
     DType dtype = DType::bf16;  // that the model is run in; bf16 where the file says fp32, or nothing
     Activation activation = Activation::silu;
+
     double rms_norm_eps = 1e-6;
+    double norm_weight_offset = 0;  // the weight of every norm is this much more than what is stored
+    bool qk_norm = false;           // each head of q and k is normalised before it is rotated
+    bool post_norms = false;        // what attention and MLP add to the residual is normalised first
+
+    bool qkv_bias = false, o_bias = false, mlp_bias = false;
+
+    double embedding_scale = 1;    // rounded to dtype, as the product with it is
+    double attention_scale = 0;    // of q k^T
+    double attention_softcap = 0;  // scores = cap tanh(scores / cap); 0: none
+    double logits_softcap = 0;     // likewise
+    std::vector<i64> windows;      // per layer, the tokens that a query sees, itself included; 0: all
+    RopeConfig rope;               // of layers that see all, and of windowed ones too unless
+    std::optional<RopeConfig> windowed_rope;  // they have their own
+
     bool tie_word_embeddings = false;  // the output layer is the embedding: there is no lm_head.weight
-    bool attention_bias = false;
-    bool mlp_bias = false;
-    double rope_theta = 10000;
-    int rotary_dim = 0;  // head_dim x partial_rotary_factor
-    RopeScaling rope_scaling;
+    CheckpointLayout layout;
+
     std::optional<i32> bos_token;
     std::vector<i32> eos_tokens;  // generation_config.json's where it has them, else config.json's
+    GenerationDefaults generation;
+    std::vector<std::string> ignored_fields;  // of config.json, which no reader here knows
+
+    const RopeConfig& rope_of(int layer) const {
+        return windowed_rope && windows[static_cast<std::size_t>(layer)] != 0 ? *windowed_rope : rope;
+    }
 };
 
 // A folder with config.json, a config.json, or the name of a built-in public model. Caller errors: nothing of
 // that name (offers the nearest), an architecture that is not supported, a field that is missing, ill-typed
-// or absurd.
+// or absurd, or one that asks for what no operation here computes.
 Result<ModelConfig> load_config(std::string_view path_or_name);
 
 // The text of a config.json and, where there is one, of its generation_config.json. `where` names it in
@@ -48,6 +89,10 @@ Result<ModelConfig> load_config(std::string_view path_or_name);
 Result<ModelConfig> parse_config(std::string_view text, std::string_view generation_text,
                                  const std::string& where);
 
+// Without aliases ("mistral-7b" is "mistral-7b-v0.3"), which load_config takes too.
 std::vector<std::string> public_model_names();
+
+// "LlamaForCausalLM", ...
+std::vector<std::string> supported_architectures();
 
 }  // namespace warpwright

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/forward.h"
 
+#include "engine/layers.h"
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
@@ -44,9 +45,23 @@ i64 activation_bytes(const ModelConfig& c, const ForwardShape& shape) {
            shape.sequences * (i64{c.vocab_size} * 4 + c.hidden_size * dtype_bytes(c.dtype) + 4);
 }
 
+Result<Forward::Rotation> Forward::Rotation::create(Context& context, const RopeConfig& config,
+                                                    i64 context_tokens) {
+    const RopeFrequencies values =
+        rope_frequencies(config.theta, config.rotary_dim, config.scaling, context_tokens);
+    Rotation rotation;
+    rotation.magnitude = values.magnitude;
+    const std::size_t bytes = values.frequency.size() * sizeof(float);
+    WW_ASSIGN(rotation.frequency, Buffer::allocate(context.shared_device(), bytes));
+    WW_TRY(context.device().copy_in(rotation.frequency.data(), values.frequency.data(), bytes, {}));
+    WW_TRY(context.device().synchronize({}));
+    return rotation;
+}
+
 Result<Forward> Forward::create(Context& context, const ModelConfig& config, const Weights& weights,
                                 const PagePool& pages, const StepInputs& inputs,
                                 const ForwardShape& largest) {
+    WW_TRY(check_supported(config));
     Forward forward;
     forward.context_ = &context;
     forward.config_ = &config;
@@ -69,13 +84,11 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
     WW_TRY(allocate(forward.logits_, largest.sequences, config.vocab_size, sizeof(float)));
     WW_TRY(allocate(forward.tokens_, largest.sequences, 1, sizeof(i32)));
 
-    const RopeFrequencies rope =
-        rope_frequencies(config.rope_theta, static_cast<int>(config.rotary_dim), config.rope_scaling);
-    forward.rope_magnitude_ = rope.magnitude;
-    const std::size_t frequency_bytes = rope.frequency.size() * sizeof(float);
-    WW_ASSIGN(forward.frequency_, Buffer::allocate(context.shared_device(), frequency_bytes));
-    WW_TRY(context.device().copy_in(forward.frequency_.data(), rope.frequency.data(), frequency_bytes, {}));
-    WW_TRY(context.device().synchronize({}));
+    WW_ASSIGN(forward.rope_, Rotation::create(context, config.rope, largest.max_kv_len));
+    if (config.windowed_rope) {
+        WW_ASSIGN(forward.windowed_rope_,
+                  Rotation::create(context, *config.windowed_rope, largest.max_kv_len));
+    }
 
     // Split-KV needs most where there are few queries: look at the largest pass and at every decode batch.
     i64 workspace_bytes = 0;
@@ -116,39 +129,52 @@ Result<Attention> Forward::attention_call(const ForwardShape& shape, int layer) 
     call.q_starts = inputs_->tensor(StepInputs::q_starts, shape.sequences + 1);
     call.max_q_len = shape.max_q_len;
     call.max_kv_len = shape.max_kv_len;
+    call.scale = static_cast<float>(c.attention_scale);
     call.workspace = Tensor::dense(workspace_.data(), DType::u8, {static_cast<i64>(workspace_.bytes())});
     return call;
 }
 
-Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared) {
+Status Forward::prepare_norm(const Tensor& x, const Tensor& weight, const Tensor& out, const Tensor& residual,
+                             Prepared& prepared) {
+    const RmsNorm norm{.x = x,
+                       .weight = weight,
+                       .out = out,
+                       .residual = residual,
+                       .epsilon = static_cast<float>(config_->rms_norm_eps),
+                       .weight_offset = static_cast<float>(config_->norm_weight_offset)};
+    return warpwright::prepare(*context_, norm, prepared);
+}
+
+// From normed to delta.
+Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared) {
     using warpwright::prepare;
     const ModelConfig& c = *config_;
     const LayerWeights& w = weights_->layers[static_cast<std::size_t>(layer)];
     Context& context = *context_;
     const i64 tokens = shape.tokens, heads = c.num_heads, kv_heads = c.num_kv_heads, head_dim = c.head_dim;
-    const auto epsilon = static_cast<float>(c.rms_norm_eps);
-    const Tensor residual = rows(residual_, tokens, c.hidden_size);
     const Tensor normed = rows(normed_, tokens, c.hidden_size);
     const Tensor delta = rows(delta_, tokens, c.hidden_size);
     const Tensor qkv = rows(qkv_, tokens, qkv_width(c));
     const Tensor attended = rows(attended_, tokens, attended_width(c));
-    const Tensor gate_up = rows(gate_up_, tokens, 2 * i64{c.intermediate_size});
-    const Tensor gate = columns_of(gate_up, 0, c.intermediate_size);
-    const Tensor up = columns_of(gate_up, c.intermediate_size, c.intermediate_size);
+    const Tensor q = heads_of(qkv, 0, heads, head_dim);
     const Tensor k = heads_of(qkv, heads * head_dim, kv_heads, head_dim);
     const Tensor v = heads_of(qkv, (heads + kv_heads) * head_dim, kv_heads, head_dim);
     const Tensor positions = inputs_->tensor(StepInputs::positions, tokens);
 
-    const RmsNorm attention_norm =
-        layer == 0 ? RmsNorm{.x = residual, .weight = w.attention_norm, .out = normed, .epsilon = epsilon}
-                   : RmsNorm{delta, w.attention_norm, normed, residual, epsilon};
-    WW_TRY(prepare(context, attention_norm, prepared));
     WW_TRY(prepare(context, Gemm{.a = normed, .b = w.qkv, .d = qkv, .bias = w.qkv_bias}, prepared));
-    const Rope rope{.q = heads_of(qkv, 0, heads, head_dim),
-                    .k = k,
-                    .positions = positions,
-                    .frequency = Tensor::dense(frequency_.data(), DType::f32, {c.rotary_dim / 2}),
-                    .magnitude = rope_magnitude_};
+    if (c.qk_norm) {
+        WW_TRY(prepare_norm(q, w.q_norm, q, {}, prepared));
+        WW_TRY(prepare_norm(k, w.k_norm, k, {}, prepared));
+    }
+    const RopeConfig& rope_config = c.rope_of(layer);
+    const Rotation& rotation = &rope_config == &c.rope ? rope_ : windowed_rope_;
+    const Rope rope{
+        .q = q,
+        .k = k,
+        .positions = positions,
+        .frequency = Tensor::dense(rotation.frequency.data(), DType::f32, {rope_config.rotary_dim / 2}),
+        .magnitude = rotation.magnitude,
+        .interleaved = rope_config.interleaved};
     WW_TRY(prepare(context, rope, prepared));
     const KvAppend append{.k = k,
                           .v = v,
@@ -161,12 +187,37 @@ Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& pr
     WW_ASSIGN(const Attention attention, attention_call(shape, layer));
     WW_TRY(prepare(context, attention, prepared));
     WW_TRY(prepare(context, Gemm{.a = attended, .b = w.o, .d = delta, .bias = w.o_bias}, prepared));
+    return c.post_norms ? prepare_norm(delta, w.attention_post_norm, delta, {}, prepared) : Status{};
+}
 
-    WW_TRY(prepare(context, RmsNorm{delta, w.mlp_norm, normed, residual, epsilon}, prepared));
+// From normed to delta.
+Status Forward::prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Prepared& prepared) {
+    using warpwright::prepare;
+    const ModelConfig& c = *config_;
+    Context& context = *context_;
+    const Tensor normed = rows(normed_, shape.tokens, c.hidden_size);
+    const Tensor delta = rows(delta_, shape.tokens, c.hidden_size);
+    const Tensor gate_up = rows(gate_up_, shape.tokens, 2 * i64{c.intermediate_size});
+    const Tensor gate = columns_of(gate_up, 0, c.intermediate_size);
+    const Tensor up = columns_of(gate_up, c.intermediate_size, c.intermediate_size);
     WW_TRY(
         prepare(context, Gemm{.a = normed, .b = w.gate_up, .d = gate_up, .bias = w.gate_up_bias}, prepared));
     WW_TRY(prepare(context, GatedActivation{gate, up, gate, c.activation}, prepared));
-    return prepare(context, Gemm{.a = gate, .b = w.down, .d = delta, .bias = w.down_bias}, prepared);
+    WW_TRY(prepare(context, Gemm{.a = gate, .b = w.down, .d = delta, .bias = w.down_bias}, prepared));
+    return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, prepared) : Status{};
+}
+
+Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared) {
+    const LayerWeights& w = weights_->layers[static_cast<std::size_t>(layer)];
+    const Tensor residual = rows(residual_, shape.tokens, config_->hidden_size);
+    const Tensor normed = rows(normed_, shape.tokens, config_->hidden_size);
+    const Tensor delta = rows(delta_, shape.tokens, config_->hidden_size);
+    // The first norm is of the embeddings themselves; the others add what came before them.
+    WW_TRY(layer == 0 ? prepare_norm(residual, w.attention_norm, normed, {}, prepared)
+                      : prepare_norm(delta, w.attention_norm, normed, residual, prepared));
+    WW_TRY(prepare_attention(layer, shape, prepared));
+    WW_TRY(prepare_norm(delta, w.mlp_norm, normed, residual, prepared));
+    return prepare_mlp(w, shape, prepared);
 }
 
 Result<Prepared> Forward::prepare(const ForwardShape& shape) {
@@ -175,16 +226,17 @@ Result<Prepared> Forward::prepare(const ForwardShape& shape) {
     Context& context = *context_;
     Prepared prepared;
     const Tensor residual = rows(residual_, shape.tokens, c.hidden_size);
-    const Embedding embed{inputs_->tensor(StepInputs::token_ids, shape.tokens), weights_->embedding,
-                          residual};
+    const Embedding embed{.ids = inputs_->tensor(StepInputs::token_ids, shape.tokens),
+                          .table = weights_->embedding,
+                          .out = residual,
+                          .scale = static_cast<float>(c.embedding_scale)};
     WW_TRY(prepare(context, embed, prepared));
     for (int layer = 0; layer < c.num_layers; ++layer) WW_TRY(prepare_layer(layer, shape, prepared));
 
     const Tensor normed = rows(normed_, shape.tokens, c.hidden_size);
     const Tensor last = rows(last_, shape.sequences, c.hidden_size);
-    const RmsNorm final_norm{rows(delta_, shape.tokens, c.hidden_size), weights_->final_norm, normed,
-                             residual, static_cast<float>(c.rms_norm_eps)};
-    WW_TRY(prepare(context, final_norm, prepared));
+    const Tensor delta = rows(delta_, shape.tokens, c.hidden_size);
+    WW_TRY(prepare_norm(delta, weights_->final_norm, normed, residual, prepared));
     const Embedding gather{inputs_->tensor(StepInputs::last_rows, shape.sequences), normed, last};
     WW_TRY(prepare(context, gather, prepared));
     WW_TRY(prepare(context, Gemm{.a = last, .b = weights_->lm_head, .d = logits(shape.sequences)}, prepared));

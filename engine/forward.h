@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Forward: one pass through the model as prepared operations over fixed buffers.
 //
-//   embed -> [norm, qkv, rope, append, attention, o, norm, gate_up, activation, down] x layers
+//   embed -> [norm, qkv, (norms of q and k), rope, append, attention, o, (norm),
+//             norm, gate_up, activation, down, (norm)] x layers
 //         -> norm -> rows of last tokens -> lm_head -> sample
 //
 // The residual stream is one buffer; each norm adds what the product before it made. Launches depend on the
@@ -38,7 +39,17 @@ public:
     Tensor tokens(i64 sequences) const;  // [sequences] i32, sampled
 
 private:
+    struct Rotation {
+        static Result<Rotation> create(Context& context, const RopeConfig& config, i64 context_tokens);
+        Buffer frequency;  // [rotary_dim / 2] f32
+        float magnitude = 1;
+    };
+
     Result<Attention> attention_call(const ForwardShape& shape, int layer);
+    Status prepare_norm(const Tensor& x, const Tensor& weight, const Tensor& out, const Tensor& residual,
+                        Prepared& prepared);
+    Status prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared);
+    Status prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Prepared& prepared);
     Status prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared);
     Tensor rows(const Buffer& buffer, i64 count, i64 width) const;
 
@@ -47,9 +58,8 @@ private:
     const Weights* weights_ = nullptr;
     const PagePool* pages_ = nullptr;
     const StepInputs* inputs_ = nullptr;
-    Buffer residual_, normed_, delta_, qkv_, attended_, gate_up_, last_, logits_, tokens_, frequency_,
-        workspace_;
-    float rope_magnitude_ = 1;
+    Buffer residual_, normed_, delta_, qkv_, attended_, gate_up_, last_, logits_, tokens_, workspace_;
+    Rotation rope_, windowed_rope_;
 };
 
 }  // namespace warpwright

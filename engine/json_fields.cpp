@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -158,14 +159,34 @@ void Fields::fail(std::string_view message) {
     if (status_.ok()) status_ = caller_error(fmt::format("{}: {}", where_, message));
 }
 
+void Fields::fail(const Status& status) {
+    if (status_.ok()) status_ = status;
+}
+
+std::vector<std::string> Fields::unread() const {
+    std::vector<std::string> keys;
+    if (!object_.is_object()) return keys;
+    for (const auto& [key, value] : object_.items()) {
+        const auto is_read = std::find(read_.begin(), read_.end(), key) != read_.end();
+        if (!is_read && !value.is_null()) keys.push_back(key);
+    }
+    return keys;
+}
+
 void Fields::mismatch(const char* key, std::string_view expected, const json& got) {
     fail(fmt::format("'{}': expected {}, got {}", key, expected, describe_json(got)));
 }
 
 const json* Fields::find(const char* key) const {
     if (!object_.is_object()) return nullptr;
+    read_.push_back(key);
     const auto found = object_.find(key);
     return found == object_.end() || found->is_null() ? nullptr : &*found;
+}
+
+bool Fields::is_null(const char* key) const {
+    const auto found = object_.is_object() ? object_.find(key) : object_.end();
+    return found != object_.end() && found->is_null();
 }
 
 const json* Fields::need(const char* key, const char* expected) {
@@ -190,6 +211,11 @@ i64 Fields::integer_or(const char* key, i64 low, i64 high, i64 fallback) {
     return fallback;
 }
 
+std::optional<i64> Fields::integer_or_none(const char* key, i64 low, i64 high, std::optional<i64> fallback) {
+    if (is_null(key)) return std::nullopt;
+    return find(key) == nullptr ? fallback : integer_or(key, low, high, low);
+}
+
 double Fields::positive(const char* key) {
     return need(key, "a positive number") == nullptr ? 1.0 : positive_or(key, 1.0);
 }
@@ -203,6 +229,22 @@ double Fields::positive_or(const char* key, double fallback) {
     }
     mismatch(key, "a positive number", *value);
     return fallback;
+}
+
+std::optional<double> Fields::positive_or_none(const char* key, std::optional<double> fallback) {
+    if (is_null(key)) return std::nullopt;
+    return find(key) == nullptr ? fallback : positive_or(key, 1);
+}
+
+std::optional<double> Fields::number_or_none(const char* key, double low, double high) {
+    const json* value = find(key);
+    if (value == nullptr) return std::nullopt;
+    if (value->is_number()) {
+        const double number = value->get<double>();
+        if (number >= low && number <= high) return number;
+    }
+    mismatch(key, fmt::format("a number from {} to {}", low, high), *value);
+    return std::nullopt;
 }
 
 bool Fields::flag_or(const char* key, bool fallback) {

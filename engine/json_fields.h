@@ -5,8 +5,10 @@
 
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "warpwright/status.h"
 #include "warpwright/types.h"
@@ -27,7 +29,7 @@ std::string printable(std::string_view text, std::size_t max_characters);
 std::string describe_json(const nlohmann::json& value);
 
 // One object's fields. The first problem is kept and later reads return fallbacks, so that a reader can take
-// every field and look at status() once. A JSON null counts as absent.
+// every field and look at status() once. A JSON null counts as absent. Keys are literals.
 class Fields {
 public:
     Fields(const nlohmann::json& object, std::string where);
@@ -39,11 +41,20 @@ public:
     bool flag_or(const char* key, bool fallback);
     std::string text(const char* key);
     std::string text_or(const char* key, std::string fallback);
+    // Where null is a value of its own, none, and only an absent field is the fallback.
+    std::optional<i64> integer_or_none(const char* key, i64 low, i64 high, std::optional<i64> fallback);
+    std::optional<double> positive_or_none(const char* key, std::optional<double> fallback);
+    std::optional<double> number_or_none(const char* key, double low, double high);
     const nlohmann::json* find(const char* key) const;  // null when absent
+    bool is_null(const char* key) const;                // there, and null
     const nlohmann::json* array(const char* key);       // required
     const nlohmann::json* object(const char* key);      // required
 
+    // Those that nobody has asked for, nulls aside.
+    std::vector<std::string> unread() const;
+
     void fail(std::string_view message);  // "<where>: <message>"
+    void fail(const Status& status);      // whose text says where; of a field's own Fields
     const Status& status() const { return status_; }
     const std::string& where() const { return where_; }
 
@@ -52,6 +63,7 @@ private:
     void mismatch(const char* key, std::string_view expected, const nlohmann::json& got);
 
     const nlohmann::json& object_;
+    mutable std::vector<const char*> read_;
     std::string where_;
     Status status_;
 };

@@ -3,101 +3,206 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
 namespace warpwright {
 namespace {
 
-// Collects entries; names of repeated layers carry a * in place of the index.
+// What every row's start is a multiple of, as the operations see it: rows of these widths, whose first one
+// starts at a buffer of the device or at one of these columns of it.
+i64 alignment_bytes(DType dtype, std::initializer_list<i64> columns) {
+    u64 bits = 16;
+    for (const i64 column : columns) bits |= static_cast<u64>(column * dtype_bytes(dtype));
+    return i64{1} << std::countr_zero(bits);
+}
+
+// Collects entries in the order of the pass.
 class LayerList {
 public:
-    LayerList(const ModelConfig& config, const ForwardShape& shape) : config_(config), shape_(shape) {}
+    LayerList(const ModelConfig& config, const ForwardShape& shape, i64 page_size_tokens)
+        : c_(config), shape_(shape), page_size_(page_size_tokens), all_(layers_from(0)) {}
 
-    void add(std::string name, int first, int last, std::string op, bool weights, FieldTexts problem) {
-        problem.emplace_back("dtype", dtype_name(config_.dtype));
-        calls_.push_back({std::move(name), first, last, std::move(op),
-                          weights ? dtype_name(config_.dtype) : "-", std::move(problem)});
+    std::vector<LayerCall> take() && { return std::move(calls_); }
+
+    void model_start() {
+        FieldTexts problem{{"tokens", field_text(shape_.tokens)},
+                           {"width", field_text(i64{c_.hidden_size})},
+                           {"scale", field_text(c_.embedding_scale)}};
+        add("model.embed_tokens", {}, "embedding", true, std::move(problem), {c_.hidden_size});
+        norm("model.layers.0.input_layernorm", {0}, false);
+        if (c_.num_layers > 1) norm(layer_ + "input_layernorm", layers_from(1), true);
     }
 
-    void gemm(std::string name, int last, i64 rows, i64 n, i64 k, bool bias, DType out) {
-        add(std::move(name), 0, last, "gemm", true,
+    void attention() {
+        const std::string name = layer_ + "self_attn.";
+        const i64 q = i64{c_.num_heads} * c_.head_dim, kv = i64{c_.num_kv_heads} * c_.head_dim;
+        const i64 qkv = q + 2 * kv, hidden = c_.hidden_size;
+        gemm(name + "qkv_proj", all_, shape_.tokens, qkv, hidden, c_.qkv_bias, c_.dtype);
+        if (c_.qk_norm) {
+            head_norm(name + "q_norm", c_.num_heads, qkv);
+            head_norm(name + "k_norm", c_.num_kv_heads, qkv);
+        }
+        add(name + "rope", all_, "rope", false,
+            with_heads({{"tokens", field_text(shape_.tokens)},
+                        {"rotary_dim", field_text(i64{c_.rope.rotary_dim})},
+                        {"interleaved", field_text(c_.rope.interleaved)}}),
+            {c_.head_dim, rows_of(qkv)});
+        add(name + "kv_append", all_, "kv_append", false,
+            {{"tokens", field_text(shape_.tokens)},
+             {"kv_heads", field_text(i64{c_.num_kv_heads})},
+             {"head_dim", field_text(i64{c_.head_dim})},
+             {"page_size", field_text(page_size_)}},
+            {c_.head_dim, rows_of(qkv)});
+        for (const auto& [window, layers] : layers_by_window()) attend(name, window, layers, qkv);
+        gemm(name + "o_proj", all_, shape_.tokens, hidden, q, c_.o_bias, c_.dtype);
+        if (c_.post_norms) norm(layer_ + c_.layout.attention_post_norm, all_, false);
+    }
+
+    void mlp() {
+        const std::string name = layer_ + "mlp.";
+        const i64 hidden = c_.hidden_size, width = c_.intermediate_size;
+        norm(layer_ + c_.layout.mlp_norm, all_, true);
+        gemm(name + "gate_up_proj", all_, shape_.tokens, 2 * width, hidden, c_.mlp_bias, c_.dtype);
+        add(name + "activation", all_, "gated_activation", false,
+            {{"tokens", field_text(shape_.tokens)},
+             {"width", field_text(width)},
+             {"activation", activation_name(c_.activation)}},
+            {width});
+        // The product's rows lie in those of gate and up.
+        gemm(name + "down_proj", all_, shape_.tokens, hidden, width, c_.mlp_bias, c_.dtype);
+        if (c_.post_norms) norm(layer_ + c_.layout.mlp_post_norm, all_, false);
+    }
+
+    void model_end() {
+        norm("model.norm", {}, true);
+        add("model.last_tokens", {}, "embedding", false,
+            {{"tokens", field_text(shape_.sequences)}, {"width", field_text(i64{c_.hidden_size})}},
+            {rows_of(c_.hidden_size)});
+        gemm("lm_head", {}, shape_.sequences, c_.vocab_size, c_.hidden_size, false, DType::f32);
+        calls_.push_back(
+            {"sampler",
+             {},
+             "sample",
+             "-",
+             {{"rows", field_text(shape_.sequences)},
+              {"vocabulary", field_text(i64{c_.vocab_size})},
+              {"dtype", dtype_name(DType::f32)},
+              {"alignment_bytes",
+               field_text(alignment_bytes(DType::f32, {row_stride(shape_.sequences, c_.vocab_size)}))}}});
+    }
+
+private:
+    std::vector<int> layers_from(int first) const {
+        std::vector<int> layers(static_cast<std::size_t>(c_.num_layers - first));
+        std::iota(layers.begin(), layers.end(), first);
+        return layers;
+    }
+
+    // By window, in the order in which windows first occur.
+    std::vector<std::pair<i64, std::vector<int>>> layers_by_window() const {
+        std::vector<std::pair<i64, std::vector<int>>> groups;
+        for (int layer = 0; layer < c_.num_layers; ++layer) {
+            const i64 window = c_.windows[static_cast<std::size_t>(layer)];
+            auto group = std::find_if(groups.begin(), groups.end(),
+                                      [&](const auto& known) { return known.first == window; });
+            if (group == groups.end()) group = groups.insert(groups.end(), {window, {}});
+            group->second.push_back(layer);
+        }
+        return groups;
+    }
+
+    FieldTexts with_heads(FieldTexts problem) const {
+        problem.emplace_back("heads", field_text(i64{c_.num_heads}));
+        problem.emplace_back("kv_heads", field_text(i64{c_.num_kv_heads}));
+        problem.emplace_back("head_dim", field_text(i64{c_.head_dim}));
+        return problem;
+    }
+
+    // A stride counts only where there is a second row.
+    static i64 row_stride(i64 rows, i64 width) { return rows > 1 ? width : 0; }
+    i64 rows_of(i64 width) const { return row_stride(shape_.tokens, width); }
+
+    // `columns`: offsets and strides of the operands, in elements.
+    void add(std::string name, std::vector<int> layers, std::string op, bool weights, FieldTexts problem,
+             std::initializer_list<i64> columns) {
+        problem.emplace_back("dtype", dtype_name(c_.dtype));
+        problem.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, columns)));
+        calls_.push_back({std::move(name), std::move(layers), std::move(op),
+                          weights ? dtype_name(c_.dtype) : "-", std::move(problem)});
+    }
+
+    void gemm(std::string name, const std::vector<int>& layers, i64 rows, i64 n, i64 k, bool bias,
+              DType out) {
+        add(std::move(name), layers, "gemm", true,
             {{"m", field_text(rows)},
              {"n", field_text(n)},
              {"k", field_text(k)},
              {"bias", field_text(bias)},
-             {"out", dtype_name(out)}});
+             {"out", dtype_name(out)}},
+            {row_stride(n, k)});
     }
 
-    void norm(std::string name, int first, int last, bool residual) {
-        add(std::move(name), first, last, "rmsnorm", true,
+    void norm(std::string name, const std::vector<int>& layers, bool residual) {
+        add(std::move(name), layers, "rmsnorm", true,
             {{"tokens", field_text(shape_.tokens)},
-             {"hidden", field_text(i64{config_.hidden_size})},
-             {"residual", field_text(residual)}});
+             {"hidden", field_text(i64{c_.hidden_size})},
+             {"residual", field_text(residual)},
+             {"weight_offset", field_text(c_.norm_weight_offset)}},
+            {rows_of(c_.hidden_size)});
     }
 
-    std::vector<LayerCall> take() { return std::move(calls_); }
+    void head_norm(std::string name, i64 heads, i64 row) {
+        add(std::move(name), all_, "rmsnorm", true,
+            {{"tokens", field_text(shape_.tokens)},
+             {"hidden", field_text(i64{c_.head_dim})},
+             {"heads", field_text(heads)},
+             {"residual", field_text(false)},
+             {"weight_offset", field_text(c_.norm_weight_offset)}},
+            {c_.head_dim, rows_of(row)});
+    }
 
-private:
-    const ModelConfig& config_;
+    void attend(const std::string& name, i64 window, const std::vector<int>& layers, i64 row) {
+        FieldTexts problem = with_heads({{"sequences", field_text(shape_.sequences)},
+                                         {"q_tokens", field_text(shape_.tokens)},
+                                         {"max_q_len", field_text(shape_.max_q_len)},
+                                         {"max_kv_len", field_text(shape_.max_kv_len)},
+                                         {"page_size", field_text(page_size_)}});
+        add(name + (window == 0 ? "attention" : "windowed_attention"), layers, "attention", false,
+            std::move(problem), {c_.head_dim, rows_of(row)});
+    }
+
+    const ModelConfig& c_;
     const ForwardShape& shape_;
+    const i64 page_size_;
+    const std::vector<int> all_;
+    const std::string layer_ = "model.layers.*.";  // the * stands for the index
     std::vector<LayerCall> calls_;
 };
 
 }  // namespace
 
-std::vector<LayerCall> layer_calls(const ModelConfig& c, const ForwardShape& shape, i64 page_size_tokens) {
-    LayerList list(c, shape);
-    const int last = c.num_layers - 1;
-    const i64 tokens = shape.tokens, hidden = c.hidden_size;
-    const i64 q_width = i64{c.num_heads} * c.head_dim, kv_width = i64{c.num_kv_heads} * c.head_dim;
-    const std::string layer = "model.layers.*.", attention = layer + "self_attn.", mlp = layer + "mlp.";
-    const FieldTexts heads{{"heads", field_text(i64{c.num_heads})},
-                           {"kv_heads", field_text(i64{c.num_kv_heads})},
-                           {"head_dim", field_text(i64{c.head_dim})}};
-    const auto with = [](FieldTexts fields, const FieldTexts& more) {
-        fields.insert(fields.end(), more.begin(), more.end());
-        return fields;
-    };
+std::vector<LayerCall> layer_calls(const ModelConfig& config, const ForwardShape& shape,
+                                   i64 page_size_tokens) {
+    LayerList list(config, shape, page_size_tokens);
+    list.model_start();
+    list.attention();
+    list.mlp();
+    list.model_end();
+    return std::move(list).take();
+}
 
-    list.add("model.embed_tokens", 0, 0, "embedding", true,
-             {{"tokens", field_text(tokens)}, {"width", field_text(hidden)}});
-    list.norm("model.layers.0.input_layernorm", 0, 0, false);
-    if (last > 0) list.norm(layer + "input_layernorm", 1, last, true);
-    list.gemm(attention + "qkv_proj", last, tokens, q_width + 2 * kv_width, hidden, c.attention_bias,
-              c.dtype);
-    list.add(attention + "rope", 0, last, "rope", false,
-             with(heads, {{"tokens", field_text(tokens)}, {"rotary_dim", field_text(i64{c.rotary_dim})}}));
-    list.add(attention + "kv_append", 0, last, "kv_append", false,
-             {{"tokens", field_text(tokens)},
-              {"kv_heads", field_text(i64{c.num_kv_heads})},
-              {"head_dim", field_text(i64{c.head_dim})},
-              {"page_size", field_text(page_size_tokens)}});
-    list.add(attention + "attention", 0, last, "attention", false,
-             with(heads, {{"sequences", field_text(shape.sequences)},
-                          {"q_tokens", field_text(tokens)},
-                          {"max_q_len", field_text(shape.max_q_len)},
-                          {"max_kv_len", field_text(shape.max_kv_len)},
-                          {"page_size", field_text(page_size_tokens)}}));
-    list.gemm(attention + "o_proj", last, tokens, hidden, q_width, c.attention_bias, c.dtype);
-    list.norm(layer + "post_attention_layernorm", 0, last, true);
-    list.gemm(mlp + "gate_up_proj", last, tokens, 2 * i64{c.intermediate_size}, hidden, c.mlp_bias, c.dtype);
-    list.add(mlp + "activation", 0, last, "gated_activation", false,
-             {{"tokens", field_text(tokens)},
-              {"width", field_text(i64{c.intermediate_size})},
-              {"activation", activation_name(c.activation)}});
-    list.gemm(mlp + "down_proj", last, tokens, hidden, c.intermediate_size, c.mlp_bias, c.dtype);
-    list.norm("model.norm", 0, 0, true);
-    list.add("model.last_tokens", 0, 0, "embedding", false,
-             {{"tokens", field_text(shape.sequences)}, {"width", field_text(hidden)}});
-    list.gemm("lm_head", 0, shape.sequences, c.vocab_size, hidden, false, DType::f32);
-    auto calls = list.take();
-    calls.push_back({"sampler",
-                     0,
-                     0,
-                     "sample",
-                     "-",
-                     {{"rows", field_text(shape.sequences)},
-                      {"vocabulary", field_text(i64{c.vocab_size})},
-                      {"dtype", dtype_name(DType::f32)}}});
-    return calls;
+Status check_supported(const ModelConfig& config) {
+    const bool has_window =
+        std::any_of(config.windows.begin(), config.windows.end(), [](i64 w) { return w != 0; });
+    const char* missing = has_window                      ? "sliding windows"
+                          : config.attention_softcap != 0 ? "attn_logit_softcapping"
+                          : config.logits_softcap != 0    ? "final_logit_softcapping"
+                                                          : nullptr;
+    if (missing == nullptr) return {};
+    return caller_error(
+        fmt::format("{} ({}): {} cannot be computed yet", config.name, config.architecture, missing));
 }
 
 Result<ModelConfig> shard_config(const ModelConfig& config, int tp) {

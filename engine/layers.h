@@ -13,15 +13,21 @@ namespace warpwright {
 
 struct LayerCall {
     std::string name;
-    int first = 0, last = 0;  // layers of this form; the model's own parts stand at 0
+    std::vector<int> layers;  // of this form, ascending; none: a part of the model itself
     std::string op;
     std::string format;
     FieldTexts problem;
+
+    i64 count() const { return layers.empty() ? 1 : static_cast<i64>(layers.size()); }
 };
 
-// In execution order; layers that are alike are one entry.
+// In execution order: of the entries that hold a layer, those before another are launched before it. Layers
+// that are alike are one entry, also where layers of another form stand between them.
 std::vector<LayerCall> layer_calls(const ModelConfig& config, const ForwardShape& shape,
                                    i64 page_size_tokens);
+
+// Caller error that names what a config asks for and no operation computes yet.
+Status check_supported(const ModelConfig& config);
 
 // The model that one of tp GPUs holds: heads, intermediate size and vocabulary divided; kv heads replicated
 // where there are fewer than GPUs. Caller error when something does not divide.

@@ -40,31 +40,48 @@ public:
 
     void layer(int index) {
         layer_ = index;
-        const ModelConfig& c = config_;
-        const i64 q_rows = i64{c.num_heads} * c.head_dim, kv_rows = i64{c.num_kv_heads} * c.head_dim;
-        const std::vector<Part> qkv{
-            {"self_attn.q_proj", q_rows}, {"self_attn.k_proj", kv_rows}, {"self_attn.v_proj", kv_rows}};
-        const std::vector<Part> gate_up{{"mlp.gate_proj", c.intermediate_size},
-                                        {"mlp.up_proj", c.intermediate_size}};
-        const std::vector<Part> o{{"self_attn.o_proj", c.hidden_size}};
-        const std::vector<Part> down{{"mlp.down_proj", c.hidden_size}};
-        norm(&LayerWeights::attention_norm, "input_layernorm", c.hidden_size);
-        matrix(&LayerWeights::qkv, qkv, c.hidden_size);
-        matrix(&LayerWeights::o, o, q_rows);
-        if (c.attention_bias) {
-            bias(&LayerWeights::qkv_bias, qkv);
-            bias(&LayerWeights::o_bias, o);
-        }
-        norm(&LayerWeights::mlp_norm, "post_attention_layernorm", c.hidden_size);
-        matrix(&LayerWeights::gate_up, gate_up, c.hidden_size);
-        matrix(&LayerWeights::down, down, c.intermediate_size);
-        if (c.mlp_bias) {
-            bias(&LayerWeights::gate_up_bias, gate_up);
-            bias(&LayerWeights::down_bias, down);
-        }
+        norm(&LayerWeights::attention_norm, "input_layernorm", config_.hidden_size);
+        attention();
+        mlp();
     }
 
 private:
+    void attention() {
+        const ModelConfig& c = config_;
+        const i64 q_rows = i64{c.num_heads} * c.head_dim, kv_rows = i64{c.num_kv_heads} * c.head_dim;
+        const std::vector<Part> apart{
+            {"self_attn.q_proj", q_rows}, {"self_attn.k_proj", kv_rows}, {"self_attn.v_proj", kv_rows}};
+        const std::vector<Part> fused{{"self_attn.qkv_proj", q_rows + 2 * kv_rows}};
+        const std::vector<Part> o{{"self_attn.o_proj", c.hidden_size}};
+        const std::vector<Part>& qkv = c.layout.fused_qkv ? fused : apart;
+        matrix(&LayerWeights::qkv, qkv, c.hidden_size);
+        if (c.qkv_bias) bias(&LayerWeights::qkv_bias, qkv);
+        if (c.qk_norm) {
+            norm(&LayerWeights::q_norm, "self_attn.q_norm", c.head_dim);
+            norm(&LayerWeights::k_norm, "self_attn.k_norm", c.head_dim);
+        }
+        matrix(&LayerWeights::o, o, q_rows);
+        if (c.o_bias) bias(&LayerWeights::o_bias, o);
+        if (c.post_norms) {
+            norm(&LayerWeights::attention_post_norm, c.layout.attention_post_norm, c.hidden_size);
+        }
+    }
+
+    void mlp() {
+        const ModelConfig& c = config_;
+        const std::vector<Part> apart{{"mlp.gate_proj", c.intermediate_size},
+                                      {"mlp.up_proj", c.intermediate_size}};
+        const std::vector<Part> fused{{"mlp.gate_up_proj", 2 * i64{c.intermediate_size}}};
+        const std::vector<Part> down{{"mlp.down_proj", c.hidden_size}};
+        const std::vector<Part>& gate_up = c.layout.fused_gate_up ? fused : apart;
+        norm(&LayerWeights::mlp_norm, c.layout.mlp_norm, c.hidden_size);
+        matrix(&LayerWeights::gate_up, gate_up, c.hidden_size);
+        if (c.mlp_bias) bias(&LayerWeights::gate_up_bias, gate_up);
+        matrix(&LayerWeights::down, down, c.intermediate_size);
+        if (c.mlp_bias) bias(&LayerWeights::down_bias, down);
+        if (c.post_norms) norm(&LayerWeights::mlp_post_norm, c.layout.mlp_post_norm, c.hidden_size);
+    }
+
     Parameter& add(Parameter parameter) {
         list_.push_back(std::move(parameter));
         return list_.back();

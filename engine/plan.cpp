@@ -66,7 +66,7 @@ Result<std::vector<Explanation>> explain_calls(const Target& target, const std::
 
 void add_time(const LayerCall& call, const Explanation& explanation, double passes, PhaseTimes& times) {
     if (const Candidate* choice = explanation.choice())
-        times.add(call.op, choice->prediction, passes * (call.last - call.first + 1));
+        times.add(call.op, choice->prediction, passes * static_cast<double>(call.count()));
 }
 
 // A prompt is read in passes of at most kMaxBatchTokens. The last, which sees the most keys, is the one that
@@ -111,10 +111,12 @@ Result<Plan> plan_model(const ModelConfig& config, const Target& target, const P
     plan.architecture = config.architecture;
     plan.parameters = num_parameters(config);
     plan.num_layers = config.num_layers;
+    plan.ignored_fields = config.ignored_fields;
     plan.gpu = target.id;
     plan.unsure = target.unsure;
     plan.num_gpus = options.num_gpus;
     WW_TRY(check_options(config, plan, options));
+    WW_TRY(check_supported(config));
     LinkChoice link;
     if (plan.num_gpus > 1) {
         WW_ASSIGN(link, choose_link(target, options.link));
@@ -139,8 +141,8 @@ Result<Plan> plan_model(const ModelConfig& config, const Target& target, const P
 
     for (std::size_t i = 0; i < calls.size(); ++i) {
         const LayerCall& call = calls[i];
-        plan.layers.push_back({call.name, call.first, call.last, call.op, call.format, std::move(prefill[i]),
-                               std::move(decode[i])});
+        plan.layers.push_back(
+            {call.name, call.layers, call.op, call.format, std::move(prefill[i]), std::move(decode[i])});
     }
     return plan;
 }

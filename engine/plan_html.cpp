@@ -240,8 +240,8 @@ std::string layers_html(const Labelled& labelled, const std::string& id, bool op
             "<tr><th scope=\"row\" title=\"{}\">{}</th><td class=\"number\">{}</td>{}{}<td "
             "class=\"row\">{}</td>"
             "</tr>\n",
-            escaped(layer.name), escaped(short_layer_name(layer.name)), layer.last - layer.first + 1,
-            choice_html(prefill), choice_html(decode), rows_html(prefill, decode));
+            escaped(layer.name), escaped(short_layer_name(layer.name)), layer.count(), choice_html(prefill),
+            choice_html(decode), rows_html(prefill, decode));
     }
     html += "</tbody>\n</table>\n</div>\n";
     if (!plan.missing.empty())

@@ -32,7 +32,8 @@ nlohmann::ordered_json plan_json(const Plan& plan) {
     json["model"] = {{"name", plan.model},
                      {"architecture", plan.architecture},
                      {"parameters", plan.parameters},
-                     {"layers", plan.num_layers}};
+                     {"layers", plan.num_layers},
+                     {"ignored_fields", plan.ignored_fields}};
     json["target"] = {{"gpu", plan.gpu}, {"count", plan.num_gpus}, {"link", plan.link}};
     json["parallelism"] = {{"tp", plan.num_gpus}, {"pp", 1}, {"ep", 1}, {"why", plan.parallelism_reason}};
     json["memory"] = {{"weights_bytes", plan.weight_bytes},
@@ -55,7 +56,8 @@ nlohmann::ordered_json plan_json(const Plan& plan) {
     json["layers"] = nlohmann::ordered_json::array();
     for (const PlannedLayer& layer : plan.layers) {
         json["layers"].push_back({{"name", layer.name},
-                                  {"indices", {layer.first, layer.last}},
+                                  {"indices", {layer.first(), layer.last()}},
+                                  {"count", layer.count()},
                                   {"op", layer.op},
                                   {"format", layer.format},
                                   {"prefill", explanation_json(layer.prefill)},

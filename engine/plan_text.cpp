@@ -103,7 +103,7 @@ std::string layer_line(const PlannedLayer& layer, std::size_t name_width) {
                                                short_limit(choice->prediction.bound));
     };
     const std::string head = fmt::format("  {:<{}} {:>3} {} {} ", short_layer_name(layer.name), name_width,
-                                         layer.last - layer.first + 1, time(prefill), time(decode));
+                                         layer.count(), time(prefill), time(decode));
     std::string text = head + (prefill != nullptr ? prefill->row : decode != nullptr ? decode->row : "-");
     if (prefill != nullptr && decode != nullptr && prefill->row != decode->row)
         text += '\n' + std::string(head.size(), ' ') + decode->row;

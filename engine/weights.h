@@ -16,16 +16,19 @@ namespace warpwright {
 
 // q, k and v are one product with stacked rows, and so are gate and up.
 struct LayerWeights {
-    Tensor attention_norm;  // [hidden]
-    Tensor qkv;             // [(heads + 2 kv_heads) head_dim, hidden]
-    Tensor qkv_bias;        // [(heads + 2 kv_heads) head_dim], only with attention_bias
-    Tensor o;               // [hidden, heads head_dim]
-    Tensor o_bias;          // [hidden], only with attention_bias
-    Tensor mlp_norm;        // [hidden]
-    Tensor gate_up;         // [2 intermediate, hidden]: gate's rows first
-    Tensor gate_up_bias;    // [2 intermediate], only with mlp_bias
-    Tensor down;            // [hidden, intermediate]
-    Tensor down_bias;       // [hidden], only with mlp_bias
+    Tensor attention_norm;       // [hidden]
+    Tensor qkv;                  // [(heads + 2 kv_heads) head_dim, hidden]
+    Tensor qkv_bias;             // [(heads + 2 kv_heads) head_dim], only with qkv_bias
+    Tensor q_norm, k_norm;       // [head_dim], only with qk_norm
+    Tensor o;                    // [hidden, heads head_dim]
+    Tensor o_bias;               // [hidden], only with o_bias
+    Tensor attention_post_norm;  // [hidden], only with post_norms
+    Tensor mlp_norm;             // [hidden]
+    Tensor gate_up;              // [2 intermediate, hidden]: gate's rows first
+    Tensor gate_up_bias;         // [2 intermediate], only with mlp_bias
+    Tensor down;                 // [hidden, intermediate]
+    Tensor down_bias;            // [hidden], only with mlp_bias
+    Tensor mlp_post_norm;        // [hidden], only with post_norms
 };
 
 struct Weights {

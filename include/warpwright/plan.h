@@ -27,10 +27,14 @@ struct PlanOptions {
 
 struct PlannedLayer {
     std::string name;         // "model.layers.*.self_attn.qkv_proj"
-    int first = 0, last = 0;  // layers of this form
+    std::vector<int> layers;  // of this form, ascending; none: a part of the model itself
     std::string op;
     std::string format;  // of the weights: "bf16"; "-" where there are none
     Explanation prefill, decode;
+
+    int first() const { return layers.empty() ? 0 : layers.front(); }
+    int last() const { return layers.empty() ? 0 : layers.back(); }
+    int count() const { return layers.empty() ? 1 : static_cast<int>(layers.size()); }
 };
 
 struct TimePart {
@@ -57,6 +61,7 @@ struct Plan {
     std::string architecture;
     i64 parameters = 0;
     int num_layers = 0;
+    std::vector<std::string> ignored_fields;  // of its config.json
 
     std::string gpu;
     int num_gpus = 1;

@@ -3,6 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/messages.h"
@@ -50,12 +53,14 @@ TEST(Config, ReadsFieldsAndDefaults) {
     ASSERT_TRUE(config.ok()) << config.status().message();
     EXPECT_EQ(config->architecture, "LlamaForCausalLM");
     EXPECT_EQ(config->head_dim, 16);
-    EXPECT_EQ(config->rotary_dim, 16);
-    EXPECT_EQ(config->rope_theta, 10000);
+    EXPECT_EQ(config->rope.rotary_dim, 16);
+    EXPECT_EQ(config->rope.theta, 10000);
+    EXPECT_EQ(config->attention_scale, 0.25);
     EXPECT_EQ(config->dtype, DType::f16);
     EXPECT_EQ(config->eos_tokens, std::vector<i32>{2});
-    EXPECT_FALSE(config->bos_token.has_value());
-    EXPECT_FALSE(config->tie_word_embeddings || config->attention_bias || config->mlp_bias);
+    EXPECT_FALSE(config->tie_word_embeddings || config->qkv_bias || config->o_bias || config->mlp_bias);
+    EXPECT_EQ(config->windows, (std::vector<i64>{0, 0}));
+    EXPECT_TRUE(config->ignored_fields.empty());
 
     json minimal = small();
     for (const char* key :
@@ -67,6 +72,11 @@ TEST(Config, ReadsFieldsAndDefaults) {
     EXPECT_EQ(defaults->num_kv_heads, 4);
     EXPECT_EQ(defaults->max_position_tokens, 2048);
     EXPECT_EQ(defaults->dtype, DType::bf16);
+    EXPECT_EQ(defaults->bos_token, 1);  // LlamaConfig's
+    EXPECT_EQ(defaults->eos_tokens, std::vector<i32>{2});
+    auto without = parsed(with({{"bos_token_id", nullptr}, {"eos_token_id", nullptr}}));
+    EXPECT_FALSE(without->bos_token.has_value());
+    EXPECT_TRUE(without->eos_tokens.empty());
 }
 
 TEST(Config, Fp32CheckpointsRunInBf16) {
@@ -85,53 +95,126 @@ TEST(Config, NewerSpellings) {
     ASSERT_TRUE(config.ok()) << config.status().message();
     EXPECT_EQ(config->dtype, DType::bf16);
     EXPECT_EQ(config->head_dim, 32);
-    EXPECT_EQ(config->rope_theta, 5e5);
+    EXPECT_EQ(config->rope.theta, 5e5);
+    EXPECT_TRUE(config->ignored_fields.empty());
+    // What is inside goes before what is beside it; an empty rope_scaling is none.
+    auto both = parsed(with({{"rope_theta", 1e6},
+                             {"rope_scaling", json::object()},
+                             {"rope_parameters", {{"rope_theta", 2e6}, {"partial_rotary_factor", 0.5}}}}));
+    ASSERT_TRUE(both.ok()) << both.status().message();
+    EXPECT_EQ(both->rope.theta, 2e6);
+    EXPECT_EQ(both->rope.rotary_dim, 8);
+    EXPECT_EQ(parsed(with({{"rope_theta", 1e6}}))->rope.theta, 1e6);
+}
+
+Result<RopeScaling> scaling_of(const json& parameters, const json& beside = json::object()) {
+    json config = with({{"rope_scaling", parameters}});
+    config.update(beside);
+    WW_ASSIGN(const ModelConfig read, parsed(config));
+    return read.rope.scaling;
 }
 
 TEST(Config, RopeKinds) {
-    const auto rope = [](const json& scaling) { return parsed(with({{"rope_scaling", scaling}})); };
-    EXPECT_EQ(rope({{"type", "linear"}, {"factor", 4.0}})->rope_scaling.kind, RopeScaling::Kind::linear);
-    auto llama3 = rope({{"rope_type", "llama3"},
-                        {"factor", 8},
-                        {"low_freq_factor", 1},
-                        {"high_freq_factor", 4},
-                        {"original_max_position_embeddings", 8192}});
-    ASSERT_TRUE(llama3.ok()) << llama3.status().message();
-    EXPECT_EQ(llama3->rope_scaling.kind, RopeScaling::Kind::llama3);
-    EXPECT_EQ(llama3->rope_scaling.original_max_position, 8192);
-    auto yarn = rope({{"rope_type", "yarn"}, {"factor", 4}});
+    using Kind = RopeScaling::Kind;
+    EXPECT_EQ(scaling_of({{"type", "default"}})->kind, Kind::none);
+    EXPECT_EQ(scaling_of({{"type", "linear"}, {"factor", 4.0}})->kind, Kind::linear);
+    EXPECT_EQ(scaling_of({{"type", "linear"}, {"rope_type", "linear"}, {"factor", 4.0}})->factor, 4);
+    const json llama3{
+        {"rope_type", "llama3"}, {"factor", 8}, {"low_freq_factor", 1}, {"high_freq_factor", 4}};
+    json full = llama3;
+    full["original_max_position_embeddings"] = 8192;
+    auto read = scaling_of(full);
+    ASSERT_TRUE(read.ok()) << read.status().message();
+    EXPECT_EQ(read->kind, Kind::llama3);
+    EXPECT_EQ(read->original_max_position, 8192);
+    EXPECT_EQ(scaling_of(llama3)->original_max_position, 512) << "max_position_embeddings";
+    EXPECT_EQ(scaling_of(full, {{"original_max_position_embeddings", 128}})->original_max_position, 128)
+        << "the config's own goes first, as in transformers";
+    auto yarn = scaling_of({{"rope_type", "yarn"}, {"factor", 4}});
     ASSERT_TRUE(yarn.ok()) << yarn.status().message();
-    EXPECT_EQ(yarn->rope_scaling.original_max_position, 512);
-    EXPECT_EQ(yarn->rope_scaling.attention_factor, 0) << "left to the operation";
-    auto deepseek = rope({{"type", "yarn"}, {"factor", 40}, {"mscale", 1}, {"mscale_all_dim", 1}});
-    EXPECT_EQ(deepseek->rope_scaling.mscale, 1);
-    EXPECT_EQ(deepseek->rope_scaling.mscale_all_dim, 1);
+    EXPECT_EQ(yarn->original_max_position, 512);
+    EXPECT_EQ(yarn->attention_factor, 0) << "left to the operation";
+    auto deepseek = scaling_of({{"type", "yarn"}, {"factor", 40}, {"mscale", 1}, {"mscale_all_dim", 1}});
+    EXPECT_EQ(deepseek->mscale, 1);
+    EXPECT_EQ(deepseek->mscale_all_dim, 1);
+    const json eight = json::parse("[1,1,1,1,2,2,2,2]");
+    const json longrope{{"rope_type", "longrope"},
+                        {"short_factor", eight},
+                        {"long_factor", eight},
+                        {"original_max_position_embeddings", 128}};
+    auto stretched = scaling_of(longrope);
+    ASSERT_TRUE(stretched.ok()) << stretched.status().message();
+    EXPECT_EQ(stretched->kind, Kind::longrope);
+    EXPECT_EQ(stretched->factor, 4) << "512 / 128";
+    EXPECT_EQ(stretched->long_factor, (std::vector<double>{1, 1, 1, 1, 2, 2, 2, 2}));
+    json with_factor = longrope;
+    with_factor["factor"] = 2;
+    EXPECT_EQ(scaling_of(with_factor)->factor, 2);
+}
 
-    EXPECT_TRUE(contains(rope({{"rope_type", "yarn"}, {"factor", 4}, {"truncate", false}}).status().message(),
-                         "'truncate': expected true, got false"));
-    EXPECT_TRUE(ends_with(rope({{"rope_type", "longrope"}}).status().message(),
-                          "m/config.json: rope_scaling: 'rope_type': expected default, linear, llama3 or "
-                          "yarn, got 'longrope'"));
+TEST(Config, RopeRefusals) {
+    const auto error = [](const json& parameters) { return scaling_of(parameters).status().message(); };
+    EXPECT_TRUE(contains(error({{"rope_type", "yarn"}, {"factor", 4}, {"truncate", false}}),
+                         "rope_scaling: 'truncate': expected true, got false"));
+    for (const char* type : {"dynamic", "mrope", "proportional", "su"}) {
+        EXPECT_TRUE(ends_with(error({{"rope_type", type}}),
+                              "m/config.json: rope_scaling: 'rope_type': expected default, linear, llama3, "
+                              "yarn or longrope, got '" +
+                                  std::string(type) + "'"));
+    }
+    EXPECT_TRUE(contains(error({{"rope_type", "llama3"}}), "rope_scaling: 'factor' is missing"));
+    EXPECT_TRUE(contains(error({{"rope_type", "longrope"}}), "rope_scaling: 'short_factor' is missing"));
+    EXPECT_TRUE(contains(error({{"rope_type", "longrope"}, {"short_factor", {1, 2, -3}}}),
+                         "'short_factor': expected 8 positive numbers, one a rotated pair, got 2 of 3"));
     EXPECT_TRUE(
-        contains(rope({{"rope_type", "llama3"}}).status().message(), "rope_scaling: 'factor' is missing"));
-    EXPECT_TRUE(contains(rope("x").status().message(), "'rope_scaling': expected an object, got 'x'"));
+        contains(error({{"rope_type", "default"}, {"mrope_section", {1, 2, 3}}}),
+                 "rope_scaling: 'mrope_section': not supported for LlamaForCausalLM; expected none, got "
+                 "an array of 3"));
+    EXPECT_TRUE(contains(error("x"), "'rope_scaling': expected an object, got 'x'"));
     EXPECT_TRUE(
         contains(parsed(with({{"partial_rotary_factor", 0.2}})).status().message(), "rotated dimensions"));
+    EXPECT_EQ(parsed(with({{"rope_scaling", {{"type", "linear"}, {"factor", 2}, {"beta_fast", 3}}}}))
+                  ->ignored_fields,
+              std::vector<std::string>{"rope_scaling.beta_fast"});
 }
 
 TEST(Config, EosFromGenerationConfigWins) {
     EXPECT_EQ(parsed(small(), R"({"eos_token_id":[7,8]})")->eos_tokens, (std::vector<i32>{7, 8}));
     EXPECT_EQ(parsed(small(), R"({"eos_token_id":9})")->eos_tokens, std::vector<i32>{9});
     EXPECT_EQ(parsed(small(), "{}")->eos_tokens, std::vector<i32>{2});
+    EXPECT_EQ(parsed(small(), R"({"bos_token_id":5})")->bos_token, 5);
     EXPECT_TRUE(
         contains(parsed(small(), R"({"eos_token_id":"x"})").status().message(),
                  "m/generation_config.json: 'eos_token_id': expected a token id or a list of them, got 'x'"));
     EXPECT_TRUE(contains(parsed(small(), "{").status().message(), "generation_config.json: not JSON"));
 }
 
+TEST(Config, KeepsSamplingDefaults) {
+    const auto none = parsed(small(), "{}")->generation;
+    EXPECT_FALSE(none.do_sample || none.temperature || none.top_k || none.top_p || none.min_p ||
+                 none.repetition_penalty);
+    const auto some = parsed(small(), R"({"do_sample":true,"temperature":0.6,"top_k":20,"top_p":0.95,
+        "repetition_penalty":1.05,"transformers_version":"4.51.0"})")
+                          ->generation;
+    EXPECT_EQ(some.do_sample, true);
+    EXPECT_EQ(some.temperature, 0.6);
+    EXPECT_EQ(some.top_k, 20);
+    EXPECT_EQ(some.top_p, 0.95);
+    EXPECT_EQ(some.repetition_penalty, 1.05);
+    for (const auto& [text, message] : std::initializer_list<std::pair<const char*, const char*>>{
+             {R"({"temperature":-1})", "'temperature': expected a number from 0 to 1000000, got -1"},
+             {R"({"top_p":1.5})", "'top_p': expected a number from 0 to 1, got 1.5"},
+             {R"({"top_k":"x"})", "'top_k': expected an integer from 0 to"},
+             {R"({"repetition_penalty":0})", "'repetition_penalty': expected a positive number, got 0"}}) {
+        EXPECT_TRUE(contains(parsed(small(), text).status().message(),
+                             std::string("m/generation_config.json: ") + message));
+    }
+}
+
 TEST(Config, SaysWhatIsWrong) {
     EXPECT_EQ(error_of(with({{"architectures", {"MambaForCausalLM"}}})),
-              "m/config.json: unknown architecture 'MambaForCausalLM'; supported: LlamaForCausalLM");
+              "m/config.json: unknown architecture 'MambaForCausalLM'; supported: " +
+                  fmt::format("{}", fmt::join(supported_architectures(), ", ")));
     EXPECT_TRUE(contains(error_of(with({{"architectures", nullptr}})), "'architectures' is missing"));
     EXPECT_TRUE(contains(error_of(with({{"architectures", json::array()}})), "expected a list of names"));
     for (const char* key :
@@ -156,35 +239,14 @@ TEST(Config, SaysWhatIsWrong) {
     EXPECT_TRUE(
         contains(error_of(with({{"rms_norm_eps", 0}})), "'rms_norm_eps': expected a positive number, got 0"));
     EXPECT_TRUE(contains(error_of(with({{"tie_word_embeddings", 1}})), "expected true or false, got 1"));
-    EXPECT_TRUE(contains(error_of(with({{"quantization_config", {{"quant_method", "fp8"}}}})),
-                         "'quantization_config'"));
+    EXPECT_EQ(error_of(with({{"quantization_config", {{"quant_method", "fp8"}}}})),
+              "m/config.json: 'quantization_config': expected a checkpoint in bf16, fp16 or fp32, got "
+              "quant_method 'fp8'");
     EXPECT_TRUE(contains(parse_config("", "", "c").status().message(), "c: not JSON at byte"));
     EXPECT_TRUE(
         contains(parse_config("[]", "", "c").status().message(), "c: expected an object, got an array of 0"));
     EXPECT_TRUE(
         contains(parse_config(R"({"a":1,"a":2})", "", "c").status().message(), "c: 'a' occurs twice"));
-}
-
-TEST(Config, PublicModels) {
-    const std::pair<const char*, i64> sizes[] = {{"llama-3.1-8b", 8030261248},
-                                                 {"llama-3.1-70b", 70553706496},
-                                                 {"llama-3.2-1b", 1235814400},
-                                                 {"llama-3.2-3b", 3212749824}};
-    EXPECT_EQ(public_model_names().size(), std::size(sizes));
-    for (const auto& [name, parameters] : sizes) {
-        auto config = load_config(name);
-        ASSERT_TRUE(config.ok()) << config.status().message();
-        EXPECT_EQ(num_parameters(*config), parameters) << name;  // as the model cards count them
-        EXPECT_EQ(config->name, name);
-        EXPECT_EQ(config->rope_scaling.kind, RopeScaling::Kind::llama3);
-    }
-    EXPECT_TRUE(load_config("Llama-3.1-8B").ok());
-    EXPECT_TRUE(
-        contains(load_config("llama-3.1-7b").status().message(),
-                 "no model 'llama-3.1-7b': expected a folder, a config.json or one of llama-3.1-70b, "));
-    EXPECT_TRUE(ends_with(load_config("llama3.1-8b").status().message(), "nearest: llama-3.1-8b"));
-    EXPECT_FALSE(load_config("").ok());
-    EXPECT_FALSE(load_config(std::string(5000, 'x')).ok());
 }
 
 TEST(Config, FoldersAndFiles) {

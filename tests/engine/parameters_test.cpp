@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/parameters.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include <map>
@@ -11,11 +13,12 @@
 namespace warpwright {
 namespace {
 
-ModelConfig config_of(const std::string& more = "") {
-    auto config = parse_config(R"({"architectures":["LlamaForCausalLM"],"hidden_size":8,"num_hidden_layers":2,
+ModelConfig config_of(const std::string& more = "", const std::string& architecture = "LlamaForCausalLM") {
+    auto config =
+        parse_config(R"({"architectures":[")" + architecture + R"("],"hidden_size":8,"num_hidden_layers":2,
         "num_attention_heads":4,"num_key_value_heads":2,"head_dim":4,"intermediate_size":12,"vocab_size":10)" +
-                                   more + "}",
-                               "", "config.json");
+                         more + "}",
+                     "", "config.json");
     EXPECT_TRUE(config.ok()) << config.status().message();
     return *config;
 }
@@ -109,6 +112,60 @@ TEST(Parameters, TiedModelsHaveNoOutputLayer) {
     // One that is stored all the same is the embedding, and not read.
     EXPECT_EQ(Checkpoint(shapes_of(config_of())).error_for(tied), "found");
     EXPECT_TRUE(ends_with(Checkpoint(shapes_of(tied)).error_for(config_of()), ": no tensor lm_head.weight"));
+}
+
+// Names and shapes of transformers' save_pretrained, of the second layer.
+TEST(Parameters, NamesOfEachFamily) {
+    const auto layer_of = [](const char* architecture) {
+        std::string text;
+        for (const auto& [name, shape] : shapes_of(config_of("", architecture))) {
+            constexpr std::string_view kLayer = "model.layers.1.";
+            if (!name.starts_with(kLayer)) continue;
+            text += fmt::format("{} {}\n", name.substr(kLayer.size()), fmt::join(shape, "x"));
+        }
+        return text;
+    };
+    const std::string llama =
+        "input_layernorm.weight 8\n"
+        "mlp.down_proj.weight 8x12\nmlp.gate_proj.weight 12x8\nmlp.up_proj.weight 12x8\n"
+        "post_attention_layernorm.weight 8\n"
+        "self_attn.k_proj.weight 8x8\nself_attn.o_proj.weight 8x16\nself_attn.q_proj.weight 16x8\n"
+        "self_attn.v_proj.weight 8x8\n";
+    EXPECT_EQ(layer_of("LlamaForCausalLM"), llama);
+    EXPECT_EQ(layer_of("MistralForCausalLM"), llama);
+    EXPECT_EQ(layer_of("Qwen2ForCausalLM"),
+              "input_layernorm.weight 8\n"
+              "mlp.down_proj.weight 8x12\nmlp.gate_proj.weight 12x8\nmlp.up_proj.weight 12x8\n"
+              "post_attention_layernorm.weight 8\n"
+              "self_attn.k_proj.bias 8\nself_attn.k_proj.weight 8x8\nself_attn.o_proj.weight 8x16\n"
+              "self_attn.q_proj.bias 16\nself_attn.q_proj.weight 16x8\n"
+              "self_attn.v_proj.bias 8\nself_attn.v_proj.weight 8x8\n");
+    EXPECT_EQ(layer_of("Qwen3ForCausalLM"),
+              "input_layernorm.weight 8\n"
+              "mlp.down_proj.weight 8x12\nmlp.gate_proj.weight 12x8\nmlp.up_proj.weight 12x8\n"
+              "post_attention_layernorm.weight 8\n"
+              "self_attn.k_norm.weight 4\nself_attn.k_proj.weight 8x8\nself_attn.o_proj.weight 8x16\n"
+              "self_attn.q_norm.weight 4\nself_attn.q_proj.weight 16x8\nself_attn.v_proj.weight 8x8\n");
+    EXPECT_EQ(layer_of("Gemma2ForCausalLM"),
+              "input_layernorm.weight 8\n"
+              "mlp.down_proj.weight 8x12\nmlp.gate_proj.weight 12x8\nmlp.up_proj.weight 12x8\n"
+              "post_attention_layernorm.weight 8\npost_feedforward_layernorm.weight 8\n"
+              "pre_feedforward_layernorm.weight 8\n"
+              "self_attn.k_proj.weight 8x8\nself_attn.o_proj.weight 8x16\nself_attn.q_proj.weight 16x8\n"
+              "self_attn.v_proj.weight 8x8\n");
+    EXPECT_EQ(layer_of("Phi3ForCausalLM"),
+              "input_layernorm.weight 8\n"
+              "mlp.down_proj.weight 8x12\nmlp.gate_up_proj.weight 24x8\n"
+              "post_attention_layernorm.weight 8\n"
+              "self_attn.o_proj.weight 8x16\nself_attn.qkv_proj.weight 32x8\n");
+    EXPECT_EQ(layer_of("Glm4ForCausalLM"),
+              "input_layernorm.weight 8\n"
+              "mlp.down_proj.weight 8x12\nmlp.gate_up_proj.weight 24x8\n"
+              "post_attention_layernorm.weight 8\npost_mlp_layernorm.weight 8\n"
+              "post_self_attn_layernorm.weight 8\n"
+              "self_attn.k_proj.bias 8\nself_attn.k_proj.weight 8x8\nself_attn.o_proj.weight 8x16\n"
+              "self_attn.q_proj.bias 16\nself_attn.q_proj.weight 16x8\n"
+              "self_attn.v_proj.bias 8\nself_attn.v_proj.weight 8x8\n");
 }
 
 TEST(Parameters, FoundUnderEveryPrefix) {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine_on.h"
+#include "planned_rows.h"
 #include "warpwright/plan.h"
 
 namespace warpwright::test {
@@ -196,25 +197,7 @@ TEST_P(EngineOn, PlanIsWhatRuns) {
     ASSERT_TRUE(plan.ok()) << plan.status().message();
     EXPECT_TRUE(plan->runs());
 
-    const auto is_layer = [](const PlannedLayer& layer) {
-        return layer.name.find("layers") != std::string::npos;
-    };
-    std::vector<std::string> planned;
-    const auto first = std::find_if(plan->layers.begin(), plan->layers.end(), is_layer);
-    const auto end = std::find_if_not(first, plan->layers.end(), is_layer);
-    for (auto layer = plan->layers.begin(); layer != first; ++layer)
-        planned.push_back(layer->decode.choice()->row);
-    for (int i = 0; i < config->num_layers; ++i) {
-        for (auto layer = first; layer != end; ++layer) {
-            if (layer->first <= i && i <= layer->last) planned.push_back(layer->decode.choice()->row);
-        }
-    }
-    for (auto layer = end; layer != plan->layers.end(); ++layer)
-        planned.push_back(layer->decode.choice()->row);
-    std::vector<std::string> launched = engine->decode_rows();
-    // A merge belongs to the attention before it, whose Explanation speaks for both.
-    std::erase_if(launched, [](const std::string& row) { return row.find("merge") != std::string::npos; });
-    EXPECT_EQ(launched, planned);
+    EXPECT_EQ(launched_rows(*engine), planned_rows(*plan));
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, EngineOn, testing::ValuesIn(test_devices()),

@@ -147,7 +147,7 @@ TEST(Plan, LongPromptsAreReadInPasses) {
     const Plan whole = plan_of("llama-3.1-8b", "h100", {.context_tokens = 32768, .prompt_tokens = 32768});
     double products_us = 0, attention_us = 0;
     for (const PlannedLayer& layer : whole.layers) {
-        const double us = layer.prefill.choice()->prediction.us * (layer.last - layer.first + 1);
+        const double us = layer.prefill.choice()->prediction.us * layer.count();
         if (layer.op == "gemm") products_us += 16 * us;
         if (layer.op == "attention") attention_us += 16 * us;  // as if every pass saw all keys
     }

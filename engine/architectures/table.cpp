@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/architectures/architecture.h"
+#include "engine/architectures/unknown_fields.h"
+
+namespace warpwright {
+namespace {
+
+using nlohmann::json;
+
+struct Architecture {
+    const char* name;        // in `architectures`
+    const char* model_type;  // in the text_config of a multimodal model
+    void (*read)(Fields& fields, ModelConfig& config);
+};
+
+constexpr Architecture kArchitectures[] = {
+    {"LlamaForCausalLM", "llama", read_llama},
+    {"MistralForCausalLM", "mistral", read_mistral},
+    {"MinistralForCausalLM", "ministral", read_ministral},
+    {"Qwen2ForCausalLM", "qwen2", read_qwen2},
+    {"Qwen3ForCausalLM", "qwen3", read_qwen3},
+    {"Gemma2ForCausalLM", "gemma2", read_gemma2},
+    {"Gemma3ForCausalLM", "gemma3_text", read_gemma3},
+    {"Phi3ForCausalLM", "phi3", read_phi3},
+    {"GlmForCausalLM", "glm", read_glm},
+    {"Glm4ForCausalLM", "glm4", read_glm4},
+};
+
+// A multimodal model whose text model is one of the table's; only that one is run.
+struct Wrapper {
+    const char* name;
+    const char* default_model_type;  // of its text_config
+};
+
+constexpr Wrapper kWrappers[] = {
+    {"Gemma3ForConditionalGeneration", "gemma3_text"},
+    {"LlavaForConditionalGeneration", "llama"},
+    {"Mistral3ForConditionalGeneration", "mistral"},
+};
+
+// Fields of a whole model that count for its text model where that does not say otherwise itself.
+constexpr const char* kInherited[] = {"torch_dtype",  "dtype",        "tie_word_embeddings",
+                                      "bos_token_id", "eos_token_id", "quantization_config"};
+
+Result<ModelConfig> read_with(const Architecture& architecture, const json& object, const std::string& where,
+                              ModelConfig config) {
+    Fields fields(object, where);
+    architecture.read(fields, config);
+    sort_unread_fields(fields, object, "", config);
+    WW_TRY(fields.status());
+    return config;
+}
+
+Result<ModelConfig> read_wrapper(const Wrapper& wrapper, const json& root, const std::string& where) {
+    ModelConfig config;
+    config.architecture = wrapper.name;
+    Fields fields(root, where);
+    const json* object = fields.object("text_config");
+    WW_TRY(fields.status());
+    json text = *object;
+    for (const char* key : kInherited) {
+        const json* outer = fields.find(key);
+        if (outer != nullptr && !text.contains(key)) text[key] = *outer;
+    }
+    sort_unread_fields(fields, root, "", config);
+    WW_TRY(fields.status());
+    Fields text_fields(text, where + ": text_config");
+    const std::string type = text_fields.text_or("model_type", wrapper.default_model_type);
+    WW_TRY(text_fields.status());
+    for (const Architecture& architecture : kArchitectures) {
+        if (type == architecture.model_type) {
+            return read_with(architecture, text, text_fields.where(), std::move(config));
+        }
+    }
+    std::vector<const char*> known;
+    for (const Architecture& architecture : kArchitectures) known.push_back(architecture.model_type);
+    return caller_error(fmt::format("{}: 'model_type': expected {}, got '{:.80}'", text_fields.where(),
+                                    fmt::join(known, ", "), type));
+}
+
+}  // namespace
+
+std::vector<std::string> supported_architectures() {
+    std::vector<std::string> names;
+    for (const Architecture& architecture : kArchitectures) names.emplace_back(architecture.name);
+    for (const Wrapper& wrapper : kWrappers) names.emplace_back(wrapper.name);
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+Result<ModelConfig> read_architecture(const json& root, const std::string& where) {
+    Fields fields(root, where);
+    const json* list = fields.array("architectures");
+    WW_TRY(fields.status());
+    if (list->empty() || !list->front().is_string()) {
+        return caller_error(fmt::format("{}: 'architectures': expected a list of names", where));
+    }
+    const std::string name = list->front().get<std::string>();
+    for (const Architecture& architecture : kArchitectures) {
+        if (name != architecture.name) continue;
+        ModelConfig config;
+        config.architecture = name;
+        return read_with(architecture, root, where, std::move(config));
+    }
+    for (const Wrapper& wrapper : kWrappers) {
+        if (name == wrapper.name) return read_wrapper(wrapper, root, where);
+    }
+    return caller_error(fmt::format("{}: unknown architecture '{:.80}'; supported: {}", where, name,
+                                    fmt::join(supported_architectures(), ", ")));
+}
+
+}  // namespace warpwright

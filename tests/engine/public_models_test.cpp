@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The built-in configs of public models, against the parameters that their model cards count.
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "engine/messages.h"
+#include "engine/parameters.h"
+
+namespace warpwright {
+namespace {
+
+// Totals of the safetensors files as the model cards show them; of Gemma 3 from 4b on without the vision
+// tower's 416,866,032 and the projector's 1152 x hidden + 1152.
+const std::map<std::string, i64> kParameters = {
+    {"gemma-2-27b", 27227128320},
+    {"gemma-2-2b", 2614341888},
+    {"gemma-2-9b", 9241705984},
+    {"gemma-3-12b", 12187325040 - 416866032 - 1152 * 3841},
+    {"gemma-3-1b", 999885952},
+    {"gemma-3-27b", 27432406640 - 416866032 - 1152 * 5377},
+    {"gemma-3-4b", 4300079472 - 416866032 - 1152 * 2561},
+    {"glm-4-9b", 9399951360},
+    {"llama-3.1-405b", 405853388800},
+    {"llama-3.1-70b", 70553706496},
+    {"llama-3.1-8b", 8030261248},
+    {"llama-3.2-1b", 1235814400},
+    {"llama-3.2-3b", 3212749824},
+    {"mistral-7b-v0.1", 7241732096},
+    {"mistral-7b-v0.3", 7248023552},
+    {"mistral-nemo-12b", 12247782400},
+    {"phi-3-medium-128k", 13960238080},
+    {"phi-3-medium-4k", 13960238080},
+    {"phi-3-mini-128k", 3821079552},
+    {"phi-3-mini-4k", 3821079552},
+    {"phi-4", 14659507200},
+    {"qwen2.5-0.5b", 494032768},
+    {"qwen2.5-14b", 14770033664},
+    {"qwen2.5-32b", 32763876352},
+    {"qwen2.5-72b", 72706203648},
+    {"qwen2.5-7b", 7615616512},
+    {"qwen3-0.6b", 596049920},
+    {"qwen3-1.7b", 1720574976},
+    {"qwen3-14b", 14768307200},
+    {"qwen3-32b", 32762123264},
+    {"qwen3-4b", 4022468096},
+    {"qwen3-8b", 8190735360},
+};
+
+TEST(PublicModels, HaveTheParametersOfTheirModelCards) {
+    for (const std::string& name : public_model_names()) {
+        auto config = load_config(name);
+        ASSERT_TRUE(config.ok()) << config.status().message();
+        EXPECT_EQ(config->name, name);
+        EXPECT_EQ(config->ignored_fields, std::vector<std::string>{}) << name;
+        const auto parameters = kParameters.find(name);
+        ASSERT_NE(parameters, kParameters.end()) << name;
+        EXPECT_EQ(num_parameters(*config), parameters->second) << name;
+    }
+}
+
+TEST(PublicModels, AreFoundByName) {
+    EXPECT_TRUE(load_config("Llama-3.1-8B").ok());
+    EXPECT_EQ(load_config("mistral-7b")->name, "mistral-7b-v0.3");
+    EXPECT_TRUE(contains(load_config("llama-3.1-7b").status().message(),
+                         "no model 'llama-3.1-7b': expected a folder, a config.json or one of "));
+    EXPECT_TRUE(ends_with(load_config("llama3.1-8b").status().message(), "nearest: llama-3.1-8b"));
+    EXPECT_FALSE(load_config("").ok());
+    EXPECT_FALSE(load_config(std::string(5000, 'x')).ok());
+}
+
+}  // namespace
+}  // namespace warpwright
