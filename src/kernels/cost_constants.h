@@ -71,6 +71,7 @@ struct AttentionCosts {
     double memory_share = 0.75;         // with a barrier a step, copies stop while the slowest warp works
     double l2_factor = 3;               // how much faster L2 serves keys that another row tile has read
     double padding_cost = 0.5;          // of a row that is all padding: copies and products of zeros
+    double softcap_columns = 32;        // what a softcap adds to a step, in columns of head_dim
     double elementwise_factor = 8;      // single elements: eight times the requests of 16-byte vectors
     double memory_latency_us = 0.9;     // a copy under load; hidden by the stages beyond the first
     double barrier_us = 0.6;            // a step that all warps of a block wait for
@@ -88,6 +89,7 @@ struct AttentionCosts {
         v("memory_share", self.memory_share);
         v("l2_factor", self.l2_factor);
         v("padding_cost", self.padding_cost);
+        v("softcap_columns", self.softcap_columns);
         v("elementwise_factor", self.elementwise_factor);
         v("memory_latency_us", self.memory_latency_us);
         v("barrier_us", self.barrier_us);

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 
+#include "tile/tanh.h"
 #include "warpwright/types.h"
 
 namespace warpwright {
@@ -52,6 +53,27 @@ inline float round_to(DType type, float value) {
     return type == DType::bf16  ? bf16_to_float(float_to_bf16(value))
            : type == DType::f16 ? f16_to_float(float_to_f16(value))
                                 : value;
+}
+
+// 2^x for x <= 0 (NaN stays NaN): Taylor about the nearest integer, relative error below 2^-22. A loop of it
+// becomes vector code.
+inline float exp2_nonpositive(float x) {
+    const float clamped = x > -126 ? x : -126;
+    const i32 whole = static_cast<i32>(clamped - 0.5f);
+    const float f = clamped - static_cast<float>(whole);
+    const float fraction =
+        1 + f * (0.69314718f +
+                 f * (0.24022651f +
+                      f * (0.055504109f + f * (0.0096181291f + f * (0.0013333558f + f * 0.00015403530f)))));
+    const float result = fraction * std::bit_cast<float>(static_cast<u32>(whole + 127) << 23);
+    return x < -126 ? 0 : x != x ? x : result;
+}
+
+// As tile/tanh.cuh has it; so does this.
+inline float tanh_fp32(float x) {
+    const float e = exp2_nonpositive(-std::abs(x) * kTwoLog2E);
+    const float large = std::copysign((1 - e) / (1 + e), x);
+    return std::abs(x) < kTanhSmall ? tanh_small(x) : large;
 }
 
 // In the precision of Float: double for oracles, float for host rows and references.

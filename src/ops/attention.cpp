@@ -65,6 +65,10 @@ Result<Checked> check(const Attention& call) {
                  fmt::format("max_kv_len must be 0 to {} (what {} hold), got {}", kv_capacity,
                              paged ? "the pages of a sequence" : "k and v", call.max_kv_len))
         .require(call.scale >= 0, fmt::format("scale must not be negative, got {}", call.scale))
+        .require(call.window_left >= -1,
+                 fmt::format("window_left must be -1 (all keys) or more, got {}", call.window_left))
+        .require(call.softcap >= 0 && std::isfinite(call.softcap),
+                 fmt::format("softcap must be finite and not negative, got {}", call.softcap))
         .require(strides_fit(call.q) && strides_fit(call.out) && strides_fit(k) && strides_fit(v),
                  "strides must be below 2^31 elements");
     WW_TRY(match.status());
@@ -82,44 +86,50 @@ Result<Checked> check(const Attention& call) {
                        .causal = call.causal,
                        .paged = paged,
                        .page_size = paged ? match["page_size"] : 1,
-                       .alignment_bytes = alignment_of({&call.q, &call.out, &k, &v})};
+                       .alignment_bytes = alignment_of({&call.q, &call.out, &k, &v}),
+                       .window_left = call.window_left,
+                       .softcap = call.softcap};
     const float scale =
         call.scale > 0 ? call.scale : 1 / std::sqrt(static_cast<float>(checked.problem.head_dim));
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
     const int token = paged ? 1 : 0;
-    checked.args = {.q = call.q.data,
-                    .out = call.out.data,
-                    .lse = static_cast<float*>(call.lse_base2.data),
-                    .k = k.data,
-                    .v = v.data,
-                    .q_starts = static_cast<const i32*>(call.q_starts.data),
-                    .kv_starts = paged ? nullptr : static_cast<const i32*>(call.kv_starts.data),
-                    .kv_lengths = paged ? static_cast<const i32*>(call.kv_lengths.data) : nullptr,
-                    .page_table = paged ? static_cast<const i32*>(call.page_table.data) : nullptr,
-                    .partial_out = nullptr,
-                    .partial_lse = nullptr,
-                    .q_token_stride = narrow(call.q.stride[0]),
-                    .q_head_stride = narrow(call.q.stride[1]),
-                    .out_token_stride = narrow(call.out.stride[0]),
-                    .out_head_stride = narrow(call.out.stride[1]),
-                    .lse_token_stride = narrow(call.lse_base2.stride[0]),
-                    .k_page_stride = paged ? narrow(k.stride[0]) : 0,
-                    .k_token_stride = narrow(k.stride[token]),
-                    .k_head_stride = narrow(k.stride[token + 1]),
-                    .v_page_stride = paged ? narrow(v.stride[0]) : 0,
-                    .v_token_stride = narrow(v.stride[token]),
-                    .v_head_stride = narrow(v.stride[token + 1]),
-                    .page_table_stride = paged ? narrow(call.page_table.stride[0]) : 0,
-                    .sequences = narrow(sequences),
-                    .heads = narrow(heads),
-                    .kv_heads = narrow(kv_heads),
-                    .head_dim = narrow(checked.problem.head_dim),
-                    .q_tokens = narrow(match["q_tokens"]),
-                    .max_q_len = narrow(checked.problem.max_q_len),
-                    .num_splits = 1,
-                    .page_shift = paged ? std::countr_zero(static_cast<u64>(match["page_size"])) : 0,
-                    .causal = call.causal ? 1 : 0,
-                    .scale_log2 = scale * 1.4426950408889634f};  // log2(e)
+    checked.args = {
+        .q = call.q.data,
+        .out = call.out.data,
+        .lse = static_cast<float*>(call.lse_base2.data),
+        .k = k.data,
+        .v = v.data,
+        .q_starts = static_cast<const i32*>(call.q_starts.data),
+        .kv_starts = paged ? nullptr : static_cast<const i32*>(call.kv_starts.data),
+        .kv_lengths = paged ? static_cast<const i32*>(call.kv_lengths.data) : nullptr,
+        .page_table = paged ? static_cast<const i32*>(call.page_table.data) : nullptr,
+        .partial_out = nullptr,
+        .partial_lse = nullptr,
+        .q_token_stride = narrow(call.q.stride[0]),
+        .q_head_stride = narrow(call.q.stride[1]),
+        .out_token_stride = narrow(call.out.stride[0]),
+        .out_head_stride = narrow(call.out.stride[1]),
+        .lse_token_stride = narrow(call.lse_base2.stride[0]),
+        .k_page_stride = paged ? narrow(k.stride[0]) : 0,
+        .k_token_stride = narrow(k.stride[token]),
+        .k_head_stride = narrow(k.stride[token + 1]),
+        .v_page_stride = paged ? narrow(v.stride[0]) : 0,
+        .v_token_stride = narrow(v.stride[token]),
+        .v_head_stride = narrow(v.stride[token + 1]),
+        .page_table_stride = paged ? narrow(call.page_table.stride[0]) : 0,
+        .sequences = narrow(sequences),
+        .heads = narrow(heads),
+        .kv_heads = narrow(kv_heads),
+        .head_dim = narrow(checked.problem.head_dim),
+        .q_tokens = narrow(match["q_tokens"]),
+        .max_q_len = narrow(checked.problem.max_q_len),
+        .num_splits = 1,
+        .page_shift = paged ? std::countr_zero(static_cast<u64>(match["page_size"])) : 0,
+        .causal = call.causal ? 1 : 0,
+        // A window as long as the longest sequence is none.
+        .window_left = call.window_left < checked.problem.max_kv_len ? narrow(call.window_left) : -1,
+        .tanh_scale = call.softcap > 0 ? scale / call.softcap : 0,
+        .scale_log2 = (call.softcap > 0 ? call.softcap : scale) * 1.4426950408889634f};  // log2(e)
     return checked;
 }
 

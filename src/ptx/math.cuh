@@ -13,4 +13,12 @@ __device__ inline float exp2_approx(float x) {
     return result;
 }
 
+// ptx: rcp.approx.ftz.f32 | PTX ISA 9.7.3.13 | sm_50. 1 / x, at most 1 unit in the last place off; 1 /
+// infinity is 0.
+__device__ inline float reciprocal_approx(float x) {
+    float result;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+    return result;
+}
+
 }  // namespace warpwright::ptx

@@ -251,6 +251,11 @@ INSTANTIATE_TEST_SUITE_P(
               {{"div.u32 (\t%r\\d+, %r\\d+), %r\\d+;", "div.u32 $1, 0;"}},
               FindingKind::division_by_zero,
               nullptr},
+        Fault{"KeysBeforeTheWindow",  // their table entries lead nowhere
+              kDecode,
+              {{"max.s32 (\t%r\\d+), %r\\d+, 0;", "mov.u32 $1, 0;"}},
+              FindingKind::out_of_bounds,
+              "cp.async"},
         Fault{"UseOfAnUnknownBarrier",
               kNorm,
               {{"bar.sync \t0;", "{ .reg .u32 %id; mov.u32 %id, 16; bar.sync %id; }"}},

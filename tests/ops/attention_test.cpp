@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "warpwright/ops/attention.h"
 
+#include <cmath>
+#include <limits>
+#include <random>
 #include <set>
 #include <vector>
 
 #include "dispatch/prepare.h"
 #include "kernels/attention/operation.h"
 #include "kernels/attention/oracle.h"
+#include "kernels/host_math.h"
 #include "ops/check_test.h"
 
 namespace warpwright {
@@ -90,6 +94,41 @@ TEST(Attention, SplitsKeysWhereSmsWouldBeIdle) {
     EXPECT_EQ(splits("attention.host.bf16", {.sequences = 1, .max_kv_len = 8192}), 1);
 }
 
+// A window makes a decode step as short as its keys; what is beyond it costs nothing.
+TEST(Attention, AWindowIsPaidForByItsKeys) {
+    const TargetFacts& facts = find_target("h200")->facts;
+    const auto predicted = [&](const char* row_name, AttentionProblem problem) {
+        for (const AttentionRow& row : AttentionOp::rows()) {
+            if (std::string(row_name) == row.name.text) return AttentionOp::predict(row, facts, problem).us;
+        }
+        return 0.0;
+    };
+    for (const char* row : {"attention.decode.bf16.d128", "attention.portable.bf16.d128.r128"}) {
+        for (i64 q_len : {1, 8}) {
+            AttentionProblem all{.sequences = 64, .max_q_len = q_len, .max_kv_len = 65536};
+            AttentionProblem window = all, short_one = all;
+            window.window_left = 4095;
+            short_one.max_kv_len = 4096 + q_len - 1;
+            EXPECT_LT(predicted(row, window), 0.2 * predicted(row, all)) << row << " " << q_len;
+            EXPECT_NEAR(predicted(row, window), predicted(row, short_one), 0.03 * predicted(row, short_one))
+                << row << " " << q_len;
+            window.window_left = 1 << 20;  // no limit
+            EXPECT_EQ(predicted(row, window), predicted(row, all)) << row << " " << q_len;
+        }
+    }
+    AttentionProblem prefill{.max_q_len = 32768, .max_kv_len = 32768, .paged = false};
+    const double all = predicted("attention.portable.bf16.d128.r128", prefill);
+    prefill.window_left = 1023;
+    EXPECT_LT(predicted("attention.portable.bf16.d128.r128", prefill), 0.1 * all);
+    prefill.softcap = 50;
+    EXPECT_LT(predicted("attention.portable.bf16.d128.r128", prefill), 0.2 * all);
+
+    const AttentionRow& decode = AttentionOp::rows()[6];
+    ASSERT_EQ(std::string(decode.name.text), "attention.decode.bf16.d128");
+    EXPECT_EQ(AttentionOp::num_splits(decode, facts, {.max_kv_len = 131072, .window_left = 63}), 1);
+    EXPECT_GT(AttentionOp::num_splits(decode, facts, {.max_kv_len = 131072, .window_left = 8191}), 8);
+}
+
 TEST(Attention, FewerSplitsInASmallerWorkspace) {
     AttentionProblem problem{.max_kv_len = 8192};
     for (i64 splits : {1, 2, 7, 200}) {
@@ -151,8 +190,98 @@ TEST(Attention, NamesTheArgumentThatDisagrees) {
     small.call.workspace = Tensor::dense(small.data.data() + 4, DType::u8, {64});
     EXPECT_EQ(small.error(), "attention: workspace must start at a multiple of 16 bytes");
     small = {};
+    small.call.window_left = -2;
+    EXPECT_EQ(small.error(), "attention: window_left must be -1 (all keys) or more, got -2");
+    small = {};
+    small.call.softcap = -50;
+    EXPECT_EQ(small.error(), "attention: softcap must be finite and not negative, got -50");
+    small = {};
     small.call.max_q_len = 0;
     EXPECT_EQ(small.error(), "attention: max_q_len must be at least 1, got 0");
+}
+
+// Random queries and keys of one sequence, through the host row.
+struct RandomCall {
+    static constexpr i64 kQueries = 5, kKeys = 90, kHeads = 4, kKvHeads = 2, kHeadDim = 32;
+    std::vector<u16> q, k, v, out = std::vector<u16>(kQueries * kHeads * kHeadDim);
+    std::vector<i32> q_starts = {0, kQueries}, kv_starts = {0, kKeys};
+    AttentionInputs in{.q_starts = q_starts,
+                       .kv_starts = kv_starts,
+                       .heads = kHeads,
+                       .kv_heads = kKvHeads,
+                       .head_dim = kHeadDim,
+                       .scale = 1 / std::sqrt(32.0)};
+
+    RandomCall() {
+        std::mt19937_64 random(5);
+        std::normal_distribution<float> normal(0, 3);
+        const auto draw = [&](i64 count, std::vector<u16>& bits, std::vector<float>& values) {
+            for (i64 i = 0; i < count; ++i) {
+                bits.push_back(float_to_bf16(normal(random)));
+                values.push_back(bf16_to_float(bits.back()));
+            }
+        };
+        draw(kQueries * kHeads * kHeadDim, q, in.q);
+        draw(kKeys * kKvHeads * kHeadDim, k, in.k);
+        draw(kKeys * kKvHeads * kHeadDim, v, in.v);
+    }
+
+    std::vector<float> result(i64 window_left, float softcap) {
+        const Attention call{.q = Tensor::dense(q.data(), DType::bf16, {kQueries, kHeads, kHeadDim}),
+                             .out = Tensor::dense(out.data(), DType::bf16, {kQueries, kHeads, kHeadDim}),
+                             .k = Tensor::dense(k.data(), DType::bf16, {kKeys, kKvHeads, kHeadDim}),
+                             .v = Tensor::dense(v.data(), DType::bf16, {kKeys, kKvHeads, kHeadDim}),
+                             .kv_starts = Tensor::dense(kv_starts.data(), DType::i32, {2}),
+                             .q_starts = Tensor::dense(q_starts.data(), DType::i32, {2}),
+                             .max_q_len = kQueries,
+                             .window_left = window_left,
+                             .softcap = softcap};
+        EXPECT_TRUE(attention(cpu_context(), {}, call).ok());
+        std::vector<float> values;
+        for (u16 bits : out) values.push_back(bf16_to_float(bits));
+        return values;
+    }
+
+    // Whether the check takes the result for what an oracle with these limits says.
+    bool passes(const std::vector<float>& result, i64 window_left, double softcap) {
+        in.window_left = window_left;
+        in.softcap = softcap;
+        const auto answer = attention_oracle<double>(in, DType::bf16);
+        return compare(result, answer.out, attention_oracle<float>(in, DType::bf16).out, 12).ok;
+    }
+};
+
+// The check's bound is narrower than what the neighbouring windows and softcaps give.
+TEST(Attention, TheCheckSeesAWindowThatIsOneOff) {
+    RandomCall random;
+    const std::vector<float> all = random.result(-1, 0), window = random.result(7, 0),
+                             capped = random.result(-1, 10);
+    EXPECT_TRUE(random.passes(all, -1, 0));
+    EXPECT_TRUE(random.passes(all, 1000, 0));
+    EXPECT_FALSE(random.passes(all, 60, 0));
+    EXPECT_TRUE(random.passes(window, 7, 0));
+    EXPECT_FALSE(random.passes(window, 6, 0));
+    EXPECT_FALSE(random.passes(window, 8, 0));
+    EXPECT_TRUE(random.passes(capped, -1, 10));
+    EXPECT_FALSE(random.passes(capped, -1, 10.5));
+    EXPECT_FALSE(random.passes(capped, -1, 0));
+}
+
+// The polynomial and the exponential of tile/tanh.h, across their seam and to the ends of the range.
+TEST(Attention, TanhKeepsItsRelativePrecision) {
+    double worst = 0;
+    for (float x = 1e-30f; x < 20; x *= 1.0003f) {
+        for (float signed_x : {x, -x}) {
+            const double exact = std::tanh(double{signed_x});
+            worst = std::max(worst, std::abs((tanh_fp32(signed_x) - exact) / exact));
+        }
+    }
+    EXPECT_LT(worst, 5e-7);
+    const float infinity = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(tanh_fp32(0), 0);
+    EXPECT_EQ(tanh_fp32(infinity), 1);
+    EXPECT_EQ(tanh_fp32(-infinity), -1);
+    EXPECT_TRUE(std::isnan(tanh_fp32(std::nanf(""))));
 }
 
 // Two keys with scores 0 and ln 3 under scale 1: weights 1/4 and 3/4, log2 of the sum 2.
@@ -170,6 +299,15 @@ TEST(Attention, OracleFollowsTheDefinition) {
     EXPECT_NEAR(answer.out[1], 7, 1e-6);
     EXPECT_NEAR(answer.lse[0], 0, 1e-6);
     EXPECT_NEAR(answer.lse[1], 2, 1e-6);
+    AttentionInputs limited = in;
+    limited.window_left = 0;  // each query sees its own key only
+    const auto own = attention_oracle<double>(limited, DType::bf16);
+    EXPECT_NEAR(own.out[0], 4, 1e-6);
+    EXPECT_NEAR(own.out[1], 8, 1e-6);
+    EXPECT_NEAR(own.lse[1], std::log2(3), 1e-6);
+    limited = in;
+    limited.softcap = 2;  // the score ln 3 becomes 2 tanh(ln 3 / 2) = 1: weights 1 / (1 + e) and e / (1 + e)
+    EXPECT_NEAR(attention_oracle<double>(limited, DType::bf16).out[1], 8 - 4 / (1 + std::exp(1.0)), 1e-6);
 }
 
 }  // namespace

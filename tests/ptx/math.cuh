@@ -10,4 +10,8 @@ inline float exp2_approx(float x) {
     return std::exp2(x);
 }
 
+inline float reciprocal_approx(float x) {
+    return 1 / x;
+}
+
 }  // namespace warpwright::ptx

@@ -2,7 +2,9 @@
 // Attention over ragged or paged keys and values: out = softmax(scale Q K^T + mask) V, per sequence and head.
 // Query heads are grouped onto kv heads (GQA): query head h reads kv head h / (num_heads / num_kv_heads).
 // Causal masks are bottom-right: query i of q_len sees keys 0 .. kv_len - q_len + i (flash-attn's
-// convention). A query that sees no key gives zeros, and -infinity as log-sum-exp.
+// convention). A window lets query i see no key before kv_len - q_len + i - window_left. A query that sees no
+// key gives zeros, and -infinity as log-sum-exp. Keys that no query of a sequence sees are not read, and the
+// page-table entries of pages that hold no other keys are not followed.
 #pragma once
 
 #include "warpwright/context.h"
@@ -33,6 +35,9 @@ struct Attention {
     i64 max_kv_len = 0;  // 0: as many as k and v, or a row of the page table, hold
     float scale = 0;     // 0: 1 / sqrt(head_dim)
     bool causal = true;
+    i64 window_left = -1;  // keys before a query's own position that it sees; -1: all. Hugging Face's
+                           // sliding_window is window_left + 1. FlashInfer's name.
+    float softcap = 0;     // scores become softcap tanh(scale q k / softcap), before masks; 0: they do not
 
     // Where few sequences would leave the GPU idle, their keys are split and partial results go here.
     // attention_workspace_bytes says how much is of use; with less, or none, there are fewer splits. Not

@@ -39,8 +39,13 @@ void choose_lengths(const AttentionProblem& problem, std::mt19937_64& random, At
     }
 }
 
-// Pages in shuffled order, entries that no length reaches holding what must not be followed. Returns the
-// number of pages; one more than is used.
+// The first key that some query of a sequence sees.
+i64 first_read(const AttentionInputs& in, i64 s) {
+    return std::min(in.kv_len(s), in.first_visible(s, 0));
+}
+
+// Pages in shuffled order, entries of pages behind a length or before a window holding what must not be
+// followed. Returns the number of pages; one more than is used.
 i64 choose_pages(const AttentionProblem& problem, std::mt19937_64& random, AttentionInputs& in) {
     in.page_size = problem.page_size;
     in.max_pages = ceil_div(problem.max_kv_len, problem.page_size);
@@ -49,13 +54,16 @@ i64 choose_pages(const AttentionProblem& problem, std::mt19937_64& random, Atten
     std::vector<i32> pages(static_cast<std::size_t>(num_pages));
     std::iota(pages.begin(), pages.end(), 0);
     std::shuffle(pages.begin(), pages.end(), random);
-    for (i32 length : in.kv_lengths) {
+    std::vector<i32> table;
+    for (i64 s = 0; s < problem.sequences; ++s) {
+        const i64 first = first_read(in, s), length = in.kv_lengths[s];
         for (i64 i = 0; i < in.max_pages; ++i) {
-            const bool used = i * problem.page_size < length;
-            in.page_table.push_back(used ? pages.back() : i % 2 == 0 ? -1 : 0x7fffffff);
+            const bool used = i * problem.page_size < length && (i + 1) * problem.page_size > first;
+            table.push_back(used ? pages.back() : i % 2 == 0 ? -1 : 0x7fffffff);
             if (used) pages.pop_back();
         }
     }
+    in.page_table = std::move(table);
     return num_pages;
 }
 
@@ -63,7 +71,7 @@ i64 choose_pages(const AttentionProblem& problem, std::mt19937_64& random, Atten
 void poison_unused(const AttentionProblem& problem, const AttentionInputs& in, std::vector<float>& values) {
     std::vector<bool> used(values.size());
     for (i64 s = 0; s < in.sequences(); ++s) {
-        for (i64 key = 0; key < in.kv_len(s); ++key) {
+        for (i64 key = first_read(in, s); key < in.kv_len(s); ++key) {
             for (i64 head = 0; head < in.kv_heads; ++head) {
                 const i64 row = in.kv_row(s, key, head);
                 std::fill_n(used.begin() + row, problem.head_dim, true);
@@ -143,6 +151,31 @@ struct AttentionCheck {
         add({6, 1, 3000, 0, 2, 2, 256, any, true, true, 16, 2});
         add({6, 9, 100, 0, 3, 1, 33, any, true, true, 4, 2});  // odd head size
         add({6, 9, 100, 0, 3, 1, 1, any, false, false, 1, 2});
+
+        const auto add_limited = [&](AttentionProblem problem, i64 window_left, float softcap) {
+            problem.window_left = window_left;
+            problem.softcap = softcap;
+            add(problem);
+        };
+        for (i64 head_dim : {64, 96, 128, 256}) {
+            add_limited({6, 1, 700, 0, 8, 2, head_dim, any, true, true, 16}, 99, 0);
+            add_limited({2, 70, 140, 0, 4, 1, head_dim, any, true, false}, 20, 50);
+            add_limited({2, 40, 131, 0, 2, 2, head_dim, any, false, true, 64}, 64, 0);
+            add_limited({6, 5, 301, 0, 8, 1, head_dim, any, true, true, 1}, 2, 30);  // large scores
+            add_limited({6, 3, 200, 0, 2, 1, head_dim, any, true, true, 16}, -1, 50);
+        }
+        add_limited({1, 1, 6000, 0, 4, 1, 128, any, true, true, 256}, 4095, 50);  // splits of a window
+        add_limited({1, 2, 6001, 0, 4, 1, 256, any, true, true, 16}, 1023, 3);    // nearly all scores capped
+        add_limited({5, 1, 40000, 0, 8, 8, 128, any, true, true, 16}, 3000, 0);   // most splits are empty
+        add_limited({6, 1, 500, 0, 8, 8, 64, any, true, true, 32}, 0, 0);         // the query's own key only
+        add_limited({2, 100, 200, 0, 2, 1, 128, any, true, false}, 1, 0);
+        add_limited({6, 50, 133, 0, 2, 1, 128, any, true, true, 8}, 60, 20);  // longer than some sequences
+        add_limited({6, 33, 120, 0, 4, 2, 80, any, false, false}, 0, 4);
+        add_limited({6, 40, 120, 0, 4, 2, 64, any, true, true, 16}, 500, 0);  // longer than all
+        add_limited({6, 20, 100, 0, 4, 2, 64, any, true, true, 32, 2}, 17, 20);
+        add_limited({6, 1, 3000, 0, 2, 2, 256, any, true, true, 16, 2}, 1000, 50);
+        add_limited({6, 9, 100, 0, 3, 1, 33, any, true, true, 4, 2}, 3, 0);
+        add_limited({6, 9, 100, 0, 3, 1, 120, any, false, false, 1, 2}, 40, 0.5f);
         return problems;
     }
 
@@ -151,7 +184,9 @@ struct AttentionCheck {
                            .kv_heads = problem.kv_heads,
                            .head_dim = problem.head_dim,
                            .causal = problem.causal,
-                           .scale = 1 / std::sqrt(static_cast<double>(problem.head_dim))};
+                           .scale = 1 / std::sqrt(static_cast<double>(problem.head_dim)),
+                           .window_left = problem.window_left,
+                           .softcap = problem.softcap};
         choose_lengths(problem, bench.random(), in);
         const i64 row_values = problem.kv_heads * problem.head_dim;
         const i64 count =
@@ -176,7 +211,9 @@ struct AttentionCheck {
                        .q_starts = bench.integers(in.q_starts),
                        .max_q_len = problem.max_q_len,
                        .max_kv_len = problem.paged ? problem.max_kv_len : count,
-                       .causal = problem.causal};
+                       .causal = problem.causal,
+                       .window_left = problem.window_left,
+                       .softcap = problem.softcap};
         if (problem.paged) {
             call.k_pages = kv.k;
             call.v_pages = kv.v;

@@ -38,6 +38,10 @@ struct BlockWork {
     __device__ int visible_keys(const AttentionArgs& args, int row) const {
         return args.causal ? max(0, kv_len - q_len + query(row) + 1) : kv_len;
     }
+    // The first of them; not above the number of visible keys of this row or a later one.
+    __device__ int first_key(const AttentionArgs& args, int row) const {
+        return args.window_left < 0 ? 0 : max(0, kv_len - q_len + query(row) - args.window_left);
+    }
 };
 
 // The block's part of the grid; false where there is nothing to do. Splits change fastest and row tiles
@@ -64,11 +68,13 @@ __device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
     work.num_rows = work.q_len * work.group;
     if (work.first_row >= work.num_rows) return false;
 
-    // Splits divide the keys that the tile's last row sees, in whole steps.
+    // Splits divide the keys from the first that the tile's first row sees to the last of its last row, in
+    // whole steps.
+    const int first = work.first_key(args, work.first_row);
     const int visible = work.visible_keys(args, work.first_row + R.tile_rows - 1);
-    const int num_steps = (visible + R.kv_tile - 1) / R.kv_tile;
+    const int num_steps = (visible - first + R.kv_tile - 1) / R.kv_tile;
     const int steps_per_split = (num_steps + args.num_splits - 1) / args.num_splits;
-    work.kv_begin = min(visible, work.split * steps_per_split * R.kv_tile);
+    work.kv_begin = min(visible, first + work.split * steps_per_split * R.kv_tile);
     work.kv_end = min(visible, work.kv_begin + steps_per_split * R.kv_tile);
     return true;
 }

@@ -37,14 +37,36 @@ double blocks_per_sm(const AttentionRow& row, const TargetFacts& target) {
     return static_cast<double>(std::max<i64>(1, std::min(by_shared, by_registers)));
 }
 
+// The mean of min(x, most) for x that is evenly spread from `from` to `to`.
+double mean_min(double from, double to, double most) {
+    if (most >= to) return (from + to) / 2;
+    if (most <= from) return most;
+    return ((most - from) * (from + most) / 2 + (to - most) * most) / (to - from);
+}
+
+// Keys that `queries` neighbouring queries see between them, on average over a sequence's queries.
+double keys_seen(const AttentionProblem& problem, double q_len, double queries) {
+    const auto kv_len = static_cast<double>(problem.max_kv_len);
+    const double before =
+        q_len > 1 ? std::min(q_len, kv_len) : 0;  // keys that the last one sees, the first not
+    if (problem.window_left < 0) return problem.causal ? kv_len - before / 2 : kv_len;
+    const double window = static_cast<double>(problem.window_left) + queries;
+    if (problem.causal) return mean_min(kv_len - before, kv_len, window);
+    return mean_min(window, window + before, kv_len);
+}
+
 Work work_of(const AttentionRow& row, const TargetFacts& target, const AttentionProblem& problem,
              const AttentionCosts& costs) {
     const i64 group = problem.heads / problem.kv_heads;
     // why: the mean of ragged queries, not the longest, is what the work is made of.
     const double q_len = static_cast<double>(total_q_tokens(problem)) / problem.sequences;
     const double tiles = std::max(1.0, q_len * group / row.tile_rows);
-    const double masked = problem.causal ? std::min(q_len, double(problem.max_kv_len)) / 2 : 0;
-    const double keys = std::max(1.0, problem.max_kv_len - (q_len > 1 ? masked : 0));
+    const double tile_queries =
+        std::max(1.0, std::min(q_len, double(row.tile_rows) / static_cast<double>(group)));
+    const double keys = std::max(1.0, keys_seen(problem, q_len, tile_queries));
+    // Of the keys that tiles read, the share that no other tile has read before.
+    double fresh = 1 / tiles;
+    if (problem.window_left >= 0) fresh = std::min(1.0, keys_seen(problem, q_len, q_len) / (tiles * keys));
     const double tile_rows = std::min<double>(row.tile_rows, round_up(problem.max_q_len * group, kMmaRows));
 
     Work work;
@@ -52,9 +74,10 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     work.slots = target.num_sms * blocks_per_sm(row, target);
     work.steps = std::ceil(keys / row.kv_tile);
     work.step_bytes = 2.0 * row.kv_tile * problem.head_dim * dtype_bytes(problem.dtype);
-    work.memory_bytes = work.step_bytes * (1 + (tiles - 1) / costs.l2_factor) / tiles;
+    work.memory_bytes = work.step_bytes * (fresh + (1 - fresh) / costs.l2_factor);
     work.padding = static_cast<double>(row.head_dim - problem.head_dim) / row.head_dim;
     work.step_flops = 4.0 * tile_rows * row.kv_tile * row.head_dim;
+    if (problem.softcap > 0) work.step_flops *= 1 + costs.softcap_columns / row.head_dim;
     work.merge_bytes = 4.0 * total_q_tokens(problem) * problem.heads * problem.head_dim * 2;
     return work;
 }
@@ -123,12 +146,12 @@ Prediction AttentionOp::predict(const Row& row, const TargetFacts& target, const
     if (row.arch == ArchClass::host) {
         const double tokens = static_cast<double>(total_q_tokens(problem));
         const double q_len = tokens / problem.sequences;
-        const double masked =
-            problem.causal && q_len > 1 ? std::min(q_len, double(problem.max_kv_len)) / 2 : 0;
-        const double keys = problem.max_kv_len - masked;
+        const double keys = keys_seen(problem, q_len, 1);
         const double flops = 4 * tokens * problem.heads * keys * problem.head_dim;
-        const double bytes = 2.0 * problem.sequences * problem.kv_heads * problem.max_kv_len *
-                             problem.head_dim * dtype_bytes(problem.dtype);
+        const double read =
+            problem.window_left < 0 ? double(problem.max_kv_len) : keys_seen(problem, q_len, q_len);
+        const double bytes =
+            2.0 * problem.sequences * problem.kv_heads * read * problem.head_dim * dtype_bytes(problem.dtype);
         return roofline(target, costs, bytes, flops, fp32_tflops(target, costs),
                         costs.host.attention_memory_share, costs.host.attention_compute_share);
     }

@@ -90,8 +90,11 @@ __device__ inline void decode(const AttentionArgs& args, AttentionShared<R>& sha
     load_query<R>(args, work, work.first_row,
                   [&](int step, int i, u32 value) { query.keep(shared, step, i, value); });
     SoftmaxRows<R> softmax;
-    softmax.limit[0] = work.visible_keys(args, lane_row);
-    softmax.limit[1] = work.visible_keys(args, lane_row + 8);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        softmax.first[half] = work.first_key(args, lane_row + 8 * half);
+        softmax.limit[half] = work.visible_keys(args, lane_row + 8 * half);
+    }
     const u32 k_row = SoftmaxRows<R>::first_k_row(warp_id() * 16),
               v_row = SoftmaxRows<R>::first_v_row(warp_id() * 16);
 
@@ -104,10 +107,11 @@ __device__ inline void decode(const AttentionArgs& args, AttentionShared<R>& sha
 
         const int first_key = work.kv_begin + step * R.kv_tile + warp_id() * 16;
         if (first_key < work.kv_end) {
-            softmax.template attend<16>([&](int depth, u32(&a)[4]) { query.get(shared, depth, a); },
-                                        ptx::shared_address(shared.steps[stage].k) + k_row,
-                                        ptx::shared_address(shared.steps[stage].v) + v_row, first_key,
-                                        first_key + 16 > first_limit, args.scale_log2);
+            const bool masked = first_key + 16 > first_limit || softmax.one_begins_after(args, first_key);
+            softmax.template attend<16>(
+                args, [&](int depth, u32(&a)[4]) { query.get(shared, depth, a); },
+                ptx::shared_address(shared.steps[stage].k) + k_row,
+                ptx::shared_address(shared.steps[stage].v) + v_row, first_key, masked);
         }
         stage = stage + 1 == R.stages ? 0 : stage + 1;
         stage_ahead = stage_ahead + 1 == R.stages ? 0 : stage_ahead + 1;

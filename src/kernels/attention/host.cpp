@@ -2,7 +2,6 @@
 // Attention on the host: a task is up to 16 queries of one head; scores and outputs are fp32 with an online
 // softmax in base 2. Which thread runs a task changes nothing.
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -19,19 +18,6 @@ constexpr int kKeys = 64;     // of a block
 constexpr int kLanes = 8;     // partial results of a reduction, so that the compiler may use vectors
 constexpr int kMaxHeadDim = 256;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-// 2^x for x <= 0 (NaN stays NaN): Taylor about the nearest integer, relative error below 2^-22.
-inline float exp2_nonpositive(float x) {
-    const float clamped = x > -126 ? x : -126;
-    const i32 whole = static_cast<i32>(clamped - 0.5f);
-    const float f = clamped - static_cast<float>(whole);
-    const float fraction =
-        1 + f * (0.69314718f +
-                 f * (0.24022651f +
-                      f * (0.055504109f + f * (0.0096181291f + f * (0.0013333558f + f * 0.00015403530f)))));
-    const float result = fraction * std::bit_cast<float>(static_cast<u32>(whole + 127) << 23);
-    return x < -126 ? 0 : x != x ? x : result;
-}
 
 inline float largest_of(const float* values) {
     float lanes[kLanes];
@@ -85,7 +71,11 @@ struct Sequence {
                    ? most
                    : std::min(most, (1 << args.page_shift) - (key & ((1 << args.page_shift) - 1)));
     }
+    // The keys that a query sees: from first_visible up to visible.
     int visible(int query) const { return args.causal ? std::max(0, kv_len - q_len + query + 1) : kv_len; }
+    int first_visible(int query) const {
+        return args.window_left < 0 ? 0 : std::max(0, kv_len - q_len + query - args.window_left);
+    }
 };
 
 template <DType kType>
@@ -107,7 +97,7 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
         buffers.sum[i] = 0;
     }
     const int end = sequence.visible(first_query + num_queries - 1);
-    for (int first_key = 0; first_key < end; first_key += kKeys) {
+    for (int first_key = sequence.first_visible(first_query); first_key < end; first_key += kKeys) {
         const int num_keys = std::min(kKeys, end - first_key);
         for (int j = 0, run = 0; j < num_keys; j += run) {
             run = sequence.run(first_key + j, num_keys - j);
@@ -117,8 +107,13 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
         }
         for (int i = 0; i < num_queries; ++i) {
             const int seen = std::clamp(sequence.visible(first_query + i) - first_key, 0, num_keys);
+            const int first = std::clamp(sequence.first_visible(first_query + i) - first_key, 0, seen);
             float* weights = buffers.weights[i];
             float max = buffers.max[i];
+            if (args.tanh_scale != 0) {
+                for (int j = first; j < seen; ++j) weights[j] = tanh_fp32(weights[j] * args.tanh_scale);
+            }
+            std::fill_n(weights, first, -kInfinity);
             for (int j = seen; j < kKeys; ++j) weights[j] = -kInfinity;
             for (int j = 0; j < kKeys; ++j) weights[j] *= args.scale_log2;
             max = std::max(max, largest_of(weights));
@@ -137,7 +132,8 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
             const u16* rows = v + sequence.row(first_key + j, args.v_page_stride, args.v_token_stride);
             for (int i = 0; i < num_queries; ++i) {
                 const int seen = std::min(run, sequence.visible(first_query + i) - first_key - j);
-                for (int key = 0; key < seen; ++key) {
+                const int first = std::max(0, sequence.first_visible(first_query + i) - first_key - j);
+                for (int key = first; key < seen; ++key) {
                     add_scaled(buffers.weights[i][j + key], rows + key * args.v_token_stride, head_dim,
                                buffers.out[i]);
                 }

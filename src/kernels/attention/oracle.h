@@ -21,6 +21,8 @@ struct AttentionInputs {
     i64 page_size = 1, max_pages = 0;
     bool causal = true;
     double scale = 1;
+    i64 window_left = -1;  // -1: none
+    double softcap = 0;    // 0: none
 
     i64 sequences() const { return static_cast<i64>(q_starts.size()) - 1; }
     i64 q_len(i64 s) const { return q_starts[s + 1] - q_starts[s]; }
@@ -34,8 +36,12 @@ struct AttentionInputs {
                               : page_table[s * max_pages + key / page_size] * page_size + key % page_size;
         return (token * kv_heads + kv_head) * head_dim;
     }
+    // The keys that a query sees: from first_visible up to visible.
     i64 visible(i64 s, i64 query) const {
         return causal ? std::max<i64>(0, kv_len(s) - q_len(s) + query + 1) : kv_len(s);
+    }
+    i64 first_visible(i64 s, i64 query) const {
+        return window_left < 0 ? 0 : std::max<i64>(0, kv_len(s) - q_len(s) + query - window_left);
     }
 };
 
@@ -52,6 +58,7 @@ template <class Real>
 AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage) {
     const i64 group = in.heads / in.kv_heads, rows = static_cast<i64>(in.q_starts.back()) * in.heads;
     constexpr bool rounds = sizeof(Real) == sizeof(float);
+    constexpr double kLog2E = 1.4426950408889634;
     AttentionAnswer<Real> answer{std::vector<Real>(static_cast<std::size_t>(rows * in.head_dim)),
                                  std::vector<Real>(static_cast<std::size_t>(rows))};
     std::vector<Real> scores;
@@ -60,12 +67,18 @@ AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage)
             for (i64 head = 0; head < in.heads; ++head) {
                 const i64 row = (in.q_starts[s] + query) * in.heads + head;
                 const float* q = &in.q[row * in.head_dim];
-                scores.assign(static_cast<std::size_t>(in.visible(s, query)), 0);
+                const i64 first = in.first_visible(s, query);
+                scores.assign(static_cast<std::size_t>(in.visible(s, query) - first), 0);
                 Real max = -std::numeric_limits<Real>::infinity(), sum = 0;
                 for (std::size_t key = 0; key < scores.size(); ++key) {
-                    const float* k = &in.k[in.kv_row(s, static_cast<i64>(key), head / group)];
+                    const float* k = &in.k[in.kv_row(s, first + static_cast<i64>(key), head / group)];
                     for (i64 i = 0; i < in.head_dim; ++i) scores[key] += Real{q[i]} * Real{k[i]};
-                    scores[key] *= static_cast<Real>(in.scale * 1.4426950408889634);  // log2(e)
+                    if (in.softcap > 0) {
+                        scores[key] = static_cast<Real>(in.softcap * kLog2E) *
+                                      std::tanh(scores[key] * static_cast<Real>(in.scale / in.softcap));
+                    } else {
+                        scores[key] *= static_cast<Real>(in.scale * kLog2E);
+                    }
                     max = std::max(max, scores[key]);
                     answer.largest_score = std::max(answer.largest_score, std::abs(double(scores[key])));
                 }
@@ -74,7 +87,7 @@ AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage)
                     const Real weight = std::exp2(scores[key] - max);
                     sum += weight;
                     const Real stored = rounds ? static_cast<Real>(round_to(storage, float(weight))) : weight;
-                    const float* v = &in.v[in.kv_row(s, static_cast<i64>(key), head / group)];
+                    const float* v = &in.v[in.kv_row(s, first + static_cast<i64>(key), head / group)];
                     for (i64 i = 0; i < in.head_dim; ++i) out[i] += stored * Real{v[i]};
                 }
                 for (i64 i = 0; i < in.head_dim && sum != 0; ++i) {

@@ -35,8 +35,11 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
     load_query<R>(args, work, first_row,
                   [&](int step, int i, u32 value) { query.keep(shared, step, i, value); });
     SoftmaxRows<R> softmax;
-    softmax.limit[0] = work.visible_keys(args, lane_row);
-    softmax.limit[1] = work.visible_keys(args, lane_row + 8);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        softmax.first[half] = work.first_key(args, lane_row + 8 * half);
+        softmax.limit[half] = work.visible_keys(args, lane_row + 8 * half);
+    }
     const u32 k_row = SoftmaxRows<R>::first_k_row(0), v_row = SoftmaxRows<R>::first_v_row(0);
 
     for (int step = 0; step < num_steps; ++step) {
@@ -47,12 +50,13 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
         ptx::cp_async_commit();
 
         const int first_key = work.kv_begin + step * R.kv_tile;
-        if (!active || first_key >= last_limit) continue;
+        if (!active || first_key >= last_limit || softmax.all_begin_from(args, first_key + R.kv_tile))
+            continue;
         const typename AttentionShared<R>::Step& tile = shared.steps[step % R.stages];
-        softmax.template attend<R.kv_tile>([&](int depth, u32(&a)[4]) { query.get(shared, depth, a); },
-                                           ptx::shared_address(tile.k) + k_row,
-                                           ptx::shared_address(tile.v) + v_row, first_key,
-                                           first_key + R.kv_tile > first_limit, args.scale_log2);
+        const bool masked = first_key + R.kv_tile > first_limit || softmax.one_begins_after(args, first_key);
+        softmax.template attend<R.kv_tile>(
+            args, [&](int depth, u32(&a)[4]) { query.get(shared, depth, a); },
+            ptx::shared_address(tile.k) + k_row, ptx::shared_address(tile.v) + v_row, first_key, masked);
     }
 
     softmax.total_sums();

@@ -22,6 +22,8 @@ struct AttentionProblem {
     i64 page_size = 16;
     i64 alignment_bytes = 16;  // what the start of every row of q, k, v and out is a multiple of
     i64 max_splits = 256;      // of the keys: what the workspace has room for
+    i64 window_left = -1;      // keys before its own position that a query sees; -1: all
+    float softcap = 0;         // 0: none
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -38,6 +40,8 @@ struct AttentionProblem {
         v("page_size", self.page_size);
         v("alignment_bytes", self.alignment_bytes);
         v("max_splits", self.max_splits);
+        v("window_left", self.window_left);
+        v("softcap", self.softcap);
     }
 };
 
@@ -72,7 +76,9 @@ struct AttentionArgs {
     i32 num_splits;
     i32 page_shift;  // log2 of the page size
     i32 causal;
-    float scale_log2;  // scale x log2(e): scores are compared and summed in base 2
+    i32 window_left;   // -1: none
+    float tanh_scale;  // scale / softcap; 0: no softcap
+    float scale_log2;  // (softcap or else scale) x log2(e): scores are compared and summed in base 2
 };
 
 // Columns of a row of partial output: whole 16-byte vectors of floats.

@@ -9,6 +9,7 @@
 #include "ptx/math.cuh"
 #include "ptx/mma.cuh"
 #include "tile/swizzle.h"
+#include "tile/tanh.cuh"
 
 namespace warpwright {
 
@@ -19,9 +20,10 @@ struct SoftmaxRows {
     static constexpr int kDepthSteps = R.head_dim / 16;  // m16n8k16 steps along head_dim
 
     float out[R.head_dim / 8][4];
-    float max[2];  // of the scores before scaling
+    float max[2];  // of the scores before scale_log2
     float sum[2];  // of this lane's columns until total_sums()
-    int limit[2];  // keys that the row sees
+    int first[2];  // keys that the row sees: from this one
+    int limit[2];  // up to this one
 
     __device__ SoftmaxRows() {
 #pragma unroll
@@ -36,6 +38,15 @@ struct SoftmaxRows {
             value += __shfl_xor_sync(~0u, value, 1);
             value += __shfl_xor_sync(~0u, value, 2);
         }
+    }
+
+    // Whether the windows of all rows of the warp begin behind the keys before this one; whether that of some
+    // row begins behind this key. Votes, as kept numbers would cost registers.
+    __device__ bool all_begin_from(const AttentionArgs& args, int key) const {
+        return args.window_left >= 0 && !__any_sync(~0u, first[0] < key);
+    }
+    __device__ bool one_begins_after(const AttentionArgs& args, int key) const {
+        return args.window_left >= 0 && __any_sync(~0u, first[1] > key);
     }
 
     // Raises the maxima to cover these scores and rescales what was summed under the old ones.
@@ -68,7 +79,8 @@ struct SoftmaxRows {
 
     // k and v: the shared addresses of this lane's ldmatrix row of vector 0 (see first_k_row, first_v_row).
     template <int kKeys, class Query>  // query(depth step, fragment)
-    __device__ void attend(Query&& query, u32 k, u32 v, int first_key, bool masked, float scale_log2) {
+    __device__ void attend(const AttentionArgs& args, Query&& query, u32 k, u32 v, int first_key,
+                           bool masked) {
         constexpr int kRowBytes = R.head_dim * 2;
         float s[kKeys / 8][4] = {};
 #pragma unroll
@@ -84,16 +96,18 @@ struct SoftmaxRows {
                 ptx::mma<T>(s[2 * n + 1], a, b[1]);
             }
         }
+        if (args.tanh_scale != 0) warp_tanh<kKeys / 8 * 4>(s[0], args.tanh_scale);
         if (masked) {
 #pragma unroll
             for (int n = 0; n < kKeys / 8; ++n) {
 #pragma unroll
                 for (int i = 0; i < 4; ++i) {
                     const int key = first_key + n * 8 + 2 * (lane_id() % 4) + i % 2;
-                    if (key >= limit[i / 2]) s[n][i] = -infinity();
+                    if (key < first[i / 2] || key >= limit[i / 2]) s[n][i] = -infinity();
                 }
             }
         }
+        const float scale_log2 = args.scale_log2;
         raise_max(s, scale_log2);
         // why: a row that has seen no key yet keeps weights of 0, not 2^(-infinity + infinity).
         const float offset[2] = {max[0] == -infinity() ? 0 : max[0] * scale_log2,
