@@ -29,7 +29,8 @@ struct BlockWork {
     int group;                // query heads of a kv head
     int first_row, num_rows;  // packed rows: the tile's first, the sequence's number
     int q_start, q_len, kv_len;
-    int kv_begin, kv_end;  // keys of this tile and split
+    int kv_first;          // the first key that any row of the tile sees
+    int kv_begin, kv_end;  // of the steps of this tile and split
 
     __device__ int query(int row) const { return min(row, num_rows - 1) / group; }
 
@@ -69,8 +70,10 @@ __device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
     if (work.first_row >= work.num_rows) return false;
 
     // Splits divide the keys from the first that the tile's first row sees to the last of its last row, in
-    // whole steps.
-    const int first = work.first_key(args, work.first_row);
+    // whole steps. Steps begin at multiples of kv_tile, whatever the window: so the order in which a row's
+    // keys are summed does not depend on the rows beside it.
+    work.kv_first = work.first_key(args, work.first_row);
+    const int first = work.kv_first / R.kv_tile * R.kv_tile;
     const int visible = work.visible_keys(args, work.first_row + R.tile_rows - 1);
     const int num_steps = (visible - first + R.kv_tile - 1) / R.kv_tile;
     const int steps_per_split = (num_steps + args.num_splits - 1) / args.num_splits;

@@ -82,7 +82,7 @@ __device__ inline void decode(const AttentionArgs& args, AttentionShared<R>& sha
     const int num_steps = (work.kv_end - work.kv_begin + R.kv_tile - 1) / R.kv_tile;
 #pragma unroll
     for (int stage = 0; stage < R.stages - 1; ++stage) {
-        if (stage < num_steps) rows.copy(shared.steps[stage]);
+        if (stage < num_steps) rows.copy(shared.steps[stage], stage == 0);
         ptx::cp_async_commit();
     }
 
@@ -102,7 +102,7 @@ __device__ inline void decode(const AttentionArgs& args, AttentionShared<R>& sha
     for (int step = 0; step < num_steps; ++step) {
         ptx::cp_async_wait<R.stages - 2>();
         __syncwarp();
-        if (step + R.stages - 1 < num_steps) rows.copy(shared.steps[stage_ahead]);
+        if (step + R.stages - 1 < num_steps) rows.copy(shared.steps[stage_ahead], false);
         ptx::cp_async_commit();
 
         const int first_key = work.kv_begin + step * R.kv_tile + warp_id() * 16;

@@ -31,30 +31,36 @@ public:
         } else {
             base_ += i64{args.kv_starts[work.sequence]} * token_stride_;
         }
+        begin_ = work.kv_first;
         end_ = work.kv_end;
         key_ = work.kv_begin + warp_id() * kRowsPerWarp;
-        address();
+        address(true);
     }
 
-    // Starts the copy of the warp's slice of the next step. Keys from the end on are zeros: a masked score
-    // has the weight 0, which would not silence a NaN in V.
-    __device__ void copy(Step& step) {
+    // Starts the copy of the warp's slice of the next step. Keys before the window and from the end on are
+    // zeros: a masked score has the weight 0, which would not silence a NaN in V. Only the first step has
+    // keys before the window.
+    __device__ void copy(Step& step, bool is_first) {
         const int first_row = warp_id() * kRowsPerWarp;
         if constexpr (R.elementwise) {
-            copy_elements(step, first_row);
+            copy_elements(step, first_row, is_first);
         } else {
-            copy_vectors(step, first_row);
+            copy_vectors(step, first_row, is_first);
         }
         key_ += R.kv_tile;
-        address();
+        address(false);
     }
 
 private:
-    // Table entries and rows from the end on are not touched.
-    __device__ void address() {
+    __device__ bool is_read(int key, bool is_first) const {
+        return (!is_first || key >= begin_) && key < end_;
+    }
+
+    // Table entries and rows of other keys are not touched.
+    __device__ void address(bool is_first) {
         const int key = key_ + lane_id() % 16;
         i64 offset = 0;
-        if (key < end_) {
+        if (is_read(key, is_first)) {
             if (args_.page_table != nullptr) {
                 const int in_page = key & ((1 << args_.page_shift) - 1);
                 offset = i64{pages_[key >> args_.page_shift]} * page_stride_ + i64{in_page} * token_stride_;
@@ -65,27 +71,27 @@ private:
         row_ = reinterpret_cast<u64>(base_ + offset);
     }
 
-    __device__ void copy_vectors(Step& step, int first_row) const {
+    __device__ void copy_vectors(Step& step, int first_row, bool is_first) const {
         constexpr int kVectors = R.head_dim / 8;
         const u32 k_shared = ptx::shared_address(step.k), v_shared = ptx::shared_address(step.v);
 #pragma unroll
         for (int i = 0; i < kRowsPerWarp * kVectors / 32; ++i) {
             const int row = (i * 32 + lane_id()) / kVectors, vector = (i * 32 + lane_id()) % kVectors;
             const u64 k = __shfl_sync(~0u, row_, row), v = __shfl_sync(~0u, row_, row + 16);
-            const int bytes = key_ + row < end_ && vector * 8 < args_.head_dim ? 16 : 0;
+            const int bytes = is_read(key_ + row, is_first) && vector * 8 < args_.head_dim ? 16 : 0;
             const u32 offset = Map::offset_bytes(first_row + row, vector);
             ptx::cp_async_16(k_shared + offset, reinterpret_cast<const void*>(k + vector * 16), bytes);
             ptx::cp_async_16(v_shared + offset, reinterpret_cast<const void*>(v + vector * 16), bytes);
         }
     }
 
-    __device__ void copy_elements(Step& step, int first_row) const {
+    __device__ void copy_elements(Step& step, int first_row, bool is_first) const {
         for (int row = 0; row < kRowsPerWarp; ++row) {
             const T* k = reinterpret_cast<const T*>(__shfl_sync(~0u, row_, row));
             const T* v = reinterpret_cast<const T*>(__shfl_sync(~0u, row_, row + 16));
 #pragma unroll
             for (int column = lane_id(); column < R.head_dim; column += 32) {
-                const bool valid = key_ + row < end_ && column < args_.head_dim;
+                const bool valid = is_read(key_ + row, is_first) && column < args_.head_dim;
                 const u32 element = Map::offset_bytes(first_row + row, column / 8) / 2 + column % 8;
                 step.k[element] = valid ? k[column].bits : 0;
                 step.v[element] = valid ? v[column].bits : 0;
@@ -97,7 +103,7 @@ private:
     const T* base_;
     i32 token_stride_, page_stride_;
     const i32* pages_;
-    int end_;
+    int begin_, end_;
     int key_;  // first key of the warp's slice of the next step
     u64 row_;  // this lane's row of it
 };

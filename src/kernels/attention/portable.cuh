@@ -27,7 +27,7 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
     const int num_steps = (work.kv_end - work.kv_begin + R.kv_tile - 1) / R.kv_tile;
 #pragma unroll
     for (int stage = 0; stage < R.stages - 1; ++stage) {
-        if (stage < num_steps) rows.copy(shared.steps[stage]);
+        if (stage < num_steps) rows.copy(shared.steps[stage], stage == 0);
         ptx::cp_async_commit();
     }
 
@@ -46,7 +46,7 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
         ptx::cp_async_wait<R.stages - 2>();
         __syncthreads();  // this step's copies of all warps are there, and all have read the step before
         const int ahead = step + R.stages - 1;
-        if (ahead < num_steps) rows.copy(shared.steps[ahead % R.stages]);
+        if (ahead < num_steps) rows.copy(shared.steps[ahead % R.stages], false);
         ptx::cp_async_commit();
 
         const int first_key = work.kv_begin + step * R.kv_tile;

@@ -51,8 +51,8 @@ struct Row {
         hidden = args.hidden;
         thread = threadIdx.x;
         if constexpr (kRow.lanes > 0) {
-            index = index * rows_per_block(kRow) + threadIdx.x / kRow.lanes;
-            thread = threadIdx.x % kRow.lanes;
+            index = index * rows_per_block(kRow) + threadIdx.x / threads_per_row(kRow);
+            thread = threadIdx.x % threads_per_row(kRow);
             if (index >= i64{args.tokens} * args.heads) hidden = 0;
         }
         i64 token = index, head = 0;
