@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <map>
 #include <numeric>
 #include <set>
 
@@ -33,8 +35,8 @@ public:
     }
 
     void final_norm() {
-        Parameter& added =
-            add({.model_tensor = &Weights::final_norm, .shape = {config_.hidden_size}, .is_norm = true});
+        Parameter& added = add({.model_tensor = &Weights::final_norm, .shape = {config_.hidden_size}});
+        mark_norm(added);
         added.pieces.push_back({prefix_.body + "norm.weight", added.shape});
     }
 
@@ -87,8 +89,12 @@ private:
         return list_.back();
     }
 
+    void mark_norm(Parameter& parameter) const {
+        parameter.is_norm = true;
+        parameter.neutral = 1 - config_.norm_weight_offset;
+    }
     void norm(Tensor LayerWeights::*tensor, const char* name, i64 width) {
-        stack(tensor, {{name, width}}, "weight", 0).is_norm = true;
+        mark_norm(stack(tensor, {{name, width}}, "weight", 0));
     }
     void matrix(Tensor LayerWeights::*tensor, const std::vector<Part>& parts, i64 columns) {
         stack(tensor, parts, "weight", columns);
@@ -144,6 +150,22 @@ Status check_piece(const ModelConfig& config, const Safetensors& checkpoint, con
     return {};
 }
 
+// Older checkpoints store the frequencies, which follow from the config.
+bool is_derived(const std::string& name) {
+    return name.ends_with("rotary_emb.inv_freq");
+}
+
+// transformers would not tie them then, whatever the config says.
+Status check_tied(const Safetensors& checkpoint, const CheckpointPrefix& prefix) {
+    const std::string head_name = prefix.head + "lm_head.weight";
+    if (!checkpoint.contains(head_name)) return {};
+    WW_ASSIGN(const StoredTensor head, checkpoint.find(head_name));
+    WW_ASSIGN(const StoredTensor embedding, checkpoint.find(prefix.body + "embed_tokens.weight"));
+    if (head.dtype == embedding.dtype && std::ranges::equal(head.bytes, embedding.bytes)) return {};
+    return caller_error(fmt::format("{}: tensor {} is not the embedding, but tie_word_embeddings is true",
+                                    head.file, head_name));
+}
+
 }  // namespace
 
 i64 ParameterPiece::num_elements() const {
@@ -187,14 +209,29 @@ Result<std::vector<Parameter>> find_parameters(const ModelConfig& config, const 
         }
     }
     for (const std::string& name : checkpoint.names()) {
-        // Older checkpoints store the frequencies, which follow from the config.
-        if (known.contains(name) || name.ends_with("rotary_emb.inv_freq")) continue;
+        if (known.contains(name) || is_derived(name)) continue;
         if (!name.starts_with(prefix.body + "layers.")) continue;
         WW_ASSIGN(const StoredTensor stored, checkpoint.find(name));
         return caller_error(fmt::format("{}: tensor {:.200} is no part of {} with this config", stored.file,
                                         name, config.architecture));
     }
+    if (config.tie_word_embeddings) WW_TRY(check_tied(checkpoint, prefix));
     return parameters;
+}
+
+std::vector<std::string> unused_tensors(const std::vector<Parameter>& parameters,
+                                        const Safetensors& checkpoint) {
+    std::set<std::string_view> known;
+    for (const Parameter& parameter : parameters) {
+        for (const ParameterPiece& piece : parameter.pieces) known.insert(piece.name);
+    }
+    std::map<std::string, int> groups;
+    for (const std::string& name : checkpoint.names()) {
+        if (!known.contains(name) && !is_derived(name)) ++groups[name.substr(0, name.find('.'))];
+    }
+    std::vector<std::string> texts;
+    for (const auto& [group, count] : groups) texts.push_back(fmt::format("{} ({} tensors)", group, count));
+    return texts;
 }
 
 i64 num_parameters(const ModelConfig& config) {

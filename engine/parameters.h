@@ -32,7 +32,8 @@ struct Parameter {
     Tensor Weights::*model_tensor = nullptr;
     Tensor LayerWeights::*layer_tensor = nullptr;
     std::vector<i64> shape;  // [rows] or [rows, columns], dense, as config.dtype
-    bool is_norm = false;    // a norm's weight: neutral at 1, not at 0
+    bool is_norm = false;
+    double neutral = 0;  // what random values are around: for norms what makes the weight used 1
     std::vector<ParameterPiece> pieces;
 };
 
@@ -47,8 +48,14 @@ std::vector<Parameter> list_parameters(const ModelConfig& config, const Checkpoi
 
 // The list for a checkpoint, under the prefix that it has. Caller errors that name file and tensor: one that
 // is missing, has another shape or no floating-point type, or stands among the layers and is not of this
-// config (a bias, a norm or a layer that the config does not have).
+// config (a bias, a norm or a layer that the config does not have); an output layer that is not the embedding
+// although they are tied.
 Result<std::vector<Parameter>> find_parameters(const ModelConfig& config, const Safetensors& checkpoint);
+
+// What else a checkpoint holds, a vision tower for one: "vision_tower (436 tensors)", by the first part of
+// their names.
+std::vector<std::string> unused_tensors(const std::vector<Parameter>& parameters,
+                                        const Safetensors& checkpoint);
 
 // Weights as stored: embeddings, layers, final norm, and the output layer unless tied.
 i64 num_parameters(const ModelConfig& config);

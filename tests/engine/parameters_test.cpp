@@ -36,21 +36,27 @@ Shapes shapes_of(const ModelConfig& config, const CheckpointPrefix& prefix = {})
 
 class Checkpoint {
 public:
-    explicit Checkpoint(const Shapes& shapes, DType dtype = DType::bf16) {
+    // The tensor `other` ends in a byte that is not 0.
+    explicit Checkpoint(const Shapes& shapes, DType dtype = DType::bf16, const std::string& other = "") {
+        ones_.back() = std::byte{1};
         std::vector<StoredTensor> tensors;
         for (const auto& [name, shape] : shapes) {
             i64 count = 1;
             for (const i64 extent : shape) count *= extent;
+            const auto bytes = static_cast<std::size_t>(count * dtype_bytes(dtype));
             tensors.push_back(
                 {name, dtype, shape,
-                 std::span(zeros_).first(static_cast<std::size_t>(count * dtype_bytes(dtype)))});
+                 name == other ? std::span(ones_).last(bytes) : std::span(zeros_).first(bytes)});
         }
         EXPECT_TRUE(write_safetensors(scratch_.folder() / "model.safetensors", tensors).ok());
     }
-    Result<std::vector<Parameter>> parameters_of(const ModelConfig& config) const {
+    Safetensors file() const {
         auto file = Safetensors::open(scratch_.folder());
         EXPECT_TRUE(file.ok()) << file.status().message();
-        return find_parameters(config, *file);
+        return std::move(*file);
+    }
+    Result<std::vector<Parameter>> parameters_of(const ModelConfig& config) const {
+        return find_parameters(config, file());
     }
     std::string error_for(const ModelConfig& config) const {
         auto found = parameters_of(config);
@@ -61,7 +67,7 @@ public:
 
 private:
     Scratch scratch_;
-    std::vector<std::byte> zeros_ = std::vector<std::byte>(4096);
+    std::vector<std::byte> zeros_ = std::vector<std::byte>(4096), ones_ = zeros_;
 };
 
 const Parameter& named(const std::vector<Parameter>& parameters, const std::string& piece) {
@@ -101,6 +107,8 @@ TEST(Parameters, PiecesFillTheirDestinations) {
     EXPECT_EQ(qkv.pieces[2].shape, (std::vector<i64>{8, 8}));
     EXPECT_TRUE(named(parameters, "model.layers.1.input_layernorm.weight").is_norm);
     EXPECT_TRUE(named(parameters, "model.norm.weight").is_norm);
+    EXPECT_EQ(named(parameters, "model.norm.weight").neutral, 1);
+    EXPECT_EQ(named(list_parameters(config_of("", "Gemma2ForCausalLM")), "model.norm.weight").neutral, 0);
     EXPECT_FALSE(qkv.is_norm);
     EXPECT_EQ(num_parameters(config),
               2 * 10 * 8 + 8 + 2 * (2 * 8 + 32 * 8 + 32 + 16 * 8 + 8 + 24 * 8 + 24 + 12 * 8 + 8));
@@ -109,8 +117,11 @@ TEST(Parameters, PiecesFillTheirDestinations) {
 TEST(Parameters, TiedModelsHaveNoOutputLayer) {
     const ModelConfig tied = config_of(R"(,"tie_word_embeddings":true)");
     EXPECT_EQ(num_parameters(config_of()) - num_parameters(tied), 10 * 8);
-    // One that is stored all the same is the embedding, and not read.
+    // One that is stored all the same must be the embedding, and is not read.
     EXPECT_EQ(Checkpoint(shapes_of(config_of())).error_for(tied), "found");
+    EXPECT_TRUE(ends_with(Checkpoint(shapes_of(config_of()), DType::bf16, "lm_head.weight").error_for(tied),
+                          "/model.safetensors: tensor lm_head.weight is not the embedding, but "
+                          "tie_word_embeddings is true"));
     EXPECT_TRUE(ends_with(Checkpoint(shapes_of(tied)).error_for(config_of()), ": no tensor lm_head.weight"));
 }
 
@@ -174,12 +185,16 @@ TEST(Parameters, FoundUnderEveryPrefix) {
                                            {"language_model.model.", "language_model."},
                                            {"model.language_model.", ""}}) {
         Shapes shapes = shapes_of(config, prefix);
-        shapes["vision_tower.layers.0.weight"] = {2, 2};
+        for (const char* name :
+             {"vision_tower.layers.0.weight", "vision_tower.norm.weight", "projector.bias"})
+            shapes[name] = {2, 2};
         const Checkpoint checkpoint(shapes);
         auto found = checkpoint.parameters_of(config);
         ASSERT_TRUE(found.ok()) << found.status().message();
         EXPECT_EQ(found->front().pieces[0].name, prefix.body + "embed_tokens.weight");
         EXPECT_EQ(found->back().pieces[0].name, prefix.head + "lm_head.weight");
+        EXPECT_EQ(unused_tensors(*found, checkpoint.file()),
+                  (std::vector<std::string>{"projector (1 tensors)", "vision_tower (2 tensors)"}));
     }
 }
 
