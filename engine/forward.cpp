@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/forward.h"
 
+#include <algorithm>
+
 #include "engine/layers.h"
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
@@ -93,12 +95,20 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
     // Split-KV needs most where there are few queries: look at the largest pass and at every decode batch.
     i64 workspace_bytes = 0;
     std::vector<ForwardShape> shapes{largest};
+    std::vector<int> layers;  // one of each window
+    for (int layer = 0; layer < config.num_layers; ++layer) {
+        const auto first = std::find(config.windows.begin(), config.windows.end(),
+                                     config.windows[static_cast<std::size_t>(layer)]);
+        if (first - config.windows.begin() == layer) layers.push_back(layer);
+    }
     for (i64 batch = 1; batch <= largest.sequences; ++batch)
         shapes.push_back({batch, batch, 1, largest.max_kv_len});
     for (const ForwardShape& shape : shapes) {
-        WW_ASSIGN(const Attention call, forward.attention_call(shape, 0));
-        WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
-        workspace_bytes = std::max(workspace_bytes, bytes);
+        for (const int layer : layers) {
+            WW_ASSIGN(const Attention call, forward.attention_call(shape, layer));
+            WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
+            workspace_bytes = std::max(workspace_bytes, bytes);
+        }
     }
     WW_TRY(allocate(forward.workspace_, std::max<i64>(workspace_bytes, 1), 1, 1));
     return forward;
@@ -130,6 +140,8 @@ Result<Attention> Forward::attention_call(const ForwardShape& shape, int layer) 
     call.max_q_len = shape.max_q_len;
     call.max_kv_len = shape.max_kv_len;
     call.scale = static_cast<float>(c.attention_scale);
+    call.window_left = c.windows[static_cast<std::size_t>(layer)] - 1;  // -1, all, of a layer without one
+    call.softcap = static_cast<float>(c.attention_softcap);
     call.workspace = Tensor::dense(workspace_.data(), DType::u8, {static_cast<i64>(workspace_.bytes())});
     return call;
 }

@@ -168,7 +168,9 @@ private:
                                          {"q_tokens", field_text(shape_.tokens)},
                                          {"max_q_len", field_text(shape_.max_q_len)},
                                          {"max_kv_len", field_text(shape_.max_kv_len)},
-                                         {"page_size", field_text(page_size_)}});
+                                         {"page_size", field_text(page_size_)},
+                                         {"window_left", field_text(window - 1)},
+                                         {"softcap", field_text(c_.attention_softcap)}});
         add(name + (window == 0 ? "attention" : "windowed_attention"), layers, "attention", false,
             std::move(problem), {c_.head_dim, rows_of(row)});
     }
@@ -194,15 +196,9 @@ std::vector<LayerCall> layer_calls(const ModelConfig& config, const ForwardShape
 }
 
 Status check_supported(const ModelConfig& config) {
-    const bool has_window =
-        std::any_of(config.windows.begin(), config.windows.end(), [](i64 w) { return w != 0; });
-    const char* missing = has_window                      ? "sliding windows"
-                          : config.attention_softcap != 0 ? "attn_logit_softcapping"
-                          : config.logits_softcap != 0    ? "final_logit_softcapping"
-                                                          : nullptr;
-    if (missing == nullptr) return {};
-    return caller_error(
-        fmt::format("{} ({}): {} cannot be computed yet", config.name, config.architecture, missing));
+    if (config.logits_softcap == 0) return {};
+    return caller_error(fmt::format("{} ({}): final_logit_softcapping cannot be computed yet", config.name,
+                                    config.architecture));
 }
 
 Result<ModelConfig> shard_config(const ModelConfig& config, int tp) {

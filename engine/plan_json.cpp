@@ -43,6 +43,7 @@ nlohmann::ordered_json plan_json(const Plan& plan) {
                       {"max_tokens", plan.max_tokens},
                       {"max_context", plan.max_context_tokens},
                       {"max_batch", plan.max_batch},
+                      {"cache_note", plan.cache_note},
                       {"fits", plan.fits},
                       {"text", plan.fit_text}};
     json["phases"]["prefill"] = phase_json(plan.prefill);

@@ -65,6 +65,17 @@ std::string what_would_fit(const ModelConfig& config, const Target& target, cons
                         : fmt::format("what fits: {}", fmt::join(ways, ", or "));
 }
 
+// Windowed layers see the end of a context, yet their pages are not given back.
+std::string cache_note(const ModelConfig& config, i64 context_tokens) {
+    std::vector<i64> windows;
+    for (const i64 window : config.windows) {
+        if (window != 0 && window < context_tokens) windows.push_back(window);
+    }
+    if (windows.empty()) return "";
+    return fmt::format("{} of {} layers see the last {} tokens, but keep them all", windows.size(),
+                       config.num_layers, windows.front());
+}
+
 }  // namespace
 
 void plan_memory(const ModelConfig& config, const ModelConfig& shard, const Target& target, Plan& plan) {
@@ -76,6 +87,7 @@ void plan_memory(const ModelConfig& config, const ModelConfig& shard, const Targ
     plan.max_tokens = memory.max_tokens(plan.batch);
     plan.max_context_tokens = std::min(plan.max_tokens / plan.batch, config.max_position_tokens);
     plan.max_batch = memory.max_batch(plan.context_tokens);
+    plan.cache_note = cache_note(config, plan.context_tokens);
     plan.fits = plan.free_bytes() >= 0;
     plan.fit_text = plan.fits ? fmt::format("{:.1f} GiB to spare", gib(plan.free_bytes()))
                               : fmt::format("{:.1f} GiB too much per GPU; {}", gib(-plan.free_bytes()),

@@ -39,6 +39,7 @@ std::string memory_lines(const Plan& plan) {
                                    bytes_text(plan.kv_bytes_per_token), bytes_text(plan.workspace_bytes));
     text += fmt::format("{} usable{}\n", bytes_text(plan.capacity_bytes), per_gpu);
     text += memory_bar(plan);
+    if (!plan.cache_note.empty()) text += "           " + plan.cache_note + '\n';
     if (plan.fits) {
         text +=
             fmt::format("  fits     {} free: context up to {} at batch {}, batch up to {} at context {}\n",

@@ -44,7 +44,7 @@ constexpr Wrapper kWrappers[] = {
     {"Mistral3ForConditionalGeneration", "mistral"},
 };
 
-// Fields of a whole model that count for its text model where that does not say otherwise itself.
+// Fields of a whole model that count for its text model.
 constexpr const char* kInherited[] = {"torch_dtype",  "dtype",        "tie_word_embeddings",
                                       "bos_token_id", "eos_token_id", "quantization_config"};
 
@@ -66,7 +66,9 @@ Result<ModelConfig> read_wrapper(const Wrapper& wrapper, const json& root, const
     json text = *object;
     for (const char* key : kInherited) {
         const json* outer = fields.find(key);
-        if (outer != nullptr && !text.contains(key)) text[key] = *outer;
+        // Some wrappers tie by default, whatever their text model does.
+        const bool is_its_own = std::string_view(key) == "tie_word_embeddings" && text.contains(key);
+        if (outer != nullptr && !is_its_own) text[key] = *outer;
     }
     sort_unread_fields(fields, root, "", config);
     WW_TRY(fields.status());

@@ -77,7 +77,8 @@ struct Plan {
     i64 max_context_tokens = 0;  // the longest context that fits at this batch, within the model's limit
     i64 max_batch = 0;           // the largest batch that fits at this context
     bool fits = false;
-    std::string fit_text;  // by how much it does not fit and what would make it fit; or how much is left
+    std::string cache_note;  // of layers that could do with a smaller cache than they get; or empty
+    std::string fit_text;    // by how much it does not fit and what would make it fit; or how much is left
 
     i64 batch = 1, context_tokens = 0, prompt_tokens = 0;
     PlannedPhase prefill, decode;

@@ -74,6 +74,15 @@ class BadInput(Scratch):
     def test_unknown_architecture(self):
         self.refused(self.run_model(self.model(architectures=["MambaForCausalLM"])), "MambaForCausalLM", "LlamaForCausalLM")
 
+    def test_unknown_fields_are_said_and_run(self):
+        copy = self.model(unheard_of=7, another="x")
+        for result in (self.run_model(copy), warpwright("plan", "--model", str(copy), "--gpu", "h200")):
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("note: config.json: unknown fields, ignored: another, unheard_of\n", result.stderr)
+
+    def test_field_that_changes_the_model(self):
+        self.refused(self.run_model(self.model(num_experts=8)), "config.json", "num_experts", "got 8")
+
     def test_missing_field(self):
         self.refused(self.run_model(self.model(hidden_size=None)), "hidden_size")
 

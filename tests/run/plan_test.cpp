@@ -65,6 +65,36 @@ TEST(Plan, TensorParallelSplitsAndPaysForTheLink) {
               one.kv_bytes_per_token / 8);
 }
 
+TEST(Plan, LayersThatTakeTurnsAreAnEntryOfEachForm) {
+    const Plan plan = plan_of("gemma-3-27b", "h200", {.context_tokens = 8192});
+    int windowed = 0, all = 0;
+    for (const PlannedLayer& layer : plan.layers) {
+        if (layer.op != "attention") continue;
+        (layer.name.ends_with("windowed_attention") ? windowed : all) = layer.count();
+    }
+    EXPECT_EQ(windowed, 52);
+    EXPECT_EQ(all, 10);
+    const auto json = nlohmann::json::parse(to_json(plan));
+    for (const auto& layer : json["layers"]) {
+        if (!layer["name"].get<std::string>().ends_with("windowed_attention")) continue;
+        EXPECT_EQ(layer["count"], 52);
+        EXPECT_EQ(layer["indices"], (std::vector<int>{0, 61}));
+    }
+    EXPECT_EQ(plan.cache_note, "52 of 62 layers see the last 1024 tokens, but keep them all");
+    EXPECT_NE(to_text(plan).find(plan.cache_note), std::string::npos);
+    EXPECT_EQ(plan_of("gemma-3-27b", "h200", {.context_tokens = 1024}).cache_note, "");
+    EXPECT_EQ(plan_of("llama-3.1-8b", "h200", {}).cache_note, "");
+}
+
+TEST(Plan, ListsFieldsThatNobodyKnows) {
+    auto config = load_config("llama-3.2-1b");
+    config->ignored_fields = {"unheard_of"};
+    const auto plan = plan_model(*config, *find_target("h200"), {});
+    ASSERT_TRUE(plan.ok());
+    const auto json = nlohmann::json::parse(to_json(*plan));
+    EXPECT_EQ(json["model"]["ignored_fields"], (std::vector<std::string>{"unheard_of"}));
+}
+
 TEST(Plan, RefusesBadOptions) {
     auto config = load_config("llama-3.1-8b");
     auto target = find_target("h100");
@@ -222,8 +252,10 @@ TEST(Plan, AnyConfigPlansInATenthOfASecond) {
         return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
     };
     for (const std::string& model : public_model_names()) {
+        const i64 context_tokens = std::min<i64>(8192, load_config(model)->max_position_tokens);
         for (const char* gpu : {"h200", "rtx-pro-6000"}) {
-            const double s = seconds_of([&] { to_text(plan_of(model, gpu, {.context_tokens = 8192})); });
+            const double s =
+                seconds_of([&] { to_text(plan_of(model, gpu, {.context_tokens = context_tokens})); });
             if (s > slowest_s) slowest_s = s, slowest = model + " on " + gpu;
             EXPECT_LT(s, 0.1) << model << " on " << gpu;
         }

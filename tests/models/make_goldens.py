@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes goldens.json and goldens.safetensors beside itself: one small model of each architecture, what Hugging
+Face transformers computes with it in fp32 and how far its own bf16 is from that.
+
+Weights are not kept: every element follows from its tensor's name and its index (`values`; the test has the same
+in C++), is exact in bf16, and goes through transformers' own loader in a checkpoint under the names that
+save_pretrained gives. Attention is eager. Made with torch 2.11 and transformers 5.17 on a CPU.
+"""
+
+import json
+import math
+import pathlib
+import tempfile
+
+import numpy
+import torch
+import transformers
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+HERE = pathlib.Path(__file__).resolve().parent
+NUM_TOKENS = 4  # greedy ones after each prompt
+
+# ---- weights
+
+
+def name_hash(name):
+    """FNV-1a."""
+    value = 0xCBF29CE484222325
+    for byte in name.encode():
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return value
+
+
+def values(name, shape, norm_neutral):
+    """Norms: their neutral value and up to a quarter more or less. Biases: up to a quarter. Matrices: up to about
+    2 / sqrt(columns), so that products keep the size of what they multiply."""
+    count = math.prod(shape)
+    with numpy.errstate(over="ignore"):  # splitmix64 of a counter
+        z = numpy.uint64(name_hash(name)) + numpy.arange(1, count + 1, dtype=numpy.uint64) * numpy.uint64(
+            0x9E3779B97F4A7C15)
+        z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
+        z ^= z >> numpy.uint64(31)
+    byte = (z >> numpy.uint64(56)).astype(numpy.int64) - 128
+    if len(shape) == 1 and name.endswith("norm.weight"):
+        floats = norm_neutral + (byte >> 4) / 32
+    elif len(shape) == 1:
+        floats = byte / 512
+    else:
+        columns = math.prod(shape[1:])
+        floats = byte / 2.0 ** (6 + math.ceil(math.log2(columns) / 2))
+    return torch.tensor(floats.reshape(shape), dtype=torch.float32).to(torch.bfloat16)
+
+
+# ---- cases
+
+SIZES = dict(vocab_size=499, bos_token_id=1, eos_token_id=2, pad_token_id=0, initializer_range=0.02,
+             attention_dropout=0.0, use_cache=True, torch_dtype="bfloat16")
+LLAMA3 = dict(rope_type="llama3", factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0,
+              original_max_position_embeddings=64)
+LONGROPE = dict(type="longrope", short_factor=[1 + 0.02 * i for i in range(48)],
+                long_factor=[1 + 0.01 * i * i for i in range(48)])
+PHI3 = dict(hidden_size=192, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=264,
+            max_position_embeddings=256, original_max_position_embeddings=48, rms_norm_eps=1e-5, rope_theta=10000.0,
+            rope_scaling=LONGROPE, sliding_window=29, tie_word_embeddings=False, resid_pdrop=0.0, embd_pdrop=0.0)
+GEMMA3 = dict(hidden_size=144, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2, head_dim=128,
+              intermediate_size=200, max_position_embeddings=512, rms_norm_eps=1e-6, rope_theta=1000000.0,
+              rope_local_base_freq=10000.0, rope_scaling=dict(rope_type="linear", factor=8.0), query_pre_attn_scalar=100,
+              sliding_window=21, hidden_activation="gelu_pytorch_tanh", attn_logit_softcapping=None,
+              final_logit_softcapping=None)
+
+# name: config.json as such models have it on the Hub, lengths of the prompts, and more. `mutations` are features
+# whose absence must show: the test names what each changes.
+CASES = {
+    "llama": dict(
+        config=dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_size=192, num_hidden_layers=2,
+                    num_attention_heads=6, num_key_value_heads=2, head_dim=64, intermediate_size=328,
+                    max_position_embeddings=256, rms_norm_eps=1e-5, rope_theta=50000.0, rope_scaling=LLAMA3,
+                    attention_bias=True, mlp_bias=True, tie_word_embeddings=False, hidden_act="silu",
+                    pretraining_tp=1),
+        mutations=["rope_scaling", "rope_theta"]),
+    "mistral": dict(
+        config=dict(architectures=["MistralForCausalLM"], model_type="mistral", hidden_size=196, num_hidden_layers=2,
+                    num_attention_heads=4, num_key_value_heads=2, head_dim=64, intermediate_size=300,
+                    max_position_embeddings=256, rms_norm_eps=1e-5, rope_theta=10000.0, sliding_window=24,
+                    tie_word_embeddings=False, hidden_act="silu"),
+        mutations=["window", "window_off_by_one"]),
+    "ministral": dict(
+        config=dict(architectures=["MinistralForCausalLM"], model_type="ministral", hidden_size=128,
+                    num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=4, head_dim=32,
+                    intermediate_size=256, max_position_embeddings=256, rms_norm_eps=1e-5, rope_theta=1000000.0,
+                    sliding_window=16, layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+                    tie_word_embeddings=False, hidden_act="silu"),
+        mutations=["window", "window_everywhere"]),
+    "qwen2": dict(
+        config=dict(architectures=["Qwen2ForCausalLM"], model_type="qwen2", hidden_size=256, num_hidden_layers=3,
+                    num_attention_heads=4, num_key_value_heads=2, intermediate_size=328, max_position_embeddings=256,
+                    rms_norm_eps=1e-6, rope_theta=1000000.0, use_sliding_window=True, sliding_window=17,
+                    max_window_layers=1, tie_word_embeddings=True, hidden_act="silu"),
+        mutations=["window", "window_everywhere"]),
+    "qwen3": dict(
+        config=dict(architectures=["Qwen3ForCausalLM"], model_type="qwen3", hidden_size=160, num_hidden_layers=2,
+                    num_attention_heads=4, num_key_value_heads=2, head_dim=128, intermediate_size=264,
+                    max_position_embeddings=256, rms_norm_eps=1e-6, rope_theta=1000000.0, rope_scaling=None,
+                    attention_bias=False, use_sliding_window=False, sliding_window=None, max_window_layers=2,
+                    tie_word_embeddings=False, hidden_act="silu"),
+        mutations=["qk_norm", "rope_theta"]),
+    "gemma2": dict(
+        config=dict(architectures=["Gemma2ForCausalLM"], model_type="gemma2", hidden_size=144, num_hidden_layers=4,
+                    num_attention_heads=2, num_key_value_heads=1, head_dim=256, intermediate_size=256,
+                    max_position_embeddings=256, rms_norm_eps=1e-6, rope_theta=10000.0, query_pre_attn_scalar=100,
+                    sliding_window=19, attn_logit_softcapping=3.0, final_logit_softcapping=4.0,
+                    hidden_act="gelu_pytorch_tanh", hidden_activation="gelu_pytorch_tanh", attention_bias=False,
+                    cache_implementation="hybrid"),
+        norm_neutral=0,
+        mutations=["window", "window_off_by_one", "window_everywhere", "attention_softcap", "logits_softcap",
+                   "norm_offset", "post_norms", "embedding_scale", "attention_scale", "activation"]),
+    "gemma3": dict(
+        config=dict(GEMMA3, architectures=["Gemma3ForCausalLM"], model_type="gemma3_text", attention_bias=False,
+                    sliding_window_pattern=3),
+        norm_neutral=0,
+        mutations=["window", "window_off_by_one", "window_everywhere", "norm_offset", "post_norms", "qk_norm",
+                   "embedding_scale", "attention_scale", "windowed_rope", "global_rope", "rope_scaling"]),
+    "gemma3-multimodal": dict(
+        config=dict(architectures=["Gemma3ForConditionalGeneration"], model_type="gemma3", eos_token_id=[1, 106],
+                    mm_tokens_per_image=4, image_token_index=498, boi_token_index=496, eoi_token_index=497,
+                    initializer_range=0.02, torch_dtype="bfloat16",
+                    text_config=dict(GEMMA3, model_type="gemma3_text", num_hidden_layers=2,
+                                     layer_types=["full_attention", "sliding_attention"], vocab_size=499),
+                    vision_config=dict(model_type="siglip_vision_model", hidden_size=16, intermediate_size=24,
+                                       num_hidden_layers=1, num_attention_heads=2, image_size=32, patch_size=8,
+                                       vision_use_head=False)),
+        norm_neutral=0,
+        mutations=["window", "windowed_rope", "global_rope"]),
+    "phi3-short": dict(
+        config=dict(PHI3, architectures=["Phi3ForCausalLM"], model_type="phi3", hidden_act="silu"),
+        context_tokens=48, lengths=[5, 33, 44],
+        mutations=["window", "longrope", "rope_magnitude"]),
+    "phi3-long": dict(
+        config=dict(PHI3, architectures=["Phi3ForCausalLM"], model_type="phi3", hidden_act="silu"),
+        lengths=[49, 90],
+        mutations=["window", "longrope", "rope_magnitude"]),
+    "glm": dict(
+        config=dict(architectures=["GlmForCausalLM"], model_type="glm", hidden_size=144, num_hidden_layers=2,
+                    num_attention_heads=4, num_key_value_heads=2, head_dim=128, intermediate_size=216,
+                    max_position_embeddings=256, rms_norm_eps=1.5625e-07, rope_theta=10000.0, attention_bias=True,
+                    partial_rotary_factor=0.5, tie_word_embeddings=False, hidden_act="silu"),
+        mutations=["interleaving", "partial_rotation"]),
+    "glm4": dict(
+        config=dict(architectures=["Glm4ForCausalLM"], model_type="glm4", hidden_size=128, num_hidden_layers=3,
+                    num_attention_heads=4, num_key_value_heads=2, head_dim=64, intermediate_size=200,
+                    max_position_embeddings=256, rms_norm_eps=1e-05, rope_theta=10000.0, attention_bias=False,
+                    partial_rotary_factor=0.5, tie_word_embeddings=False, hidden_act="silu"),
+        mutations=["post_norms", "interleaving"]),
+}
+
+
+def prompt_tokens(case, length):
+    """Any ids but the special ones, each case and length its own."""
+    generator = numpy.random.default_rng([name_hash(case) % 2**32, length])
+    return [int(token) for token in generator.integers(5, 490, length)]
+
+
+def checkpoint_tensors(model_class, config, folder):
+    """Names and shapes as save_pretrained writes them."""
+    model_class(config).save_pretrained(folder, safe_serialization=True)
+    shapes = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            shapes |= {name: list(file.get_slice(name).get_shape()) for name in file.keys()}
+        path.unlink()
+    return shapes
+
+
+def logits_of(model, tokens):
+    ids = torch.tensor([tokens])
+    with torch.no_grad():
+        return model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0].float()
+
+
+def make_case(name, case, whole):
+    hub_config = dict(SIZES, **case["config"]) if "text_config" not in case["config"] else case["config"]
+    model_class = getattr(transformers, hub_config["architectures"][0])
+    config = model_class.config_class.from_dict(json.loads(json.dumps(hub_config)))
+    with tempfile.TemporaryDirectory() as text:
+        folder = pathlib.Path(text)
+        shapes = checkpoint_tensors(model_class, config, folder)
+        saved_config = json.loads((folder / "config.json").read_text())
+        neutral = case.get("norm_neutral", 1)
+        weights = {tensor: values(tensor, shape, neutral) for tensor, shape in shapes.items()}
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "config.json").write_text(json.dumps(hub_config))
+        load = dict(attn_implementation="eager", output_loading_info=True)
+        exact, info = model_class.from_pretrained(folder, dtype=torch.float32, **load)
+        assert not any(info.values()), info
+        rounded, _ = model_class.from_pretrained(folder, dtype=torch.bfloat16, **load)
+    prompts = []
+    for length in case.get("lengths", [7, 40, 83]):
+        prompt = prompt_tokens(name, length)
+        tokens, margins = [], []
+        for step in range(NUM_TOKENS + 1):
+            last = logits_of(exact.eval(), prompt + tokens)[-1]
+            whole[f"{name}.{length}.{step}"] = last.clone()
+            best = last.topk(2)
+            tokens.append(int(best.indices[0]))
+            margins.append(float(best.values[0] - best.values[1]))
+        tokens, margins = tokens[:NUM_TOKENS], margins[:NUM_TOKENS]
+        everything = prompt + tokens
+        error = (logits_of(rounded.eval(), everything) - logits_of(exact, everything)).abs()
+        prompts.append(dict(tokens=prompt, greedy=tokens, margins=margins,
+                            bf16_error=dict(max=float(error.max()), rms=float(error.pow(2).mean().sqrt()))))
+        print(f"{name:18} {length:3} logits std {last.std():.3f} bf16 error max {error.max():.4f} "
+              f"rms {error.pow(2).mean().sqrt():.4f} margins {[round(m, 3) for m in margins]}")
+    return dict(name=name, config=hub_config, saved_config=saved_config, tensors=shapes, norm_neutral=neutral,
+                context_tokens=case.get("context_tokens", 256), mutations=case["mutations"], prompts=prompts)
+
+
+def main():
+    torch.manual_seed(0)  # of weights that are thrown away
+    transformers.logging.set_verbosity_error()
+    whole = {}
+    cases = [make_case(name, case, whole) for name, case in CASES.items()]
+    texts = ["  " + json.dumps(case, separators=(",", ":")) for case in cases]
+    (HERE / "goldens.json").write_text("[\n" + ",\n".join(texts) + "\n]\n")
+    save_file(whole, HERE / "goldens.safetensors")
+
+
+main()

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+// A small model of each architecture against Hugging Face transformers (make_goldens.py), from config.json
+// and sharded weights to logits, on the CPU, on emulated GPUs and on one that is here.
+#include "engine/layers.h"
+#include "models/golden_run.h"
+#include "run/planned_rows.h"
+
+namespace warpwright::test {
+namespace {
+
+std::vector<std::string> devices() {
+    std::vector<std::string> devices{"cpu", "emulated:h200", "emulated:rtx-5090"};
+    for (const std::string& id : list_devices().ids) {
+        if (id.starts_with("cuda:")) devices.push_back(id);
+    }
+    return devices;
+}
+
+// One for all tests of a device: an emulated one keeps its compiled kernels.
+std::shared_ptr<Context> context_of(const std::string& device) {
+    static std::map<std::string, std::shared_ptr<Context>> contexts;
+    auto& context = contexts[device];
+    if (context == nullptr) {
+        auto opened = Context::open(device);
+        EXPECT_TRUE(opened.ok()) << opened.status().message();
+        if (opened.ok()) context = *opened;
+    }
+    return context;
+}
+
+ModelConfig config_of(const SmallModel& model) {
+    auto config = load_config(model.folder());
+    EXPECT_TRUE(config.ok()) << config.status().message();
+    return config.ok() ? *config : ModelConfig{};
+}
+
+EngineOptions options_of(const SmallModel& model) {
+    return {.max_sequences = 1, .max_context_tokens = model.golden()["context_tokens"]};
+}
+
+class Models : public testing::TestWithParam<std::tuple<std::string, std::string>> {
+protected:
+    void SetUp() override {
+        if (const Status status = check_supported(config_of(model)); !status.ok())
+            GTEST_SKIP() << status.message();
+    }
+    const SmallModel& model = small_model(std::get<1>(GetParam()));
+    const std::string device = std::get<0>(GetParam());
+    const std::shared_ptr<Context> context = context_of(device);
+};
+
+TEST_P(Models, LogitsAreWithinTwiceTheErrorOfBf16) {
+    ASSERT_NE(context, nullptr);
+    GoldenRun run(context, model, config_of(model), options_of(model));
+    ASSERT_TRUE(run.ok());
+    double worst = 0;
+    for (const nlohmann::json& prompt : model.golden()["prompts"]) {
+        for (const GoldenError& error : run.follow(prompt)) {
+            EXPECT_LE(error.max, 1) << prompt["tokens"].size();
+            EXPECT_LE(error.rms, 1) << prompt["tokens"].size();
+            worst = std::max(worst, error.worst());
+        }
+    }
+    RecordProperty("worst", std::to_string(worst));
+    std::printf("%s on %s: at most %.2f of the bound\n", model.name().c_str(), device.c_str(), worst);
+}
+
+// The windows of a chunk reach back into the chunks before it.
+TEST_P(Models, ChunksOfThePromptGiveTheSame) {
+    ASSERT_NE(context, nullptr);
+    EngineOptions options = options_of(model);
+    options.max_batch_tokens = 31;
+    GoldenRun run(context, model, config_of(model), options);
+    ASSERT_TRUE(run.ok());
+    for (const GoldenError& error : run.follow(model.golden()["prompts"].back())) {
+        EXPECT_LE(error.max, 1);
+        EXPECT_LE(error.rms, 1);
+    }
+}
+
+// The rows that a decode step launched are those that the plan for this device names, in its order.
+TEST_P(Models, PlanIsWhatRuns) {
+    ASSERT_NE(context, nullptr);
+    const ModelConfig config = config_of(model);
+    GoldenRun run(context, model, config, options_of(model));
+    ASSERT_TRUE(run.ok());
+    run.follow(model.golden()["prompts"].front());
+    const i64 context_tokens = run.engine().max_context_tokens();
+    const auto plan = plan_model(config, context->target(), {.batch = 1, .context_tokens = context_tokens});
+    ASSERT_TRUE(plan.ok()) << plan.status().message();
+    EXPECT_TRUE(plan->runs());
+    EXPECT_EQ(launched_rows(run.engine()), planned_rows(*plan));
+}
+
+std::string readable(const testing::TestParamInfo<Models::ParamType>& info) {
+    std::string text = std::get<1>(info.param) + "_" + std::get<0>(info.param);
+    for (char& c : text) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+    return text;
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, Models,
+                         testing::Combine(testing::ValuesIn(devices()),
+                                          testing::ValuesIn(small_model_names())),
+                         readable);
+
+// ---- that the goldens can fail
+
+void change(const std::string& feature, ModelConfig& config) {
+    const i64 window = *std::max_element(config.windows.begin(), config.windows.end());
+    if (feature == "window") {
+        config.windows.assign(config.windows.size(), 0);
+    } else if (feature == "window_everywhere") {
+        config.windows.assign(config.windows.size(), window);
+    } else if (feature == "window_off_by_one") {
+        for (i64& tokens : config.windows) tokens += tokens != 0 ? 1 : 0;
+    } else if (feature == "attention_softcap") {
+        config.attention_softcap = 0;
+    } else if (feature == "logits_softcap") {
+        config.logits_softcap = 0;
+    } else if (feature == "norm_offset") {
+        config.norm_weight_offset = 0;
+    } else if (feature == "post_norms") {
+        config.post_norms = false;
+    } else if (feature == "qk_norm") {
+        config.qk_norm = false;
+    } else if (feature == "embedding_scale") {
+        config.embedding_scale = 1;
+    } else if (feature == "attention_scale") {
+        config.attention_scale = 1 / std::sqrt(static_cast<double>(config.head_dim));
+    } else if (feature == "activation") {
+        config.activation = Activation::silu;
+    } else if (feature == "windowed_rope") {
+        config.windowed_rope = config.rope;
+    } else if (feature == "global_rope") {
+        config.rope = *config.windowed_rope;
+    } else if (feature == "rope_scaling") {
+        config.rope.scaling = {};
+    } else if (feature == "rope_theta") {
+        config.rope.theta *= 2;
+    } else if (feature == "longrope") {
+        std::swap(config.rope.scaling.short_factor, config.rope.scaling.long_factor);
+    } else if (feature == "rope_magnitude") {
+        config.rope.scaling.attention_factor = 1;
+    } else if (feature == "interleaving") {
+        config.rope.interleaved = !config.rope.interleaved;
+    } else if (feature == "partial_rotation") {
+        config.rope.rotary_dim = config.head_dim;
+    } else {
+        ADD_FAILURE() << "no such feature: " << feature;
+    }
+}
+
+class Goldens : public testing::TestWithParam<std::string> {};
+
+TEST_P(Goldens, ShowWhatIsMissing) {
+    const SmallModel& model = small_model(GetParam());
+    if (const Status status = check_supported(config_of(model)); !status.ok())
+        GTEST_SKIP() << status.message();
+    for (const std::string feature : model.golden()["mutations"]) {
+        ModelConfig config = config_of(model);
+        change(feature, config);
+        GoldenRun run(context_of("cpu"), model, config, options_of(model));
+        ASSERT_TRUE(run.ok());
+        double worst = 0;
+        for (const nlohmann::json& prompt : model.golden()["prompts"]) {
+            for (const GoldenError& error : run.follow(prompt, false)) worst = std::max(worst, error.worst());
+        }
+        EXPECT_GT(worst, 1) << "without " << feature;
+        std::printf("%s without its %s: %.1f of the bound\n", model.name().c_str(), feature.c_str(), worst);
+    }
+}
+
+// transformers writes its own spelling of what it has read.
+TEST_P(Goldens, BothSpellingsAreOneConfig) {
+    const nlohmann::json& golden = small_model(GetParam()).golden();
+    const auto hub = parse_config(golden["config"].dump(), "", "config.json");
+    const auto saved = parse_config(golden["saved_config"].dump(), "", "saved_config.json");
+    ASSERT_TRUE(hub.ok()) << hub.status().message();
+    ASSERT_TRUE(saved.ok()) << saved.status().message();
+    const auto same_rope = [](const RopeConfig& a, const RopeConfig& b) {
+        EXPECT_EQ(a.theta, b.theta);
+        EXPECT_EQ(a.rotary_dim, b.rotary_dim);
+        EXPECT_EQ(a.interleaved, b.interleaved);
+        EXPECT_EQ(a.scaling.kind, b.scaling.kind);
+        EXPECT_EQ(a.scaling.factor, b.scaling.factor);
+        EXPECT_EQ(a.scaling.original_max_position, b.scaling.original_max_position);
+        EXPECT_EQ(a.scaling.short_factor, b.scaling.short_factor);
+        EXPECT_EQ(a.scaling.long_factor, b.scaling.long_factor);
+    };
+    same_rope(hub->rope, saved->rope);
+    EXPECT_EQ(hub->windowed_rope.has_value(), saved->windowed_rope.has_value());
+    if (hub->windowed_rope && saved->windowed_rope) same_rope(*hub->windowed_rope, *saved->windowed_rope);
+    const auto numbers = [](const ModelConfig& c) {
+        return std::vector<double>{c.hidden_size * 1.0,
+                                   c.num_layers * 1.0,
+                                   c.num_heads * 1.0,
+                                   c.num_kv_heads * 1.0,
+                                   c.head_dim * 1.0,
+                                   c.intermediate_size * 1.0,
+                                   c.vocab_size * 1.0,
+                                   c.rms_norm_eps,
+                                   c.norm_weight_offset,
+                                   c.qk_norm * 1.0,
+                                   c.post_norms * 1.0,
+                                   c.qkv_bias * 1.0,
+                                   c.o_bias * 1.0,
+                                   c.mlp_bias * 1.0,
+                                   c.embedding_scale,
+                                   c.attention_scale,
+                                   c.attention_softcap,
+                                   c.logits_softcap,
+                                   c.tie_word_embeddings * 1.0,
+                                   static_cast<double>(c.max_position_tokens),
+                                   static_cast<double>(c.activation)};
+    };
+    EXPECT_EQ(numbers(*hub), numbers(*saved));
+    EXPECT_EQ(hub->windows, saved->windows);
+    EXPECT_EQ(hub->eos_tokens, saved->eos_tokens);
+    EXPECT_EQ(hub->bos_token, saved->bos_token);
+    for (const auto& config : {*hub, *saved}) {
+        for (const std::string& field : config.ignored_fields) {
+            EXPECT_TRUE(field == "vision_config" || field == "mm_tokens_per_image" ||
+                        field.ends_with("_token_index"))
+                << field;
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(OnTheCpu, Goldens, testing::ValuesIn(small_model_names()), [](const auto& info) {
+    std::string text = info.param;
+    std::replace(text.begin(), text.end(), '-', '_');
+    return text;
+});
+
+}  // namespace
+}  // namespace warpwright::test
