@@ -7,6 +7,7 @@
 #include "kernels/fused/embedding/operation.h"
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/kv_append/operation.h"
+#include "kernels/fused/logits/operation.h"
 #include "kernels/fused/rmsnorm/operation.h"
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/sample/operation.h"
@@ -32,6 +33,7 @@ std::span<const Operation* const> operations() {
         instance<GatedActivationOp>(),
         instance<EmbeddingOp>(),
         instance<KvAppendOp>(),
+        instance<LogitsOp>(),
         instance<SampleOp>(),
         instance<AttentionOp>(),
         instance<AttentionMergeOp>(),

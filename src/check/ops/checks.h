@@ -12,6 +12,7 @@ const OperationCheck& rope_check();
 const OperationCheck& gated_activation_check();
 const OperationCheck& embedding_check();
 const OperationCheck& kv_append_check();
+const OperationCheck& logits_check();
 const OperationCheck& sample_check();
 const OperationCheck& attention_check();
 const OperationCheck& attention_merge_check();

@@ -12,6 +12,7 @@ std::span<const OperationCheck* const> operation_checks() {
         &gated_activation_check(),
         &embedding_check(),
         &kv_append_check(),
+        &logits_check(),
         &sample_check(),
         &attention_check(),
         &attention_merge_check(),
