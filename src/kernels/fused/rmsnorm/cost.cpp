@@ -29,7 +29,8 @@ Prediction RmsNormOp::predict(const Row& row, const TargetFacts& target, const P
     // A short batch waits for its loads: two rounds over the row, one element of each thread at a time.
     if (elementwise) result.us += 2.0 * problem.hidden / threads * costs.stream.norm_load_us;
     // Short rows with a block each: the SMs hold their most blocks, of which each waits for its loads.
-    const double resident = std::min<double>(kMaxBlocksPerSm, target.max_threads_per_sm / row.threads);
+    const double resident =
+        std::min(kMaxBlocksPerSm, static_cast<double>(target.max_threads_per_sm) / row.threads);
     const double waves = num_rows / rows_per_block(row) / (resident * target.num_sms);
     const double waiting_us = start_up_us(target, costs) + waves * costs.stream.norm_block_us;
     if (waiting_us > result.us) return {waiting_us, "latency"};
