@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cstring>
 #include <limits>
@@ -20,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, which spells a space in text vocabularies
-constexpr std::size_t kRememberedWords = 1 << 15;
+constexpr std::size_t kMaxRememberedWords = 1 << 15;
 constexpr std::size_t kRememberedBytes = 30;
 constexpr std::size_t kRememberedIds = 6;
 constexpr std::size_t kMaxWorkers = 64;
@@ -232,7 +233,10 @@ struct Bpe::Worker::Remembered {
     i32 ids[kRememberedIds];
 };
 
-Bpe::Worker::Worker(const Bpe& bpe) : bpe_(bpe), remembered_(new Remembered[kRememberedWords]()) {}
+Bpe::Worker::Worker(const Bpe& bpe)
+    : bpe_(bpe),
+      num_remembered_(std::min(kMaxRememberedWords, std::bit_ceil(4 * bpe.tokens_.size() + 1))),
+      remembered_(new Remembered[num_remembered_]()) {}
 
 std::unique_ptr<Bpe::Worker> Bpe::take_worker() const {
     {
@@ -325,7 +329,7 @@ void Bpe::Worker::merge_long(std::vector<i32>& ids) {
         consider(top.position);
     }
     for (int i = 0; i >= 0; i = symbols_[i].next) ids.push_back(symbols_[i].id);
-    if (symbols_.capacity() > kRememberedWords) symbols_ = {};
+    if (symbols_.capacity() > kMaxRememberedWords) symbols_ = {};
 }
 
 void Bpe::Worker::merge(std::string_view word, std::vector<i32>& ids) {
@@ -381,7 +385,7 @@ void Bpe::Worker::encode_part(std::string_view word, std::vector<i32>& ids) {
         hash = (hash ^ part) * 0x9E3779B97F4A7C15u;
         hash ^= hash >> 32;
     }
-    Remembered& slot = remembered_[hash % kRememberedWords];
+    Remembered& slot = remembered_[hash & (num_remembered_ - 1)];
     if (slot.num_ids > 0 && slot.hash == hash && slot.num_bytes == word.size() &&
         std::memcmp(slot.word, word.data(), word.size()) == 0) {
         ids.insert(ids.end(), slot.ids, slot.ids + slot.num_ids);

@@ -53,6 +53,7 @@ public:
         void merge_long(std::vector<i32>& ids);
 
         const Bpe& bpe_;
+        std::size_t num_remembered_;  // a power of two
         std::shared_ptr<Remembered[]> remembered_;
         std::vector<i32> initial_;  // ids of the word's characters
         std::vector<i32> ranks_, merged_;

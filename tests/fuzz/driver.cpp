@@ -1,17 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs a fuzz target: first every input of its corpus, then mutations of them until the time is up. The
-// target is a function of libFuzzer's form, so that libFuzzer can be linked instead of this file:
+// Runs a fuzz target: first every input of its corpus, then mutations of them until the time is up, or so
+// many are made. The target is a function of libFuzzer's form, so that libFuzzer can be linked instead of
+// this file:
 //
 //     extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 //
-// It returns 0, or -1 for an input that no further one should be made from. Inputs are texts: beside bytes,
-// words of all corpora are replaced, moved and mixed. The same seed makes the same inputs in the same order.
+// It returns 0, or -1 for an input that no further one should be made from. Of code that is compiled with
+// -fsanitize-coverage=trace-pc, only inputs that take a step between two places that none took before are
+// mutated further. Inputs are texts: beside bytes, words of all corpora are replaced, moved and mixed. The
+// same seed makes the same inputs in the same order.
 //
-//     fuzz_parse [--seconds N] [--seed N] FOLDER      the inputs in a folder, then mutations of them
+//     fuzz_parse [--seconds N] [--runs N] [--seed N] [--max-bytes N] [--keep FOLDER] [--progress] FOLDER
+//                                                     the inputs in a folder, then mutations of them
 //     fuzz_parse FILE...                              only these inputs
 //
-// An input that crashes, or takes longer than kLimit_s, is written to a file beside
-// the program, which is named in the last line.
+// --keep adds the inputs in its folder to those of the corpus, and new ones that are mutated further to the
+// folder, so that the next run goes on where this one ended. tests/fuzz/long_run.py makes millions of inputs
+// so.
+//
+// An input that crashes, or takes longer than kLimit_s, is written to a file beside the program (--crash
+// FILE: to that file), which is named in the last line.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -37,9 +45,17 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Inputs = std::vector<std::string>;
 
-constexpr unsigned kLimit_s = 120;            // of one input; sanitizers and busy machines are slow
-constexpr std::size_t kMaxBytes = 64u << 10;  // of an input
-constexpr std::size_t kMaxInputs = 4096;      // that further ones are made from
+constexpr unsigned kLimit_s = 120;        // of one input; sanitizers and busy machines are slow
+constexpr std::size_t kMaxInputs = 4096;  // that further ones are made from
+constexpr double kProgressEvery_s = 10;
+
+// --- steps that were taken ---------------------------------------------------------------------------------
+
+constexpr std::size_t kPlaces =
+    1u << 17;  // collisions hide some steps; a table that is in no cache costs time
+std::uint8_t step_seen[kPlaces];
+std::uintptr_t last_place = 0;
+std::size_t num_steps = 0;
 
 // --- the input that is running, for the moment it crashes -------------------------------------------------
 
@@ -90,9 +106,24 @@ std::string read_file(const std::filesystem::path& path) {
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// Whole or not at all: another process may read the folder.
+void write_file(const std::filesystem::path& path, const std::string& content) {
+    const std::filesystem::path part = path.parent_path() / ("." + path.filename().string());
+    std::ofstream(part, std::ios::binary) << content;
+    std::filesystem::rename(part, path);
+}
+
+std::string name_of(const std::string& input) {
+    char name[17];
+    std::snprintf(name, sizeof name, "%016zx", std::hash<std::string>()(input));
+    return name;
+}
+
 std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder) {
     std::vector<std::filesystem::path> files;
-    for (const auto& entry : std::filesystem::directory_iterator(folder)) files.push_back(entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+        if (!entry.path().filename().string().starts_with('.')) files.push_back(entry.path());
+    }
     std::sort(files.begin(), files.end());  // the order of a folder is no order
     return files;
 }
@@ -103,7 +134,8 @@ struct Span {
 };
 std::vector<Span> words_of(std::string_view text) {
     const auto is_word = [](char c) {
-        return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$';
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+               c == '$';
     };
     std::vector<Span> words;
     for (std::size_t i = 0; i < text.size();) {
@@ -118,7 +150,8 @@ std::vector<Span> words_of(std::string_view text) {
 
 class Mutator {
 public:
-    Mutator(std::uint64_t seed, const Inputs& corpus) : random_(seed) {
+    Mutator(std::uint64_t seed, std::size_t max_bytes, const Inputs& corpus)
+        : random_(seed), max_bytes_(max_bytes) {
         for (const std::string& input : corpus)
             for (const Span& word : words_of(input)) words_.push_back(input.substr(word.begin, word.size));
         std::sort(words_.begin(), words_.end());
@@ -133,7 +166,7 @@ public:
     std::string make(const Inputs& inputs) {
         std::string text = pick(inputs);
         for (std::size_t i = 1 + below(4) * below(3); i > 0; --i) mutate(text, inputs);
-        if (text.size() > kMaxBytes) text.resize(kMaxBytes);
+        if (text.size() > max_bytes_) text.resize(max_bytes_);
         return text;
     }
 
@@ -199,6 +232,7 @@ private:
     }
 
     std::mt19937_64 random_;
+    std::size_t max_bytes_;
     Inputs words_;  // sorted
     Inputs values_;
 };
@@ -222,7 +256,81 @@ private:
     double slowest_s_ = 0;  // of this program's own time
 };
 
+struct Options {
+    double seconds = 10;
+    std::uint64_t runs = 0;  // 0: as many as the time allows; else the time is no matter
+    std::uint64_t seed = 1;
+    std::size_t max_bytes = 64u << 10;  // of an input
+    bool progress = false;
+    std::filesystem::path keep;
+    std::vector<std::filesystem::path> files;
+};
+
+bool read_options(int argc, char** argv, Options& options) {
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view argument = argv[i];
+        const char* value = i + 1 < argc ? argv[i + 1] : nullptr;
+        if (argument.substr(0, 2) != "--") {
+            options.files.emplace_back(argument);
+            continue;
+        }
+        if (argument == "--progress") {
+            options.progress = true;
+            continue;
+        }
+        if (value == nullptr) return false;
+        ++i;
+        if (argument == "--seconds") {
+            options.seconds = std::atof(value);
+        } else if (argument == "--runs") {
+            options.runs = std::strtoull(value, nullptr, 10);
+        } else if (argument == "--seed") {
+            options.seed = std::strtoull(value, nullptr, 10);
+        } else if (argument == "--max-bytes") {
+            options.max_bytes = std::strtoull(value, nullptr, 10);
+        } else if (argument == "--keep") {
+            options.keep = value;
+        } else if (argument == "--crash") {
+            crash_path = value;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+// What was made of the corpus so far.
+struct Made {
+    std::uint64_t runs = 0, kept = 0;
+    Clock::time_point begin = Clock::now(), shown = begin;
+
+    double seconds() const { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+    bool is_done(const Options& options) const {
+        return options.runs > 0 ? runs >= options.runs : seconds() >= options.seconds;
+    }
+    void show(const Options& options) {
+        if (!options.progress ||
+            std::chrono::duration<double>(Clock::now() - shown).count() < kProgressEvery_s)
+            return;
+        shown = Clock::now();
+        std::fprintf(stderr, "%llu made, %.0f a second, %llu kept, %zu steps\n",
+                     static_cast<unsigned long long>(runs), static_cast<double>(runs) / seconds(),
+                     static_cast<unsigned long long>(kept), num_steps);
+    }
+};
+
 }  // namespace
+
+// Called at every place of code that is compiled for it: a step is from the last place to this one.
+extern "C" __attribute__((no_sanitize("address", "undefined"))) void __sanitizer_cov_trace_pc() {
+    const auto place =
+        reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)) * 0x9E3779B97F4A7C15u >> 47;
+    std::uint8_t& seen = step_seen[place ^ last_place];
+    num_steps += seen == 0;
+    seen = 1;
+    last_place = place >> 1;
+}
+static_assert(kPlaces == 1u << (64 - 47));
 
 #ifdef __SANITIZE_ADDRESS__
 extern "C" void __sanitizer_set_death_callback(void (*callback)());
@@ -237,31 +345,29 @@ extern "C" const char* __ubsan_default_options() {
 #endif
 
 int main(int argc, char** argv) {
-    double seconds = 10;
-    std::uint64_t seed = 1;
-    std::vector<std::filesystem::path> files;
-    for (int i = 1; i < argc; ++i) {
-        const std::string_view argument = argv[i];
-        const bool has_value = i + 1 < argc;
-        if (argument == "--seconds" && has_value) {
-            seconds = std::atof(argv[++i]);
-        } else if (argument == "--seed" && has_value) {
-            seed = std::strtoull(argv[++i], nullptr, 10);
-        } else if (argument.substr(0, 2) != "--") {
-            files.emplace_back(argument);
-        } else {
-            std::fprintf(stderr, "usage: %s [--seconds N] [--seed N] FOLDER|FILE...\n", argv[0]);
-            return 2;
-        }
+    Options options;
+    crash_path = std::string(argv[0]) + ".crash";
+    if (!read_options(argc, argv, options)) {
+        std::fprintf(
+            stderr,
+            "usage: %s [--seconds N] [--runs N] [--seed N] [--max-bytes N] [--keep FOLDER] [--crash FILE] "
+            "[--progress] "
+            "FOLDER|FILE...\n",
+            argv[0]);
+        return 2;
     }
+    std::vector<std::filesystem::path> files = options.files;
     const bool is_folder = files.size() == 1 && std::filesystem::is_directory(files[0]);
     if (is_folder) files = files_in(files[0]);
+    if (!options.keep.empty()) {
+        std::filesystem::create_directories(options.keep);
+        const auto kept = files_in(options.keep);
+        files.insert(files.end(), kept.begin(), kept.end());
+    }
     if (files.empty()) {
         std::fprintf(stderr, "fuzz: expected a folder of inputs, or inputs, got none\n");
         return 2;
     }
-
-    crash_path = std::string(argv[0]) + ".crash";
 #ifdef __SANITIZE_ADDRESS__
     __sanitizer_set_death_callback(save_running);
 #else
@@ -277,24 +383,29 @@ int main(int argc, char** argv) {
         runner.run(corpus.back());
     }
     const std::size_t num_files = corpus.size();
-    Mutator mutator(seed, corpus);
-    std::uint64_t made = 0, taken = 0;
-    const auto begin = Clock::now();
-    while (is_folder && std::chrono::duration<double>(Clock::now() - begin).count() < seconds) {
+    const bool has_steps = num_steps > 0;
+    Mutator mutator(options.seed, options.max_bytes, corpus);
+    Made made;
+    while (is_folder && !made.is_done(options)) {
         std::string input = mutator.make(corpus);
-        ++made;
-        if (runner.run(input) != 0) continue;
+        const std::size_t num_before = num_steps;
+        ++made.runs;
+        made.show(options);
+        if (runner.run(input) != 0 || (has_steps && num_steps == num_before)) continue;
+        if (!options.keep.empty()) write_file(options.keep / name_of(input), input);
         // The files stay; later inputs take the place of earlier ones.
         if (corpus.size() < kMaxInputs)
             corpus.push_back(std::move(input));
         else
-            corpus[num_files + taken % (kMaxInputs - num_files)] = std::move(input);
-        ++taken;
+            corpus[num_files + made.kept % (kMaxInputs - num_files)] = std::move(input);
+        ++made.kept;
     }
     std::printf(
-        "%zu inputs of the corpus, %llu made of them with seed %llu, %llu of these accepted; the slowest "
-        "took %.0f ms\n",
-        num_files, static_cast<unsigned long long>(made), static_cast<unsigned long long>(seed),
-        static_cast<unsigned long long>(taken), runner.slowest_s() * 1e3);
+        "%zu inputs of the corpus, %llu made of them with seed %llu at %.0f a second, %llu of these kept; "
+        "the "
+        "slowest took %.0f ms\n",
+        num_files, static_cast<unsigned long long>(made.runs), static_cast<unsigned long long>(options.seed),
+        static_cast<double>(made.runs) / std::max(made.seconds(), 1e-9),
+        static_cast<unsigned long long>(made.kept), runner.slowest_s() * 1e3);
     return 0;
 }

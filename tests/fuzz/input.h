@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// What fuzz targets share: inputs of several texts, and conditions that must hold whatever the input is.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+#include <vector>
+
+namespace warpwright::fuzz {
+
+inline void require(bool condition, const char* what) {
+    if (condition) return;
+    std::fprintf(stderr, "fuzz: does not hold: %s\n", what);
+    std::abort();
+}
+
+// The texts between lines "---"; at least one.
+inline std::vector<std::string_view> sections_of(const std::uint8_t* data, std::size_t size) {
+    constexpr std::string_view kLine = "\n---\n";
+    std::string_view rest(reinterpret_cast<const char*>(data), size);
+    std::vector<std::string_view> sections;
+    for (std::size_t end = rest.find(kLine); end != rest.npos; end = rest.find(kLine)) {
+        sections.push_back(rest.substr(0, end));
+        rest.remove_prefix(end + kLine.size());
+    }
+    sections.push_back(rest);
+    return sections;
+}
+
+}  // namespace warpwright::fuzz
