@@ -167,6 +167,12 @@ int run(const Options& options) {
     const auto start = std::chrono::steady_clock::now();
     WW_CLI_ASSIGN(Weights weights, weights_of(*context, config, options));
     const double load_s = seconds_since(start);
+    if (weights.num_ignored > 0) {
+        fmt::print(
+            stderr,
+            "{}: {} tensors ({:.3f} GB) of the checkpoint are ignored: this model does not need them\n",
+            options.model, weights.num_ignored, static_cast<double>(weights.ignored_bytes) * 1e-9);
+    }
     EngineOptions engine_options;
     engine_options.max_context_tokens = options.context_tokens;
     engine_options.max_sequences = std::min<i64>(static_cast<i64>(prompts.size()), 64);

@@ -48,8 +48,8 @@ Status MappedFile::read(u64 offset, std::span<std::byte> to) const {
         if (count < 0 && errno == EINTR) continue;
         if (count < 0) return unavailable(fmt::format("{}: {}", path_, std::strerror(errno)));
         if (count == 0) {
-            return unavailable(fmt::format("{}: ends at byte {}, where it had {} when it was opened", path_,
-                                           offset + done, bytes_.size()));
+            return unavailable(fmt::format("{}: has no byte {} any more; it had {} bytes when it was opened",
+                                           path_, offset + done, bytes_.size()));
         }
         done += static_cast<std::size_t>(count);
     }

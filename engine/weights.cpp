@@ -1,151 +1,242 @@
 // SPDX-License-Identifier: Apache-2.0
+// Several threads read: each takes the next part of a piece, converts it where that is needed, and sends it
+// to the device from one of two pinned buffers of its own, which it fills while the other is copied. Where
+// the device's memory is the host's, parts are read to where they belong.
 #include "engine/weights.h"
 
-#include <cstring>
-#include <random>
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <thread>
 
 #include "engine/parameters.h"
-#include "kernels/host_math.h"
+#include "engine/weight_source.h"
 
 namespace warpwright {
 namespace {
 
-// Where a parameter's values come from: a checkpoint, or a generator.
-class WeightSource {
-public:
-    virtual ~WeightSource() = default;
-    // Writes the piece's elements, as `dtype`, to `out`.
-    virtual Status read(const Parameter& parameter, const ParameterPiece& piece, DType dtype,
-                        std::byte* out) = 0;
+// Two buffers of each thread stay in the last cache, where the link reads them, and little memory is to be
+// pinned, which is slow.
+constexpr i64 kPartBytes = 2 << 20;
+constexpr int kMaxThreads = 32;
+constexpr auto kProgressEvery = std::chrono::milliseconds(50);
+
+struct Part {
+    PiecePart part;
+    std::byte* to = nullptr;  // on the device
 };
 
-// Of a checkpoint that find_parameters has checked.
-class CheckpointSource final : public WeightSource {
+// One thread's way to the device.
+class Lane {
 public:
-    explicit CheckpointSource(const Safetensors& checkpoint) : checkpoint_(checkpoint) {}
+    explicit Lane(std::shared_ptr<Device> device) : device_(std::move(device)) {}
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
+    ~Lane() {
+        (void)finish();  // buffers are not freed under a copy
+        for (Slot& slot : slots_) device_->destroy(slot.copied);
+        device_->destroy(stream_);
+    }
 
-    Status read(const Parameter&, const ParameterPiece& piece, DType dtype, std::byte* out) override {
-        WW_ASSIGN(const StoredTensor tensor, checkpoint_.find(piece.name));
-        if (tensor.dtype == dtype) {
-            std::memcpy(out, tensor.bytes.data(), tensor.bytes.size());
-            return {};
-        }
-        const std::vector<std::byte> aligned(tensor.bytes.begin(), tensor.bytes.end());
-        for (i64 i = 0; i < piece.num_elements(); ++i) {
-            store_float(out, dtype, i, load_float(aligned.data(), tensor.dtype, i));
+    Status open(i64 part_bytes) {
+        if (device_->shares_host_memory()) return {};
+        WW_ASSIGN(stream_, device_->create_stream());
+        for (Slot& slot : slots_) {
+            WW_ASSIGN(slot.buffer, Buffer::allocate_pinned(device_, static_cast<std::size_t>(part_bytes)));
+            WW_ASSIGN(slot.copied, device_->create_event());
         }
         return {};
     }
 
-private:
-    const Safetensors& checkpoint_;
-};
-
-class RandomSource final : public WeightSource {
-public:
-    RandomSource(u64 seed, DType dtype) : seed_(seed) {
-        // why: 16 billion normal values take minutes to draw; a long pool, read from a place that depends on
-        // the tensor's name, serves as well for timing and for comparing devices.
-        std::mt19937_64 random(seed);
-        std::normal_distribution<float> normal(0, 0.02f);
-        pool_.resize(static_cast<std::size_t>(kPoolElements * dtype_bytes(dtype)));
-        for (i64 i = 0; i < kPoolElements; ++i) store_float(pool_.data(), dtype, i, normal(random));
+    // Where a part for `to` is to be written; then send() brings it there.
+    Result<std::byte*> room_for(std::byte* to) {
+        if (device_->shares_host_memory()) return to;
+        Slot& slot = slots_[next_];
+        if (slot.in_use) WW_TRY(device_->wait(slot.copied));
+        slot.in_use = false;
+        return slot.buffer.as<std::byte>();
     }
-
-    Status read(const Parameter& parameter, const ParameterPiece& piece, DType dtype,
-                std::byte* out) override {
-        i64 count = piece.num_elements();
-        if (parameter.is_norm) {
-            for (i64 i = 0; i < count; ++i) store_float(out, dtype, i, 1);
-            return {};
-        }
-        u64 hash = 0xcbf29ce484222325u ^ seed_;  // FNV-1a
-        for (const char c : piece.name) hash = (hash ^ static_cast<u8>(c)) * 0x100000001b3u;
-        i64 offset = static_cast<i64>(hash % kPoolElements);
-        const i64 size = dtype_bytes(dtype);
-        while (count > 0) {
-            const i64 piece = std::min(count, kPoolElements - offset);
-            std::memcpy(out, pool_.data() + offset * size, static_cast<std::size_t>(piece * size));
-            out += piece * size;
-            count -= piece;
-            offset = 0;
-        }
+    Status send(std::byte* to, i64 bytes) {
+        if (device_->shares_host_memory()) return {};
+        Slot& slot = slots_[next_];
+        WW_TRY(device_->copy_in(to, slot.buffer.data(), static_cast<std::size_t>(bytes), stream_));
+        WW_TRY(device_->record(slot.copied, stream_));
+        slot.in_use = true;
+        next_ = 1 - next_;
         return {};
     }
+    Status finish() { return stream_.handle == nullptr ? Status{} : device_->synchronize(stream_); }
 
 private:
-    static constexpr i64 kPoolElements = (i64{1} << 22) - 3;  // odd, so that a matrix's rows do not repeat
-    u64 seed_;
-    std::vector<std::byte> pool_;
+    struct Slot {
+        Buffer buffer;
+        Event copied;
+        bool in_use = false;
+    };
+    std::shared_ptr<Device> device_;
+    Stream stream_;
+    Slot slots_[2];
+    int next_ = 0;
 };
 
 class Loader {
 public:
     Loader(Context& context, const ModelConfig& config, const std::vector<Parameter>& parameters,
-           WeightSource& source, const LoadProgress& progress)
-        : context_(context),
+           const WeightSource& source, const LoadTuning& tuning)
+        : device_(context.shared_device()),
           config_(config),
           parameters_(parameters),
           source_(source),
-          progress_(progress),
-          element_bytes_(dtype_bytes(config.dtype)) {
-        for (const Parameter& parameter : parameters) {
-            total_bytes_ += parameter.num_elements() * element_bytes_;
+          part_bytes_(tuning.part_bytes > 0 ? tuning.part_bytes : kPartBytes),
+          num_threads_(tuning.num_threads) {
+        if (num_threads_ <= 0) {
+            num_threads_ = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, kMaxThreads);
         }
     }
 
-    Result<Weights> load() {
-        weights_.layers.resize(static_cast<std::size_t>(config_.num_layers));
-        for (const Parameter& parameter : parameters_) WW_TRY(load_parameter(parameter));
-        if (config_.tie_word_embeddings) weights_.lm_head = weights_.embedding;
+    Result<Weights> load(const LoadProgress& progress) {
+        WW_TRY(allocate());
+        cut();
+        std::vector<std::thread> threads;
+        num_running_ = std::min<int>(num_threads_, static_cast<int>(parts_.size()));
+        for (int i = num_running_; i > 0; --i) threads.emplace_back([this] { work(); });
+        {
+            std::unique_lock lock(mutex_);
+            while (!all_done_.wait_for(lock, kProgressEvery, [&] { return num_running_ == 0; })) {
+                if (!progress) continue;
+                lock.unlock();
+                progress(done_bytes_, weights_.bytes);
+                lock.lock();
+            }
+        }
+        for (std::thread& thread : threads) thread.join();
+        WW_TRY(status_);
+        if (progress) progress(weights_.bytes, weights_.bytes);
         return std::move(weights_);
     }
 
 private:
-    Status load_parameter(const Parameter& parameter) {
-        const auto bytes = static_cast<std::size_t>(parameter.num_elements() * element_bytes_);
-        WW_ASSIGN(Buffer buffer, Buffer::allocate(context_.shared_device(), bytes));
-        parameter.of(weights_) = parameter.view(buffer.data(), config_.dtype);
-        const i64 row_bytes = parameter.num_elements() / parameter.shape[0] * element_bytes_;
-        for (const ParameterPiece& piece : parameter.pieces) {
-            const auto piece_bytes = static_cast<std::size_t>(piece.num_elements() * element_bytes_);
-            if (staging_.size() < piece_bytes) staging_.resize(piece_bytes);
-            WW_TRY(source_.read(parameter, piece, config_.dtype, staging_.data()));
-            std::byte* target = buffer.as<std::byte>() + piece.first_row * row_bytes;
-            WW_TRY(context_.device().copy_in(target, staging_.data(), piece_bytes, {}));
-            WW_TRY(context_.device().synchronize({}));  // staging is reused
-            weights_.bytes += static_cast<i64>(piece_bytes);
-            if (progress_) progress_(weights_.bytes, total_bytes_);
+    i64 bytes_of(i64 elements) const { return elements * dtype_bytes(config_.dtype); }
+
+    Status allocate() {
+        weights_.layers.resize(static_cast<std::size_t>(config_.num_layers));
+        for (const Parameter& parameter : parameters_) {
+            const i64 bytes = bytes_of(parameter.num_elements());
+            WW_ASSIGN(Buffer buffer, Buffer::allocate(device_, static_cast<std::size_t>(bytes)));
+            parameter.of(weights_) = parameter.view(buffer.data(), config_.dtype);
+            weights_.storage.push_back(std::move(buffer));
+            weights_.bytes += bytes;
         }
-        weights_.storage.push_back(std::move(buffer));
+        if (config_.tie_word_embeddings) weights_.lm_head = weights_.embedding;
         return {};
     }
 
-    Context& context_;
+    // All pieces into parts, in the order in which the source reads fastest.
+    void cut() {
+        struct Piece {
+            u64 position;
+            Part whole;
+        };
+        std::vector<Piece> pieces;
+        for (const Parameter& parameter : parameters_) {
+            auto* to = static_cast<std::byte*>(parameter.of(weights_).data);
+            const i64 row_bytes = bytes_of(parameter.num_elements() / parameter.shape[0]);
+            for (const ParameterPiece& piece : parameter.pieces) {
+                pieces.push_back(
+                    {source_.position_of(piece),
+                     {{&parameter, &piece, 0, piece.num_elements()}, to + piece.first_row * row_bytes}});
+            }
+        }
+        std::stable_sort(pieces.begin(), pieces.end(),
+                         [](const Piece& a, const Piece& b) { return a.position < b.position; });
+        const i64 elements = std::max<i64>(1, part_bytes_ / dtype_bytes(config_.dtype));
+        for (const auto& [position, whole] : pieces) {
+            for (i64 first = 0; first < whole.part.count; first += elements) {
+                Part part = whole;
+                part.part.first = first;
+                part.part.count = std::min(elements, whole.part.count - first);
+                part.to += bytes_of(first);
+                parts_.push_back(part);
+            }
+        }
+    }
+
+    void work() {
+        Status status = work_on_parts();
+        const std::lock_guard lock(mutex_);
+        if (!status.ok()) {
+            stop_ = true;
+            if (status_.ok()) status_ = std::move(status);
+        }
+        if (--num_running_ == 0) all_done_.notify_one();
+    }
+
+    Status work_on_parts() {
+        Lane lane(device_);
+        WW_TRY(lane.open(part_bytes_));
+        for (std::size_t i = next_++; i < parts_.size() && !stop_; i = next_++) {
+            const Part& part = parts_[i];
+            const i64 bytes = bytes_of(part.part.count);
+            WW_ASSIGN(std::byte * room, lane.room_for(part.to));
+            WW_TRY(source_.read(part.part, config_.dtype, room));
+            WW_TRY(lane.send(part.to, bytes));
+            done_bytes_ += bytes;
+        }
+        return lane.finish();
+    }
+
+    std::shared_ptr<Device> device_;
     const ModelConfig& config_;
     const std::vector<Parameter>& parameters_;
-    WeightSource& source_;
-    const LoadProgress& progress_;
-    i64 element_bytes_;
-    i64 total_bytes_ = 0;
+    const WeightSource& source_;
+    const i64 part_bytes_;
+    int num_threads_;
     Weights weights_;
-    std::vector<std::byte> staging_;
+    std::vector<Part> parts_;
+
+    std::atomic<std::size_t> next_{0};  // of parts_
+    std::atomic<i64> done_bytes_{0};
+    std::atomic<bool> stop_{false};
+    std::mutex mutex_;
+    std::condition_variable all_done_;
+    int num_running_ = 0;  // with the mutex
+    Status status_;        // the first failure
 };
+
+void count_ignored(const Safetensors& checkpoint, const std::vector<Parameter>& parameters,
+                   Weights& weights) {
+    std::set<std::string_view> used;
+    for (const Parameter& parameter : parameters) {
+        for (const ParameterPiece& piece : parameter.pieces) used.insert(piece.name);
+    }
+    i64 used_bytes = 0;
+    for (const std::string_view name : used) {
+        if (const auto stored = checkpoint.find(name); stored.ok())
+            used_bytes += static_cast<i64>(stored->bytes.size());
+    }
+    weights.num_ignored = static_cast<i64>(checkpoint.names().size() - used.size());
+    weights.ignored_bytes = checkpoint.total_bytes() - used_bytes;
+}
 
 }  // namespace
 
 Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
-                             const LoadProgress& progress) {
+                             const LoadProgress& progress, const LoadTuning& tuning) {
     WW_ASSIGN(const Safetensors checkpoint, Safetensors::open(folder));
     WW_ASSIGN(const std::vector<Parameter> parameters, find_parameters(config, checkpoint));
-    CheckpointSource source(checkpoint);
-    return Loader(context, config, parameters, source, progress).load();
+    const CheckpointSource source(checkpoint);
+    WW_ASSIGN(Weights weights, Loader(context, config, parameters, source, tuning).load(progress));
+    count_ignored(checkpoint, parameters, weights);
+    return weights;
 }
 
 Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 seed,
-                               const LoadProgress& progress) {
-    RandomSource source(seed, config.dtype);
-    return Loader(context, config, list_parameters(config), source, progress).load();
+                               const LoadProgress& progress, const LoadTuning& tuning) {
+    const std::vector<Parameter> parameters = list_parameters(config);
+    const RandomSource source(seed, config.dtype);
+    return Loader(context, config, parameters, source, tuning).load(progress);
 }
 
 }  // namespace warpwright

@@ -39,19 +39,27 @@ struct Weights {
 
     std::vector<Buffer> storage;
     i64 bytes = 0;
+    // Tensors of the checkpoint that the config does not need: a vision tower's, say.
+    i64 num_ignored = 0, ignored_bytes = 0;
 };
 
-// Called as bytes arrive on the device.
+// Called while bytes arrive on the device, on the thread that loads.
 using LoadProgress = std::function<void(i64 done_bytes, i64 total_bytes)>;
 
+// How the work is cut. 0: what was measured to be good.
+struct LoadTuning {
+    int num_threads = 0;
+    i64 part_bytes = 0;  // that a thread brings to the device at a time
+};
+
 // From a folder with model.safetensors, or an index and its shards. Weights are kept as config.dtype; other
-// floating-point types are converted. Caller errors name the file, and the tensor that is missing or
-// misshapen.
+// floating-point types are converted. Everything is checked before the first byte is read. Caller errors name
+// the file, and the tensor that is missing or misshapen.
 Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
-                             const LoadProgress& progress = {});
+                             const LoadProgress& progress = {}, const LoadTuning& tuning = {});
 
 // Reproducible random weights for any config: normal values of 0.02 standard deviation, norms of ones.
 Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 seed,
-                               const LoadProgress& progress = {});
+                               const LoadProgress& progress = {}, const LoadTuning& tuning = {});
 
 }  // namespace warpwright

@@ -113,11 +113,12 @@ public:
         });
     }
     Status wait(Stream, Event) override { return {}; }  // what was recorded has already happened
+    Status wait(Event event) override {
+        if (event.handle != nullptr && static_cast<EmulatedEvent*>(event.handle)->time != 0) return {};
+        return caller_error(id_ + ": time of an event that was not recorded");
+    }
     Result<double> elapsed_us(Event from, Event to) override {
-        for (const Event event : {from, to}) {
-            if (event.handle == nullptr || static_cast<EmulatedEvent*>(event.handle)->time == 0)
-                return caller_error(id_ + ": time of an event that was not recorded");
-        }
+        for (const Event event : {from, to}) WW_TRY(wait(event));
         const Clock::rep ticks =
             static_cast<EmulatedEvent*>(to.handle)->time - static_cast<EmulatedEvent*>(from.handle)->time;
         return std::chrono::duration<double, std::micro>(Clock::duration(ticks)).count();

@@ -92,12 +92,20 @@ public:
     // reported.
     virtual bool poisons_fresh_memory() const { return false; }
 
+    // Its memory is this process's own: host code may read and write what allocate() returns.
+    virtual bool shares_host_memory() const { return false; }
+
     virtual Result<void*> allocate(std::size_t bytes) = 0;  // 256-byte aligned
     virtual void release(void* pointer) = 0;
     virtual Status copy_in(void* device, const void* host, std::size_t bytes, Stream stream) = 0;
     virtual Status copy_out(void* host, const void* device, std::size_t bytes, Stream stream) = 0;  // waits
     virtual Status copy(void* to, const void* from, std::size_t bytes, Stream stream) = 0;
     virtual Status fill(void* device, u8 value, std::size_t bytes, Stream stream) = 0;
+
+    // Host memory, page-aligned, that copies reach at the link's full speed. copy_in from it returns at once;
+    // it must not be written before the copy is over. Plain memory on devices that copy at once.
+    virtual Result<void*> allocate_pinned(std::size_t bytes);
+    virtual void release_pinned(void* pointer);
 
     virtual Result<Kernel> load(const Image& image) = 0;  // allows the opt-in shared memory limit
     virtual Status launch(Kernel kernel, const LaunchConfig& config, std::span<const std::byte> args,
@@ -111,6 +119,7 @@ public:
     virtual void destroy(Event event) = 0;
     virtual Status record(Event event, Stream stream) = 0;
     virtual Status wait(Stream stream, Event event) = 0;
+    virtual Status wait(Event event) = 0;  // the caller waits for what was before the event's last record
     virtual Result<double> elapsed_us(Event from, Event to) = 0;  // waits for `to`
 
     // Work enqueued on `stream` between the two is recorded, not run.
@@ -136,18 +145,23 @@ struct DeviceList {
 };
 DeviceList list_devices();
 
-// Owns one allocation.
+// Owns one allocation, of the device or (pinned) of the host.
 class Buffer {
 public:
     Buffer() = default;
     static Result<Buffer> allocate(std::shared_ptr<Device> device, std::size_t bytes);
+    static Result<Buffer> allocate_pinned(std::shared_ptr<Device> device, std::size_t bytes);
     Buffer(Buffer&& other) noexcept { swap(other); }
     Buffer& operator=(Buffer&& other) noexcept {
         swap(other);
         return *this;
     }
     ~Buffer() {
-        if (data_ != nullptr) device_->release(data_);
+        if (data_ == nullptr) return;
+        if (pinned_)
+            device_->release_pinned(data_);
+        else
+            device_->release(data_);
     }
 
     void* data() const { return data_; }
@@ -162,10 +176,12 @@ private:
         device_.swap(other.device_);
         std::swap(data_, other.data_);
         std::swap(bytes_, other.bytes_);
+        std::swap(pinned_, other.pinned_);
     }
     std::shared_ptr<Device> device_;
     void* data_ = nullptr;
     std::size_t bytes_ = 0;
+    bool pinned_ = false;
 };
 
 }  // namespace warpwright

@@ -106,6 +106,17 @@ public:
         if (pointer != nullptr) (void)call("cuMemFree", api_.cuMemFree, device_pointer(pointer));
     }
 
+    Result<void*> allocate_pinned(std::size_t bytes) override {
+        void* pointer = nullptr;
+        const Status status = call("cuMemHostAlloc", api_.cuMemHostAlloc, &pointer,
+                                   std::max<std::size_t>(bytes, 1), cu::kHostAllocPortable);
+        if (!status.ok()) return unavailable(fmt::format("{}, pinning {} bytes", status.message(), bytes));
+        return pointer;
+    }
+    void release_pinned(void* pointer) override {
+        if (pointer != nullptr) (void)call("cuMemFreeHost", api_.cuMemFreeHost, pointer);
+    }
+
     Status copy_in(void* device, const void* host, std::size_t bytes, Stream stream) override {
         if (bytes == 0) return {};
         return call("cuMemcpyHtoDAsync", api_.cuMemcpyHtoDAsync, device_pointer(device), host, bytes,
@@ -165,6 +176,9 @@ public:
     }
     Status wait(Stream stream, Event event) override {
         return call("cuStreamWaitEvent", api_.cuStreamWaitEvent, native(stream), native(event), 0u);
+    }
+    Status wait(Event event) override {
+        return call("cuEventSynchronize", api_.cuEventSynchronize, native(event));
     }
     Result<double> elapsed_us(Event from, Event to) override {
         float milliseconds = 0;

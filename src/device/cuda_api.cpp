@@ -51,6 +51,8 @@ const char* bind_all(void* library, CudaApi& api) {
     bind("cuMemGetInfo_v2", api.cuMemGetInfo);
     bind("cuMemAlloc_v2", api.cuMemAlloc);
     bind("cuMemFree_v2", api.cuMemFree);
+    bind("cuMemHostAlloc", api.cuMemHostAlloc);
+    bind("cuMemFreeHost", api.cuMemFreeHost);
     bind("cuMemcpyHtoDAsync_v2", api.cuMemcpyHtoDAsync);
     bind("cuMemcpyDtoHAsync_v2", api.cuMemcpyDtoHAsync);
     bind("cuMemcpyAsync", api.cuMemcpyAsync);

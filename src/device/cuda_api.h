@@ -93,6 +93,7 @@ enum JitOption : int { kJitErrorLogBuffer = 5, kJitErrorLogBufferSizeBytes = 6 }
 constexpr int kAttributeClusterDimension = 4;
 constexpr int kAttributeProgrammaticStreamSerialization = 6;
 constexpr unsigned kStreamNonBlocking = 1;
+constexpr unsigned kHostAllocPortable = 1;
 constexpr int kCaptureModeRelaxed = 2;
 
 constexpr int kTensorMapUint8 = 0, kTensorMapInt32 = 3, kTensorMapFloat16 = 6, kTensorMapFloat32 = 7,
@@ -131,6 +132,8 @@ struct CudaApi {
     CuResult (*cuMemGetInfo)(std::size_t* free_bytes, std::size_t* total_bytes);
     CuResult (*cuMemAlloc)(CuDevicePtr* pointer, std::size_t bytes);
     CuResult (*cuMemFree)(CuDevicePtr pointer);
+    CuResult (*cuMemHostAlloc)(void** pointer, std::size_t bytes, unsigned flags);
+    CuResult (*cuMemFreeHost)(void* pointer);
     CuResult (*cuMemcpyHtoDAsync)(CuDevicePtr to, const void* from, std::size_t bytes, CuStream stream);
     CuResult (*cuMemcpyDtoHAsync)(void* to, CuDevicePtr from, std::size_t bytes, CuStream stream);
     CuResult (*cuMemcpyAsync)(CuDevicePtr to, CuDevicePtr from, std::size_t bytes, CuStream stream);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/host.h"
 
+#include <sys/mman.h>
+
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -17,6 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kAlignment = 256;
+constexpr std::size_t kHugePage = 2 << 20;
 
 struct HostKernel {
     std::string row;
@@ -64,13 +67,19 @@ public:
         return MemoryInfo{facts.free_bytes, facts.memory_bytes};
     }
 
+    bool shares_host_memory() const override { return true; }
+
     Result<void*> allocate(std::size_t bytes) override {
         // aligned_alloc wants a multiple of the alignment; nothing is allocated as one unit of it.
         const std::size_t rounded =
             (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
-        void* pointer = rounded < bytes ? nullptr : std::aligned_alloc(kAlignment, rounded);
+        const bool is_large = rounded >= 4 * kHugePage;
+        void* pointer =
+            rounded < bytes ? nullptr : std::aligned_alloc(is_large ? kHugePage : kAlignment, rounded);
         if (pointer == nullptr)
             return unavailable(fmt::format("cpu: out of memory allocating {} bytes", bytes));
+        // Fewer faults while it is filled, and fewer misses of address translation ever after.
+        if (is_large) (void)madvise(pointer, rounded / kHugePage * kHugePage, MADV_HUGEPAGE);
         return pointer;
     }
     void release(void* pointer) override { std::free(pointer); }
@@ -123,6 +132,7 @@ public:
         return {};
     }
     Status wait(Stream, Event) override { return {}; }
+    Status wait(Event event) override { return time_of(event).status(); }
     Result<double> elapsed_us(Event from, Event to) override {
         WW_ASSIGN(const Clock::time_point first, time_of(from));
         WW_ASSIGN(const Clock::time_point last, time_of(to));

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <mutex>
 
 #include <fmt/format.h>
@@ -117,12 +119,33 @@ DeviceList list_devices() {
     return list;
 }
 
+Result<void*> Device::allocate_pinned(std::size_t bytes) {
+    constexpr std::size_t kPage = 4096;
+    const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + kPage - 1) / kPage * kPage;
+    void* pointer = rounded < bytes ? nullptr : std::aligned_alloc(kPage, rounded);
+    if (pointer == nullptr)
+        return unavailable(fmt::format("{}: out of memory allocating {} bytes of host memory", id(), bytes));
+    return pointer;
+}
+
+void Device::release_pinned(void* pointer) {
+    std::free(pointer);
+}
+
 Result<Buffer> Buffer::allocate(std::shared_ptr<Device> device, std::size_t bytes) {
-    WW_ASSIGN(void* data, device->allocate(bytes));
     Buffer buffer;
+    WW_ASSIGN(buffer.data_, device->allocate(bytes));
     buffer.device_ = std::move(device);
-    buffer.data_ = data;
     buffer.bytes_ = bytes;
+    return buffer;
+}
+
+Result<Buffer> Buffer::allocate_pinned(std::shared_ptr<Device> device, std::size_t bytes) {
+    Buffer buffer;
+    WW_ASSIGN(buffer.data_, device->allocate_pinned(bytes));
+    buffer.device_ = std::move(device);
+    buffer.bytes_ = bytes;
+    buffer.pinned_ = true;
     return buffer;
 }
 

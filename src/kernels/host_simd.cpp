@@ -30,6 +30,12 @@ static inline FourFloats widen_vector_f16(const u16* from) {
     const FourWords result = reinterpret_cast<FourWords>(scaled) | special | (bits & 0x8000u) << 16;
     return reinterpret_cast<FourFloats>(result);
 }
+static inline void narrow_vector_f16(FourFloats value, u16* to) {
+    for (int i = 0; i < kLanes; ++i) {
+        const _Float16 narrow = static_cast<_Float16>(value[i]);
+        __builtin_memcpy(to + i, &narrow, sizeof narrow);
+    }
+}
 #include "kernels/host_simd.inl"
 }  // namespace baseline
 
@@ -48,6 +54,9 @@ static inline __m256 widen_vector_bf16(const u16* from) {
 static inline __m256 widen_vector_f16(const u16* from) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
 }
+static inline void narrow_vector_f16(__m256 value, u16* to) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+}
 #include "kernels/host_simd.inl"
 }  // namespace avx2
 #pragma GCC pop_options
@@ -63,6 +72,9 @@ static inline __m512 widen_vector_bf16(const u16* from) {
 }
 static inline __m512 widen_vector_f16(const u16* from) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+}
+static inline void narrow_vector_f16(__m512 value, u16* to) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
 }
 #include "kernels/host_simd.inl"
 }  // namespace avx512

@@ -27,6 +27,11 @@ struct HostSimd {
     using Widen = void (*)(const u16* from, i64 count, float* to);
     Widen widen_bf16;
     Widen widen_f16;
+
+    // Rounded to nearest even, as float_to_bf16 and float_to_f16 do it.
+    using Narrow = void (*)(const float* from, i64 count, u16* to);
+    Narrow narrow_bf16;
+    Narrow narrow_f16;
 };
 
 const HostSimd& host_simd();
@@ -39,6 +44,10 @@ inline HostSimd::AddScaled add_scaled_of(const HostSimd& simd, DType type) {
 }
 inline HostSimd::Widen widen_of(const HostSimd& simd, DType type) {
     return type == DType::bf16 ? simd.widen_bf16 : simd.widen_f16;
+}
+
+inline HostSimd::Narrow narrow_of(const HostSimd& simd, DType type) {
+    return type == DType::bf16 ? simd.narrow_bf16 : simd.narrow_f16;
 }
 
 // Every set this CPU can execute, best first: for tests.

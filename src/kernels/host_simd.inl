@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Read by host_simd.cpp once for each instruction set, inside a namespace of its own that defines kLanes, kRows x
-// kColumns (the block of sums that fits its registers), widen_vector_bf16 and widen_vector_f16. The vectors are
-// GCC's and Clang's generic ones. No header may be included here: its inline functions would exist for this
-// set only.
+// Read by host_simd.cpp once for each instruction set, inside a namespace of its own that defines kLanes,
+// kRows x kColumns (the block of sums that fits its registers), widen_vector_bf16, widen_vector_f16 and
+// narrow_vector_f16. The vectors are GCC's and Clang's generic ones. No header may be included here: its
+// inline functions would exist for this set only.
 
 typedef float Floats __attribute__((vector_size(kLanes * 4), aligned(4)));
 typedef float LoadedFloats __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
@@ -96,7 +96,8 @@ template <class Widen>
 static void add_scaled(float scale, const u16* v, i64 count, float* y) {
     i64 at = 0;
     for (; at + kLanes <= count; at += kLanes) {
-        // why: a reference by `auto` would drop the type's low alignment, and the store would demand the full one.
+        // why: a reference by `auto` would drop the type's low alignment, and the store would demand the full
+        // one.
         *reinterpret_cast<LoadedFloats*>(y + at) =
             *reinterpret_cast<const LoadedFloats*>(y + at) + scale * Widen::vector(v + at);
     }
@@ -121,10 +122,41 @@ static void widen(const u16* from, i64 count, float* to) {
     }
 }
 
+struct NarrowBf16 {
+    typedef u32 Words __attribute__((vector_size(kLanes * 4)));
+    typedef u16 Halves __attribute__((vector_size(kLanes * 2), aligned(2), may_alias));
+    static inline void vector(Floats value, u16* to) {
+        const Words bits = reinterpret_cast<Words>(value);
+        const Words rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+        const Words nan = bits >> 16 | 0x40u;  // a quiet one
+        const Words result = (bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded;
+        *reinterpret_cast<Halves*>(to) = __builtin_convertvector(result, Halves);
+    }
+};
+
+struct NarrowF16 {
+    static inline void vector(Floats value, u16* to) { narrow_vector_f16(value, to); }
+};
+
+template <class Narrow>
+static void narrow(const float* from, i64 count, u16* to) {
+    i64 at = 0;
+    for (; at + kLanes <= count; at += kLanes) {
+        Narrow::vector(*reinterpret_cast<const LoadedFloats*>(from + at), to + at);
+    }
+    if (at < count) {
+        u16 part[kLanes];
+        Narrow::vector(load_part(from + at, count - at), part);
+        for (i64 i = 0; at + i < count; ++i) to[at + i] = part[i];
+    }
+}
+
 static constexpr HostSimd kTable{kName,
                                  products<WidenBf16>,
                                  products<WidenF16>,
                                  add_scaled<WidenBf16>,
                                  add_scaled<WidenF16>,
                                  widen<WidenBf16>,
-                                 widen<WidenF16>};
+                                 widen<WidenF16>,
+                                 narrow<NarrowBf16>,
+                                 narrow<NarrowF16>};

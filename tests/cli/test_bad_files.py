@@ -4,10 +4,12 @@ error that names file and field, and a bound on the process's own time and memor
 import json
 import os
 import pathlib
+import signal
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -248,6 +250,30 @@ class Contents(BadFiles):
             with self.subTest(change=change.__name__):
                 self.changed(change)
                 self.refused("model", name, words)
+
+
+    def test_tensors_that_nobody_needs(self):
+        header, data = self.good()
+        header["vision.weight"] = entry("F64", [2], (len(data), len(data) + 16))
+        text = json.dumps(header).encode()
+        self.write("model.safetensors", struct.pack("<Q", len(text)) + text + data + bytes(16))
+        status, _, errors, _, _ = run(self.model)
+        self.assertEqual(status, 0, errors)
+        self.assertIn(": 1 tensors (0.000 GB) of the checkpoint are ignored", errors)
+
+    def test_interrupt_while_loading(self):
+        config = json.loads((MODEL / "config.json").read_text())
+        config |= {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 12, "num_attention_heads": 16,
+                   "num_key_value_heads": 16, "head_dim": 128}  # fmt: skip
+        config.pop("rotary_dim", None)
+        path = self.write("config.json", json.dumps(config))
+        command = [BINARY, "run", "--device", "cpu", "--model", path, "--weights", "random:1", "--random-prompt", "4",
+                   "--max-tokens", "100000", "--ignore-eos"]  # fmt: skip
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(0.4)  # its 2 GB take longer; a faster machine is interrupted at its first tokens
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+        self.assertEqual(process.returncode, -signal.SIGINT, errors)
 
 
 class TokenizersAndTemplates(BadFiles):

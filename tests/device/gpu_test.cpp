@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <thread>
 #include <vector>
@@ -104,6 +105,28 @@ TEST_F(GpuTest, CopiesAndFills) {
     EXPECT_EQ(read(second), values);
     ASSERT_OK(device->copy_in(first.data(), nullptr, 0, stream));
     ASSERT_OK(device->allocate(0));
+}
+
+TEST_F(GpuTest, PinnedMemoryIsCopiedBehindTheCallersBack) {
+    constexpr std::size_t kBytes = 64 << 20;
+    auto pinned = Buffer::allocate_pinned(device, kBytes);
+    ASSERT_OK(pinned);
+    const Buffer there = words(kBytes / sizeof(u32));
+    const auto event = device->create_event();
+    ASSERT_OK(event);
+    for (u32 round = 1; round <= 3; ++round) {
+        for (std::size_t i = 0; i < kBytes / sizeof(u32); ++i)
+            pinned->as<u32>()[i] = static_cast<u32>(i * 2654435761u + round);
+        ASSERT_OK(device->copy_in(there.data(), pinned->data(), kBytes, stream));
+        ASSERT_OK(device->record(*event, stream));
+        ASSERT_OK(device->wait(*event));
+        std::memset(pinned->data(), 0, kBytes);  // the copy is over
+        const std::vector<u32> values = read(there);
+        for (std::size_t i = 0; i < values.size(); ++i)
+            ASSERT_EQ(values[i], static_cast<u32>(i * 2654435761u + round)) << i;
+    }
+    device->destroy(*event);
+    EXPECT_EQ(Buffer::allocate_pinned(device, std::size_t{1} << 50).status().kind(), ErrorKind::unavailable);
 }
 
 TEST_F(GpuTest, OutOfMemoryNamesTheCall) {

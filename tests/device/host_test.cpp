@@ -112,6 +112,27 @@ TEST_F(HostDeviceTest, CopiesFillsAndLaunchesInOrder) {
     device->destroy(*stream);
 }
 
+TEST_F(HostDeviceTest, PinnedMemoryIsPlainMemory) {
+    EXPECT_TRUE(device->shares_host_memory());
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{10'000'000}}) {
+        auto pinned = Buffer::allocate_pinned(device, bytes);
+        ASSERT_TRUE(pinned.ok()) << pinned.status().message();
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(pinned->data()) % 4096, 0u);
+        std::memset(pinned->data(), 1, bytes);
+    }
+    EXPECT_EQ(Buffer::allocate_pinned(device, ~std::size_t{0}).status().message(),
+              "cpu: out of memory allocating 18446744073709551615 bytes of host memory");
+    auto large = Buffer::allocate(device, 64 << 20);  // of huge pages where there are some
+    ASSERT_TRUE(large.ok());
+    std::memset(large->data(), 1, large->bytes());
+    auto event = device->create_event();
+    ASSERT_TRUE(event.ok());
+    EXPECT_EQ(device->wait(*event).message(), "cpu: time of an event that was not recorded");
+    ASSERT_TRUE(device->record(*event, {}).ok());
+    EXPECT_TRUE(device->wait(*event).ok());
+    device->destroy(*event);
+}
+
 TEST_F(HostDeviceTest, LoadsOneKernelOnceAndRefusesGpuImages) {
     auto first = device->load(scale_image());
     auto again = device->load(scale_image());

@@ -63,6 +63,7 @@ public:
     void destroy(Event) override {}
     Status record(Event, Stream) override { return {}; }
     Status wait(Stream, Event) override { return {}; }
+    Status wait(Event) override { return {}; }
     Result<double> elapsed_us(Event, Event) override { return 0.0; }
     Status begin_capture(Stream) override { return unavailable("simt: no graphs"); }
     Result<Graph> end_capture(Stream) override { return unavailable("simt: no graphs"); }
