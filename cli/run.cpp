@@ -16,6 +16,7 @@
 #include "engine/chat_template.h"
 #include "engine/config.h"
 #include "engine/engine.h"
+#include "engine/json_fields.h"
 #include "engine/plan_json.h"
 #include "engine/tokenizer.h"
 #include "engine/weights.h"
@@ -167,11 +168,9 @@ int run(const Options& options) {
     const auto start = std::chrono::steady_clock::now();
     WW_CLI_ASSIGN(Weights weights, weights_of(*context, config, options));
     const double load_s = seconds_since(start);
-    if (weights.num_ignored > 0) {
-        fmt::print(
-            stderr,
-            "{}: {} tensors ({:.3f} GB) of the checkpoint are ignored: this model does not need them\n",
-            options.model, weights.num_ignored, static_cast<double>(weights.ignored_bytes) * 1e-9);
+    for (const std::string& what : weights.ignored) {
+        fmt::print(stderr, "{}: ignored, this model does not need it: {}\n", options.model,
+                   printable(what, 200));
     }
     EngineOptions engine_options;
     engine_options.max_context_tokens = options.context_tokens;

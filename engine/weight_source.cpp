@@ -52,7 +52,9 @@ RandomSource::RandomSource(u64 seed, DType dtype) : seed_(seed), pool_(bytes_of(
 
 Status RandomSource::read(const PiecePart& part, DType dtype, std::byte* out) const {
     if (part.parameter->is_norm) {
-        for (i64 i = 0; i < part.count; ++i) store_float(out, dtype, i, 1);
+        for (i64 i = 0; i < part.count; ++i) {
+            store_float(out, dtype, i, static_cast<float>(part.parameter->neutral));
+        }
         return {};
     }
     u64 hash = 0xcbf29ce484222325u ^ seed_;  // FNV-1a

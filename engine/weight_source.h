@@ -36,8 +36,8 @@ private:
     const Safetensors& checkpoint_;
 };
 
-// Normal values of 0.02 standard deviation, norms of ones: the same for a seed, on every device, however the
-// pieces are cut.
+// Normal values of 0.02 standard deviation, norms that leave things as they are: the same for a seed, on
+// every device, however the pieces are cut.
 class RandomSource final : public WeightSource {
 public:
     RandomSource(u64 seed, DType dtype);

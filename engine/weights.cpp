@@ -8,7 +8,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
-#include <set>
 #include <thread>
 
 #include "engine/parameters.h"
@@ -205,21 +204,6 @@ private:
     Status status_;        // the first failure
 };
 
-void count_ignored(const Safetensors& checkpoint, const std::vector<Parameter>& parameters,
-                   Weights& weights) {
-    std::set<std::string_view> used;
-    for (const Parameter& parameter : parameters) {
-        for (const ParameterPiece& piece : parameter.pieces) used.insert(piece.name);
-    }
-    i64 used_bytes = 0;
-    for (const std::string_view name : used) {
-        if (const auto stored = checkpoint.find(name); stored.ok())
-            used_bytes += static_cast<i64>(stored->bytes.size());
-    }
-    weights.num_ignored = static_cast<i64>(checkpoint.names().size() - used.size());
-    weights.ignored_bytes = checkpoint.total_bytes() - used_bytes;
-}
-
 }  // namespace
 
 Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
@@ -228,7 +212,7 @@ Result<Weights> load_weights(Context& context, const ModelConfig& config, const 
     WW_ASSIGN(const std::vector<Parameter> parameters, find_parameters(config, checkpoint));
     const CheckpointSource source(checkpoint);
     WW_ASSIGN(Weights weights, Loader(context, config, parameters, source, tuning).load(progress));
-    count_ignored(checkpoint, parameters, weights);
+    weights.ignored = unused_tensors(parameters, checkpoint);
     return weights;
 }
 

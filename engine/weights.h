@@ -39,8 +39,7 @@ struct Weights {
 
     std::vector<Buffer> storage;
     i64 bytes = 0;
-    // Tensors of the checkpoint that the config does not need: a vision tower's, say.
-    i64 num_ignored = 0, ignored_bytes = 0;
+    std::vector<std::string> ignored;  // what else the checkpoint holds: "vision_tower (436 tensors)"
 };
 
 // Called while bytes arrive on the device, on the thread that loads.
@@ -58,7 +57,7 @@ struct LoadTuning {
 Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
                              const LoadProgress& progress = {}, const LoadTuning& tuning = {});
 
-// Reproducible random weights for any config: normal values of 0.02 standard deviation, norms of ones.
+// Reproducible random weights for any config: normal values of 0.02 standard deviation, neutral norms.
 Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 seed,
                                const LoadProgress& progress = {}, const LoadTuning& tuning = {});
 
