@@ -23,8 +23,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(config->hidden_size > 0 && config->num_layers > 0 && config->vocab_size > 0,
             "sizes are positive");
     require(config->num_heads % config->num_kv_heads == 0, "heads share those of keys evenly");
-    require(config->head_dim > 0 && config->rotary_dim <= config->head_dim,
-            "no more is rotated than there is");
+    require(config->head_dim > 0, "heads have dimensions");
+    require(config->windows.size() == static_cast<std::size_t>(config->num_layers),
+            "each layer has a window");
+    for (int layer = 0; layer < config->num_layers; ++layer) {
+        const int rotated = config->rope_of(layer).rotary_dim;
+        require(rotated > 0 && rotated % 2 == 0 && rotated <= config->head_dim,
+                "what is rotated are pairs of a head");
+    }
     if (config->num_layers <= 4) require(num_parameters(*config) > 0, "parameters can be counted");
     return 0;
 }

@@ -61,8 +61,12 @@ def make_safetensors():
 
 def make_configs():
     models = json.loads((ROOT / "data/models.json").read_text())
+    seen = set()
     for name, config in models.items():
-        write("config", name, compact(config))
+        form = isinstance(config, dict) and (*config["architectures"], *sorted(config))
+        if form and form not in seen:  # one of each form; others are names for one of them
+            seen.add(form)
+            write("config", name, compact(config))
     glossary = ROOT / "models/glossary"
     texts = [compact(json.loads((glossary / name).read_text())) for name in ("config.json", "generation_config.json")]
     write("config", "glossary", *texts)
