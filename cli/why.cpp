@@ -12,14 +12,16 @@ namespace {
 
 struct Options {
     std::string op, gpu = "cpu", settings, row;
-    bool json = false;
+    bool json = false, batch_invariant = false;
 };
 
 int run(const Options& options) {
     WW_CLI_ASSIGN(const Operation* operation, find_operation(options.op));
     WW_CLI_ASSIGN(const Target target, find_target(options.gpu));
     WW_CLI_ASSIGN(const FieldTexts settings, parse_settings(options.settings));
-    WW_CLI_ASSIGN(const Explanation explanation, operation->explain(target, settings, options.row));
+    WW_CLI_ASSIGN(const Explanation explanation,
+                  operation->explain(target, settings,
+                                     {.forced = options.row, .batch_invariant = options.batch_invariant}));
     if (!options.row.empty() && explanation.choice() == nullptr) {
         const Status status = no_row_error(explanation, options.row);
         if (status.kind() != ErrorKind::no_kernel) return report(status);
@@ -49,6 +51,8 @@ void add_why(CLI::App& app, Action& action) {
     verb->add_option("--set", options->settings,
                      "the problem: name=value,...; what is not named has its default");
     verb->add_option("--row", options->row, "force this row");
+    verb->add_flag("--batch-invariant", options->batch_invariant,
+                   "the row for every size of the batch: run --batch-invariant uses it");
     verb->add_flag("--json", options->json, "for machines");
     verb->footer(footer);
     verb->callback([=, &action] { action = [=] { return run(*options); }; });

@@ -48,10 +48,10 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Context> context,
     const i64 limit = engine->config_.max_position_tokens;
     i64 context_tokens =
         options.max_context_tokens == 0 ? limit : std::min(options.max_context_tokens, limit);
-    const ForwardShape largest{.tokens = options.max_batch_tokens,
-                               .sequences = options.max_sequences,
-                               .max_q_len = options.max_batch_tokens,
-                               .max_kv_len = context_tokens};
+    ForwardShape largest{.tokens = options.max_batch_tokens,
+                         .sequences = options.max_sequences,
+                         .max_q_len = options.max_batch_tokens,
+                         .max_kv_len = context_tokens};
     WW_ASSIGN(const MemoryInfo memory, device.memory());
     const auto usable = static_cast<i64>(static_cast<double>(memory.free_bytes) * kUsableMemoryShare);
     const i64 room = usable - activation_bytes(engine->config_, largest);
@@ -65,7 +65,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Context> context,
                                        device.id(), std::max<i64>(room, 0)));
     }
     context_tokens = std::min(context_tokens, num_pages * page_size);
-    engine->max_context_tokens_ = context_tokens;
+    engine->max_context_tokens_ = largest.max_kv_len = context_tokens;
     engine->scheduler_ =
         std::make_unique<Scheduler>(SchedulerOptions{.max_sequences = options.max_sequences,
                                                      .max_batch_tokens = options.max_batch_tokens,
@@ -122,7 +122,7 @@ Result<const Engine::DecodeGraph*> Engine::decode_graph(i64 batch) {
     if (const auto known = graphs_.find(batch); known != graphs_.end()) return &known->second;
     Device& device = context_->device();
     DecodeGraph entry;
-    WW_ASSIGN(entry.prepared, forward_.prepare({batch, batch, 1, max_context_tokens_}));
+    WW_ASSIGN(entry.prepared, forward_.prepare({batch, batch, 1, max_context_tokens_}, mode()));
     if (device.supports_graphs()) {
         WW_TRY(device.begin_capture(stream_));
         const Status launched = entry.prepared.launch(device, stream_);
@@ -152,7 +152,7 @@ Status Engine::launch(const Pass& pass) {
                                                      : last_decode_->prepared.launch(device, stream_));
     } else {
         WW_ASSIGN(const Prepared prepared,
-                  forward_.prepare({pass.tokens, num_parts, pass.max_q_len, pass.max_kv_len}));
+                  forward_.prepare({pass.tokens, num_parts, pass.max_q_len, pass.max_kv_len}, mode()));
         WW_TRY(inputs_.upload(device, stream_));
         WW_TRY(prepared.launch(device, stream_));
     }

@@ -20,6 +20,10 @@ struct EngineOptions {
     i64 max_batch_tokens = 2048;  // of one pass: a token of each decoding sequence, and chunks of prompts
     i64 page_size_tokens = 16;    // a power of two
     i64 cache_tokens = 0;  // capacity of the cache; 0: max_sequences x max_context, as far as memory allows
+    // What a sequence gets is the same, to the last bit of its logits, whatever runs beside it and however
+    // its prompt is cut into chunks, found in the cache, or read again after a preemption. Slower: see
+    // Prepared.
+    bool batch_invariant = false;
 };
 
 struct EngineStats {
@@ -70,6 +74,7 @@ private:
     Result<std::vector<Token>> run_pass();
     Status launch(const Pass& pass);
     Result<const DecodeGraph*> decode_graph(i64 batch);
+    ForwardMode mode() const { return {.batch_invariant = options_.batch_invariant}; }
     i64 launched_sequences(const Pass& pass) const;
     Result<std::vector<std::unique_ptr<Logprobs>>> logprobs_of_pass(const Pass& pass);
 

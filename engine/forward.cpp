@@ -232,11 +232,12 @@ Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& pr
     return prepare_mlp(w, shape, prepared);
 }
 
-Result<Prepared> Forward::prepare(const ForwardShape& shape) {
+Result<Prepared> Forward::prepare(const ForwardShape& shape, const ForwardMode& mode) {
     using warpwright::prepare;
     const ModelConfig& c = *config_;
     Context& context = *context_;
     Prepared prepared;
+    prepared.batch_invariant = mode.batch_invariant;
     const Tensor residual = rows(residual_, shape.tokens, c.hidden_size);
     const Embedding embed{.ids = inputs_->tensor(StepInputs::token_ids, shape.tokens),
                           .table = weights_->embedding,

@@ -23,6 +23,11 @@ struct ForwardShape {
     i64 max_kv_len = 1;  // most tokens of one sequence in the cache, this pass included
 };
 
+// What a pass is prepared for beside its shape.
+struct ForwardMode {
+    bool batch_invariant = false;  // see Prepared
+};
+
 // Bytes of activations, logits and attention workspace for passes up to this shape.
 i64 activation_bytes(const ModelConfig& config, const ForwardShape& shape);
 
@@ -33,7 +38,7 @@ public:
                                   const ForwardShape& largest);
 
     // Everything up to the sampled tokens. The inputs, cache and weights given at creation must outlive it.
-    Result<Prepared> prepare(const ForwardShape& shape);
+    Result<Prepared> prepare(const ForwardShape& shape, const ForwardMode& mode = {});
 
     Tensor logits(i64 sequences) const;  // [sequences, vocabulary] f32
     Tensor tokens(i64 sequences) const;  // [sequences] i32, sampled

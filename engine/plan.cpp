@@ -46,19 +46,19 @@ std::string parallelism_reason(const ModelConfig& config, const Plan& plan, cons
                        link.peer_access ? "" : " through the host (no peer access)");
 }
 
-Result<Explanation> explain_call(const Target& target, const LayerCall& call) {
+Result<Explanation> explain_call(const Target& target, const LayerCall& call, bool batch_invariant) {
     WW_ASSIGN(const Operation* operation, find_operation(call.op));
-    return operation->explain(target, call.problem, {});
+    return operation->explain(target, call.problem, {.batch_invariant = batch_invariant});
 }
 
-// Of every call, and into `missing` the first without a row.
+// Of every call, and into plan.missing the first without a row.
 Result<std::vector<Explanation>> explain_calls(const Target& target, const std::vector<LayerCall>& calls,
-                                               std::string& missing) {
+                                               Plan& plan) {
     std::vector<Explanation> explanations;
     for (const LayerCall& call : calls) {
-        WW_ASSIGN(Explanation explanation, explain_call(target, call));
-        if (explanation.choice() == nullptr && missing.empty())
-            missing = fmt::format("{}: {}", call.name, no_row_error(explanation, {}).message());
+        WW_ASSIGN(Explanation explanation, explain_call(target, call, plan.batch_invariant));
+        if (explanation.choice() == nullptr && plan.missing.empty())
+            plan.missing = fmt::format("{}: {}", call.name, no_row_error(explanation, {}).message());
         explanations.push_back(std::move(explanation));
     }
     return explanations;
@@ -81,7 +81,7 @@ Result<std::vector<Explanation>> plan_prefill(const ModelConfig& shard, const Ta
         return layer_calls(shard, {pass_tokens, 1, pass_tokens, kv_tokens}, kPageSizeTokens);
     };
     const std::vector<LayerCall> last = calls_at(plan.prompt_tokens);
-    WW_ASSIGN(std::vector<Explanation> explanations, explain_calls(target, last, plan.missing));
+    WW_ASSIGN(std::vector<Explanation> explanations, explain_calls(target, last, plan));
 
     PhaseTimes times = no_times;
     const i64 samples = std::min(kSampledPasses, (plan.prompt_tokens + pass_tokens - 1) / pass_tokens);
@@ -94,7 +94,8 @@ Result<std::vector<Explanation>> plan_prefill(const ModelConfig& shard, const Ta
             if (calls[i].problem == last[i].problem) {
                 add_time(calls[i], explanations[i], share, times);
             } else {
-                WW_ASSIGN(const Explanation explanation, explain_call(target, calls[i]));
+                WW_ASSIGN(const Explanation explanation,
+                          explain_call(target, calls[i], plan.batch_invariant));
                 add_time(calls[i], explanation, share, times);
             }
         }
@@ -115,6 +116,7 @@ Result<Plan> plan_model(const ModelConfig& config, const Target& target, const P
     plan.gpu = target.id;
     plan.unsure = target.unsure;
     plan.num_gpus = options.num_gpus;
+    plan.batch_invariant = options.batch_invariant;
     WW_TRY(check_options(config, plan, options));
     WW_TRY(check_supported(config));
     LinkChoice link;
@@ -134,7 +136,7 @@ Result<Plan> plan_model(const ModelConfig& config, const Target& target, const P
 
     const ForwardShape step{plan.batch, plan.batch, 1, plan.context_tokens};
     const std::vector<LayerCall> calls = layer_calls(shard, step, kPageSizeTokens);
-    WW_ASSIGN(std::vector<Explanation> decode, explain_calls(target, calls, plan.missing));
+    WW_ASSIGN(std::vector<Explanation> decode, explain_calls(target, calls, plan));
     PhaseTimes times = no_times;
     for (std::size_t i = 0; i < calls.size(); ++i) add_time(calls[i], decode[i], 1, times);
     plan.decode = times.phase(plan.batch, link_us(config, link, plan.num_gpus, plan.batch, plan.batch));

@@ -70,6 +70,12 @@ public:
     }
 
     std::vector<Step> steps;
+
+    // Set before anything is prepared into it: every row is chosen, and every schedule made, without regard
+    // to how many tokens and sequences the call has. What a token gets is then the same bits whatever is in
+    // the batch beside it. Slower: no row is the best for one token and for a thousand, and keys are not
+    // split.
+    bool batch_invariant = false;
 };
 
 }  // namespace warpwright

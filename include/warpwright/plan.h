@@ -23,6 +23,7 @@ struct PlanOptions {
     i64 context_tokens =
         0;                  // tokens in the cache at decode; 0: 2048, or the model's limit where that is less
     i64 prompt_tokens = 0;  // tokens of the prefill; 0: half the context
+    bool batch_invariant = false;  // the rows of an engine in that mode
 };
 
 struct PlannedLayer {
@@ -80,6 +81,7 @@ struct Plan {
     std::string cache_note;  // of layers that could do with a smaller cache than they get; or empty
     std::string fit_text;    // by how much it does not fit and what would make it fit; or how much is left
 
+    bool batch_invariant = false;
     i64 batch = 1, context_tokens = 0, prompt_tokens = 0;
     PlannedPhase prefill, decode;
     std::vector<PlannedLayer> layers;

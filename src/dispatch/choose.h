@@ -13,6 +13,8 @@
 //       static HostFunction host_function(const Row&);         null for rows that are images
 //   };
 //   Problem::visit(self, v) and Row::visit(self, v) call v("name", field) for every field.
+//   problem.canonical() is the problem with fixed values in place of what depends on the batch: what
+//   batch-invariant choices look at.
 #pragma once
 
 #include <optional>
@@ -27,17 +29,29 @@
 
 namespace warpwright {
 
+// The fields of `after` that differ from `before`.
+FieldTexts changed_fields(const FieldTexts& before, const FieldTexts& after);
+
 // The rejection as a sentence: "shared memory: needs at most 101376 bytes on rtx-5090, got 131072".
 std::string rejection_text(const Rejection& rejection, const Target& target);
 
+struct ChoiceOptions {
+    std::string_view forced{};     // the row of this name, if it serves
+    bool batch_invariant = false;  // see Prepared
+};
+
 template <class Op>
-Explanation explain(const Target& target, const typename Op::Problem& problem, std::string_view forced = {}) {
+Explanation explain(const Target& target, const typename Op::Problem& problem,
+                    const ChoiceOptions& options = {}) {
     Explanation result;
     result.op = Op::kName;
     result.target = target.id;
     result.problem = field_texts(problem);
-    result.forced = !forced.empty();
-    std::size_t index = 0;
+    result.forced = !options.forced.empty();
+    const auto judged = options.batch_invariant ? problem.canonical() : problem;
+    if (options.batch_invariant) result.chosen_for = changed_fields(result.problem, field_texts(judged));
+    std::optional<std::size_t> best;
+    double best_us = 0;
     for (const auto& row : Op::rows()) {
         Candidate candidate;
         candidate.row = row.name.text;
@@ -46,16 +60,20 @@ Explanation explain(const Target& target, const typename Op::Problem& problem, s
         if (candidate.accepted) {
             candidate.prediction = Op::predict(row, target.facts, problem);
             candidate.basis = "modelled";
-            const bool wanted = forced.empty() || forced == candidate.row;
-            const Candidate* best = result.choice();
-            if (wanted && (best == nullptr || candidate.prediction.us < best->prediction.us))
-                result.chosen = index;
         } else {
             candidate.text = rejection_text(candidate.rejection, target);
         }
+        const bool wanted = options.forced.empty() || options.forced == candidate.row;
+        if (const Rejection rejection = Op::why_not(row, target.facts, judged)) {
+            if (candidate.accepted) candidate.text = rejection_text(rejection, target);
+        } else if (const double us = Op::predict(row, target.facts, judged).us;
+                   wanted && (!best || us < best_us)) {
+            best = result.candidates.size();
+            best_us = us;
+        }
         result.candidates.push_back(std::move(candidate));
-        ++index;
     }
+    if (best && result.candidates[*best].accepted) result.chosen = best;
     return result;
 }
 
@@ -65,16 +83,19 @@ Status no_row_error(const Explanation& explanation, std::string_view forced);
 
 template <class Op>
 Result<const typename Op::Row*> choose(const Target& target, const typename Op::Problem& problem,
-                                       std::string_view forced = {}) {
+                                       const ChoiceOptions& options = {}) {
+    const auto judged = options.batch_invariant ? problem.canonical() : problem;
     const typename Op::Row* best = nullptr;
     double best_us = 0;
     for (const auto& row : Op::rows()) {
-        if (!forced.empty() && forced != row.name.text) continue;
-        if (Op::why_not(row, target.facts, problem)) continue;
-        const double us = Op::predict(row, target.facts, problem).us;
+        if (!options.forced.empty() && options.forced != row.name.text) continue;
+        if (Op::why_not(row, target.facts, judged)) continue;
+        const double us = Op::predict(row, target.facts, judged).us;
         if (best == nullptr || us < best_us) best = &row, best_us = us;
     }
-    if (best == nullptr) return no_row_error(explain<Op>(target, problem, forced), forced);
+    // why: a row that serves the canonical problem and not this one would be another row for this batch.
+    if (best == nullptr || Op::why_not(*best, target.facts, problem))
+        return no_row_error(explain<Op>(target, problem, options), options.forced);
     return best;
 }
 

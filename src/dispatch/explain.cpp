@@ -24,6 +24,14 @@ std::string words(const char* rule) {
     return text;
 }
 
+// " (batch-invariant: chosen for m=128)", or nothing.
+std::string invariance_text(const Explanation& explanation) {
+    std::string text;
+    for (const auto& [name, value] : explanation.chosen_for)
+        text += fmt::format("{}{}={}", text.empty() ? " (batch-invariant: chosen for " : " ", name, value);
+    return text.empty() ? text : text + ")";
+}
+
 nlohmann::ordered_json typed(const std::string& text) {  // numbers and booleans as such
     auto value = nlohmann::ordered_json::parse(text, nullptr, false);
     return value.is_number() || value.is_boolean() ? value : nlohmann::ordered_json(text);
@@ -70,9 +78,18 @@ std::string rejection_text(const Rejection& rejection, const Target& target) {
     return fmt::format("{}: needs {}, got {}", rule, rejection.required, rejection.actual);
 }
 
+FieldTexts changed_fields(const FieldTexts& before, const FieldTexts& after) {
+    FieldTexts changed;
+    for (std::size_t i = 0; i < before.size(); ++i) {
+        if (before[i] != after[i]) changed.push_back(after[i]);
+    }
+    return changed;
+}
+
 Status no_row_error(const Explanation& explanation, std::string_view forced) {
     std::string problem;
     for (const auto& [name, value] : explanation.problem) problem += fmt::format(" {}={}", name, value);
+    problem += invariance_text(explanation);
     std::vector<std::string> names;
     std::string tried;
     for (const Candidate& candidate : explanation.candidates) {
@@ -104,6 +121,8 @@ nlohmann::ordered_json explanation_json(const Explanation& explanation) {
                           {"bound", choice->prediction.bound},
                           {"basis", choice->basis}};
         if (explanation.forced) json["chosen"]["forced"] = true;
+        for (const auto& [name, value] : explanation.chosen_for)
+            json["chosen"]["batch_invariant"][name] = typed(value);
     }
     json["candidates"] = nlohmann::ordered_json::array();
     for (const Candidate& candidate : explanation.candidates) {
@@ -141,9 +160,9 @@ std::string to_text(const Explanation& explanation) {
         return a->prediction.us < b->prediction.us;
     });
     if (const Candidate* choice = explanation.choice()) {
-        text += fmt::format("  chosen    {:<{}}  {:9.2f} us  bound by {} ({}{})\n", choice->row, width,
+        text += fmt::format("  chosen    {:<{}}  {:9.2f} us  bound by {} ({}{}){}\n", choice->row, width,
                             choice->prediction.us, choice->prediction.bound, choice->basis,
-                            explanation.forced ? ", forced" : "");
+                            explanation.forced ? ", forced" : "", invariance_text(explanation));
     } else {
         text += "  no row serves this problem\n";
     }

@@ -34,7 +34,7 @@ public:
 
     // The default problem with `settings` applied.
     virtual Result<Explanation> explain(const Target& target, const FieldTexts& settings,
-                                        std::string_view forced) const = 0;
+                                        const ChoiceOptions& options) const = 0;
 };
 
 std::span<const Operation* const> operations();
@@ -81,10 +81,10 @@ public:
         return target_misfit(Op::rows()[row], target);
     }
     Result<Explanation> explain(const Target& target, const FieldTexts& settings,
-                                std::string_view forced) const override {
+                                const ChoiceOptions& options) const override {
         typename Op::Problem problem;
         WW_TRY(set_fields(problem, settings, Op::kName));
-        return warpwright::explain<Op>(target, problem, forced);
+        return warpwright::explain<Op>(target, problem, options);
     }
 };
 

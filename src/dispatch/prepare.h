@@ -15,7 +15,10 @@ namespace warpwright {
 template <class Op>
 Status prepare_step(Context& context, const typename Op::Problem& problem, const typename Op::Args& args,
                     Prepared& prepared) {
-    WW_ASSIGN(const typename Op::Row* row, choose<Op>(context.target(), problem, context.forced(Op::kName)));
+    const std::string forced = context.forced(Op::kName);
+    WW_ASSIGN(const typename Op::Row* row,
+              choose<Op>(context.target(), problem,
+                         {.forced = forced, .batch_invariant = prepared.batch_invariant}));
     Prepared::Step step;
     step.row = row->name.text;
     const TargetFacts& facts = context.target().facts;

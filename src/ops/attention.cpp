@@ -29,7 +29,7 @@ bool strides_fit(const Tensor& tensor) {
     return true;
 }
 
-Result<Checked> check(const Attention& call) {
+Result<Checked> check(const Attention& call, bool batch_invariant) {
     const bool paged = static_cast<bool>(call.k_pages);
     Matcher match("attention");
     match.tensor("q", call.q, {"q_tokens", "heads", "head_dim"}, {DType::bf16, DType::f16})
@@ -86,7 +86,7 @@ Result<Checked> check(const Attention& call) {
                        .causal = call.causal,
                        .paged = paged,
                        .page_size = paged ? match["page_size"] : 1,
-                       .alignment_bytes = alignment_of({&call.q, &call.out, &k, &v}),
+                       .alignment_bytes = alignment_of({&call.q, &call.out, &k, &v}, batch_invariant),
                        .window_left = call.window_left,
                        .softcap = call.softcap};
     const float scale =
@@ -136,7 +136,7 @@ Result<Checked> check(const Attention& call) {
 }  // namespace
 
 Result<i64> attention_workspace_bytes(Context& context, const Attention& call) {
-    WW_ASSIGN(const Checked checked, check(call));
+    WW_ASSIGN(const Checked checked, check(call, false));
     if (checked.empty) return i64{0};
     i64 most = 0;
     const TargetFacts& target = context.target().facts;
@@ -149,7 +149,7 @@ Result<i64> attention_workspace_bytes(Context& context, const Attention& call) {
 }
 
 Status prepare(Context& context, const Attention& call, Prepared& prepared) {
-    WW_ASSIGN(const Checked checked, check(call));
+    WW_ASSIGN(const Checked checked, check(call, prepared.batch_invariant));
     if (checked.empty) return {};
     AttentionProblem problem = checked.problem;
     const bool misplaced = reinterpret_cast<std::uintptr_t>(call.workspace.data) % 16 != 0;
@@ -157,8 +157,12 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
     const i64 given_bytes = call.workspace ? call.workspace.shape[0] : 0;
     problem.max_splits = std::min(problem.max_splits, max_splits_in(problem, given_bytes));
     AttentionArgs args = checked.args;
+    // why: where the keys of a query are split depends on how many queries there are.
+    if (prepared.batch_invariant) problem.max_splits = 1;
+    const std::string forced = context.forced(AttentionOp::kName);
     WW_ASSIGN(const AttentionRow* row,
-              choose<AttentionOp>(context.target(), problem, context.forced(AttentionOp::kName)));
+              choose<AttentionOp>(context.target(), problem,
+                                  {.forced = forced, .batch_invariant = prepared.batch_invariant}));
     const i64 splits = AttentionOp::num_splits(*row, context.target().facts, problem);
     if (splits == 1) return prepare_step<AttentionOp>(context, problem, args, prepared);
 

@@ -16,11 +16,12 @@ Status prepare(Context& context, const Embedding& call, Prepared& prepared) {
     if (match["tokens"] == 0 || match["width"] == 0) return {};
 
     const i64 element_bytes = dtype_bytes(call.table.dtype);
-    const EmbeddingProblem problem{.tokens = match["tokens"],
-                                   .width = match["width"],
-                                   .dtype = call.table.dtype,
-                                   .alignment_bytes = alignment_of({&call.table, &call.out}),
-                                   .scale = call.scale};
+    const EmbeddingProblem problem{
+        .tokens = match["tokens"],
+        .width = match["width"],
+        .dtype = call.table.dtype,
+        .alignment_bytes = alignment_of({&call.table, &call.out}, prepared.batch_invariant),
+        .scale = call.scale};
     const EmbeddingArgs args{.ids = static_cast<const i32*>(call.ids.data),
                              .table = call.table.data,
                              .out = call.out.data,

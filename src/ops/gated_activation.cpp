@@ -15,11 +15,12 @@ Status prepare(Context& context, const GatedActivation& call, Prepared& prepared
     WW_TRY(match.status());
     if (match["tokens"] == 0 || match["width"] == 0) return {};
 
-    const GatedActivationProblem problem{.tokens = match["tokens"],
-                                         .width = match["width"],
-                                         .dtype = call.gate.dtype,
-                                         .activation = call.activation,
-                                         .alignment_bytes = alignment_of({&call.gate, &call.up, &call.out})};
+    const GatedActivationProblem problem{
+        .tokens = match["tokens"],
+        .width = match["width"],
+        .dtype = call.gate.dtype,
+        .activation = call.activation,
+        .alignment_bytes = alignment_of({&call.gate, &call.up, &call.out}, prepared.batch_invariant)};
     const GatedActivationArgs args{.gate = call.gate.data,
                                    .up = call.up.data,
                                    .out = call.out.data,

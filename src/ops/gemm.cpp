@@ -34,7 +34,7 @@ Status prepare(Context& context, const Gemm& call, Prepared& prepared) {
                               .gate = static_cast<bool>(call.gate),
                               .residual = static_cast<bool>(call.residual),
                               .activation = call.activation,
-                              .alignment_bytes = alignment_of({&call.a, &call.b})};
+                              .alignment_bytes = alignment_of({&call.a, &call.b}, prepared.batch_invariant)};
     const GemmArgs args{.a = call.a.data,
                         .b = call.b.data,
                         .d = call.d.data,

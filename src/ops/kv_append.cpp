@@ -37,7 +37,8 @@ Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
         .head_dim = match["head_dim"],
         .page_size = match["page_size"],
         .dtype = call.k.dtype,
-        .alignment_bytes = alignment_of({&call.k, &call.v, &call.k_pages, &call.v_pages})};
+        .alignment_bytes =
+            alignment_of({&call.k, &call.v, &call.k_pages, &call.v_pages}, prepared.batch_invariant)};
     const KvAppendArgs args{.k = call.k.data,
                             .v = call.v.data,
                             .k_pages = call.k_pages.data,

@@ -65,13 +65,13 @@ i64 Matcher::operator[](const char* symbol) const {
     return entry == sizes_.end() ? 0 : entry->second;
 }
 
-i64 alignment_of(std::initializer_list<const Tensor*> tensors) {
+i64 alignment_of(std::initializer_list<const Tensor*> tensors, bool every_stride) {
     std::uintptr_t bits = 16;
     for (const Tensor* tensor : tensors) {
         if (!*tensor) continue;
         bits |= reinterpret_cast<std::uintptr_t>(tensor->data);
         for (int i = 0; i + 1 < tensor->rank; ++i) {
-            if (tensor->shape[i] > 1)
+            if (tensor->shape[i] > 1 || every_stride)
                 bits |= static_cast<std::uintptr_t>(tensor->stride[i] * dtype_bytes(tensor->dtype));
         }
     }

@@ -40,7 +40,8 @@ Status prepare(Context& context, const RmsNorm& call, Prepared& prepared) {
         .hidden = match[hidden],
         .dtype = call.x.dtype,
         .residual = static_cast<bool>(call.residual),
-        .alignment_bytes = alignment_of({&call.x, &call.weight, &call.out, &call.residual}),
+        .alignment_bytes =
+            alignment_of({&call.x, &call.weight, &call.out, &call.residual}, prepared.batch_invariant),
         .heads = heads,
         .weight_offset = call.weight_offset};
     const RmsNormArgs args{.x = call.x.data,

@@ -28,7 +28,7 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
                               .rotary_dim = 2 * match["pairs"],
                               .interleaved = call.interleaved,
                               .dtype = call.q.dtype,
-                              .alignment_bytes = alignment_of({&call.q, &call.k})};
+                              .alignment_bytes = alignment_of({&call.q, &call.k}, prepared.batch_invariant)};
     const RopeArgs args{.q = call.q.data,
                         .k = call.k.data,
                         .positions = static_cast<const i32*>(call.positions.data),

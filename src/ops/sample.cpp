@@ -26,7 +26,7 @@ Status prepare(Context& context, const Sample& call, Prepared& prepared) {
     const SampleProblem problem{.rows = match["rows"],
                                 .vocabulary = match["vocabulary"],
                                 .dtype = call.logits.dtype,
-                                .alignment_bytes = alignment_of({&call.logits})};
+                                .alignment_bytes = alignment_of({&call.logits}, prepared.batch_invariant)};
     const SampleArgs args{.logits = call.logits.data,
                           .temperature = static_cast<const float*>(call.temperature.data),
                           .top_k = static_cast<const i32*>(call.top_k.data),

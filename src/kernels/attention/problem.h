@@ -43,6 +43,15 @@ struct AttentionProblem {
         v("window_left", self.window_left);
         v("softcap", self.softcap);
     }
+    // A prompt's row loses less at decoding than a decode row at prompts. Splits depend on lengths.
+    constexpr AttentionProblem canonical() const {
+        AttentionProblem problem = *this;
+        problem.sequences = 1;
+        problem.max_q_len = problem.q_tokens = 2048;
+        problem.max_kv_len = 4096;
+        problem.max_splits = 1;
+        return problem;
+    }
 };
 
 // Strides count elements.

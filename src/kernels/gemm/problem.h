@@ -31,6 +31,12 @@ struct GemmProblem {
         v("activation", self.activation);
         v("alignment_bytes", self.alignment_bytes);
     }
+    // Half way between a step of decoding and a prompt. Any m has the row of this one.
+    constexpr GemmProblem canonical() const {
+        GemmProblem problem = *this;
+        problem.m = 128;
+        return problem;
+    }
 };
 
 struct GemmArgs {

@@ -22,6 +22,11 @@ struct AttentionMergeProblem {
         v("splits", self.splits);
         v("dtype", self.dtype);
     }
+    constexpr AttentionMergeProblem canonical() const {
+        AttentionMergeProblem problem = *this;
+        problem.q_tokens = 128;
+        return problem;
+    }
 };
 
 struct AttentionMergeArgs {

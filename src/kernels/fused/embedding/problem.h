@@ -22,6 +22,11 @@ struct EmbeddingProblem {
         v("alignment_bytes", self.alignment_bytes);
         v("scale", self.scale);
     }
+    constexpr EmbeddingProblem canonical() const {
+        EmbeddingProblem problem = *this;
+        problem.tokens = 128;
+        return problem;
+    }
 };
 
 struct EmbeddingArgs {

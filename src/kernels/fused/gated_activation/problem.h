@@ -21,6 +21,11 @@ struct GatedActivationProblem {
         v("activation", self.activation);
         v("alignment_bytes", self.alignment_bytes);
     }
+    constexpr GatedActivationProblem canonical() const {
+        GatedActivationProblem problem = *this;
+        problem.tokens = 128;
+        return problem;
+    }
 };
 
 struct GatedActivationArgs {

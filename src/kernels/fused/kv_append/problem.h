@@ -24,6 +24,11 @@ struct KvAppendProblem {
         v("dtype", self.dtype);
         v("alignment_bytes", self.alignment_bytes);
     }
+    constexpr KvAppendProblem canonical() const {
+        KvAppendProblem problem = *this;
+        problem.tokens = 128;
+        return problem;
+    }
 };
 
 struct KvStrides {  // in elements

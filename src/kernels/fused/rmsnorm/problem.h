@@ -27,6 +27,11 @@ struct RmsNormProblem {
         v("heads", self.heads);
         v("weight_offset", self.weight_offset);
     }
+    constexpr RmsNormProblem canonical() const {
+        RmsNormProblem problem = *this;
+        problem.tokens = 128;
+        return problem;
+    }
 };
 
 struct RmsNormArgs {

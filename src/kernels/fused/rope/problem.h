@@ -28,6 +28,11 @@ struct RopeProblem {
         v("dtype", self.dtype);
         v("alignment_bytes", self.alignment_bytes);
     }
+    constexpr RopeProblem canonical() const {
+        RopeProblem problem = *this;
+        problem.tokens = 128;
+        return problem;
+    }
 };
 
 struct RopeArgs {

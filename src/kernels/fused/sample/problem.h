@@ -20,6 +20,11 @@ struct SampleProblem {
         v("dtype", self.dtype);
         v("alignment_bytes", self.alignment_bytes);
     }
+    constexpr SampleProblem canonical() const {
+        SampleProblem problem = *this;
+        problem.rows = 128;
+        return problem;
+    }
 };
 
 struct SampleArgs {
