@@ -27,10 +27,10 @@ struct Explanation {
     std::vector<std::pair<std::string, std::string>> problem;  // field name, value as text
     std::optional<std::size_t> chosen;                         // index into candidates
     bool forced = false;                                       // the caller named the row
-    // Where the choice is batch-invariant: the fields of the problem, with the values, that it was made for in
-    // place of the problem's own. Predicted times are the problem's own.
+    // Where the choice is batch-invariant: the fields of the problem, with the values, that it was made for
+    // in place of the problem's own. Predicted times are the problem's own.
     std::vector<std::pair<std::string, std::string>> chosen_for;
-    std::vector<Candidate> candidates;                         // table order
+    std::vector<Candidate> candidates;  // table order
 
     const Candidate* choice() const { return chosen ? &candidates[*chosen] : nullptr; }
 };

@@ -43,9 +43,9 @@ private:
     Status status_;
 };
 
-// The largest power of two, at most 16, that divides the address and every stride but the last, in bytes. What
-// the stride of a dimension of one element is counts only with `every_stride`: where the answer must be the
-// same for one row as for many.
+// The largest power of two, at most 16, that divides the address and every stride but the last, in bytes.
+// What the stride of a dimension of one element is counts only with `every_stride`: where the answer must be
+// the same for one row as for many.
 i64 alignment_of(std::initializer_list<const Tensor*> tensors, bool every_stride = false);
 
 }  // namespace warpwright
