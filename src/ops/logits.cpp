@@ -39,13 +39,14 @@ Status prepare(Context& context, const Logits& call, Prepared& prepared) {
                   fmt::format("the vocabulary and the lists can have at most {} elements", kMost));
     WW_TRY(match.status());
 
-    const LogitsProblem problem{.rows = match["rows"],
-                                .vocabulary = match["vocabulary"],
-                                .entries = match["entries"],
-                                .softcap = call.softcap,
-                                .in_place = in_place,
-                                .bias = static_cast<bool>(call.bias),
-                                .alignment_bytes = alignment_of({&call.in, &call.out})};
+    const LogitsProblem problem{
+        .rows = match["rows"],
+        .vocabulary = match["vocabulary"],
+        .entries = match["entries"],
+        .softcap = call.softcap,
+        .in_place = in_place,
+        .bias = static_cast<bool>(call.bias),
+        .alignment_bytes = alignment_of({&call.in, &call.out}, prepared.batch_invariant)};
     if (problem.rows == 0 || problem.vocabulary == 0) return {};
     if (!is_dense(problem) && problem.entries == 0) return {};
     const LogitsArgs args{.in = static_cast<const float*>(call.in.data),

@@ -26,6 +26,13 @@ struct LogitsProblem {
         v("bias", self.bias);
         v("alignment_bytes", self.alignment_bytes);
     }
+
+    constexpr LogitsProblem canonical() const {
+        LogitsProblem problem = *this;
+        problem.rows = 128;
+        if (problem.entries > 0) problem.entries = 1024;
+        return problem;
+    }
 };
 
 // Whether every logit is written; otherwise only those of listed tokens are.
