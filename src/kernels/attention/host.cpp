@@ -97,9 +97,12 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
         buffers.sum[i] = 0;
     }
     const int end = sequence.visible(first_query + num_queries - 1);
-    for (int first_key = sequence.first_visible(first_query); first_key < end; first_key += kKeys) {
-        const int num_keys = std::min(kKeys, end - first_key);
-        for (int j = 0, run = 0; j < num_keys; j += run) {
+    // Blocks begin at multiples of their size, whatever the window, as the steps of the kernels do. Keys that
+    // no query of the task sees are not read.
+    const int first_seen = sequence.first_visible(first_query);
+    for (int first_key = first_seen / kKeys * kKeys; first_key < end; first_key += kKeys) {
+        const int num_keys = std::min(kKeys, end - first_key), skipped = std::max(0, first_seen - first_key);
+        for (int j = skipped, run = 0; j < num_keys; j += run) {
             run = sequence.run(first_key + j, num_keys - j);
             products(buffers.q[0], kMaxHeadDim, num_queries,
                      k + sequence.row(first_key + j, args.k_page_stride, args.k_token_stride),
@@ -127,7 +130,7 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
             for (int j = 0; j < kKeys; ++j) weights[j] = exp2_nonpositive(weights[j] - offset);
             buffers.sum[i] += sum_of(weights);
         }
-        for (int j = 0, run = 0; j < num_keys; j += run) {
+        for (int j = skipped, run = 0; j < num_keys; j += run) {
             run = sequence.run(first_key + j, num_keys - j);
             const u16* rows = v + sequence.row(first_key + j, args.v_page_stride, args.v_token_stride);
             for (int i = 0; i < num_queries; ++i) {
