@@ -31,6 +31,10 @@ Status check_options(const EngineOptions& options) {
     return {};
 }
 
+bool wants_logprobs(const Pass::Part& part) {
+    return part.samples && part.sequence->sampling.logprobs.has_value();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Context> context, ModelConfig config,
@@ -77,6 +81,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Context> context,
                                  {.tokens = largest.tokens,
                                   .sequences = options.max_sequences,
                                   .pages_per_sequence = (context_tokens + page_size - 1) / page_size}));
+    engine->adjustments_ = LogitLists(*engine->context_, options.max_sequences);
     WW_ASSIGN(engine->forward_, Forward::create(*engine->context_, engine->config_, engine->weights_,
                                                 engine->pages_, engine->inputs_, largest));
     return engine;
@@ -84,11 +89,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Context> context,
 
 Engine::~Engine() {
     if (context_ == nullptr) return;
-    Device& device = context_->device();
-    for (auto& [batch, entry] : graphs_) {
-        if (entry.graph.handle != nullptr) device.destroy(entry.graph);
-    }
-    if (stream_.handle != nullptr) device.destroy(stream_);
+    for (auto& [variant, entry] : graphs_) destroy(entry);
+    if (stream_.handle != nullptr) context_->device().destroy(stream_);
 }
 
 Result<int> Engine::add(const Request& request) {
@@ -113,70 +115,96 @@ Result<int> Engine::add(const Request& request) {
             sequence->ending.insert(sequence->ending.end(), config_.eos_tokens.begin(),
                                     config_.eos_tokens.end());
         }
+        if (LogitAdjustments::needed(request.sampling, request.min_tokens)) {
+            sequence->adjustments.emplace(request.sampling, request.prompt, sequence->ending,
+                                          request.min_tokens);
+        }
         scheduler_->add(std::move(sequence));
     }
     return first;
 }
 
-Result<const Engine::DecodeGraph*> Engine::decode_graph(i64 batch) {
-    if (const auto known = graphs_.find(batch); known != graphs_.end()) return &known->second;
+ForwardMode Engine::mode(const Variant& variant) const {
+    return {.batch_invariant = options_.batch_invariant,
+            .adjustments = variant.adjusts ? &adjustments_ : nullptr,
+            .keeps_logits = variant.keeps_logits};
+}
+
+void Engine::destroy(DecodeGraph& entry) {
+    if (entry.graph.handle != nullptr) context_->device().destroy(entry.graph);
+    entry.graph = {};
+}
+
+Result<const Engine::DecodeGraph*> Engine::decode_graph(const Variant& variant) {
+    if (const auto known = graphs_.find(variant); known != graphs_.end()) {
+        if (!variant.adjusts || known->second.list_moves == adjustments_.num_moves()) return &known->second;
+        destroy(known->second);
+        graphs_.erase(known);
+    }
     Device& device = context_->device();
     DecodeGraph entry;
-    WW_ASSIGN(entry.prepared, forward_.prepare({batch, batch, 1, max_context_tokens_}, mode()));
+    entry.list_moves = adjustments_.num_moves();
+    const ForwardShape shape{variant.sequences, variant.sequences, 1, max_context_tokens_};
+    WW_ASSIGN(entry.prepared, forward_.prepare(shape, mode(variant)));
     if (device.supports_graphs()) {
         WW_TRY(device.begin_capture(stream_));
         const Status launched = entry.prepared.launch(device, stream_);
         WW_ASSIGN(entry.graph, device.end_capture(stream_));
         if (!launched.ok()) {
-            device.destroy(entry.graph);
+            destroy(entry);
             return launched;
         }
     }
-    return &graphs_.emplace(batch, std::move(entry)).first->second;
+    return &graphs_.emplace(variant, std::move(entry)).first->second;
 }
 
-// Sequences that the pass is launched for: a decode's are padded, so that few graphs serve all batches.
-i64 Engine::launched_sequences(const Pass& pass) const {
-    const auto parts = pass.parts.size();
-    if (!pass.only_decodes()) return static_cast<i64>(parts);
-    return std::min(static_cast<i64>(std::bit_ceil(parts)), options_.max_sequences);
+// A decode is padded to a power of two of sequences, so that few graphs serve all batches.
+Engine::Variant Engine::variant_of(const Pass& pass) const {
+    Variant variant{.sequences = std::ssize(pass.parts), .adjusts = LogitLists::needed(pass)};
+    if (pass.only_decodes()) {
+        variant.sequences =
+            std::min(static_cast<i64>(std::bit_ceil(pass.parts.size())), options_.max_sequences);
+    }
+    variant.keeps_logits = variant.adjusts && std::ranges::any_of(pass.parts, wants_logprobs);
+    return variant;
 }
 
 // Everything that the pass does on the device, up to its tokens in sampled_.
-Status Engine::launch(const Pass& pass) {
+Status Engine::launch(const Pass& pass, const Variant& variant) {
     Device& device = context_->device();
-    const auto num_parts = static_cast<i64>(pass.parts.size());
-    if (pass.only_decodes()) {
+    const auto upload = [&]() -> Status {
         WW_TRY(inputs_.upload(device, stream_));
+        return variant.adjusts ? adjustments_.upload(stream_) : Status();
+    };
+    if (pass.only_decodes()) {
+        WW_TRY(upload());
         WW_TRY(last_decode_->graph.handle != nullptr ? device.launch(last_decode_->graph, stream_)
                                                      : last_decode_->prepared.launch(device, stream_));
     } else {
-        WW_ASSIGN(const Prepared prepared,
-                  forward_.prepare({pass.tokens, num_parts, pass.max_q_len, pass.max_kv_len}, mode()));
-        WW_TRY(inputs_.upload(device, stream_));
+        const ForwardShape shape{pass.tokens, variant.sequences, pass.max_q_len, pass.max_kv_len};
+        WW_ASSIGN(const Prepared prepared, forward_.prepare(shape, mode(variant)));
+        WW_TRY(upload());
         WW_TRY(prepared.launch(device, stream_));
     }
-    return device.copy_out(sampled_.data(), forward_.tokens(num_parts).data, sampled_.size() * sizeof(i32),
-                           stream_);
+    return device.copy_out(sampled_.data(), forward_.tokens(std::ssize(pass.parts)).data,
+                           sampled_.size() * sizeof(i32), stream_);
 }
 
-// Of the parts that sample, in their order, those that asked for it; nothing when none did.
+// Of the parts that sample, in their order, those that want it; nothing when none does.
 Result<std::vector<std::unique_ptr<Logprobs>>> Engine::logprobs_of_pass(const Pass& pass) {
     std::vector<std::unique_ptr<Logprobs>> all;
-    const auto asks = [](const Pass::Part& part) {
-        return part.samples && part.sequence->sampling.logprobs.has_value();
-    };
-    if (std::ranges::none_of(pass.parts, asks)) return all;
+    if (std::ranges::none_of(pass.parts, wants_logprobs)) return all;
     std::vector<float> logits(static_cast<std::size_t>(config_.vocab_size));
     const auto* rows = static_cast<const float*>(forward_.logits(1).data);
     for (std::size_t i = 0; i < pass.parts.size(); ++i) {
-        if (!pass.parts[i].samples) continue;
+        const Pass::Part& part = pass.parts[i];
+        if (!part.samples) continue;
         all.emplace_back();
-        if (!asks(pass.parts[i])) continue;
+        if (!wants_logprobs(part)) continue;
         WW_TRY(context_->device().copy_out(logits.data(), rows + i * logits.size(),
                                            logits.size() * sizeof(float), stream_));
-        all.back() = std::make_unique<Logprobs>(
-            logprobs_of(logits, sampled_[i], *pass.parts[i].sequence->sampling.logprobs));
+        all.back() =
+            std::make_unique<Logprobs>(logprobs_of(logits, sampled_[i], *part.sequence->sampling.logprobs));
     }
     return all;
 }
@@ -192,7 +220,9 @@ Result<std::vector<Token>> Engine::run_pass() {
     const double start_s = now_s();
     const Pass& pass = scheduler_->next();
     if (pass.parts.empty()) return std::vector<Token>{};
-    inputs_.fill(pass, launched_sequences(pass));
+    const Variant variant = variant_of(pass);
+    inputs_.fill(pass, variant.sequences);
+    if (variant.adjusts) WW_TRY(adjustments_.fill(pass, variant.sequences));
     sampled_.resize(pass.parts.size());
     last_sequences_.clear();
     for (const Pass::Part& part : pass.parts) last_sequences_.push_back(part.sequence->id);
@@ -201,10 +231,10 @@ Result<std::vector<Token>> Engine::run_pass() {
 
     const double filled_s = now_s();
     if (decodes) {
-        WW_ASSIGN(last_decode_, decode_graph(launched_sequences(pass)));
+        WW_ASSIGN(last_decode_, decode_graph(variant));
     }
     const double launch_s = now_s();  // why: a graph that is made now is not what this pass costs
-    WW_TRY(launch(pass));
+    WW_TRY(launch(pass, variant));
     WW_ASSIGN(auto logprobs, logprobs_of_pass(pass));
     const double done_s = now_s();
     std::vector<Token> tokens = scheduler_->finish(sampled_);

@@ -68,14 +68,22 @@ private:
     struct DecodeGraph {
         Prepared prepared;
         Graph graph;
+        i64 list_moves = 0;  // of adjustments_ when it was made
+    };
+    // What a decode is prepared for. A pass with prompts is prepared each time.
+    struct Variant {
+        i64 sequences = 0;
+        bool adjusts = false, keeps_logits = false;  // see ForwardMode
+        auto operator<=>(const Variant&) const = default;
     };
 
     Engine() = default;
     Result<std::vector<Token>> run_pass();
-    Status launch(const Pass& pass);
-    Result<const DecodeGraph*> decode_graph(i64 batch);
-    ForwardMode mode() const { return {.batch_invariant = options_.batch_invariant}; }
-    i64 launched_sequences(const Pass& pass) const;
+    Status launch(const Pass& pass, const Variant& variant);
+    Result<const DecodeGraph*> decode_graph(const Variant& variant);
+    void destroy(DecodeGraph& entry);
+    ForwardMode mode(const Variant& variant) const;
+    Variant variant_of(const Pass& pass) const;
     Result<std::vector<std::unique_ptr<Logprobs>>> logprobs_of_pass(const Pass& pass);
 
     std::shared_ptr<Context> context_;
@@ -85,10 +93,11 @@ private:
     i64 max_context_tokens_ = 0;
     PagePool pages_;
     StepInputs inputs_;
+    LogitLists adjustments_;
     Forward forward_;
     Stream stream_;
     std::unique_ptr<Scheduler> scheduler_;
-    std::map<i64, DecodeGraph> graphs_;
+    std::map<Variant, DecodeGraph> graphs_;
     std::vector<i32> sampled_;
     std::vector<int> last_sequences_;
     const DecodeGraph* last_decode_ = nullptr;

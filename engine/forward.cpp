@@ -232,6 +232,21 @@ Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& pr
     return prepare_mlp(w, shape, prepared);
 }
 
+Result<Tensor> Forward::adjusted_logits(const ForwardShape& shape, const ForwardMode& mode,
+                                        Prepared& prepared) {
+    const Tensor raw = logits(shape.sequences);
+    if (mode.adjustments == nullptr) return raw;
+    Tensor adjusted = raw;
+    if (mode.keeps_logits) {
+        if (adjusted_.data() == nullptr) {
+            WW_ASSIGN(adjusted_, Buffer::allocate(context_->shared_device(), logits_.bytes()));
+        }
+        adjusted.data = adjusted_.data();
+    }
+    WW_TRY(warpwright::prepare(*context_, mode.adjustments->call(raw, adjusted), prepared));
+    return adjusted;
+}
+
 Result<Prepared> Forward::prepare(const ForwardShape& shape, const ForwardMode& mode) {
     using warpwright::prepare;
     const ModelConfig& c = *config_;
@@ -253,7 +268,8 @@ Result<Prepared> Forward::prepare(const ForwardShape& shape, const ForwardMode& 
     const Embedding gather{inputs_->tensor(StepInputs::last_rows, shape.sequences), normed, last};
     WW_TRY(prepare(context, gather, prepared));
     WW_TRY(prepare(context, Gemm{.a = last, .b = weights_->lm_head, .d = logits(shape.sequences)}, prepared));
-    const Sample sample{.logits = logits(shape.sequences),
+    WW_ASSIGN(const Tensor drawn_from, adjusted_logits(shape, mode, prepared));
+    const Sample sample{.logits = drawn_from,
                         .temperature = inputs_->tensor(StepInputs::temperature, shape.sequences),
                         .top_k = inputs_->tensor(StepInputs::top_k, shape.sequences),
                         .top_p = inputs_->tensor(StepInputs::top_p, shape.sequences),

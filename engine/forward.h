@@ -3,12 +3,13 @@
 //
 //   embed -> [norm, qkv, (norms of q and k), rope, append, attention, o, (norm),
 //             norm, gate_up, activation, down, (norm)] x layers
-//         -> norm -> rows of last tokens -> lm_head -> sample
+//         -> norm -> rows of last tokens -> lm_head [-> adjust logits] -> sample
 //
 // The residual stream is one buffer; each norm adds what the product before it made. Launches depend on the
 // shape (capacities) alone; everything that changes from step to step is in StepInputs.
 #pragma once
 
+#include "engine/logit_lists.h"
 #include "engine/pages.h"
 #include "engine/step_inputs.h"
 #include "engine/weights.h"
@@ -25,7 +26,10 @@ struct ForwardShape {
 
 // What a pass is prepared for beside its shape.
 struct ForwardMode {
-    bool batch_invariant = false;  // see Prepared
+    bool batch_invariant = false;             // see Prepared
+    const LogitLists* adjustments = nullptr;  // of the logits before the draw; null: none
+    // Adjusted logits go to a buffer of their own, and logits() are the model's still.
+    bool keeps_logits = false;
 };
 
 // Bytes of activations, logits and attention workspace for passes up to this shape.
@@ -57,6 +61,8 @@ private:
     Status prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Prepared& prepared);
     Status prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared);
     Tensor rows(const Buffer& buffer, i64 count, i64 width) const;
+    // Logits as the draw sees them.
+    Result<Tensor> adjusted_logits(const ForwardShape& shape, const ForwardMode& mode, Prepared& prepared);
 
     Context* context_ = nullptr;
     const ModelConfig* config_ = nullptr;
@@ -64,6 +70,7 @@ private:
     const PagePool* pages_ = nullptr;
     const StepInputs* inputs_ = nullptr;
     Buffer residual_, normed_, delta_, qkv_, attended_, gate_up_, last_, logits_, tokens_, workspace_;
+    Buffer adjusted_;  // like logits_, once it is needed
     Rotation rope_, windowed_rope_;
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <unordered_set>
 
 namespace warpwright {
 namespace {
@@ -32,6 +33,7 @@ Status check_sampling(const SamplingParameters& s, i64 vocab_size) {
         return out_of_range("frequency_penalty", "-2 to 2", s.frequency_penalty);
     if (s.logprobs && (*s.logprobs < 0 || *s.logprobs > vocab_size))
         return caller_error(fmt::format("logprobs: expected 0 to {}, got {}", vocab_size, *s.logprobs));
+    std::unordered_set<i32> biased;
     for (const auto& [token, bias] : s.logit_bias) {
         if (token < 0 || token >= vocab_size) {
             return caller_error(
@@ -41,6 +43,8 @@ Status check_sampling(const SamplingParameters& s, i64 vocab_size) {
             return caller_error(
                 fmt::format("logit_bias: expected a number or -inf for token {}, got {}", token, bias));
         }
+        if (!biased.insert(token).second)
+            return caller_error(fmt::format("logit_bias: token {} stands there twice", token));
     }
     return {};
 }
@@ -76,12 +80,15 @@ LogitAdjustments::LogitAdjustments(const SamplingParameters& sampling, std::span
     : repetition_(sampling.repetition_penalty),
       presence_(sampling.presence_penalty),
       frequency_(sampling.frequency_penalty),
-      min_tokens_(min_tokens),
-      ending_(ending.begin(), ending.end()) {
-    for (const auto& [token, bias] : sampling.logit_bias) bias_[token] += bias;
-    for (const auto& [token, bias] : bias_) entry(token).addend = bias;
+      min_tokens_(min_tokens) {
+    for (const auto& [token, bias] : sampling.logit_bias) entry(token).bias = bias;
     if (min_tokens_ > 0) {
-        for (const i32 token : ending_) entry(token).addend = -kInfinity;
+        for (const i32 token : ending) {
+            if (index_.contains(token) && entry(token).bias == -kInfinity)
+                continue;  // listed twice, or banned
+            banned_.push_back({token, entry(token).bias});
+            entry(token).bias = -kInfinity;
+        }
     }
     if (repetition_ == 1) return;
     for (const i32 token : prompt) entry(token).repetition = repetition_;
@@ -89,30 +96,22 @@ LogitAdjustments::LogitAdjustments(const SamplingParameters& sampling, std::span
 
 LogitAdjustment& LogitAdjustments::entry(i32 token) {
     const auto [position, added] = index_.emplace(token, entries_.size());
-    if (added) entries_.push_back({token, 1, 0});
+    if (added) {
+        entries_.push_back({.token = token});
+        counts_.push_back(0);
+    }
     return entries_[position->second];
 }
 
-float LogitAdjustments::addend_of(i32 token) const {
-    if (num_output_ < min_tokens_ && std::ranges::find(ending_, token) != ending_.end()) return -kInfinity;
-    const auto bias = bias_.find(token);
-    const auto count = counts_.find(token);
-    float addend = bias == bias_.end() ? 0 : bias->second;
-    if (count != counts_.end()) addend -= frequency_ * static_cast<float>(count->second) + presence_;
-    return addend;
-}
-
 void LogitAdjustments::push(i32 token) {
-    ++num_output_;
-    ++counts_[token];
     if (repetition_ != 1 || presence_ != 0 || frequency_ != 0) {
         LogitAdjustment& changed = entry(token);
+        const i64 count = ++counts_[index_.at(token)];
         changed.repetition = repetition_;
-        changed.addend = addend_of(token);
+        changed.addend = -(frequency_ * static_cast<float>(count) + presence_);
     }
-    if (min_tokens_ > 0 && num_output_ == min_tokens_) {
-        for (const i32 end : ending_) entry(end).addend = addend_of(end);
-    }
+    if (++num_output_ != min_tokens_) return;
+    for (const Banned& allowed : banned_) entry(allowed.token).bias = allowed.bias;
 }
 
 }  // namespace warpwright

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // How the next token of a sequence is chosen, and what is reported about the choice.
 //
-// A row of logits is changed in this order (Hugging Face's and vLLM's rules where they have one):
-//   repetition penalty r   of every token of the prompt or the output: logit > 0 ? logit / r : logit x r
-//   frequency, presence    logit -= frequency x n + presence, for a token that the output has n > 0 times
+// A row of logits is changed in this order, which is vLLM's:
 //   bias                   logit += bias; -infinity bans the token
 //   min_tokens             the tokens that would end the text are banned until the output has that many
+//   repetition penalty r   of every token of the prompt or the output: logit > 0 ? logit / r : logit x r
+//   frequency, presence    logit -= frequency x n + presence, for a token that the output has n > 0 times
 // and then temperature, top-k, top-p, min-p and the draw as in warpwright/ops/sample.h.
 // Log-probabilities are those of the model: of the logits before all of this (but after a softcap that is the
 // model's own), at temperature 1.
@@ -30,10 +30,10 @@ struct SamplingParameters {
     // The draws of a sequence are a function of its seed and of how many tokens it has written: not of the
     // batch, nor of its place in it.
     u64 seed = 0;
-    float repetition_penalty = 1;  // 1: off
-    float presence_penalty = 0;    // 0: off
-    float frequency_penalty = 0;   // 0: off
-    std::vector<std::pair<i32, float>> logit_bias;
+    float repetition_penalty = 1;                   // 1: off
+    float presence_penalty = 0;                     // 0: off
+    float frequency_penalty = 0;                    // 0: off
+    std::vector<std::pair<i32, float>> logit_bias;  // each token at most once
     std::optional<int> logprobs;  // of the chosen token and of this many of the likeliest; nothing: none
 };
 
@@ -53,13 +53,15 @@ struct Logprobs {
 };
 Logprobs logprobs_of(std::span<const float> logits, i32 chosen, int num_top);
 
-// What one sequence changes in its row of logits: at most one entry a token. Kept as the output grows.
+// An entry of warpwright/ops/logits.h: bias, then repetition, then addend.
 struct LogitAdjustment {
     i32 token = 0;
-    float repetition = 1;  // positive logits are divided by it, the others multiplied
+    float bias = 0;
+    float repetition = 1;
     float addend = 0;
 };
 
+// What one sequence changes in its row of logits: at most one entry a token. Kept as the output grows.
 class LogitAdjustments {
 public:
     // `ending`: tokens that end the text, banned until the output has `min_tokens`.
@@ -73,15 +75,17 @@ public:
     std::span<const LogitAdjustment> entries() const { return entries_; }
 
 private:
+    struct Banned {
+        i32 token;
+        float bias;  // once it is allowed
+    };
     LogitAdjustment& entry(i32 token);
-    float addend_of(i32 token) const;
 
     float repetition_, presence_, frequency_;
-    i64 min_tokens_, num_output_ = 0;
-    std::vector<i32> ending_;
-    std::unordered_map<i32, float> bias_;
-    std::unordered_map<i32, i64> counts_;  // in the output
+    i64 num_output_ = 0, min_tokens_;
+    std::vector<Banned> banned_;  // until min_tokens_
     std::vector<LogitAdjustment> entries_;
+    std::vector<i64> counts_;                     // of each entry's token, in the output
     std::unordered_map<i32, std::size_t> index_;  // of a token among the entries
 };
 

@@ -2,6 +2,7 @@
 // How tokens are chosen and what is reported about them, with the shipped model.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine_on.h"
 
@@ -120,6 +121,113 @@ TEST_P(SamplingOn, LogprobsAreThoseOfTheLogits) {
         }
     }
 }
+
+// ---- penalties, biases and bans, on an emulated GPU too
+
+class PenaltiesOn : public EngineOn {
+protected:
+    // Greedy tokens. Where log-probabilities are asked for, logits stay as the model made them, and every
+    // token is compared with the likeliest under the rules of engine/sampling.h.
+    std::map<int, std::vector<i32>> generate_adjusted(const std::vector<Request>& requests,
+                                                      bool with_logprobs) {
+        auto engine = glossary_engine(context, {.max_sequences = 4, .max_context_tokens = 64});
+        for (Request request : requests) {
+            if (with_logprobs) request.sampling.logprobs = 1;
+            EXPECT_TRUE(engine->add(request).ok());
+        }
+        std::map<int, std::vector<i32>> output;
+        while (!engine->idle()) {
+            auto step = engine->step();
+            EXPECT_TRUE(step.ok()) << step.status().message();
+            if (!step.ok()) break;
+            const auto logits = with_logprobs ? *engine->last_logits() : std::vector<float>();
+            for (std::size_t row = 0; row < step->size(); ++row) {
+                const Token& token = (*step)[row];
+                std::vector<i32>& written = output[token.sequence];
+                if (with_logprobs) {
+                    const auto vocab = logits.size() / engine->last_sequences().size();
+                    const std::span<const float> raw = std::span(logits).subspan(row * vocab, vocab);
+                    const Request& request = requests[static_cast<std::size_t>(token.sequence)];
+                    EXPECT_EQ(token.token, likeliest(raw, request, written));
+                    EXPECT_EQ(token.logprobs->top[0].token,
+                              std::max_element(raw.begin(), raw.end()) - raw.begin());
+                }
+                written.push_back(token.token);
+            }
+        }
+        return output;
+    }
+
+    static i32 likeliest(std::span<const float> raw, const Request& request, const std::vector<i32>& output) {
+        const SamplingParameters& s = request.sampling;
+        std::vector<float> x(raw.begin(), raw.end());
+        for (const auto& [token, bias] : s.logit_bias) x[static_cast<std::size_t>(token)] += bias;
+        if (std::ssize(output) < request.min_tokens) {
+            for (const i32 token : request.stop_tokens)
+                x[static_cast<std::size_t>(token)] = -std::numeric_limits<float>::infinity();
+        }
+        for (std::size_t token = 0; token < x.size(); ++token) {
+            const auto count = std::count(output.begin(), output.end(), static_cast<i32>(token));
+            if (count > 0 ||
+                std::count(request.prompt.begin(), request.prompt.end(), static_cast<i32>(token)))
+                x[token] = x[token] > 0 ? x[token] / s.repetition_penalty : x[token] * s.repetition_penalty;
+            if (count > 0)
+                x[token] += -(s.frequency_penalty * static_cast<float>(count) + s.presence_penalty);
+        }
+        return static_cast<i32>(std::max_element(x.begin(), x.end()) - x.begin());
+    }
+};
+
+TEST_P(PenaltiesOn, GreedyTokensAreThoseOfTheRules) {
+    const std::vector<i32> prompt = random_prompt(90, 9);
+    const i64 max_tokens = 14;
+    const Request plain{prompt, max_tokens, {}, false};
+    const auto free_running = generate_adjusted({plain}, true)[0];
+    std::vector<Request> requests(4, plain);
+    requests[0].sampling.repetition_penalty = 1.5f;
+    requests[1].sampling.presence_penalty = 1.5f;
+    requests[1].sampling.frequency_penalty = 0.5f;
+    requests[1].sampling.logit_bias = {{free_running[0], -100}, {free_running[2], 3}, {77, 100}};
+    requests[1].sampling.logit_bias[2].second = -std::numeric_limits<float>::infinity();
+    requests[2].stop_tokens = {free_running[0]};
+    requests[2].min_tokens = 5;
+    const auto checked = generate_adjusted(requests, true);
+    EXPECT_NE(checked.at(0), free_running);
+    EXPECT_NE(checked.at(1), free_running);
+    EXPECT_NE(checked.at(1)[0], free_running[0]);
+    EXPECT_GE(checked.at(2).size(), 5u);
+    EXPECT_EQ(checked.at(3), free_running);  // nothing is done to the others
+    // Adjusted in place, where no log-probabilities are asked for, the draws see the same.
+    EXPECT_EQ(generate_adjusted(requests, false), checked);
+}
+
+// Lists that outgrow their memory: graphs that read the old lists are made again.
+TEST_P(PenaltiesOn, ListsGrow) {
+    auto engine = glossary_engine(context, {.max_sequences = 2, .max_context_tokens = 64});
+    Request few{random_prompt(91, 5), 8, {}, false};
+    few.sampling.logit_bias = {{3, 1.f}};
+    Request many = few;
+    for (i32 token = 1000; token < 3000; ++token) many.sampling.logit_bias.emplace_back(token, -50.f);
+    ASSERT_TRUE(engine->add(few).ok());
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(engine->step().ok());
+    const auto id = engine->add(many);
+    ASSERT_TRUE(id.ok());
+    const auto together = run_all(*engine);
+    auto alone = glossary_engine(context, {.max_sequences = 2, .max_context_tokens = 64});
+    ASSERT_TRUE(alone->add(many).ok());
+    const auto expected = run_all(*alone).begin()->second;
+    for (const i32 token : expected) EXPECT_FALSE(token >= 1000 && token < 3000);
+    EXPECT_EQ(together.at(*id), expected);
+}
+
+std::vector<std::string> with_emulated() {
+    std::vector<std::string> devices = test_devices();
+    devices.emplace_back("emulated:h100-sxm");
+    return devices;
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, PenaltiesOn, testing::ValuesIn(with_emulated()),
+                         [](const auto& info) { return info.param.substr(0, info.param.find(':')); });
 
 INSTANTIATE_TEST_SUITE_P(Devices, SamplingOn, testing::ValuesIn(test_devices()),
                          [](const auto& info) { return info.param == "cpu" ? "cpu" : "cuda"; });
