@@ -3,6 +3,9 @@
 // Every number here is modelled; a measured table for a target overrides it.
 #pragma once
 
+#include <cmath>
+#include <initializer_list>
+
 #include "kernels/cost_constants.h"
 #include "warpwright/types.h"
 
@@ -10,6 +13,14 @@ namespace warpwright {
 
 constexpr double start_up_us(const TargetFacts& target, const CostConstants& costs) {
     return target.build_target == BuildTarget::host ? costs.common.host_start_us : costs.common.start_us;
+}
+
+// What goes on at the same time takes as long as the slowest, and somewhat longer where others are close:
+// none hides the rest wholly.
+inline double together_us(std::initializer_list<double> times_us) {
+    double sum = 0;
+    for (const double us : times_us) sum += us * us * us * us;
+    return std::sqrt(std::sqrt(sum));
 }
 
 // Time for `bytes` of memory traffic and `flops` of work at the given shares of the peaks.

@@ -2,8 +2,8 @@
 // Every number of the cost model that is not a fact of a GPU. Plain data, so that tools/fit_cost.py can ask
 // for predictions with other values; the library itself predicts with kCosts.
 //
-// Shares are of a target's nominal peak. Where a comment says "measured", the value is from an H100 SXM
-// (docs/results); the others are modelled.
+// Shares are of a target's nominal peak. docs/cost_model.md lists those that tools/fit_cost.py fits to
+// measured times and how far predictions are from them; the others are modelled.
 #pragma once
 
 #include "warpwright/types.h"
@@ -25,21 +25,21 @@ struct GemmCosts {
     // How much of the dense rate mma.sync reaches: Hopper and datacenter Blackwell have faster instructions
     // of their own, and their old path is narrower.
     double mma_share = 0.90;
-    double mma_share_sm90 = 0.62;
+    double mma_share_sm90 = 0.535;
     double mma_share_sm100 = 0.30;
     // Fragments come from shared memory, mostly but not wholly hidden: this part of the time it takes is not.
     double fragment_exposed = 0.25;
-    double bandwidth_tensor_share = 0.7;  // bandwidth rows, beside the half of every product that is padding
+    double bandwidth_tensor_share = 0.7;  // bandwidth rows: half of every product is padding besides
     double unaligned_tensor_share = 0.25;
 
-    double latency_us = 0.8;          // of a memory access under load
-    double l2_bytes_per_clock = 24;   // an SM's share of L2's bandwidth when all ask at once
-    double l2_over_memory = 1.5;      // L2's bandwidth is at least this many times the memory's
-    double stream_share = 0.88;       // of the memory bandwidth, by long streams into registers
-    double ring_share = 0.75;         // the same for tiles through shared memory, with barriers between
-    double first_block_us = 1.0;      // until the first products
-    double next_block_us = 1.0;       // from a block's last products to its successor's first, on its own
-    double next_block_overlap = 0.2;  // of that, where another block of the SM goes on meanwhile
+    double latency_us = 0.923;          // of a memory access under load
+    double l2_bytes_per_clock = 23.5;   // an SM's share of L2's bandwidth when all ask at once
+    double l2_over_memory = 1.5;        // L2's bandwidth is at least this many times the memory's
+    double stream_share = 0.92;         // of the memory bandwidth, by long streams into registers
+    double ring_share = 0.735;          // the same for tiles through shared memory, with barriers between
+    double first_block_us = 2.05;       // until the first products
+    double next_block_us = 1.91;        // from a block's last products to its successor's first, on its own
+    double next_block_overlap = 0.342;  // of that, where another block of the SM goes on meanwhile
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -64,21 +64,22 @@ struct AttentionCosts {
     // Of the tensor cores' peak: softmax and shared memory are in the way, and on 9.0 (measured) and 10.x
     // mma.sync reaches only a part of what wgmma and tcgen05 do.
     double tensor_share = 0.55;
-    double tensor_share_sm90 = 0.30;
+    double tensor_share_sm90 = 0.289;
     double tensor_share_sm100 = 0.17;
 
-    double decode_memory_share = 0.91;  // of the bandwidth, measured: warps wait for their own copies
-    double memory_share = 0.75;         // with a barrier a step, copies stop while the slowest warp works
-    double l2_factor = 3;               // how much faster L2 serves keys that another row tile has read
-    double padding_cost = 0.5;          // of a row that is all padding: copies and products of zeros
-    double softcap_columns = 32;        // what a softcap adds to a step, in columns of head_dim
-    double elementwise_factor = 8;      // single elements: eight times the requests of 16-byte vectors
-    double memory_latency_us = 0.9;     // a copy under load; hidden by the stages beyond the first
-    double barrier_us = 0.6;            // a step that all warps of a block wait for
-    double decode_step_us = 1.25;       // one warp's 16 keys at head size 128, copies to products, measured
-    double block_fill_us = 1.6;         // lengths, page numbers, first keys: three loads one after another
-    double merge_us = 2.5;              // one more kernel in the stream
-    double split_gain = 0.97;           // more splits must be at least this much faster
+    double decode_memory_share = 0.9;  // of the bandwidth, measured: warps wait for their own copies
+    double memory_share = 0.75;        // with a barrier a step, copies stop while the slowest warp works
+    double l2_factor = 3;              // how much faster L2 serves keys that another row tile has read
+    double padding_cost = 0.5;         // of a row that is all padding: copies and products of zeros
+    double softcap_columns = 32;       // what a softcap adds to a step, in columns of head_dim
+    double elementwise_factor = 8;     // single elements: eight times the requests of 16-byte vectors
+    double memory_latency_us = 0.9;    // a copy under load; hidden by the stages beyond the first
+    double barrier_us = 0.608;         // a step that all warps of a block wait for
+    double decode_step_us = 1.28;      // one warp's 16 keys at head size 128, copies to products, measured
+    double decode_fill_us = 1.92;      // lengths, page numbers, first keys: three loads one after another
+    double tile_fill_us = 5.11;        // a tile's queries and first keys, and at its end the output
+    double merge_us = 4.75;            // one more kernel in the stream
+    double split_gain = 0.97;          // more splits must be at least this much faster
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -94,7 +95,8 @@ struct AttentionCosts {
         v("memory_latency_us", self.memory_latency_us);
         v("barrier_us", self.barrier_us);
         v("decode_step_us", self.decode_step_us);
-        v("block_fill_us", self.block_fill_us);
+        v("decode_fill_us", self.decode_fill_us);
+        v("tile_fill_us", self.tile_fill_us);
         v("merge_us", self.merge_us);
         v("split_gain", self.split_gain);
     }
@@ -102,13 +104,13 @@ struct AttentionCosts {
 
 // Operations that read and write tensors once: norm, activation, rotation, embedding, cache append, merge.
 struct StreamCosts {
-    double memory_share = 0.85;
-    double scattered_share = 0.8;  // whole rows at places of their own
-    double elementwise_share = 0.4;
-    double scattered_elementwise_share = 0.35;
+    double memory_share = 0.882;
+    double scattered_share = 0.8;    // whole rows at places of their own
+    double elementwise_share = 0.4;  // single elements: eight times the requests of 16-byte vectors
     double compute_share = 0.5;      // of the ordinary cores' fp32 rate
     double activation_flops = 25;    // an exponential or error function with its division
     double angle_flops = 40;         // sine and cosine
+    double norm_us = 0.9;            // the sum over a token: a barrier, and the token once more
     double norm_thread_us = 0.0005;  // threads without work in a wide row
     double norm_load_us = 0.02;      // element-wise: every element of a thread is waited for
     double norm_block_us = 1.2;      // a block of short rows: load, sum, store, one after another
@@ -118,10 +120,10 @@ struct StreamCosts {
         v("memory_share", self.memory_share);
         v("scattered_share", self.scattered_share);
         v("elementwise_share", self.elementwise_share);
-        v("scattered_elementwise_share", self.scattered_elementwise_share);
         v("compute_share", self.compute_share);
         v("activation_flops", self.activation_flops);
         v("angle_flops", self.angle_flops);
+        v("norm_us", self.norm_us);
         v("norm_thread_us", self.norm_thread_us);
         v("norm_load_us", self.norm_load_us);
         v("norm_block_us", self.norm_block_us);
@@ -133,7 +135,7 @@ struct SampleCosts {
     double passes = 3;  // over a row, for the common filters
     double bytes_per_clock = 60;
     double elementwise_bytes_per_clock = 20;
-    double flops_per_element = 50;
+    double flops_per_element = 69;
     double row_us = 4;  // selection, draw
     double memory_share = 0.8;
 
@@ -152,12 +154,12 @@ struct SampleCosts {
 // with better use of ours. Modelled by the formulas of our rows at these shares of the tensor cores' peak;
 // only the comparison with published times (docs/cost_model.md) asks for them, no choice and no plan does.
 struct ReferenceCosts {
-    double gemm_share = 0.97;  // 8.x and 12.x: mma.sync is all there is
-    double gemm_share_sm90 = 0.95;
-    double gemm_share_sm100 = 0.93;
-    double attention_share = 0.75;
-    double attention_share_sm90 = 0.66;
-    double attention_share_sm100 = 0.56;
+    double gemm_share = 0.925;  // 8.x and 12.x: mma.sync is all there is
+    double gemm_share_sm90 = 0.878;
+    double gemm_share_sm100 = 0.893;
+    double attention_share = 0.767;
+    double attention_share_sm90 = 0.711;
+    double attention_share_sm100 = 0.628;
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -217,12 +219,15 @@ struct CostConstants {
 
 inline constexpr CostConstants kCosts;
 
-// The constants that predict a reference kernel: its shares, and operands read by the instruction itself.
+// The constants that predict a reference kernel: its shares, operands read by the instruction itself, and
+// copies so far ahead, and shared by so many blocks, that only the memory's bandwidth can bind them.
 constexpr CostConstants with_native_instructions(CostConstants costs) {
     costs.gemm.mma_share = costs.reference.gemm_share;
     costs.gemm.mma_share_sm90 = costs.reference.gemm_share_sm90;
     costs.gemm.mma_share_sm100 = costs.reference.gemm_share_sm100;
     costs.gemm.fragment_exposed = 0;
+    costs.gemm.latency_us = costs.attention.memory_latency_us = costs.attention.barrier_us = 0;
+    costs.gemm.l2_bytes_per_clock = 1e6;
     costs.attention.tensor_share = costs.reference.attention_share;
     costs.attention.tensor_share_sm90 = costs.reference.attention_share_sm90;
     costs.attention.tensor_share_sm100 = costs.reference.attention_share_sm100;

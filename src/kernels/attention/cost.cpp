@@ -101,8 +101,7 @@ StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Wor
     const double latency = row.kv_warps > 1 ? costs.decode_step_us * (0.4 + 0.6 * row.head_dim / 128)
                                             : costs.memory_latency_us / (row.stages - 1) + costs.barrier_us;
     const double factor = row.elementwise ? costs.elementwise_factor : 1;
-    // Neither memory nor latency hides the other wholly where they are close.
-    const double waiting = std::pow(std::pow(memory, 4) + std::pow(latency, 4), 0.25);
+    const double waiting = together_us({memory, latency});
     if (tensor >= waiting) return {tensor * factor, "tensor cores"};
     return {waiting * factor, memory >= latency ? "memory" : "latency"};
 }
@@ -115,9 +114,11 @@ Prediction time_with(const AttentionRow& row, const TargetFacts& target, const W
     const StepTime full = step_time(row, target, work, std::min(blocks, work.slots), costs);
     // Full waves, then what is left, which has the GPU to itself.
     const double full_waves = std::floor(blocks / work.slots);
-    double us = full_waves * (costs.block_fill_us / 2 + steps * full.us);
+    const bool decodes = row.kv_warps > 1;
+    const double fill_us = decodes ? costs.decode_fill_us : costs.tile_fill_us;
+    double us = full_waves * ((decodes ? 0.5 : 1) * fill_us + steps * full.us);
     if (const double rest = blocks - full_waves * work.slots; rest > 0) {
-        us += costs.block_fill_us + steps * step_time(row, target, work, rest, costs).us;
+        us += fill_us + steps * step_time(row, target, work, rest, costs).us;
     }
     if (splits > 1) {
         us += costs.merge_us + static_cast<double>(splits) * work.merge_bytes / (target.memory_gb_s * 1e3);

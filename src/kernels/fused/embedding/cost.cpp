@@ -10,7 +10,7 @@ Prediction EmbeddingOp::predict(const Row& row, const TargetFacts& target, const
     // four to eight times the requests.
     const bool elementwise = row.arch != ArchClass::host && !row.vectors;
     return roofline(target, costs, 2 * bytes, 0, 1,
-                    elementwise ? costs.stream.scattered_elementwise_share : costs.stream.scattered_share, 1);
+                    elementwise ? costs.stream.elementwise_share : costs.stream.scattered_share, 1);
 }
 
 }  // namespace warpwright

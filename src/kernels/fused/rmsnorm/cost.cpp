@@ -25,7 +25,7 @@ Prediction RmsNormOp::predict(const Row& row, const TargetFacts& target, const P
                                  costs.stream.compute_share);
     if (row.arch == ArchClass::host) return result;
     const int threads = threads_per_row(row);
-    result.us += threads * costs.stream.norm_thread_us;
+    result.us += costs.stream.norm_us + threads * costs.stream.norm_thread_us;
     // A short batch waits for its loads: two rounds over the row, one element of each thread at a time.
     if (elementwise) result.us += 2.0 * problem.hidden / threads * costs.stream.norm_load_us;
     // Short rows with a block each: the SMs hold their most blocks, of which each waits for its loads.
