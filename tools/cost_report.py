@@ -117,7 +117,8 @@ predicted at 4: the start-up of kernels and of their blocks is that of our rows,
 
 Least squares of log(predicted / measured), linear beyond 30 %. Every constant is drawn to a value from before the
 measurements (*prior*), so that one which few problems speak of stays near it. Only rows that were chosen have times: the fit
-must therefore go on choosing them, since a change of row would be a guess. Of the measured problems, {changes}.
+must therefore go on choosing them (and large products the same rows on an H200, which has the same SMs), since a change of row
+would be a guess. Of the measured problems, {changes}.
 
     warpwright bench --device cuda:0 --set full --out docs/results/DATE_GPU_bench.json    # on the GPU
     ninja -C build predict_cost && tools/fit_cost.py                                       # anywhere: constants and this page

@@ -25,21 +25,21 @@ struct GemmCosts {
     // How much of the dense rate mma.sync reaches: Hopper and datacenter Blackwell have faster instructions
     // of their own, and their old path is narrower.
     double mma_share = 0.90;
-    double mma_share_sm90 = 0.535;
+    double mma_share_sm90 = 0.569;
     double mma_share_sm100 = 0.30;
     // Fragments come from shared memory, mostly but not wholly hidden: this part of the time it takes is not.
     double fragment_exposed = 0.25;
     double bandwidth_tensor_share = 0.7;  // bandwidth rows: half of every product is padding besides
     double unaligned_tensor_share = 0.25;
 
-    double latency_us = 0.923;          // of a memory access under load
-    double l2_bytes_per_clock = 23.5;   // an SM's share of L2's bandwidth when all ask at once
+    double latency_us = 0.867;          // of a memory access under load
+    double l2_bytes_per_clock = 25;     // an SM's share of L2's bandwidth when all ask at once
     double l2_over_memory = 1.5;        // L2's bandwidth is at least this many times the memory's
-    double stream_share = 0.92;         // of the memory bandwidth, by long streams into registers
-    double ring_share = 0.735;          // the same for tiles through shared memory, with barriers between
-    double first_block_us = 2.05;       // until the first products
-    double next_block_us = 1.91;        // from a block's last products to its successor's first, on its own
-    double next_block_overlap = 0.342;  // of that, where another block of the SM goes on meanwhile
+    double stream_share = 0.949;        // of the memory bandwidth, by long streams into registers
+    double ring_share = 0.742;          // the same for tiles through shared memory, with barriers between
+    double first_block_us = 2.57;       // until the first products
+    double next_block_us = 2.12;        // from a block's last products to its successor's first, on its own
+    double next_block_overlap = 0.334;  // of that, where another block of the SM goes on meanwhile
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -155,8 +155,8 @@ struct SampleCosts {
 // only the comparison with published times (docs/cost_model.md) asks for them, no choice and no plan does.
 struct ReferenceCosts {
     double gemm_share = 0.925;  // 8.x and 12.x: mma.sync is all there is
-    double gemm_share_sm90 = 0.878;
-    double gemm_share_sm100 = 0.893;
+    double gemm_share_sm90 = 0.88;
+    double gemm_share_sm100 = 0.896;
     double attention_share = 0.767;
     double attention_share_sm90 = 0.711;
     double attention_share_sm100 = 0.628;

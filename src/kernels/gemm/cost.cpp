@@ -85,12 +85,15 @@ Prediction GemmOp::predict(const Row& row, const TargetFacts& target, const Prob
     const double later_blocks = per_sm / at_once - 1;
     const double start_us = start_up_us(target, all_costs) + costs.first_block_us +
                             costs.next_block_us * (at_once > 1 ? costs.next_block_overlap : 1) * later_blocks;
-    const double rate_us = std::max({tensor_us, memory_us, l2_us, sm_us});
+    // Tiles reach shared memory through the same ports that the products' fragments leave it by.
+    const double products_us =
+        is_bandwidth(row) ? std::max(tensor_us, l2_us) : together_us({tensor_us, l2_us});
+    const double rate_us = std::max({products_us, memory_us, sm_us});
     const char* bound = rate_us < start_us     ? "latency"
-                        : rate_us == tensor_us ? "tensor cores"
                         : rate_us == memory_us ? "memory"
-                        : rate_us == l2_us     ? "l2"
-                                               : "latency";
+                        : rate_us == sm_us     ? "latency"
+                        : tensor_us >= l2_us   ? "tensor cores"
+                                               : "l2";
     return {start_us + rate_us, bound};
 }
 
