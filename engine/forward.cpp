@@ -3,11 +3,11 @@
 
 #include <algorithm>
 
-#include "engine/layers.h"
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
 #include "warpwright/ops/kv_append.h"
+#include "warpwright/ops/logits.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
 #include "warpwright/ops/sample.h"
@@ -63,7 +63,6 @@ Result<Forward::Rotation> Forward::Rotation::create(Context& context, const Rope
 Result<Forward> Forward::create(Context& context, const ModelConfig& config, const Weights& weights,
                                 const PagePool& pages, const StepInputs& inputs,
                                 const ForwardShape& largest) {
-    WW_TRY(check_supported(config));
     Forward forward;
     forward.context_ = &context;
     forward.config_ = &config;
@@ -268,6 +267,12 @@ Result<Prepared> Forward::prepare(const ForwardShape& shape, const ForwardMode& 
     const Embedding gather{inputs_->tensor(StepInputs::last_rows, shape.sequences), normed, last};
     WW_TRY(prepare(context, gather, prepared));
     WW_TRY(prepare(context, Gemm{.a = last, .b = weights_->lm_head, .d = logits(shape.sequences)}, prepared));
+    if (c.logits_softcap != 0) {
+        const Tensor raw = logits(shape.sequences);
+        WW_TRY(prepare(context,
+                       Logits{.in = raw, .out = raw, .softcap = static_cast<float>(c.logits_softcap)},
+                       prepared));
+    }
     WW_ASSIGN(const Tensor drawn_from, adjusted_logits(shape, mode, prepared));
     const Sample sample{.logits = drawn_from,
                         .temperature = inputs_->tensor(StepInputs::temperature, shape.sequences),

@@ -3,7 +3,7 @@
 //
 //   embed -> [norm, qkv, (norms of q and k), rope, append, attention, o, (norm),
 //             norm, gate_up, activation, down, (norm)] x layers
-//         -> norm -> rows of last tokens -> lm_head [-> adjust logits] -> sample
+//         -> norm -> rows of last tokens -> lm_head (-> softcap) [-> adjust logits] -> sample
 //
 // The residual stream is one buffer; each norm adds what the product before it made. Launches depend on the
 // shape (capacities) alone; everything that changes from step to step is in StepInputs.

@@ -81,16 +81,10 @@ public:
             {{"tokens", field_text(shape_.sequences)}, {"width", field_text(i64{c_.hidden_size})}},
             {rows_of(c_.hidden_size)});
         gemm("lm_head", {}, shape_.sequences, c_.vocab_size, c_.hidden_size, false, DType::f32);
-        calls_.push_back(
-            {"sampler",
-             {},
-             "sample",
-             "-",
-             {{"rows", field_text(shape_.sequences)},
-              {"vocabulary", field_text(i64{c_.vocab_size})},
-              {"dtype", dtype_name(DType::f32)},
-              {"alignment_bytes",
-               field_text(alignment_bytes(DType::f32, {row_stride(shape_.sequences, c_.vocab_size)}))}}});
+        if (c_.logits_softcap != 0) {
+            of_logits("logits_softcap", "logits", {{"softcap", field_text(c_.logits_softcap)}});
+        }
+        of_logits("sampler", "sample", {{"dtype", dtype_name(DType::f32)}});
     }
 
 private:
@@ -144,6 +138,14 @@ private:
             {row_stride(n, k)});
     }
 
+    void of_logits(std::string name, std::string op, FieldTexts problem) {
+        const i64 stride = row_stride(shape_.sequences, c_.vocab_size);
+        problem.emplace_back("rows", field_text(shape_.sequences));
+        problem.emplace_back("vocabulary", field_text(i64{c_.vocab_size}));
+        problem.emplace_back("alignment_bytes", field_text(alignment_bytes(DType::f32, {stride})));
+        calls_.push_back({std::move(name), {}, std::move(op), "-", std::move(problem)});
+    }
+
     void norm(std::string name, const std::vector<int>& layers, bool residual) {
         add(std::move(name), layers, "rmsnorm", true,
             {{"tokens", field_text(shape_.tokens)},
@@ -193,12 +195,6 @@ std::vector<LayerCall> layer_calls(const ModelConfig& config, const ForwardShape
     list.mlp();
     list.model_end();
     return std::move(list).take();
-}
-
-Status check_supported(const ModelConfig& config) {
-    if (config.logits_softcap == 0) return {};
-    return caller_error(fmt::format("{} ({}): final_logit_softcapping cannot be computed yet", config.name,
-                                    config.architecture));
 }
 
 Result<ModelConfig> shard_config(const ModelConfig& config, int tp) {

@@ -26,9 +26,6 @@ struct LayerCall {
 std::vector<LayerCall> layer_calls(const ModelConfig& config, const ForwardShape& shape,
                                    i64 page_size_tokens);
 
-// Caller error that names what a config asks for and no operation computes yet.
-Status check_supported(const ModelConfig& config);
-
 // The model that one of tp GPUs holds: heads, intermediate size and vocabulary divided; kv heads replicated
 // where there are fewer than GPUs. Caller error when something does not divide.
 Result<ModelConfig> shard_config(const ModelConfig& config, int tp);

@@ -118,7 +118,6 @@ Result<Plan> plan_model(const ModelConfig& config, const Target& target, const P
     plan.num_gpus = options.num_gpus;
     plan.batch_invariant = options.batch_invariant;
     WW_TRY(check_options(config, plan, options));
-    WW_TRY(check_supported(config));
     LinkChoice link;
     if (plan.num_gpus > 1) {
         WW_ASSIGN(link, choose_link(target, options.link));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small model of each architecture against Hugging Face transformers (make_goldens.py), from config.json
 // and sharded weights to logits, on the CPU, on emulated GPUs and on one that is here.
-#include "engine/layers.h"
 #include "models/golden_run.h"
 #include "run/planned_rows.h"
 
@@ -40,10 +39,6 @@ EngineOptions options_of(const SmallModel& model) {
 
 class Models : public testing::TestWithParam<std::tuple<std::string, std::string>> {
 protected:
-    void SetUp() override {
-        if (const Status status = check_supported(config_of(model)); !status.ok())
-            GTEST_SKIP() << status.message();
-    }
     const SmallModel& model = small_model(std::get<1>(GetParam()));
     const std::string device = std::get<0>(GetParam());
     const std::shared_ptr<Context> context = context_of(device);
@@ -154,8 +149,6 @@ class Goldens : public testing::TestWithParam<std::string> {};
 
 TEST_P(Goldens, ShowWhatIsMissing) {
     const SmallModel& model = small_model(GetParam());
-    if (const Status status = check_supported(config_of(model)); !status.ok())
-        GTEST_SKIP() << status.message();
     for (const std::string feature : model.golden()["mutations"]) {
         ModelConfig config = config_of(model);
         change(feature, config);
