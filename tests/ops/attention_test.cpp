@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "warpwright/ops/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -203,7 +204,8 @@ TEST(Attention, NamesTheArgumentThatDisagrees) {
 // Random queries and keys of one sequence, through the host row.
 struct RandomCall {
     static constexpr i64 kQueries = 5, kKeys = 90, kHeads = 4, kKvHeads = 2, kHeadDim = 32;
-    std::vector<u16> q, k, v, out = std::vector<u16>(kQueries * kHeads * kHeadDim);
+    std::vector<u16> q, k, v, out;
+    std::vector<float> lse;
     std::vector<i32> q_starts = {0, kQueries}, kv_starts = {0, kKeys};
     AttentionInputs in{.q_starts = q_starts,
                        .kv_starts = kv_starts,
@@ -226,14 +228,20 @@ struct RandomCall {
         draw(kKeys * kKvHeads * kHeadDim, v, in.v);
     }
 
-    std::vector<float> result(i64 window_left, float softcap) {
-        const Attention call{.q = Tensor::dense(q.data(), DType::bf16, {kQueries, kHeads, kHeadDim}),
-                             .out = Tensor::dense(out.data(), DType::bf16, {kQueries, kHeads, kHeadDim}),
+    // Of the last queries.
+    std::vector<float> result(i64 window_left, float softcap, i64 queries = kQueries) {
+        q_starts[1] = static_cast<i32>(queries);
+        out.assign(static_cast<std::size_t>(queries * kHeads * kHeadDim), 0);
+        lse.assign(static_cast<std::size_t>(queries * kHeads), 0);
+        u16* last = q.data() + (kQueries - queries) * kHeads * kHeadDim;
+        const Attention call{.q = Tensor::dense(last, DType::bf16, {queries, kHeads, kHeadDim}),
+                             .out = Tensor::dense(out.data(), DType::bf16, {queries, kHeads, kHeadDim}),
+                             .lse_base2 = Tensor::dense(lse.data(), DType::f32, {queries, kHeads}),
                              .k = Tensor::dense(k.data(), DType::bf16, {kKeys, kKvHeads, kHeadDim}),
                              .v = Tensor::dense(v.data(), DType::bf16, {kKeys, kKvHeads, kHeadDim}),
                              .kv_starts = Tensor::dense(kv_starts.data(), DType::i32, {2}),
                              .q_starts = Tensor::dense(q_starts.data(), DType::i32, {2}),
-                             .max_q_len = kQueries,
+                             .max_q_len = queries,
                              .window_left = window_left,
                              .softcap = softcap};
         EXPECT_TRUE(attention(cpu_context(), {}, call).ok());
@@ -265,6 +273,21 @@ TEST(Attention, TheCheckSeesAWindowThatIsOneOff) {
     EXPECT_TRUE(random.passes(capped, -1, 10));
     EXPECT_FALSE(random.passes(capped, -1, 10.5));
     EXPECT_FALSE(random.passes(capped, -1, 0));
+}
+
+// Neither a window nor the queries beside it change the order in which a query's keys are summed.
+TEST(Attention, AQuerysBitsDoNotDependOnTheQueriesBesideIt) {
+    RandomCall random;
+    const auto ends_with = [](const auto& all, const auto& last) {
+        return std::equal(last.begin(), last.end(), all.end() - std::ssize(last));
+    };
+    for (float softcap : {0.1f, 1.0f, 10.0f}) {
+        for (i64 window_left = -1; window_left < RandomCall::kKeys; ++window_left) {
+            const std::vector<float> out = random.result(window_left, softcap), lse = random.lse;
+            EXPECT_TRUE(ends_with(out, random.result(window_left, softcap, 1))) << window_left;
+            EXPECT_TRUE(ends_with(lse, random.lse)) << window_left;
+        }
+    }
 }
 
 // The polynomial and the exponential of tile/tanh.h, across their seam and to the ends of the range.
