@@ -25,21 +25,21 @@ struct GemmCosts {
     // How much of the dense rate mma.sync reaches: Hopper and datacenter Blackwell have faster instructions
     // of their own, and their old path is narrower.
     double mma_share = 0.90;
-    double mma_share_sm90 = 0.569;
+    double mma_share_sm90 = 0.584;
     double mma_share_sm100 = 0.30;
     // Fragments come from shared memory, mostly but not wholly hidden: this part of the time it takes is not.
     double fragment_exposed = 0.25;
     double bandwidth_tensor_share = 0.7;  // bandwidth rows: half of every product is padding besides
     double unaligned_tensor_share = 0.25;
 
-    double latency_us = 0.867;          // of a memory access under load
-    double l2_bytes_per_clock = 25;     // an SM's share of L2's bandwidth when all ask at once
+    double latency_us = 0.905;          // of a memory access under load
+    double l2_bytes_per_clock = 25.6;   // an SM's share of L2's bandwidth when all ask at once
     double l2_over_memory = 1.5;        // L2's bandwidth is at least this many times the memory's
-    double stream_share = 0.949;        // of the memory bandwidth, by long streams into registers
-    double ring_share = 0.742;          // the same for tiles through shared memory, with barriers between
-    double first_block_us = 2.57;       // until the first products
-    double next_block_us = 2.12;        // from a block's last products to its successor's first, on its own
-    double next_block_overlap = 0.334;  // of that, where another block of the SM goes on meanwhile
+    double stream_share = 0.9;          // of the memory bandwidth, by long streams into registers
+    double ring_share = 0.737;          // the same for tiles through shared memory, with barriers between
+    double first_block_us = 2.15;       // until the first products
+    double next_block_us = 2.08;        // from a block's last products to its successor's first, on its own
+    double next_block_overlap = 0.309;  // of that, where another block of the SM goes on meanwhile
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -64,7 +64,7 @@ struct AttentionCosts {
     // Of the tensor cores' peak: softmax and shared memory are in the way, and on 9.0 (measured) and 10.x
     // mma.sync reaches only a part of what wgmma and tcgen05 do.
     double tensor_share = 0.55;
-    double tensor_share_sm90 = 0.289;
+    double tensor_share_sm90 = 0.286;
     double tensor_share_sm100 = 0.17;
 
     double decode_memory_share = 0.9;  // of the bandwidth, measured: warps wait for their own copies
@@ -74,11 +74,11 @@ struct AttentionCosts {
     double softcap_columns = 32;       // what a softcap adds to a step, in columns of head_dim
     double elementwise_factor = 8;     // single elements: eight times the requests of 16-byte vectors
     double memory_latency_us = 0.9;    // a copy under load; hidden by the stages beyond the first
-    double barrier_us = 0.608;         // a step that all warps of a block wait for
+    double barrier_us = 0.683;         // a step that all warps of a block wait for
     double decode_step_us = 1.28;      // one warp's 16 keys at head size 128, copies to products, measured
     double decode_fill_us = 1.92;      // lengths, page numbers, first keys: three loads one after another
-    double tile_fill_us = 5.11;        // a tile's queries and first keys, and at its end the output
-    double merge_us = 4.75;            // one more kernel in the stream
+    double tile_fill_us = 5.76;        // a tile's queries and first keys, and at its end the output
+    double merge_us = 4.74;            // one more kernel in the stream
     double split_gain = 0.97;          // more splits must be at least this much faster
 
     template <class Self, class Visitor>
@@ -110,7 +110,7 @@ struct StreamCosts {
     double compute_share = 0.5;      // of the ordinary cores' fp32 rate
     double activation_flops = 25;    // an exponential or error function with its division
     double angle_flops = 40;         // sine and cosine
-    double norm_us = 0.9;            // the sum over a token: a barrier, and the token once more
+    double norm_us = 0.812;          // the sum over a token: a barrier, and the token once more
     double norm_thread_us = 0.0005;  // threads without work in a wide row
     double norm_load_us = 0.02;      // element-wise: every element of a thread is waited for
     double norm_block_us = 1.2;      // a block of short rows: load, sum, store, one after another
@@ -155,11 +155,11 @@ struct SampleCosts {
 // only the comparison with published times (docs/cost_model.md) asks for them, no choice and no plan does.
 struct ReferenceCosts {
     double gemm_share = 0.925;  // 8.x and 12.x: mma.sync is all there is
-    double gemm_share_sm90 = 0.88;
-    double gemm_share_sm100 = 0.896;
-    double attention_share = 0.767;
-    double attention_share_sm90 = 0.711;
-    double attention_share_sm100 = 0.628;
+    double gemm_share_sm90 = 0.878;
+    double gemm_share_sm100 = 0.893;
+    double attention_share = 0.769;
+    double attention_share_sm90 = 0.717;
+    double attention_share_sm100 = 0.634;
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
