@@ -73,6 +73,7 @@ constexpr std::string_view kUnsupported[] = {
     "q_lora_rank",
     "qk_layernorm",
     "qk_norm",
+    "rope_interleaved",
     "query_pre_attn_scalar",
     "use_bidirectional_attention",
     "use_mrope",

@@ -421,6 +421,7 @@ TEST(Architectures, RefusesWhatWouldChangeTheModel) {
         {"lm_head_bias", true},
         {"is_encoder_decoder", true},
         {"alibi", true},
+        {"rope_interleaved", true},
     };
     for (const char* name : kTextArchitectures) {
         for (const auto& [key, value] : changing) {

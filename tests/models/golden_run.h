@@ -53,6 +53,7 @@ public:
         : model_(model) {
         auto original = load_config(model.folder());
         EXPECT_TRUE(original.ok()) << original.status().message();
+        original->dtype = config.dtype;
         auto weights = load_weights(*context, *original, model.folder());
         EXPECT_TRUE(weights.ok()) << weights.status().message();
         auto made = Engine::create(context, config, std::move(*weights), options);
@@ -60,16 +61,43 @@ public:
         if (made.ok()) engine_ = std::move(*made);
     }
 
+    // All prompts in one batch: errors of every row of every step, of each sequence while it follows its
+    // golden text.
+    std::vector<GoldenError> follow_together(const nlohmann::json& prompts) {
+        std::map<int, const nlohmann::json*> prompt_of;
+        for (const nlohmann::json& prompt : prompts) prompt_of[add(prompt)] = &prompt;
+        std::vector<GoldenError> errors;
+        std::map<int, std::size_t> num_rows;
+        while (!engine_->idle()) {
+            const auto step = engine_->step();
+            EXPECT_TRUE(step.ok()) << step.status().message();
+            if (!step.ok()) return errors;
+            const auto logits = engine_->last_logits();
+            EXPECT_TRUE(logits.ok()) << logits.status().message();
+            const std::vector<int> sequences = engine_->last_sequences();
+            for (std::size_t i = 0; i < sequences.size(); ++i) {
+                const nlohmann::json& prompt = *prompt_of.at(sequences[i]);
+                const std::size_t row = num_rows[sequences[i]]++;
+                const std::vector<float>& expected = golden_logits(row_name(prompt, row));
+                const auto first = logits->begin() + static_cast<std::ptrdiff_t>(i * expected.size());
+                const auto end = first + static_cast<std::ptrdiff_t>(expected.size());
+                errors.push_back(golden_error({first, end}, expected, prompt["bf16_error"]));
+                for (const Token& token : *step) {
+                    const bool leaves = token.sequence == sequences[i] && row < prompt["greedy"].size() &&
+                                        token.token != prompt["greedy"][row];
+                    if (leaves) engine_->cancel(token.sequence);
+                }
+            }
+        }
+        return errors;
+    }
+
     // A row for the prompt's end, from its last pass, and one for each greedy token after it, from a decode
     // step. Ends early where a token is another than the golden one, which only a near tie excuses.
     std::vector<GoldenError> follow(const nlohmann::json& prompt, bool excuse_ties = true) {
-        const std::vector<i32> tokens = prompt["tokens"], greedy = prompt["greedy"];
-        const std::string name = model_.name() + "." + std::to_string(tokens.size()) + ".";
+        const std::vector<i32> greedy = prompt["greedy"];
         std::vector<GoldenError> errors;
-        if (engine_ == nullptr) return errors;
-        const auto id = engine_->add(
-            {.prompt = tokens, .max_tokens = static_cast<i64>(greedy.size()) + 1, .stop_at_eos = false});
-        EXPECT_TRUE(id.ok()) << id.status().message();
+        const int id = add(prompt);
         while (!engine_->idle()) {
             const auto step = engine_->step();
             EXPECT_TRUE(step.ok()) << step.status().message();
@@ -79,14 +107,15 @@ public:
             EXPECT_TRUE(logits.ok()) << logits.status().message();
             const std::size_t row = errors.size();
             errors.push_back(
-                golden_error(*logits, golden_logits(name + std::to_string(row)), prompt["bf16_error"]));
+                golden_error(*logits, golden_logits(row_name(prompt, row)), prompt["bf16_error"]));
             if (row < greedy.size() && step->front().token != greedy[row]) {
                 if (excuse_ties) {
                     EXPECT_LT(prompt["margins"][row].get<double>(),
                               4 * prompt["bf16_error"]["max"].get<double>())
-                        << name << row << ": token " << step->front().token << ", not " << greedy[row];
+                        << row_name(prompt, row) << ": token " << step->front().token << ", not "
+                        << greedy[row];
                 }
-                engine_->cancel(*id);
+                engine_->cancel(id);
             }
         }
         return errors;
@@ -96,6 +125,17 @@ public:
     bool ok() const { return engine_ != nullptr; }
 
 private:
+    int add(const nlohmann::json& prompt) {
+        const auto id = engine_->add({.prompt = prompt["tokens"],
+                                      .max_tokens = static_cast<i64>(prompt["greedy"].size()) + 1,
+                                      .stop_at_eos = false});
+        EXPECT_TRUE(id.ok()) << id.status().message();
+        return id.ok() ? *id : -1;
+    }
+    std::string row_name(const nlohmann::json& prompt, std::size_t row) const {
+        return model_.name() + "." + std::to_string(prompt["tokens"].size()) + "." + std::to_string(row);
+    }
+
     const SmallModel& model_;
     std::unique_ptr<Engine> engine_;
 };

@@ -73,6 +73,39 @@ TEST_P(Models, ChunksOfThePromptGiveTheSame) {
     }
 }
 
+TEST_P(Models, BatchesGiveTheSame) {
+    ASSERT_NE(context, nullptr);
+    EngineOptions options = options_of(model);
+    options.max_sequences = 4;
+    GoldenRun run(context, model, config_of(model), options);
+    ASSERT_TRUE(run.ok());
+    const auto errors = run.follow_together(model.golden()["prompts"]);
+    EXPECT_GE(errors.size(), 2 * model.golden()["prompts"].size());
+    for (const GoldenError& error : errors) {
+        EXPECT_LE(error.max, 1);
+        EXPECT_LE(error.rms, 1);
+    }
+}
+
+// fp16 has three more bits than bf16, and these models stay in its range: an eighth of the bound.
+TEST_P(Models, Fp16IsEightTimesCloser) {
+    ASSERT_NE(context, nullptr);
+    nlohmann::json text = model.golden()["config"];
+    text["torch_dtype"] = "float16";
+    const auto config = parse_config(text.dump(), "", "config.json");
+    ASSERT_TRUE(config.ok()) << config.status().message();
+    ASSERT_EQ(config->dtype, DType::f16);
+    GoldenRun run(context, model, *config, options_of(model));
+    ASSERT_TRUE(run.ok());
+    double worst = 0;
+    for (const GoldenError& error : run.follow(model.golden()["prompts"].back())) {
+        worst = std::max(worst, error.worst());
+    }
+    EXPECT_LE(worst, 1.0 / 8);
+    std::printf("%s in fp16 on %s: at most %.2f of bf16's bound\n", model.name().c_str(), device.c_str(),
+                worst);
+}
+
 // The rows that a decode step launched are those that the plan for this device names, in its order.
 TEST_P(Models, PlanIsWhatRuns) {
     ASSERT_NE(context, nullptr);

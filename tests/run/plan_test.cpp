@@ -34,6 +34,14 @@ TEST(Plan, EveryTargetHasARowForEveryLayer) {
     }
 }
 
+TEST(Plan, EveryPublicModelHasARowForEveryLayer) {
+    for (const std::string& model : public_model_names()) {
+        for (const char* gpu : {"a100", "l4", "h200", "b200", "rtx-5090", "cpu"}) {
+            EXPECT_EQ(plan_of(model, gpu, {}).missing, "") << model << " on " << gpu;
+        }
+    }
+}
+
 TEST(Plan, WeightsAreCountedExactly) {
     // 8,030,261,248 parameters, 2 bytes each: the model card of Llama 3.1 8B.
     const Plan plan = plan_of("llama-3.1-8b", "h200", {});
