@@ -32,14 +32,14 @@ int report(const Status& status) {
     return status.kind() == ErrorKind::no_kernel ? kNegative : kBadInput;
 }
 
-Result<FieldTexts> parse_settings(const std::string& text) {
+Result<FieldTexts> parse_settings(std::string_view option, const std::string& text) {
     FieldTexts settings;
     for (std::size_t start = 0; start < text.size();) {
         const std::size_t comma = std::min(text.find(',', start), text.size());
         const std::string setting = text.substr(start, comma - start);
         const std::size_t equals = setting.find('=');
         if (equals == std::string::npos || equals == 0) {
-            return caller_error(fmt::format("--set: expected name=value, got '{}'", setting));
+            return caller_error(fmt::format("{}: expected name=value, got '{}'", option, setting));
         }
         settings.emplace_back(setting.substr(0, equals), setting.substr(equals + 1));
         start = comma + 1;

@@ -29,8 +29,8 @@ constexpr int kBadInput = 2;
 // Prints "error: ..." to stderr, a long list of rows one to a line, and returns the exit code for it.
 int report(const Status& status);
 
-// "m=16,n=4096" -> fields.
-Result<FieldTexts> parse_settings(const std::string& text);
+// "m=16,n=4096", an option's value, -> fields.
+Result<FieldTexts> parse_settings(std::string_view option, const std::string& text);
 
 // Binds the value of a Result, or reports and returns.
 #define WW_CLI_ASSIGN(declaration, expression)                                                          \

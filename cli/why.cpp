@@ -18,7 +18,7 @@ struct Options {
 int run(const Options& options) {
     WW_CLI_ASSIGN(const Operation* operation, find_operation(options.op));
     WW_CLI_ASSIGN(const Target target, find_target(options.gpu));
-    WW_CLI_ASSIGN(const FieldTexts settings, parse_settings(options.settings));
+    WW_CLI_ASSIGN(const FieldTexts settings, parse_settings("--set", options.settings));
     WW_CLI_ASSIGN(const Explanation explanation,
                   operation->explain(target, settings,
                                      {.forced = options.row, .batch_invariant = options.batch_invariant}));

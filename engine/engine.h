@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "engine/forward.h"
@@ -74,7 +75,10 @@ private:
     struct Variant {
         i64 sequences = 0;
         bool adjusts = false, keeps_logits = false;  // see ForwardMode
-        auto operator<=>(const Variant&) const = default;
+        bool operator<(const Variant& other) const {
+            return std::tie(sequences, adjusts, keeps_logits) <
+                   std::tie(other.sequences, other.adjusts, other.keeps_logits);
+        }
     };
 
     Engine() = default;

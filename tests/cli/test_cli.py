@@ -151,10 +151,10 @@ class Answers(Scratch):
                             "--max-tokens", "12", "--json")
         self.assertEqual(result.returncode, 0, result.stderr)
         answer = json.loads(result.stdout)
-        self.assertEqual(set(answer), {"sequences", "timings", "plan"})
+        self.assertEqual(set(answer), {"sequences", "sampling", "timings", "stats", "plan"})
         self.assertEqual(len(answer["sequences"]), 2)
         for sequence in answer["sequences"]:
-            self.assertEqual(set(sequence), {"prompt_tokens", "tokens", "text", "finish"})
+            self.assertEqual(set(sequence), {"prompt", "index", "prompt_tokens", "tokens", "text", "finish"})
             self.assertIn(sequence["finish"], ("length", "stop"))
             self.assertGreater(len(sequence["tokens"]), 0)
         self.assertEqual(set(answer["timings"]), {"load_s", "prefill_tokens_per_s", "decode_tokens_per_s"})
