@@ -25,12 +25,12 @@ TEST_P(SamplingOn, SeedsReproduce) {
 
 // The draws of a request depend on its seed alone: not on the slot, nor on what else is in the batch.
 TEST_P(SamplingOn, SamplesAloneAsAmongOthers) {
-    if (GetParam() != "cpu")
-        GTEST_SKIP() << "without batch-invariant rows logits may differ by their last bit";
     const Request request{random_prompt(40, 21), 24, {.temperature = 0.9f, .top_p = 0.9f, .seed = 5}, false};
     const auto draw = [&](i64 max_sequences, int before, int after) {
-        auto engine = glossary_engine(
-            context, {.max_sequences = max_sequences, .max_context_tokens = 256, .max_batch_tokens = 64});
+        auto engine = glossary_engine(context, {.max_sequences = max_sequences,
+                                                .max_context_tokens = 256,
+                                                .max_batch_tokens = 64,
+                                                .batch_invariant = true});
         const auto add_other = [&](u32 seed) {
             const Request other{random_prompt(seed, 5 + seed), 9, {.temperature = 1, .seed = seed}, false};
             EXPECT_TRUE(engine->add(other).ok());
@@ -50,7 +50,8 @@ TEST_P(SamplingOn, SamplesAloneAsAmongOthers) {
 
 TEST_P(SamplingOn, SequencesOfOnePromptDiffer) {
     const std::vector<i32> prompt = random_prompt(41, 50);
-    auto engine = glossary_engine(context, {.max_sequences = 4, .max_context_tokens = 256});
+    auto engine =
+        glossary_engine(context, {.max_sequences = 4, .max_context_tokens = 256, .batch_invariant = true});
     const auto first = engine->add({.prompt = prompt,
                                     .max_tokens = 16,
                                     .sampling = {.temperature = 1, .seed = 30},
@@ -62,9 +63,7 @@ TEST_P(SamplingOn, SequencesOfOnePromptDiffer) {
     auto tokens = run_all(*engine);
     EXPECT_NE(tokens[*first], tokens[*first + 1]);
     EXPECT_NE(tokens[*first + 1], tokens[*first + 2]);
-    if (GetParam() == "cpu") {
-        EXPECT_EQ(tokens[*first + 1], tokens[*same]);  // the i-th has the seed + i
-    }
+    EXPECT_EQ(tokens[*first + 1], tokens[*same]);  // the i-th has the seed + i
     // 50 tokens are three full pages and two tokens; the others read only those two.
     EXPECT_EQ(engine->stats().scheduler.reused_tokens, 3 * 48);
     EXPECT_EQ(engine->stats().prefill_tokens, 50 + 3 * 2);
@@ -126,11 +125,15 @@ TEST_P(SamplingOn, LogprobsAreThoseOfTheLogits) {
 
 class PenaltiesOn : public EngineOn {
 protected:
+    static EngineOptions options() {
+        return {.max_sequences = 4, .max_context_tokens = 64, .batch_invariant = true};
+    }
+
     // Greedy tokens. Where log-probabilities are asked for, logits stay as the model made them, and every
     // token is compared with the likeliest under the rules of engine/sampling.h.
     std::map<int, std::vector<i32>> generate_adjusted(const std::vector<Request>& requests,
                                                       bool with_logprobs) {
-        auto engine = glossary_engine(context, {.max_sequences = 4, .max_context_tokens = 64});
+        auto engine = glossary_engine(context, options());
         for (Request request : requests) {
             if (with_logprobs) request.sampling.logprobs = 1;
             EXPECT_TRUE(engine->add(request).ok());
@@ -203,7 +206,7 @@ TEST_P(PenaltiesOn, GreedyTokensAreThoseOfTheRules) {
 
 // Lists that outgrow their memory: graphs that read the old lists are made again.
 TEST_P(PenaltiesOn, ListsGrow) {
-    auto engine = glossary_engine(context, {.max_sequences = 2, .max_context_tokens = 64});
+    auto engine = glossary_engine(context, options());
     Request few{random_prompt(91, 5), 8, {}, false};
     few.sampling.logit_bias = {{3, 1.f}};
     Request many = few;
@@ -213,7 +216,7 @@ TEST_P(PenaltiesOn, ListsGrow) {
     const auto id = engine->add(many);
     ASSERT_TRUE(id.ok());
     const auto together = run_all(*engine);
-    auto alone = glossary_engine(context, {.max_sequences = 2, .max_context_tokens = 64});
+    auto alone = glossary_engine(context, options());
     ASSERT_TRUE(alone->add(many).ok());
     const auto expected = run_all(*alone).begin()->second;
     for (const i32 token : expected) EXPECT_FALSE(token >= 1000 && token < 3000);
