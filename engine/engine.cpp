@@ -181,7 +181,8 @@ Status Engine::launch(const Pass& pass, const Variant& variant) {
         WW_TRY(last_decode_->graph.handle != nullptr ? device.launch(last_decode_->graph, stream_)
                                                      : last_decode_->prepared.launch(device, stream_));
     } else {
-        const ForwardShape shape{pass.tokens, variant.sequences, pass.max_q_len, pass.max_kv_len};
+        const ForwardShape shape{pass.tokens, variant.sequences, pass.max_q_len, pass.max_kv_len,
+                                 pass.num_decoding};
         WW_ASSIGN(const Prepared prepared, forward_.prepare(shape, mode(variant)));
         WW_TRY(upload());
         WW_TRY(prepared.launch(device, stream_));

@@ -32,6 +32,13 @@ Tensor heads_of(const Tensor& rows, i64 first, i64 heads, i64 head_dim) {
     return view;
 }
 
+Tensor rows_of(const Tensor& tensor, i64 first, i64 count) {
+    Tensor view = tensor;
+    view.data = static_cast<std::byte*>(tensor.data) + first * tensor.stride[0] * dtype_bytes(tensor.dtype);
+    view.shape[0] = count;
+    return view;
+}
+
 Tensor columns_of(const Tensor& rows, i64 first, i64 count) {
     Tensor view = rows;
     view.data = static_cast<std::byte*>(rows.data) + first * dtype_bytes(rows.dtype);
@@ -104,7 +111,7 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
         shapes.push_back({batch, batch, 1, largest.max_kv_len});
     for (const ForwardShape& shape : shapes) {
         for (const int layer : layers) {
-            WW_ASSIGN(const Attention call, forward.attention_call(shape, layer));
+            const Attention call = forward.attention_call(shape, layer);
             WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
             workspace_bytes = std::max(workspace_bytes, bytes);
         }
@@ -125,7 +132,7 @@ Tensor Forward::tokens(i64 sequences) const {
     return Tensor::dense(tokens_.data(), DType::i32, {sequences});
 }
 
-Result<Attention> Forward::attention_call(const ForwardShape& shape, int layer) {
+Attention Forward::attention_call(const ForwardShape& shape, int layer) const {
     const ModelConfig& c = *config_;
     const Tensor qkv = rows(qkv_, shape.tokens, qkv_width(c));
     Attention call;
@@ -143,6 +150,27 @@ Result<Attention> Forward::attention_call(const ForwardShape& shape, int layer) 
     call.softcap = static_cast<float>(c.attention_softcap);
     call.workspace = Tensor::dense(workspace_.data(), DType::u8, {static_cast<i64>(workspace_.bytes())});
     return call;
+}
+
+// Sequences that decode beside prompts have a call of their own: what is best for one query and many keys is
+// another row. Where rows are the same for all sizes there is nothing to gain.
+std::vector<Attention> Forward::attention_calls(const ForwardShape& shape, int layer,
+                                                bool batch_invariant) const {
+    const Attention whole = attention_call(shape, layer);
+    if (shape.decoding == 0 || batch_invariant) return {whole};
+    const i64 rest = shape.sequences - shape.decoding;
+    Attention decode = whole, prompts = whole;
+    decode.q = rows_of(whole.q, 0, shape.decoding);
+    decode.out = rows_of(whole.out, 0, shape.decoding);
+    decode.page_table = rows_of(whole.page_table, 0, shape.decoding);
+    decode.kv_lengths = rows_of(whole.kv_lengths, 0, shape.decoding);
+    decode.q_starts = rows_of(whole.q_starts, 0, shape.decoding + 1);
+    decode.max_q_len = 1;
+    // Starts count from the first query of the pass: q stays whole.
+    prompts.page_table = rows_of(whole.page_table, shape.decoding, rest);
+    prompts.kv_lengths = rows_of(whole.kv_lengths, shape.decoding, rest);
+    prompts.q_starts = rows_of(whole.q_starts, shape.decoding, rest + 1);
+    return {decode, prompts};
 }
 
 Status Forward::prepare_norm(const Tensor& x, const Tensor& weight, const Tensor& out, const Tensor& residual,
@@ -195,8 +223,8 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
                           .k_pages = pages_->k_pages(layer),
                           .v_pages = pages_->v_pages(layer)};
     WW_TRY(prepare(context, append, prepared));
-    WW_ASSIGN(const Attention attention, attention_call(shape, layer));
-    WW_TRY(prepare(context, attention, prepared));
+    for (const Attention& attention : attention_calls(shape, layer, prepared.batch_invariant))
+        WW_TRY(prepare(context, attention, prepared));
     WW_TRY(prepare(context, Gemm{.a = attended, .b = w.o, .d = delta, .bias = w.o_bias}, prepared));
     return c.post_norms ? prepare_norm(delta, w.attention_post_norm, delta, {}, prepared) : Status{};
 }

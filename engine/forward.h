@@ -22,6 +22,7 @@ struct ForwardShape {
     i64 sequences = 1;   // rows of logits
     i64 max_q_len = 1;   // most tokens of one sequence in this pass
     i64 max_kv_len = 1;  // most tokens of one sequence in the cache, this pass included
+    i64 decoding = 0;    // of the sequences, the first ones with one token each, where others have more
 };
 
 // What a pass is prepared for beside its shape.
@@ -54,7 +55,8 @@ private:
         float magnitude = 1;
     };
 
-    Result<Attention> attention_call(const ForwardShape& shape, int layer);
+    Attention attention_call(const ForwardShape& shape, int layer) const;
+    std::vector<Attention> attention_calls(const ForwardShape& shape, int layer, bool batch_invariant) const;
     Status prepare_norm(const Tensor& x, const Tensor& weight, const Tensor& out, const Tensor& residual,
                         Prepared& prepared);
     Status prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared);

@@ -7,11 +7,13 @@ namespace {
 
 constexpr i64 kTokens = 12;
 
-std::vector<std::vector<i32>> greedy_texts(const std::string& device, int num_prompts) {
+std::vector<std::vector<i32>> greedy_texts(const std::string& device, int num_prompts,
+                                           i64 max_batch_tokens = 2048) {
     auto context = Context::open(device);
     EXPECT_TRUE(context.ok()) << context.status().message();
     if (!context.ok()) return {};
-    const auto engine = glossary_engine(*context, {.max_sequences = 2, .max_context_tokens = 256});
+    const auto engine = glossary_engine(
+        *context, {.max_sequences = 2, .max_context_tokens = 256, .max_batch_tokens = max_batch_tokens});
     if (engine == nullptr) return {};
     const auto cases = golden_cases();
     for (int i = 0; i < num_prompts; ++i) {
@@ -44,6 +46,11 @@ TEST(EmulatedGpu, OrderOfBlocksAndWarpsChangesNothing) {
         EXPECT_EQ(greedy_texts(std::string("emulated:rtx-pro-6000,checks=all,seed=") + seed, 2), expected)
             << seed;
     }
+}
+
+// Chunks of a prompt in the passes in which another sequence decodes.
+TEST(EmulatedGpu, PromptsReadBesideDecodingChangeNothing) {
+    EXPECT_EQ(greedy_texts("emulated:rtx-pro-6000", 2, 7), greedy_texts("cpu", 2));
 }
 
 }  // namespace

@@ -45,6 +45,25 @@ TEST_P(EngineOn, ChunkedPromptsGiveTheSameText) {
     EXPECT_EQ(whole, chunks);
 }
 
+TEST_P(EngineOn, PromptsReadBesideDecodingGiveTheSameText) {
+    std::vector<std::vector<i32>> prompts;
+    for (u32 i = 0; i < 4; ++i) prompts.push_back(random_prompt(30 + i, 20 + 60 * (i % 3)));
+    auto engine =
+        glossary_engine(context, {.max_sequences = 4, .max_context_tokens = 256, .max_batch_tokens = 40});
+    for (const auto& prompt : prompts) ASSERT_TRUE(engine->add({prompt, 24, {}, false}).ok());
+    const auto together = run_all(*engine);
+    EXPECT_GT(engine->stats().prefill_passes, 5);
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        const auto alone = generate({.max_sequences = 1, .max_context_tokens = 256}, {prompts[i]}, 24)[0];
+        const auto& tokens = together.at(static_cast<int>(i));
+        if (GetParam() == "cpu") {
+            EXPECT_EQ(tokens, alone) << "prompt " << i;
+        } else {
+            EXPECT_EQ(tokens[0], alone[0]) << "prompt " << i;
+        }
+    }
+}
+
 TEST_P(EngineOn, PagesOfEverySizeGiveTheSameText) {
     const std::vector<i32> prompt = random_prompt(8, 90);
     const auto first =

@@ -27,7 +27,9 @@ struct Attention {
     Tensor page_table;        // [sequences, max_pages] i32
     Tensor kv_lengths;        // [sequences] i32, tokens including the queries' own
 
-    Tensor q_starts;  // [sequences + 1] i32, ascending; the last one is q_tokens
+    // [sequences + 1] i32, ascending; the last one is q_tokens. Queries before the first one are another
+    // call's: neither they nor their outputs are touched.
+    Tensor q_starts;
 
     // Capacities: what the launch is sized for. Lengths are read from device memory when it runs, so that one
     // prepared launch (or captured graph) serves growing sequences.

@@ -16,10 +16,11 @@ void merge(const void* raw, HostThreads& threads) {
     const AttentionMergeArgs& args = *static_cast<const AttentionMergeArgs*>(raw);
     constexpr float kInfinity = std::numeric_limits<float>::infinity();
     const i64 stride = i64{args.q_tokens} * args.heads;
-    const i64 num_rows = std::min(i64{args.q_starts[args.sequences]} * args.heads, stride);
-    threads.parallel_for(num_rows, 1, [&](i64 begin, i64 end) {
+    const i64 first_row = std::min(i64{args.q_starts[0]} * args.heads, stride);
+    const i64 end_row = std::min(i64{args.q_starts[args.sequences]} * args.heads, stride);
+    threads.parallel_for(end_row - first_row, 1, [&](i64 begin, i64 end) {
         std::vector<float> total(static_cast<std::size_t>(args.head_dim));
-        for (i64 row = begin; row < end; ++row) {
+        for (i64 row = first_row + begin; row < first_row + end; ++row) {
             float max = -kInfinity, sum = 0;
             for (int split = 0; split < args.splits; ++split) {
                 max = std::max(max, args.partial_lse[split * stride + row]);

@@ -18,7 +18,9 @@ __device__ inline void merge(const AttentionMergeArgs& args) {
     const float infinity = __int_as_float(0x7f800000);
     const i64 row = i64{blockIdx.x} * (kRow.threads / kWarpThreads) + threadIdx.x / kWarpThreads;
     const i64 num_rows = i64{args.q_tokens} * args.heads;
-    if (row >= i64{args.q_starts[args.sequences]} * args.heads || row >= num_rows) return;
+    const i64 begin = i64{args.q_starts[0]} * args.heads,
+              end = i64{args.q_starts[args.sequences]} * args.heads;
+    if (row < begin || row >= end || row >= num_rows) return;
     const int lane = threadIdx.x % kWarpThreads;
 
     // Lane l looks after splits l, l + 32, ...

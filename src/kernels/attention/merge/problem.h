@@ -34,7 +34,7 @@ struct AttentionMergeArgs {
     const float* partial_lse;  // [splits, q_tokens, heads]
     void* out;                 // [q_tokens, heads, head_dim]
     float* lse;                // [q_tokens, heads] or null
-    const i32* q_starts;       // [sequences + 1]: rows from q_starts[sequences] on do not exist
+    const i32* q_starts;       // [sequences + 1]: tokens before the first and from the last on do not exist
     i32 out_token_stride, out_head_stride;
     i32 lse_token_stride;
     i32 sequences;
