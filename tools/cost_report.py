@@ -26,7 +26,7 @@ def rounded(value):
     return float(f"{value:.5g}")
 
 
-def results(bench_name, bench, published, measured, others, sample, constants, changes):
+def results(bench_name, bench, published, measured, others, sample, constants, changes, models):
     """The report as data."""
     def row(item):
         predicted = item["predicted"]
@@ -47,7 +47,25 @@ def results(bench_name, bench, published, measured, others, sample, constants, c
             "command": "tools/fit_cost.py", "published": published["source"] | {"sample": published["sample"]["source"]},
             "not_predicted": published["not_predicted"],
             "constants": {name: {"prior": prior, "value": value} for name, (prior, value) in constants.items()},
-            "changed_choices": changes, "sets": sets}
+            "changed_choices": changes, "models": models, "sets": sets}
+
+
+def model_lines(models):
+    """Whole models; nothing was fitted to them."""
+    if not models:
+        return []
+    lines = ["## Whole models", "",
+             "Tokens a second at batch 1, one prompt of 2048 tokens and 128 more, random bf16 weights, one run each; the prefill is",
+             "a first pass, with the loading of its kernels. Planned by `warpwright plan`; nothing was fitted to these.", "",
+             "| model | prefill: measured | planned | error | decode: measured | planned | error |", "|---|---|---|---|---|---|---|"]
+    for row in models:
+        cells = [row["model"]]
+        for phase in ("prefill", "decode"):
+            measured, planned = row[f"{phase}_tokens_per_s"], row[f"planned_{phase}_tokens_per_s"]
+            digits = 0 if phase == "prefill" else 1
+            cells += [f"{measured:.{digits}f}", f"{planned:.{digits}f}", f"{100 * (planned / measured - 1):+.0f} %"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines + [""]
 
 
 def percent(value):
@@ -111,7 +129,9 @@ them. Where the database's shape was not published with the figure, the one assu
 **The sample** is of the same database: GEMMs of every size on a B200. Nothing was fitted to it. Its products of about 2 us are
 predicted at 4: the start-up of kernels and of their blocks is that of our rows, one after another in a captured graph.
 
-**Not predicted**, for there are no rows: {not_predicted}.
+**Not predicted**, for there are no rows:
+
+{not_predicted}
 
 ## The fit
 
@@ -121,13 +141,14 @@ must therefore go on choosing them (and large products the same rows on an H200,
 would be a guess. Of the measured problems, {changes}.
 
     warpwright bench --device cuda:0 --set full --out docs/results/DATE_GPU_bench.json    # on the GPU
-    ninja -C build predict_cost && tools/fit_cost.py                                       # anywhere: constants and this page
+    ninja -C build predict_cost warpwright && tools/fit_cost.py                            # anywhere: constants and this page
     tools/fit_cost.py --keep                                                               # this page for the present constants
 
 | constant | prior | fitted |
 |---|---|---|
 {constants}
 
+{models}
 ## Our rows
 
 {measured}
@@ -153,8 +174,9 @@ def markdown(data, data_name):
             f"; {c['problem']}: {c['chosen_row']} at {c['chosen_us']:.1f} us, where {c['row']} took {c['us']:.1f}"
             for c in data["changed_choices"]),
         engines="the " + data["published"]["engines"],
-        not_predicted=", ".join(f"{what} ({count} figures)" for what, count in data["not_predicted"].items()),
+        not_predicted="\n".join(f"- {what}: {count} figures" for what, count in data["not_predicted"].items()),
         constants="\n".join(f"| {name} | {c['prior']:g} | {c['value']:g} |" for name, c in data["constants"].items()),
+        models="\n".join(model_lines(data["models"])),
         measured="\n".join(row_lines(data["sets"]["measured"]["rows"], False)),
         published="\n".join(row_lines(data["sets"]["published"]["rows"], True)),
         assumed="Assumed: " + "; ".join(assumed) + ".",

@@ -6,7 +6,8 @@
   tools/fit_cost.py --keep     the report of the library's present constants (held-out errors are of fits all the same)
   --bench FILE                 measured times: output of `warpwright bench --set full --out FILE`; default: the newest
 
-Needs build/predict_cost (ninja -C build predict_cost). The report: docs/results/DATE_GPU_predicted.json,
+Needs build/predict_cost (ninja -C build predict_cost), and builds it again with the constants it has written, as well as
+build/warpwright, whose plans are compared with whole models' measured speed where DATE_GPU_engine.json has it. The report: docs/results/DATE_GPU_predicted.json,
 docs/cost_model.md and docs/cost_model.svg. The same inputs give the same files.
 """
 import argparse
@@ -116,6 +117,20 @@ def twins(items):
     the row must be the same."""
     return [item | {"target": "h200", "us": None} for item in items
             if item["op"] == "gemm" and item["target"] == "h100-sxm" and int(item["set"]["m"]) >= 512]
+
+
+def model_rows(engine):
+    """Whole models: what a plan says of the run that was measured, one prompt of 2048 tokens, then 128 more."""
+    rows = []
+    for model in engine["engine"]["models"]:
+        command = [ROOT / "build" / "warpwright", "plan", "--model", model["model"], "--gpu", engine["target"],
+                   "--prompt", "2048", "--context", str(2048 + 128), "--json"]
+        phases = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["phases"]
+        rows.append({"model": model["model"], "prefill_tokens_per_s": model["prefill_tokens_per_s"],
+                     "decode_tokens_per_s": model["decode_tokens_per_s"],
+                     "planned_prefill_tokens_per_s": cost_report.rounded(2048e6 / phases["prefill"]["predicted_us"]),
+                     "planned_decode_tokens_per_s": cost_report.rounded(phases["decode"]["tokens_per_s"])})
+    return rows
 
 
 def work_of(op, fields):
@@ -259,9 +274,12 @@ def main():
             item["predicted"] = answer
     if not options.keep:
         write_constants({name: constants[name] for name in names})
+        subprocess.run(["ninja", "-C", ROOT / "build", "predict_cost", "warpwright"], check=True, stdout=subprocess.DEVNULL)
+    engine = path.with_name(path.name.replace("_bench", "_engine"))
+    models = model_rows(json.loads(engine.read_text())) if engine.exists() else []
     pairs = {name: (priors[name][0], constants[name]) for priors in PRIORS.values() for name in priors}
     cost_report.write(ROOT, cost_report.results(path.name, bench, published, measured, others, sample, pairs,
-                                                changed_choices(measured, constants)))
+                                                changed_choices(measured, constants), models))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,16 @@ class CostModel(unittest.TestCase):
             for row, answer in zip(found["rows"], fit_cost.predict(items, {})):
                 self.assertTrue(math.isclose(row["predicted_us"], answer["us"], rel_tol=1e-4), f"{row['problem']}: {AGAIN}")
 
+    def test_plans_are_the_programs(self):
+        engine = ROOT / "docs" / "results" / DATA["bench"].replace("_bench", "_engine")
+        if not DATA["models"]:
+            self.assertFalse(engine.exists(), AGAIN)
+            return
+        for row, now in zip(DATA["models"], fit_cost.model_rows(json.loads(engine.read_text())), strict=True):
+            for name, value in row.items():  # layers may change a little without a new report
+                same = value == now[name] or "planned" in name and math.isclose(value, now[name], rel_tol=0.02)
+                self.assertTrue(same, f"{row['model']} {name}: {value}, now {now[name]}: {AGAIN}")
+
     def test_times_are_the_sources(self):
         bench = json.loads((ROOT / "docs" / "results" / DATA["bench"]).read_text())
         published = tomllib.loads((ROOT / "tools" / "published_kernels.toml").read_text())
