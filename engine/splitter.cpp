@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/splitter.h"
 
-#include <array>
 #include <string>
 #include <vector>
 
-#include "engine/regex.h"
+#include "engine/unicode_ranges.h"
 #include "engine/utf8.h"
 
 namespace warpwright {
@@ -22,33 +21,53 @@ constexpr std::string_view kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
     R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
-enum Class : u8 { kOther, kLetter, kNumber, kSpace, kNewline };
+// Words of cased letters: capitals, then small ones; what has no case is either. The second part is for words
+// without small letters.
+#define WW_UPPER R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}])"
+#define WW_LOWER R"([\p{Ll}\p{Lm}\p{Lo}\p{M}])"
+#define WW_CASED(end)                                                                                    \
+    R"([^\r\n\p{L}\p{N}]?)" WW_UPPER "*" WW_LOWER "+" end R"(|[^\r\n\p{L}\p{N}]?)" WW_UPPER "+" WW_LOWER \
+    "*" end
+#define WW_CASED_TAIL R"(| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)"
+constexpr std::string_view kTekkenPattern = WW_CASED("") R"(|\p{N})" WW_CASED_TAIL;
+constexpr std::string_view kO200kPattern =
+    WW_CASED("(?i:'s|'t|'re|'ve|'m|'ll|'d)?") R"(|\p{N}{1,3})" WW_CASED_TAIL;
+
+// A character's class, one bit; and sets of them.
+enum Class : u8 {
+    kOther = 0,
+    kUpper = 1,    // Lu, Lt
+    kLower = 2,    // Ll
+    kUncased = 4,  // Lm, Lo
+    kMark = 8,     // M
+    kNumber = 16,
+    kSpace = 32,  // White_Space, but for
+    kNewline = 64,
+};
+using Classes = u8;
+constexpr Classes kLetter = kUpper | kLower | kUncased;
+constexpr Classes kAnySpace = kSpace | kNewline;
+constexpr Classes kMayBeUpper = kUpper | kUncased | kMark;
+constexpr Classes kMayBeLower = kLower | kUncased | kMark;
+
+Class class_of(u32 point) {
+    if (point == '\r' || point == '\n') return kNewline;
+    if (is_white_space(point)) return kSpace;
+    const auto [major, minor] = general_category(point);
+    if (major == 'N') return kNumber;
+    if (major == 'M') return kMark;
+    if (major != 'L') return kOther;
+    return minor == 'u' || minor == 't' ? kUpper : minor == 'l' ? kLower : kUncased;
+}
 
 // Every code point's class, as the regular expressions see it.
-struct Table {
-    std::vector<u8> classes = std::vector<u8>(0x110000, kOther);
-
-    Table() {
-        std::string all;
-        std::vector<u32> points;  // by byte position
-        for (u32 point = 0; point < classes.size(); ++point) {
-            if (point >= 0xD800 && point <= 0xDFFF) continue;
-            append_utf8(all, point);
-            points.resize(all.size(), point);
-        }
-        const auto mark = [&](const char* pattern, Class value) {
-            const auto regex = Regex::compile(pattern);
-            const auto matches = regex->find_all(all);
-            for (const Regex::Match& match : *matches) {
-                for (std::size_t at = match.begin; at < match.end; ++at) classes[points[at]] = value;
-            }
-        };
-        mark("\\p{L}+", kLetter);
-        mark("\\p{N}+", kNumber);
-        mark("\\s+", kSpace);
-        classes['\r'] = classes['\n'] = kNewline;
-    }
-};
+std::vector<u8> classes_of_all() {
+    std::vector<u8> classes(0x110000, kOther);
+    // Beyond are variation selectors and private characters.
+    for (u32 point = 0; point < 0x40000; ++point) classes[point] = class_of(point);
+    for (u32 point = 0xE0000; point < 0xE1000; ++point) classes[point] = class_of(point);
+    return classes;
+}
 
 struct Cursor {
     std::string_view text;
@@ -79,9 +98,20 @@ struct Cursor {
         return static_cast<Class>(classes[point]);
     }
 
-    std::size_t run_of(Class wanted, std::size_t at) const {
+    std::size_t run_of(Classes wanted, std::size_t at) const {
         std::size_t length = 0;
-        while (!at_end(at) && look(at, length) == wanted) at += length;
+        while (!at_end(at) && (look(at, length) & wanted) != 0) at += length;
+        return at;
+    }
+    // Neither letters, numbers nor white space: marks are among them.
+    std::size_t run_of_others(std::size_t at) const {
+        std::size_t length = 0;
+        while (!at_end(at) && (look(at, length) & ~kMark) == 0) at += length;
+        return at;
+    }
+    std::size_t end_of_number(std::size_t at, int max_digits) const {
+        std::size_t length = 0;
+        for (int i = 0; i < max_digits && !at_end(at) && look(at, length) == kNumber; ++i) at += length;
         return at;
     }
 };
@@ -92,6 +122,7 @@ u8 lower(u8 byte) {
 
 // Length of 's 't 're 've 'm 'll 'd, or 0. Where case does not count, U+017F is an s.
 std::size_t contraction(const Cursor& cursor, std::size_t at, bool any_case) {
+    if (cursor.byte(at) != '\'') return 0;
     const auto letter = [&](std::size_t i) {
         const u8 byte = cursor.byte(at + i);
         return any_case ? lower(byte) : byte;
@@ -117,7 +148,7 @@ std::size_t end_of_space(const Cursor& cursor, std::size_t begin, bool newlines)
     while (!cursor.at_end(at)) {
         std::size_t length = 0;
         const Class kind = cursor.look(at, length);
-        if (kind != kSpace && kind != kNewline) break;
+        if ((kind & kAnySpace) == 0) break;
         last = at;
         at += length;
         if (kind == kNewline) behind_newline = at;
@@ -127,37 +158,69 @@ std::size_t end_of_space(const Cursor& cursor, std::size_t begin, bool newlines)
 }
 
 std::size_t end_of_gpt2(const Cursor& cursor, std::size_t begin) {
-    if (cursor.byte(begin) == '\'') {
-        if (const std::size_t length = contraction(cursor, begin, false)) return begin + length;
-    }
+    if (const std::size_t length = contraction(cursor, begin, false)) return begin + length;
     std::size_t length = 0;
     std::size_t at = begin;
     Class kind = cursor.look(at, length);
     if (cursor.byte(at) == ' ' && !cursor.at_end(at + 1)) kind = cursor.look(++at, length);
-    if (kind != kSpace && kind != kNewline) return cursor.run_of(kind, at + length);
-    return end_of_space(cursor, begin, false);
+    if ((kind & kAnySpace) != 0) return end_of_space(cursor, begin, false);
+    if ((kind & kLetter) != 0) return cursor.run_of(kLetter, at + length);
+    return kind == kNumber ? cursor.run_of(kNumber, at + length) : cursor.run_of_others(at + length);
 }
 
 std::size_t end_of_llama3(const Cursor& cursor, std::size_t begin, int max_digits) {
-    if (cursor.byte(begin) == '\'') {
-        if (const std::size_t length = contraction(cursor, begin, true)) return begin + length;
-    }
+    if (const std::size_t length = contraction(cursor, begin, true)) return begin + length;
     std::size_t length = 0;
     const Class kind = cursor.look(begin, length);
-    std::size_t at = begin + length;
-    if (kind == kLetter) return cursor.run_of(kLetter, at);
-    if (kind == kNumber) {
-        for (int i = 1; i < max_digits && !cursor.at_end(at); ++i) {
-            if (cursor.look(at, length) != kNumber) break;
-            at += length;
+    const std::size_t at = begin + length;
+    if ((kind & kLetter) != 0) return cursor.run_of(kLetter, at);
+    if (kind == kNumber) return cursor.end_of_number(begin, max_digits);
+    std::size_t next_length = 0;
+    const Class next = cursor.at_end(at) ? kNewline : cursor.look(at, next_length);
+    if (kind != kNewline && (next & kLetter) != 0) return cursor.run_of(kLetter, at + next_length);
+    if ((kind & kAnySpace) == 0 || (cursor.byte(begin) == ' ' && (next & ~kMark) == 0)) {
+        return cursor.run_of(kNewline, cursor.run_of_others(at));
+    }
+    return end_of_space(cursor, begin, true);
+}
+
+// Capitals as many as there are, then small letters as many as there are, at least one: `begin` where it does
+// not match. What has no case is taken for capitals first, and given back where no small letter follows.
+std::size_t end_of_cased(const Cursor& cursor, std::size_t begin) {
+    std::size_t at = begin;
+    std::size_t behind_uncased = begin;
+    while (!cursor.at_end(at)) {
+        std::size_t length = 0;
+        const Class kind = cursor.look(at, length);
+        if ((kind & kMayBeUpper) == 0) break;
+        at += length;
+        if (kind != kUpper) behind_uncased = at;
+    }
+    const std::size_t end = cursor.run_of(kMayBeLower, at);
+    return end > at ? end : behind_uncased;
+}
+
+std::size_t end_of_tekken(const Cursor& cursor, std::size_t begin, int max_digits, bool contractions) {
+    std::size_t length = 0;
+    const Class kind = cursor.look(begin, length);
+    const std::size_t at = begin + length;
+    if (kind == kNumber) return cursor.end_of_number(begin, max_digits);
+    // A word, behind one character that is no letter; a mark may be that or the word's first.
+    if (kind != kNewline) {
+        const bool is_letter = (kind & kLetter) != 0;
+        const std::size_t first = is_letter ? begin : at;
+        std::size_t end = end_of_cased(cursor, first);
+        if (end == first) end = kind == kMark ? at : cursor.run_of(kUpper, first);
+        if (end > first || kind == kMark) {
+            return contractions ? end + contraction(cursor, end, true) : end;
         }
-        return at;
     }
     std::size_t next_length = 0;
     const Class next = cursor.at_end(at) ? kNewline : cursor.look(at, next_length);
-    if (kind != kNewline && next == kLetter) return cursor.run_of(kLetter, at + next_length);
-    if (kind == kOther || (cursor.byte(begin) == ' ' && next == kOther)) {
-        return cursor.run_of(kNewline, cursor.run_of(kOther, at));
+    if ((kind & kAnySpace) == 0 || (cursor.byte(begin) == ' ' && (next & ~kMark) == 0)) {
+        std::size_t end = cursor.run_of_others(at);
+        while (cursor.byte(end) == '\r' || cursor.byte(end) == '\n' || cursor.byte(end) == '/') ++end;
+        return end;
     }
     return end_of_space(cursor, begin, true);
 }
@@ -165,16 +228,23 @@ std::size_t end_of_llama3(const Cursor& cursor, std::size_t begin, int max_digit
 }  // namespace
 
 std::optional<Splitter> Splitter::of_pattern(std::string_view pattern) {
-    if (pattern == kGpt2Pattern) return Splitter(Kind::gpt2, 0);
-    if (pattern == kLlama3Pattern) return Splitter(Kind::llama3, 3);
-    if (pattern == kQwen2Pattern) return Splitter(Kind::llama3, 1);
+    if (pattern == kGpt2Pattern) return Splitter(Kind::gpt2, 0, false);
+    if (pattern == kLlama3Pattern) return Splitter(Kind::llama3, 3, false);
+    if (pattern == kQwen2Pattern) return Splitter(Kind::llama3, 1, false);
+    if (pattern == kTekkenPattern) return Splitter(Kind::tekken, 1, false);
+    if (pattern == kO200kPattern) return Splitter(Kind::tekken, 3, true);
     return std::nullopt;
 }
 
 std::size_t Splitter::end_of_word(std::string_view text, std::size_t begin) const {
-    static const Table kTable;
-    const Cursor cursor{text, kTable.classes.data()};
-    return kind_ == Kind::gpt2 ? end_of_gpt2(cursor, begin) : end_of_llama3(cursor, begin, max_digits_);
+    static const std::vector<u8> kClasses = classes_of_all();
+    const Cursor cursor{text, kClasses.data()};
+    switch (kind_) {
+        case Kind::gpt2: return end_of_gpt2(cursor, begin);
+        case Kind::llama3: return end_of_llama3(cursor, begin, max_digits_);
+        case Kind::tekken: return end_of_tekken(cursor, begin, max_digits_, contractions_);
+    }
+    return text.size();
 }
 
 }  // namespace warpwright

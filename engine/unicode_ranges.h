@@ -14,6 +14,13 @@ namespace warpwright {
 // is a general category ("L", "Lu"), "Han", "word" (\w) or "not_punctuation"; nothing for any other.
 std::string ranges_missing_from(std::string_view property);
 
+// The general category of a code point: 'L' and 'u' of "Lu"; "Cn" where it has none. As the package has it,
+// but for the second letter of what is no letter, which Unicode changes now and then.
+struct GeneralCategory {
+    char major = 'C', minor = 'n';
+};
+GeneralCategory general_category(u32 code_point);
+
 // Code points that the package's normalization leaves alone, and utf8proc does not.
 bool is_inert(u32 code_point);
 
