@@ -8,9 +8,9 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <queue>
 
 #include "engine/json_fields.h"
 #include "engine/utf8.h"
@@ -20,11 +20,14 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, which spells a space in text vocabularies
+constexpr std::string_view kSpace = "\xE2\x96\x81";  // which spells a space in text vocabularies
+constexpr u32 kSpacePoint = 0x2581;
 constexpr std::size_t kMaxRememberedWords = 1 << 15;
 constexpr std::size_t kRememberedBytes = 30;
 constexpr std::size_t kRememberedIds = 6;
 constexpr std::size_t kMaxWorkers = 64;
+constexpr std::size_t kNeighbourHashes = 1 << 22;
+constexpr std::size_t kBeforeSpaceHashes = 1 << 13;
 constexpr std::size_t kMaxShortWord = 48;  // symbols up to which looking at all pairs beats a heap
 
 // GPT-2's table: printable Latin-1 bytes stand for themselves, the others for U+0100 and on, in order.
@@ -46,6 +49,22 @@ struct Alphabet {
 const Alphabet& alphabet() {
     static const Alphabet kAlphabet;
     return kAlphabet;
+}
+
+std::size_t neighbours_hash(u32 before, u32 behind) {
+    const u64 mixed = (static_cast<u64>(before) << 32 | behind) * 0x9E3779B97F4A7C15u;
+    return mixed >> 40 & (kNeighbourHashes - 1);
+}
+
+u64 hash_of(std::string_view word) {
+    u64 hash = word.size();
+    for (std::size_t at = 0; at < word.size(); at += 8) {
+        u64 part = 0;
+        std::memcpy(&part, word.data() + at, std::min<std::size_t>(8, word.size() - at));
+        hash = (hash ^ part) * 0x9E3779B97F4A7C15u;
+        hash ^= hash >> 32;
+    }
+    return std::min(hash, FlatMap<i32>::kNoKey - 1);
 }
 
 u64 pair_key(i32 left, i32 right) {
@@ -77,12 +96,34 @@ std::optional<u8> byte_of_token(std::string_view token) {
     return value;
 }
 
+void Bpe::add_word(std::string_view word, i32 id) {
+    const u64 hash = hash_of(word);
+    if (words_.find(hash) != nullptr) {
+        colliding_words_.emplace(word, id);
+        return;
+    }
+    words_.insert(hash, {static_cast<u32>(word_bytes_.size()), static_cast<u32>(word.size()), id});
+    word_bytes_ += word;
+}
+
+std::optional<i32> Bpe::find_word(std::string_view word, u64 hash) const {
+    const Word* found = words_.find(hash);
+    if (found == nullptr) return std::nullopt;
+    if (std::string_view(word_bytes_).substr(found->begin, found->size) == word) return found->id;
+    const auto colliding = colliding_words_.find(word);
+    return colliding == colliding_words_.end() ? std::nullopt : std::optional<i32>(colliding->second);
+}
+
 Status Bpe::read_vocab(const json& vocab, const std::string& where) {
     if (vocab.size() > static_cast<std::size_t>(kMaxTokenId)) {
         return caller_error(
             fmt::format("{}: vocab: expected at most {} tokens, got {}", where, kMaxTokenId, vocab.size()));
     }
     ids_.reserve(vocab.size());
+    if (!byte_level_) {
+        neighbours_.resize(kNeighbourHashes);
+        before_space_.resize(kBeforeSpaceHashes);
+    }
     for (const auto& [token, id] : vocab.items()) {
         if (!id.is_number_unsigned() || id.get<u64>() >= static_cast<u64>(kMaxTokenId)) {
             return caller_error(fmt::format("{}: vocab: '{:.80}': expected an id from 0 to {}, got {}", where,
@@ -96,14 +137,20 @@ Status Bpe::read_vocab(const json& vocab, const std::string& where) {
         }
         tokens_[number] = token;
         ids_.emplace(token, number);
-        if (byte_level_ && ignore_merges_) {
-            if (auto bytes = bytes_by_alphabet(token)) words_.emplace(std::move(*bytes), number);
+        if (ignore_merges_) {
+            const auto word = byte_level_ ? bytes_by_alphabet(token) : std::optional<std::string>(token);
+            if (word) add_word(*word, number);
         }
         if (!token.empty()) {
             const Utf8Character first = first_character(token);
             if (first.length == token.size()) character_ids_.insert(first.code_point, number);
-            for (std::size_t at = token.find(kSpace, 1); at != token.npos; at = token.find(kSpace, at + 1)) {
-                before_space_.insert(last_character(std::string_view(token).substr(0, at)).code_point, true);
+            u32 before = first.code_point;
+            for (std::size_t at = byte_level_ ? token.size() : first.length; at < token.size();) {
+                const Utf8Character character = first_character(std::string_view(token).substr(at));
+                neighbours_[neighbours_hash(before, character.code_point)] = true;
+                if (character.code_point == kSpacePoint) before_space_[before % kBeforeSpaceHashes] = true;
+                before = character.code_point;
+                at += character.length;
             }
         }
     }
@@ -289,54 +336,52 @@ void Bpe::Worker::merge_short(std::vector<i32>& ids) {
 // A linked list of symbols and a heap of the pairs that merge: the lowest rank first, the leftmost of equals.
 // Entries of the heap are not removed when a neighbour changes; they are checked when they come up.
 void Bpe::Worker::merge_long(std::vector<i32>& ids) {
-    struct Entry {
-        i32 rank;
-        int position;
-        i32 id;
-        bool operator<(const Entry& other) const {
-            return rank != other.rank ? rank > other.rank : position > other.position;
-        }
+    const auto find_merge = [&](int position) {
+        Symbol& symbol = symbols_[position];
+        const Merge* merge = symbol.next < 0 ? nullptr : bpe_.merge_of(symbol.id, symbols_[symbol.next].id);
+        symbol.rank = merge == nullptr ? -1 : merge->rank;
+        symbol.merged = merge == nullptr ? -1 : merge->id;
+        if (merge != nullptr)
+            heap_.push_back(static_cast<u64>(merge->rank) << 32 | static_cast<u32>(position));
+        return merge != nullptr;
     };
-    symbols_.clear();
-    symbols_.reserve(initial_.size());
-    for (const i32 id : initial_) {
-        const int position = static_cast<int>(symbols_.size());
-        symbols_.push_back({id, position - 1, position + 1, true});
-    }
-    symbols_.back().next = -1;
-    std::priority_queue<Entry> heap;
     const auto consider = [&](int position) {
-        const int next = position < 0 ? -1 : symbols_[position].next;
-        if (next < 0) return;
-        if (const Merge* merge = bpe_.merge_of(symbols_[position].id, symbols_[next].id)) {
-            heap.push({merge->rank, position, merge->id});
-        }
+        if (position >= 0 && find_merge(position))
+            std::push_heap(heap_.begin(), heap_.end(), std::greater<>());
     };
-    for (int i = 0; i < static_cast<int>(symbols_.size()); ++i) consider(i);
-    while (!heap.empty()) {
-        const Entry top = heap.top();
-        heap.pop();
-        Symbol& left = symbols_[top.position];
-        if (!left.alive || left.next < 0) continue;
+    const int size = static_cast<int>(initial_.size());
+    symbols_.clear();
+    heap_.clear();
+    for (int i = 0; i < size; ++i)
+        symbols_.push_back({initial_[i], i - 1, i + 1 < size ? i + 1 : -1, -1, -1});
+    for (int i = 0; i < size; ++i) find_merge(i);
+    std::make_heap(heap_.begin(), heap_.end(), std::greater<>());
+    while (!heap_.empty()) {
+        std::pop_heap(heap_.begin(), heap_.end(), std::greater<>());
+        const u64 top = heap_.back();
+        heap_.pop_back();
+        const int position = static_cast<int>(static_cast<u32>(top));
+        Symbol& left = symbols_[position];
+        if (left.rank != static_cast<i32>(top >> 32)) continue;
         Symbol& right = symbols_[left.next];
-        const Merge* merge = bpe_.merge_of(left.id, right.id);
-        if (merge == nullptr || merge->id != top.id) continue;
-        left.id = top.id;
+        right.rank = -1;  // it is no more
+        left.id = left.merged;
         left.next = right.next;
-        right.alive = false;
-        if (left.next >= 0) symbols_[left.next].previous = top.position;
+        if (left.next >= 0) symbols_[left.next].previous = position;
         consider(left.previous);
-        consider(top.position);
+        consider(position);
     }
     for (int i = 0; i >= 0; i = symbols_[i].next) ids.push_back(symbols_[i].id);
-    if (symbols_.capacity() > kMaxRememberedWords) symbols_ = {};
+    if (symbols_.capacity() > kMaxRememberedWords) {
+        symbols_ = {};
+        heap_ = {};
+    }
 }
 
-void Bpe::Worker::merge(std::string_view word, std::vector<i32>& ids) {
+void Bpe::Worker::merge(std::string_view word, u64 hash, std::vector<i32>& ids) {
     if (bpe_.ignore_merges_) {
-        const Ids& words = bpe_.byte_level_ ? bpe_.words_ : bpe_.ids_;
-        if (const auto found = words.find(word); found != words.end()) {
-            ids.push_back(found->second);
+        if (const auto id = bpe_.find_word(word, hash)) {
+            ids.push_back(*id);
             return;
         }
     }
@@ -356,18 +401,19 @@ void Bpe::Worker::merge(std::string_view word, std::vector<i32>& ids) {
         merge_long(ids);
 }
 
-// Text vocabularies take a whole text for a word. Between a known character and U+2581 nothing merges unless
-// some token has the two side by side; there the text is cut, which leaves words that repeat.
+// Text vocabularies take a whole text for a word. Nothing merges across two known characters that stand side
+// by side in no token: there it is cut, before spaces first, which leaves words that repeat.
 std::size_t Bpe::end_of_part(std::string_view word, std::size_t begin) const {
     for (std::size_t at = word.find(kSpace, begin + 1); at != word.npos; at = word.find(kSpace, at + 1)) {
         const u32 before = last_character(word.substr(0, at)).code_point;
-        if (character_ids_.find(before) != nullptr && before_space_.find(before) == nullptr) return at;
+        if (!before_space_[before % kBeforeSpaceHashes] && is_known(before) && is_known(kSpacePoint))
+            return at;
     }
     return word.size();
 }
 
 void Bpe::Worker::encode(std::string_view word, std::vector<i32>& ids) {
-    if (bpe_.byte_level_ || bpe_.ignore_merges_) return encode_part(word, ids);
+    if (bpe_.byte_level_ || bpe_.ignore_merges_) return encode_short(word, ids);
     for (std::size_t begin = 0; begin < word.size();) {
         const std::size_t end = bpe_.end_of_part(word, begin);
         encode_part(word.substr(begin, end - begin), ids);
@@ -375,16 +421,28 @@ void Bpe::Worker::encode(std::string_view word, std::vector<i32>& ids) {
     }
 }
 
-// Words repeat: most are found in a table of the last ones seen, one to a slot.
-void Bpe::Worker::encode_part(std::string_view word, std::vector<i32>& ids) {
-    if (word.size() > kRememberedBytes) return merge(word, ids);
-    u64 hash = word.size();
-    for (std::size_t at = 0; at < word.size(); at += 8) {
-        u64 part = 0;
-        std::memcpy(&part, word.data() + at, std::min<std::size_t>(8, word.size() - at));
-        hash = (hash ^ part) * 0x9E3779B97F4A7C15u;
-        hash ^= hash >> 32;
+// What is long is cut wherever that changes nothing: texts of scripts without spaces.
+void Bpe::Worker::encode_part(std::string_view part, std::vector<i32>& ids) {
+    if (part.size() <= kRememberedBytes) return encode_short(part, ids);
+    Utf8Character character = first_character(part);
+    std::size_t begin = 0;
+    for (std::size_t at = character.length; at < part.size();) {
+        const u32 before = character.code_point;
+        character = first_character(part.substr(at));
+        if (!bpe_.neighbours_[neighbours_hash(before, character.code_point)] && bpe_.is_known(before) &&
+            bpe_.is_known(character.code_point)) {
+            encode_short(part.substr(begin, at - begin), ids);
+            begin = at;
+        }
+        at += character.length;
     }
+    encode_short(part.substr(begin), ids);
+}
+
+// Words repeat: most are found in a table of the last ones seen, one to a slot.
+void Bpe::Worker::encode_short(std::string_view word, std::vector<i32>& ids) {
+    const u64 hash = hash_of(word);
+    if (word.size() > kRememberedBytes) return merge(word, hash, ids);
     Remembered& slot = remembered_[hash & (num_remembered_ - 1)];
     if (slot.num_ids > 0 && slot.hash == hash && slot.num_bytes == word.size() &&
         std::memcmp(slot.word, word.data(), word.size()) == 0) {
@@ -392,7 +450,7 @@ void Bpe::Worker::encode_part(std::string_view word, std::vector<i32>& ids) {
         return;
     }
     const std::size_t before = ids.size();
-    merge(word, ids);
+    merge(word, hash, ids);
     const std::size_t count = ids.size() - before;
     if (count == 0 || count > kRememberedIds) return;
     slot.hash = hash;

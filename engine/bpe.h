@@ -40,15 +40,15 @@ public:
         void encode(std::string_view word, std::vector<i32>& ids);  // appends
 
     private:
-        void encode_part(std::string_view word, std::vector<i32>& ids);
+        void encode_part(std::string_view part, std::vector<i32>& ids);
+        void encode_short(std::string_view part, std::vector<i32>& ids);
         struct Remembered;
-        struct Symbol {
+        struct Symbol {  // of a list
             i32 id;
-            int previous;
-            int next;
-            bool alive;
+            int previous, next;
+            i32 rank, merged;  // of the merge with the next one; -1 where there is none
         };
-        void merge(std::string_view word, std::vector<i32>& ids);
+        void merge(std::string_view word, u64 hash, std::vector<i32>& ids);
         void merge_short(std::vector<i32>& ids);
         void merge_long(std::vector<i32>& ids);
 
@@ -58,6 +58,7 @@ public:
         std::vector<i32> initial_;  // ids of the word's characters
         std::vector<i32> ranks_, merged_;
         std::vector<Symbol> symbols_;
+        std::vector<u64> heap_;
     };
     // Workers wait between uses, so that what they remember is kept.
     std::unique_ptr<Worker> take_worker() const;
@@ -73,25 +74,37 @@ private:
         i32 rank = 0;
         i32 id = 0;
     };
+    struct Word {
+        u32 begin = 0, size = 0;  // in word_bytes_
+        i32 id = -1;
+    };
     struct TextHash {
         using is_transparent = void;
         std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
     };
     using Ids = std::unordered_map<std::string, i32, TextHash, std::equal_to<>>;
 
+    void add_word(std::string_view word, i32 id);
+    std::optional<i32> find_word(std::string_view word, u64 hash) const;
     Status read_vocab(const nlohmann::json& vocab, const std::string& where);
     Status read_merges(const nlohmann::json& merges, const std::string& where);
     void split_text(std::string_view word, std::vector<i32>& ids) const;
+    bool is_known(u32 character) const { return character_ids_.find(character) != nullptr; }
     std::size_t end_of_part(std::string_view word, std::size_t begin) const;
     const Merge* merge_of(i32 left, i32 right) const;
 
     std::vector<std::string> tokens_;
     Ids ids_;                          // by spelling
-    Ids words_;                        // by bytes; with ignore_merges on a byte-level vocabulary only
+    FlatMap<Word> words_;              // by hash_of(); with ignore_merges only
+    std::string word_bytes_;           // of all of them
+    Ids colliding_words_;              // those whose hash another one has
     std::array<i32, 256> byte_ids_{};  // of a byte, or of its "<0x..>"; -1: the vocabulary lacks it
     FlatMap<i32> character_ids_;       // by code point: tokens of one character
-    FlatMap<bool> before_space_;       // by code point: characters that stand before U+2581 in a token
-    FlatMap<Merge> merges_;            // by left id << 32 | right id
+    // Some token has the two characters side by side, by a hash of them; and those before U+2581 once more,
+    // in a table that stays in a core's nearest cache.
+    std::vector<bool> neighbours_;
+    std::vector<bool> before_space_;
+    FlatMap<Merge> merges_;  // by left id << 32 | right id
     bool byte_level_ = true;
     bool ignore_merges_ = false;  // a word that is a token is that token
     bool byte_fallback_ = false;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <ctime>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -209,12 +210,12 @@ TEST(BadTokenizer, CatastrophicPatterns) {
         SCOPED_TRACE(pattern);
         const auto tokenizer = Tokenizer::parse(with_pattern(pattern).dump(), "t");
         ASSERT_TRUE(tokenizer.ok()) << tokenizer.status().message();
-        const auto start = std::chrono::steady_clock::now();
+        const std::clock_t start = std::clock();
         const auto ids = tokenizer->encode(text);
         if (!ids.ok()) {
             EXPECT_TRUE(contains(ids.status().message(), "regex: ")) << ids.status().message();
         }
-        EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(60));
+        EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 3);
     }
     const auto tokenizer = Tokenizer::parse(with_pattern("(a+)+b").dump(), "t");
     EXPECT_TRUE(
