@@ -270,10 +270,10 @@ class Contents(BadFiles):
         command = [BINARY, "run", "--device", "cpu", "--model", path, "--weights", "random:1", "--random-prompt", "4",
                    "--max-tokens", "100000", "--ignore-eos"]  # fmt: skip
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        time.sleep(0.4)  # its 2 GB take longer; a faster machine is interrupted at its first tokens
+        time.sleep(0.4)  # its 2 GB take longer; a faster machine is interrupted at its first tokens, which has its own code
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=10)
-        self.assertEqual(process.returncode, -signal.SIGINT, errors)
+        self.assertIn(process.returncode, (-signal.SIGINT, 130), errors)
 
 
 class TokenizersAndTemplates(BadFiles):
@@ -318,7 +318,7 @@ class TokenizersAndTemplates(BadFiles):
         self.template_refused("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "nested more than 400 deep")
         self.template_refused("{{ 'a' * 9000000000 }}", "on the way")
         doubling = "{% set ns = namespace(s='ab') %}{% for i in range(99) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}"
-        self.template_refused(doubling, "on the way", mib=300)
+        self.template_refused(doubling, "on the way", mib=400)  # 256 MiB are allowed
         self.template_refused("{{ " + "(" * 100_000, "nested more than")
         self.template_refused("\n{{ x", "expected '}}'")
         self.template_refused("\n{{ messages | nothing }}", "line 2: unknown or unsupported filter 'nothing'")
