@@ -5,7 +5,7 @@
 //   x = x + bias                                     logit bias, if it is to come first
 //   x = x > 0 ? x / repetition : x repetition        Hugging Face's and vLLM's repetition penalty; 1: none
 //   x = x + addend                                   - presence - frequency count, and a bias that comes last
-// vLLM adds a logit bias before its penalties (`bias`), SGLang after them (in `addend`). -infinity bans a
+// vLLM adds a logit bias before its penalties (`bias`); one after them is part of `addend`. -infinity bans a
 // token. The lists are ragged and read from device memory when the launch runs: one prepared launch (or
 // captured graph) serves changing adjustments.
 #pragma once
