@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "warpwright/ops/attention.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
+#include "warpwright/ops/logits.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
 #include "warpwright/ops/sample.h"
@@ -17,6 +19,27 @@ namespace {
 
 using warpwright::prepare;
 constexpr DType kType = DType::bf16;
+
+// A sliding window and a softcap, as Gemma 2 has them.
+struct Limits {
+    i64 window = 0;  // keys that a query sees, its own included; 0: all
+    float softcap = 0;
+
+    std::string text() const {
+        return (window > 0 ? fmt::format(" window={}", window) : "") +
+               (softcap > 0 ? fmt::format(" softcap={}", softcap) : "");
+    }
+    void add_to(FieldTexts& fields) const {
+        if (window > 0) fields.emplace_back("window_left", field_text(window - 1));
+        if (softcap > 0) fields.emplace_back("softcap", field_text(static_cast<double>(softcap)));
+    }
+    void add_to(Attention& call) const {
+        call.window_left = window - 1;
+        call.softcap = softcap;
+    }
+    // Of a query with `length` keys up to its own.
+    i64 keys(i64 length) const { return window > 0 ? std::min(length, window) : length; }
+};
 
 // {"m", 1}, ... as texts; every case has the same type.
 FieldTexts fields(std::initializer_list<std::pair<const char*, i64>> numbers) {
@@ -39,18 +62,22 @@ Case gemm_case(i64 m, i64 n, i64 k) {
             }};
 }
 
-Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal) {
-    const double flops = 4.0 * heads * length * length * head_dim * (causal ? 0.5 : 1);
+Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits = {}) {
+    // Causal queries that the window does not shorten see half of its keys on average.
+    const double keys = causal ? limits.keys(length) * (1 - 0.5 * limits.keys(length) / length) : length;
+    const double flops = 4.0 * heads * length * keys * head_dim;
+    FieldTexts set = fields({{"max_q_len", length},
+                             {"max_kv_len", length},
+                             {"heads", heads},
+                             {"kv_heads", kv_heads},
+                             {"head_dim", head_dim},
+                             {"causal", causal},
+                             {"paged", 0}});
+    limits.add_to(set);
     return {"attention",
-            fmt::format("prefill batch=1 len={} heads={}/{} d={}{} bf16", length, heads, kv_heads, head_dim,
-                        causal ? " causal" : ""),
-            fields({{"max_q_len", length},
-                    {"max_kv_len", length},
-                    {"heads", heads},
-                    {"kv_heads", kv_heads},
-                    {"head_dim", head_dim},
-                    {"causal", causal},
-                    {"paged", 0}}),
+            fmt::format("prefill batch=1 len={} heads={}/{} d={}{}{} bf16", length, heads, kv_heads, head_dim,
+                        causal ? " causal" : "", limits.text()),
+            set,
             4.0 * length * (heads + kv_heads) * head_dim,
             flops,
             [=](Context& context, Buffers& b, Prepared& prepared) {
@@ -64,24 +91,29 @@ Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal
                 call.max_q_len = length;
                 call.max_kv_len = length;
                 call.causal = causal;
+                limits.add_to(call);
                 WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
                 call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
                 return prepare(context, call, prepared);
             }};
 }
 
-Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size) {
+Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size,
+                 Limits limits = {}) {
+    const i64 keys = limits.keys(length);
+    FieldTexts set = fields({{"sequences", batch},
+                             {"max_kv_len", length},
+                             {"heads", heads},
+                             {"kv_heads", kv_heads},
+                             {"head_dim", head_dim},
+                             {"page_size", page_size}});
+    limits.add_to(set);
     return {"attention",
-            fmt::format("decode batch={} len={} heads={}/{} d={} page={} bf16", batch, length, heads,
-                        kv_heads, head_dim, page_size),
-            fields({{"sequences", batch},
-                    {"max_kv_len", length},
-                    {"heads", heads},
-                    {"kv_heads", kv_heads},
-                    {"head_dim", head_dim},
-                    {"page_size", page_size}}),
-            4.0 * batch * length * kv_heads * head_dim + 4.0 * batch * heads * head_dim,
-            4.0 * batch * heads * length * head_dim,
+            fmt::format("decode batch={} len={} heads={}/{} d={} page={}{} bf16", batch, length, heads,
+                        kv_heads, head_dim, page_size, limits.text()),
+            set,
+            4.0 * batch * keys * kv_heads * head_dim + 4.0 * batch * heads * head_dim,
+            4.0 * batch * heads * keys * head_dim,
             [=](Context& context, Buffers& b, Prepared& prepared) {
                 const i64 pages = length / page_size;
                 std::vector<i32> table(static_cast<std::size_t>(batch * pages)),
@@ -104,6 +136,7 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
                     b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
                 call.q_starts = b.integers(starts);
                 call.max_kv_len = length;
+                limits.add_to(call);
                 WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
                 call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
                 return prepare(context, call, prepared);
@@ -121,6 +154,49 @@ Case rmsnorm_case(i64 tokens, i64 hidden) {
                                    .weight = b.random(kType, {hidden}),
                                    .out = b.zeros(kType, {tokens, hidden}),
                                    .residual = b.random(kType, {tokens, hidden})};
+                return prepare(context, call, prepared);
+            }};
+}
+
+Case head_norm_case(i64 tokens, i64 heads, i64 head_dim) {
+    return {"rmsnorm",
+            fmt::format("tokens={} heads={} head_dim={} in place bf16", tokens, heads, head_dim),
+            fields({{"tokens", tokens}, {"heads", heads}, {"hidden", head_dim}, {"residual", 0}}),
+            4.0 * tokens * heads * head_dim,
+            0,
+            [=](Context& context, Buffers& b, Prepared& prepared) {
+                const Tensor x = b.random(kType, {tokens, heads, head_dim});
+                const RmsNorm call{.x = x, .weight = b.random(kType, {head_dim}), .out = x};
+                return prepare(context, call, prepared);
+            }};
+}
+
+// Every row lists as many tokens, spread over the vocabulary.
+Case logits_case(i64 rows, i64 vocabulary, float softcap, i64 listed) {
+    FieldTexts set = fields({{"rows", rows}, {"vocabulary", vocabulary}, {"entries", rows * listed}});
+    set.emplace_back("softcap", field_text(static_cast<double>(softcap)));
+    const double bytes = (softcap > 0 ? 8.0 * rows * vocabulary : 0) + 20.0 * rows * listed;
+    return {"logits",
+            fmt::format("rows={} vocabulary={} softcap={} listed={} in place f32", rows, vocabulary, softcap,
+                        listed),
+            set,
+            bytes,
+            0,
+            [=](Context& context, Buffers& b, Prepared& prepared) {
+                const auto entries = static_cast<std::size_t>(rows * listed);
+                std::vector<i32> starts, tokens(entries);
+                for (i64 row = 0; row <= rows; ++row) starts.push_back(static_cast<i32>(row * listed));
+                for (std::size_t i = 0; i < entries; ++i) {
+                    tokens[i] = static_cast<i32>(static_cast<i64>(i) % listed * (vocabulary / listed));
+                }
+                const Tensor logits = b.random(DType::f32, {rows, vocabulary}, 3);
+                const Logits call{.in = logits,
+                                  .out = logits,
+                                  .softcap = softcap,
+                                  .starts = b.integers(starts),
+                                  .tokens = b.integers(tokens),
+                                  .repetition = b.floats(std::vector<float>(entries, 1.1f)),
+                                  .addend = b.floats(std::vector<float>(entries, -0.5f))};
                 return prepare(context, call, prepared);
             }};
 }
@@ -197,8 +273,18 @@ std::vector<Case> cases(const std::string& set) {
         for (i64 length : {1024, 8192}) all.push_back(decode_case(batch, length, 32, 8, 128, 64));
     }
     all.push_back(decode_case(1, 32768, 32, 8, 128, 64));
+    constexpr Limits kGemma2{4096, 50};
+    all.push_back(prefill_case(8192, 16, 8, 256, true, {0, 50}));
+    all.push_back(prefill_case(8192, 16, 8, 256, true, {4096, 0}));
+    all.push_back(prefill_case(8192, 16, 8, 256, true, kGemma2));
+    all.push_back(decode_case(64, 8192, 16, 8, 256, 64, kGemma2));
+    all.push_back(decode_case(1, 32768, 16, 8, 256, 64, kGemma2));
     all.push_back(rmsnorm_case(8192, 7168));
+    all.push_back(head_norm_case(64, 40, 128));
+    all.push_back(head_norm_case(8192, 40, 128));
     all.push_back(activation_case(8192, 14336));
+    all.push_back(logits_case(64, 256000, 30, 500));
+    all.push_back(logits_case(64, 128256, 0, 4000));
     all.push_back(sample_case(64, 128256));
     return all;
 }

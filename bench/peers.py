@@ -59,6 +59,8 @@ def gemm(fields):
 
 
 def attention(fields, words):
+    if "window" in fields or "softcap" in fields:  # scaled_dot_product_attention has neither
+        return
     heads, kv_heads = (int(x) for x in fields["heads"].split("/"))
     batch, length, dim = (int(fields[name]) for name in ("batch", "len", "d"))
     decode = "decode" in words
@@ -78,6 +80,9 @@ def attention(fields, words):
 
 
 def rmsnorm(fields):
+    if "heads" in fields:
+        yield from head_norm(fields)
+        return
     tokens, hidden = int(fields["tokens"]), int(fields["hidden"])
     make = lambda: (bf16(tokens, hidden), bf16(tokens, hidden), bf16(hidden))
 
@@ -86,6 +91,16 @@ def rmsnorm(fields):
         torch.nn.functional.rms_norm(residual, (hidden,), weight, 1e-6)
 
     yield "torch add + rms_norm", time_us(make, call, 8 * tokens * hidden)
+
+
+def head_norm(fields):
+    tokens, heads, head_dim = (int(fields[name]) for name in ("tokens", "heads", "head_dim"))
+    make = lambda: (bf16(tokens, heads, head_dim), bf16(head_dim))
+
+    def call(x, weight):
+        torch.nn.functional.rms_norm(x, (head_dim,), weight, 1e-6)
+
+    yield "torch rms_norm", time_us(make, call, 4 * tokens * heads * head_dim)
 
 
 def activation(fields):
@@ -124,7 +139,7 @@ def main():
         op, problem = line.strip().split(" ", 1)
         fields = dict(re.findall(r"(\w+)=(\S+)", problem))
         words = problem.split()
-        results = attention(fields, words) if op == "attention" else PEERS[op](fields)
+        results = attention(fields, words) if op == "attention" else PEERS[op](fields) if op in PEERS else ()
         for peer, us in results:
             print(json.dumps({"op": op, "problem": problem, "peer": peer, "us": us}), flush=True)
         torch.cuda.empty_cache()
