@@ -42,9 +42,10 @@ public:
     Status open(i64 part_bytes) {
         if (device_->shares_host_memory()) return {};
         WW_ASSIGN(stream_, device_->create_stream());
-        for (Slot& slot : slots_) {
-            WW_ASSIGN(slot.buffer, Buffer::allocate_pinned(device_, static_cast<std::size_t>(part_bytes)));
-            WW_ASSIGN(slot.copied, device_->create_event());
+        WW_ASSIGN(pinned_, Buffer::allocate_pinned(device_, static_cast<std::size_t>(2 * part_bytes)));
+        for (int i = 0; i < 2; ++i) {
+            slots_[i].room = pinned_.as<std::byte>() + i * part_bytes;
+            WW_ASSIGN(slots_[i].copied, device_->create_event());
         }
         return {};
     }
@@ -55,12 +56,12 @@ public:
         Slot& slot = slots_[next_];
         if (slot.in_use) WW_TRY(device_->wait(slot.copied));
         slot.in_use = false;
-        return slot.buffer.as<std::byte>();
+        return slot.room;
     }
     Status send(std::byte* to, i64 bytes) {
         if (device_->shares_host_memory()) return {};
         Slot& slot = slots_[next_];
-        WW_TRY(device_->copy_in(to, slot.buffer.data(), static_cast<std::size_t>(bytes), stream_));
+        WW_TRY(device_->copy_in(to, slot.room, static_cast<std::size_t>(bytes), stream_));
         WW_TRY(device_->record(slot.copied, stream_));
         slot.in_use = true;
         next_ = 1 - next_;
@@ -70,12 +71,13 @@ public:
 
 private:
     struct Slot {
-        Buffer buffer;
+        std::byte* room = nullptr;
         Event copied;
         bool in_use = false;
     };
     std::shared_ptr<Device> device_;
     Stream stream_;
+    Buffer pinned_;
     Slot slots_[2];
     int next_ = 0;
 };
