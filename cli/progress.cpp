@@ -20,7 +20,8 @@ Progress::~Progress() {
 void Progress::update(i64 done_bytes, i64 total_bytes) {
     const auto now = Clock::now();
     const double elapsed_s = std::chrono::duration<double>(now - start_).count();
-    if (!terminal_ || elapsed_s < 0.5 || std::chrono::duration<double>(now - last_).count() < 0.1) return;
+    const double since_s = std::chrono::duration<double>(now - last_).count();
+    if (!terminal_ || done_bytes == 0 || elapsed_s < 0.5 || since_s < 0.1) return;
     last_ = now;
     shown_ = true;
     constexpr int kWidth = 30;

@@ -4,6 +4,8 @@ error that names file and field, and a bound on the process's own time and memor
 import json
 import os
 import pathlib
+import pty
+import re
 import signal
 import struct
 import subprocess
@@ -261,19 +263,41 @@ class Contents(BadFiles):
         self.assertEqual(status, 0, errors)
         self.assertIn(": ignored, this model does not need it: vision (1 tensors)\n", errors)
 
-    def test_interrupt_while_loading(self):
+class Loading(BadFiles):
+    def large_random(self, *options):
+        """A command that loads 2 GB."""
         config = json.loads((MODEL / "config.json").read_text())
         config |= {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 12, "num_attention_heads": 16,
                    "num_key_value_heads": 16, "head_dim": 128}  # fmt: skip
-        config.pop("rotary_dim", None)
         path = self.write("config.json", json.dumps(config))
-        command = [BINARY, "run", "--device", "cpu", "--model", path, "--weights", "random:1", "--random-prompt", "4",
-                   "--max-tokens", "100000", "--ignore-eos"]  # fmt: skip
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        time.sleep(0.4)  # its 2 GB take longer; a faster machine is interrupted at its first tokens, which has its own code
+        return [BINARY, "run", "--device", "cpu", "--model", path, "--weights", "random:1", "--random-prompt", "4",
+                "--ignore-eos", *options]  # fmt: skip
+
+    def test_interrupt_while_loading(self):
+        process = subprocess.Popen(self.large_random("--max-tokens", "100000"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(0.4)  # a faster machine is interrupted at its first tokens, which has its own code
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=10)
         self.assertIn(process.returncode, (-signal.SIGINT, 130), errors)
+
+    def test_progress_on_a_terminal(self):
+        terminal, other_end = pty.openpty()
+        process = subprocess.Popen(self.large_random("--max-tokens", "1"), stdout=subprocess.DEVNULL, stderr=other_end)
+        os.close(other_end)
+        shown = b""
+        try:
+            while chunk := os.read(terminal, 65536):
+                shown += chunk
+        except OSError:  # the other end is closed
+            pass
+        os.close(terminal)
+        self.assertEqual(process.wait(timeout=60), 0, shown)
+        loaded_s = float(re.search(rb"loaded in ([\d.]+) s", shown).group(1))
+        if loaded_s < 1:
+            self.skipTest(f"2 GB are loaded in {loaded_s} s, which is too short for a bar")
+        self.assertRegex(shown, rb"weights \[#*\.*\] +\d+%  [\d.]+ of [\d.]+ GB  [\d.]+ GB/s  \d+ s left")
+        last_bar = shown.rindex(b" s left")
+        self.assertIn(b"\r\x1b[K", shown[last_bar:], "the bar is not taken away")
 
 
 class TokenizersAndTemplates(BadFiles):
