@@ -90,7 +90,7 @@ void write_checkpoint(const ModelConfig& config, DType dtype, const fs::path& fo
         std::ofstream file(folder / fmt::format("{}.safetensors", shard++), std::ios::binary);
         for (int i = 0; i < 8; ++i) file.put(static_cast<char>(static_cast<u64>(header.size()) >> (8 * i)));
         file << header;
-        const auto block_bytes = static_cast<i64>(block.size() * 4);
+        const auto block_bytes = static_cast<i64>(block.size()) * 4;
         for (i64 left = at; left > 0; left -= block_bytes) {
             file.write(reinterpret_cast<const char*>(block.data()), std::min(left, block_bytes));
         }

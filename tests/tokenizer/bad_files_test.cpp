@@ -151,7 +151,8 @@ TEST(BadTokenizer, TooLarge) {
 }
 
 TEST(BadTokenizer, DeepNesting) {
-    EXPECT_TRUE(contains(error_of_text(std::string(10'000'000, '[')), "nested more than 64 deep at byte 64"));
+    const std::string brackets(10'000'000, '[');  // NOLINT(bugprone-string-constructor): it is meant
+    EXPECT_TRUE(contains(error_of_text(brackets), "nested more than 64 deep at byte 64"));
     std::string objects;
     for (int i = 0; i < 100'000; ++i) objects += "{\"a\":";
     EXPECT_TRUE(contains(error_of_text(objects), "nested more than 64 deep at byte 320"));
