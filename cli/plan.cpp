@@ -22,7 +22,7 @@ struct Options {
     std::string model, link, prompt, html, why;
     std::vector<std::string> gpus{"auto"}, batches{"1"}, contexts;
     int num_gpus = 1;
-    bool list = false, json = false, verbose = false;
+    bool list = false, json = false, verbose = false, batch_invariant = false;
 };
 
 // "auto": what is in this machine.
@@ -75,6 +75,7 @@ Result<std::vector<PlanOptions>> plan_options(const Options& options) {
     WW_ASSIGN(std::vector<i64> contexts, numbers_of("context", options.contexts));
     WW_ASSIGN(const std::vector<i64> batches, numbers_of("batch", options.batches));
     PlanOptions plan{.num_gpus = options.num_gpus, .link = options.link};
+    plan.batch_invariant = options.batch_invariant;
     if (!options.prompt.empty()) {
         WW_ASSIGN(plan.prompt_tokens, number_of("prompt", options.prompt));
     }
@@ -197,6 +198,7 @@ void add_plan(CLI::App& app, Action& action) {
                      "tokens of each in the cache: 8k, or 1k,8k,32k (default: 2048)")
         ->delimiter(',');
     verb->add_option("--prompt", options->prompt, "tokens of a prompt (default: half the context)");
+    verb->add_flag("--batch-invariant", options->batch_invariant, "the rows of run --batch-invariant");
     verb->add_option("--why", options->why, "the whole Explanation of the layers with this in their name");
     verb->add_flag("--verbose", options->verbose, "every layer's Explanation");
     verb->add_option("--html", options->html, "also write a page with tables and pictures to this file");
