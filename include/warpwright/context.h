@@ -34,6 +34,11 @@ public:
     void force(std::string_view op, std::string_view row);
     std::string forced(std::string_view op) const;
 
+    // From now on this row is not chosen, and refusals give the reason. Without a reason: it may be chosen
+    // again. A forced row is used all the same.
+    void forbid(std::string_view row, std::string_view reason);
+    std::shared_ptr<const ForbiddenRows> forbidden() const;
+
     // Kernels loaded from now on are compiled without contraction of products and sums to fma: what two
     // devices compute can be compared bit by bit then. For checks; images are compiled anew.
     void forbid_contraction();
@@ -49,6 +54,8 @@ private:
     std::shared_ptr<Device> device_;
     mutable std::mutex mutex_;
     std::map<std::string, std::string, std::less<>> forced_;
+    std::shared_ptr<const ForbiddenRows> forbidden_ =
+        std::make_shared<ForbiddenRows>();   // replaced, never changed
     std::map<std::string, Kernel> kernels_;  // by row name
     bool contracts_ = true;
 };

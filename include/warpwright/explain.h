@@ -2,6 +2,8 @@
 // Explanation: which row was chosen and why every other one was not, as data. Rendered late.
 #pragma once
 
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,6 +12,9 @@
 #include "warpwright/types.h"
 
 namespace warpwright {
+
+// Rows that must not be chosen, and why: "failed its check on driver 580.95".
+using ForbiddenRows = std::map<std::string, std::string, std::less<>>;
 
 struct Candidate {
     std::string row;

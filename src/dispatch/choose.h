@@ -38,6 +38,14 @@ std::string rejection_text(const Rejection& rejection, const Target& target);
 struct ChoiceOptions {
     std::string_view forced{};     // the row of this name, if it serves
     bool batch_invariant = false;  // see Prepared
+    const ForbiddenRows* forbidden = nullptr;
+
+    // Why this row must not be chosen; null where it may be. What is forced may always be.
+    const std::string* reason_against(std::string_view row) const {
+        if (forbidden == nullptr || !forced.empty()) return nullptr;
+        const auto entry = forbidden->find(row);
+        return entry == forbidden->end() ? nullptr : &entry->second;
+    }
 };
 
 template <class Op>
@@ -56,14 +64,19 @@ Explanation explain(const Target& target, const typename Op::Problem& problem,
         Candidate candidate;
         candidate.row = row.name.text;
         candidate.rejection = Op::why_not(row, target.facts, problem);
-        candidate.accepted = !candidate.rejection;
-        if (candidate.accepted) {
+        const std::string* reason_against = options.reason_against(candidate.row);
+        candidate.accepted = !candidate.rejection && reason_against == nullptr;
+        if (reason_against != nullptr) {
+            candidate.rejection = {.rule = "forbidden"};
+            candidate.text = "forbidden: " + *reason_against;
+        } else if (candidate.accepted) {
             candidate.prediction = Op::predict(row, target.facts, problem);
             candidate.basis = "modelled";
         } else {
             candidate.text = rejection_text(candidate.rejection, target);
         }
-        const bool wanted = options.forced.empty() || options.forced == candidate.row;
+        const bool wanted =
+            (options.forced.empty() || options.forced == candidate.row) && reason_against == nullptr;
         if (const Rejection rejection = Op::why_not(row, target.facts, judged)) {
             if (candidate.accepted) candidate.text = rejection_text(rejection, target);
         } else if (const double us = Op::predict(row, target.facts, judged).us;
@@ -89,6 +102,7 @@ Result<const typename Op::Row*> choose(const Target& target, const typename Op::
     double best_us = 0;
     for (const auto& row : Op::rows()) {
         if (!options.forced.empty() && options.forced != row.name.text) continue;
+        if (options.reason_against(row.name.text) != nullptr) continue;
         if (Op::why_not(row, target.facts, judged)) continue;
         const double us = Op::predict(row, target.facts, judged).us;
         if (best == nullptr || us < best_us) best = &row, best_us = us;

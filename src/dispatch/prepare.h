@@ -16,9 +16,11 @@ template <class Op>
 Status prepare_step(Context& context, const typename Op::Problem& problem, const typename Op::Args& args,
                     Prepared& prepared) {
     const std::string forced = context.forced(Op::kName);
-    WW_ASSIGN(const typename Op::Row* row,
-              choose<Op>(context.target(), problem,
-                         {.forced = forced, .batch_invariant = prepared.batch_invariant}));
+    const auto forbidden = context.forbidden();
+    WW_ASSIGN(const typename Op::Row* row, choose<Op>(context.target(), problem,
+                                                      {.forced = forced,
+                                                       .batch_invariant = prepared.batch_invariant,
+                                                       .forbidden = forbidden.get()}));
     Prepared::Step step;
     step.row = row->name.text;
     const TargetFacts& facts = context.target().facts;

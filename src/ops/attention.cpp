@@ -160,9 +160,11 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
     // why: where the keys of a query are split depends on how many queries there are.
     if (prepared.batch_invariant) problem.max_splits = 1;
     const std::string forced = context.forced(AttentionOp::kName);
-    WW_ASSIGN(const AttentionRow* row,
-              choose<AttentionOp>(context.target(), problem,
-                                  {.forced = forced, .batch_invariant = prepared.batch_invariant}));
+    const auto forbidden = context.forbidden();
+    WW_ASSIGN(const AttentionRow* row, choose<AttentionOp>(context.target(), problem,
+                                                           {.forced = forced,
+                                                            .batch_invariant = prepared.batch_invariant,
+                                                            .forbidden = forbidden.get()}));
     const i64 splits = AttentionOp::num_splits(*row, context.target().facts, problem);
     if (splits == 1) return prepare_step<AttentionOp>(context, problem, args, prepared);
 

@@ -29,6 +29,22 @@ std::string Context::forced(std::string_view op) const {
     return entry == forced_.end() ? std::string() : entry->second;
 }
 
+void Context::forbid(std::string_view row, std::string_view reason) {
+    const std::lock_guard lock(mutex_);
+    auto rows = std::make_shared<ForbiddenRows>(*forbidden_);
+    if (reason.empty()) {
+        rows->erase(std::string(row));
+    } else {
+        (*rows)[std::string(row)] = reason;
+    }
+    forbidden_ = std::move(rows);
+}
+
+std::shared_ptr<const ForbiddenRows> Context::forbidden() const {
+    const std::lock_guard lock(mutex_);
+    return forbidden_;
+}
+
 void Context::forbid_contraction() {
     const std::lock_guard lock(mutex_);
     if (contracts_) kernels_.clear();
