@@ -29,13 +29,22 @@ private:
     std::vector<Buffer> buffers_;
 };
 
+// The kernel of bench/roofline.h that moves bytes the way a case does: what its rate is shown as a share of.
+enum class Roof : u8 { none, read, copy };
+
+// Prepares one call whose buffers are there already: again and again, for one row after another.
+using Preparer = std::function<Status(Prepared&)>;
+
 struct Case {
     std::string op;
     std::string problem;  // "m=1 n=4096 k=4096 bf16"; peers.py names its cases by the same text
     FieldTexts fields;    // the same for the dispatcher: what `why --set` would be asked
     double bytes = 0;     // that must move, each input read once and each output written once
     double flops = 0;
-    std::function<Status(Context&, Buffers&, Prepared&)> prepare;
+    std::function<Result<Preparer>(Context&, Buffers&)> make;  // the call on fresh buffers
+    std::string group;                                         // cases of one group share a geometric mean
+    std::string peer;  // that it is held to; compared with the fastest, too
+    Roof roof = Roof::none;
 };
 
 // `set`: "quick" (a few of each), or "full".

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""PyTorch's kernels under the project's timing method, for `warpwright bench --peers FILE`.
+"""PyTorch's kernels, and those of peers that are installed (peer_packages.py), under the project's timing method, for
+`warpwright bench --peers FILE`.
 
 Captured graphs of at least 20 launches over rotating buffers of at least four times the L2, random data, the median
 of nine replays. Prints one JSON line per (problem, peer); run it in the same session as the bench it is compared with.
@@ -15,6 +16,8 @@ import subprocess
 import sys
 
 import torch
+
+import peer_packages
 
 MIN_LAUNCHES = 20
 REPLAYS = 9
@@ -52,10 +55,19 @@ def bf16(*shape):
     return torch.randn(shape, device="cuda", dtype=torch.bfloat16)
 
 
-def gemm(fields):
+def attempt(peer, make, call, bytes_moved):
+    """One peer's (name, us); where it fails, its reason goes to stderr and the others go on."""
+    try:
+        yield peer, time_us(make, call, bytes_moved)
+    except Exception as error:  # whatever a peer throws, it has no time
+        torch.cuda.synchronize()
+        print(f"{peer}: {str(error).splitlines()[0] if str(error) else type(error).__name__}", file=sys.stderr)
+
+
+def gemm(fields, words):
     m, n, k = (int(fields[name]) for name in "mnk")
     make = lambda: (bf16(m, k), bf16(n, k), torch.empty(m, n, device="cuda", dtype=torch.bfloat16))
-    yield "cuBLAS", time_us(make, lambda a, b, d: torch.mm(a, b.t(), out=d), 2 * (m * k + n * k + m * n))
+    yield from attempt("cuBLAS", make, lambda a, b, d: torch.mm(a, b.t(), out=d), 2 * (m * k + n * k + m * n))
 
 
 def attention(fields, words):
@@ -64,22 +76,29 @@ def attention(fields, words):
     heads, kv_heads = (int(x) for x in fields["heads"].split("/"))
     batch, length, dim = (int(fields[name]) for name in ("batch", "len", "d"))
     decode = "decode" in words
-    q_len = 1 if decode else length
+    q_len = int(fields.get("q_len", 1)) if decode else length
     causal = "causal" in words
     make = lambda: (bf16(batch, heads, q_len, dim), bf16(batch, kv_heads, length, dim), bf16(batch, kv_heads, length, dim))
     bytes_moved = 4 * batch * kv_heads * length * dim
-    backends = torch.nn.attention.SDPBackend
-    for peer, backend in (("FA2", backends.FLASH_ATTENTION), ("cuDNN", backends.CUDNN_ATTENTION)):
+
+    def backend_call(backend):
         def call(q, k, v):
             with torch.nn.attention.sdpa_kernel(backend):
                 torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=heads != kv_heads)
-        try:
-            yield peer + (" unpaged" if decode else ""), time_us(make, call, bytes_moved)
-        except RuntimeError as error:
-            print(f"{peer}: {str(error).splitlines()[0]}", file=sys.stderr)
+        return call
+
+    def flash_bottom_right(q, k, v):  # its own mask: query i of q_len sees length - q_len + i keys and itself
+        torch.ops.aten._scaled_dot_product_flash_attention(q, k, v, 0.0, True)
+
+    backends = torch.nn.attention.SDPBackend
+    layout = " unpaged" if decode else ""
+    flash = flash_bottom_right if decode and q_len > 1 else backend_call(backends.FLASH_ATTENTION)
+    yield from attempt("FA2" + layout, make, flash, bytes_moved)
+    # Several queries at the end of the keys: without a mask, which spares cuDNN a little work.
+    yield from attempt("cuDNN" + layout, make, backend_call(backends.CUDNN_ATTENTION), bytes_moved)
 
 
-def rmsnorm(fields):
+def rmsnorm(fields, words):
     if "heads" in fields:
         yield from head_norm(fields)
         return
@@ -88,9 +107,10 @@ def rmsnorm(fields):
 
     def call(x, residual, weight):
         residual.add_(x)
-        torch.nn.functional.rms_norm(residual, (hidden,), weight, 1e-6)
+        return torch.nn.functional.rms_norm(residual, (hidden,), weight, 1e-6)
 
-    yield "torch add + rms_norm", time_us(make, call, 8 * tokens * hidden)
+    yield from attempt("torch add + rms_norm", make, call, 8 * tokens * hidden)
+    yield from compiled(make, call, 8 * tokens * hidden)
 
 
 def head_norm(fields):
@@ -98,52 +118,117 @@ def head_norm(fields):
     make = lambda: (bf16(tokens, heads, head_dim), bf16(head_dim))
 
     def call(x, weight):
-        torch.nn.functional.rms_norm(x, (head_dim,), weight, 1e-6)
+        return torch.nn.functional.rms_norm(x, (head_dim,), weight, 1e-6)
 
-    yield "torch rms_norm", time_us(make, call, 4 * tokens * heads * head_dim)
+    yield from attempt("torch rms_norm", make, call, 4 * tokens * heads * head_dim)
+    yield from compiled(make, call, 4 * tokens * heads * head_dim)
 
 
-def activation(fields):
+def activation(fields, words):
     tokens, width = int(fields["tokens"]), int(fields["width"])
     make = lambda: (bf16(tokens, 2 * width),)
 
     def call(x):
-        torch.nn.functional.silu(x[:, :width]) * x[:, width:]
+        return torch.nn.functional.silu(x[:, :width]) * x[:, width:]
 
-    yield "torch silu, mul", time_us(make, call, 6 * tokens * width)
+    yield from attempt("torch silu, mul", make, call, 6 * tokens * width)
+    yield from compiled(make, call, 6 * tokens * width)
 
 
-def sample(fields):
+def rope(fields, words):
+    """transformers' apply_rotary_pos_emb, from tables of cosines and sines; ours makes them."""
+    heads, kv_heads = (int(x) for x in fields["heads"].split("/"))
+    tokens, dim = int(fields["tokens"]), int(fields["head_dim"])
+    make = lambda: (bf16(tokens, heads, dim), bf16(tokens, kv_heads, dim), bf16(tokens, 1, dim), bf16(tokens, 1, dim))
+    bytes_moved = 4 * tokens * (heads + kv_heads) * dim
+
+    def turned(x, cosines, sines):
+        half = torch.cat((-x[..., dim // 2:], x[..., :dim // 2]), -1)
+        return x * cosines + half * sines
+
+    def call(q, k, cosines, sines):
+        return turned(q, cosines, sines), turned(k, cosines, sines)
+
+    yield from attempt("torch rotate_half", make, call, bytes_moved)
+    yield from compiled(make, call, bytes_moved)
+
+
+def kv_append(fields, words):
+    """One sequence's tokens into pages in reverse order; the slots are worked out before."""
+    tokens, heads, dim, page = (int(fields[name]) for name in ("tokens", "kv_heads", "head_dim", "page"))
+    pages = -(-tokens // page)
+    positions = torch.arange(tokens, device="cuda")
+    slots = (pages - 1 - positions // page) * page + positions % page
+    make = lambda: (bf16(tokens, heads, dim), bf16(tokens, heads, dim), bf16(pages * page, heads, dim), bf16(pages * page, heads, dim))
+
+    def call(k, v, k_pages, v_pages):
+        k_pages.index_copy_(0, slots, k)
+        v_pages.index_copy_(0, slots, v)
+
+    yield from attempt("torch index_copy_", make, call, 8 * tokens * heads * dim)
+
+
+def embedding(fields, words):
+    tokens, rows, width = (int(fields[name]) for name in ("tokens", "rows", "width"))
+    ids = torch.arange(tokens, device="cuda") * 7919 % rows
+    make = lambda: (bf16(rows, width),)
+    yield from attempt("torch embedding", make, lambda table: torch.nn.functional.embedding(ids, table), 4 * tokens * width)
+
+
+def sample(fields, words):
     rows, vocabulary = int(fields["rows"]), int(fields["vocabulary"])
     make = lambda: (3 * torch.randn(rows, vocabulary, device="cuda"),)
 
     def call(logits):
         torch.multinomial(torch.softmax(logits / 0.8, -1), 1)
 
-    yield "torch softmax + multinomial (no filters)", time_us(make, call, 4 * rows * vocabulary)
+    yield from attempt("torch softmax + multinomial (no filters)", make, call, 4 * rows * vocabulary)
 
 
-PEERS = {"gemm": gemm, "rmsnorm": rmsnorm, "gated_activation": activation, "sample": sample}
+def compiled(make, call, bytes_moved):
+    """The same by torch.compile, where --compile asks for it."""
+    if OPTIONS.compile:
+        yield from attempt("torch.compile", make, torch.compile(call, dynamic=False), bytes_moved)
+
+
+PEERS = {"gemm": gemm, "attention": attention, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
+         "kv_append": kv_append, "embedding": embedding, "sample": sample}
+
+
+def results(op, problem):
+    """(peer, us) of PyTorch and of every package that is there; a problem without a peer has none."""
+    fields = dict(re.findall(r"(\w+)=(\S+)", problem))
+    words = problem.split()
+    if op in PEERS:
+        yield from PEERS[op](fields, words)
+    for peer, make, call, bytes_moved in peer_packages.calls(op, fields, words):
+        yield from attempt(peer, make, call, bytes_moved)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("problems", help="output of `warpwright bench --list`: lines of op and problem")
-    args = parser.parse_args()
     torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     driver = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"], capture_output=True, text=True)
+    absent = peer_packages.load()
     print(json.dumps({"gpu": torch.cuda.get_device_name(), "torch": torch.__version__, "cuda": torch.version.cuda,
                       "cudnn": torch.backends.cudnn.version(), "driver": driver.stdout.strip().split("\n")[0],
-                      "date": datetime.date.today().isoformat()}), flush=True)
-    for line in open(args.problems):
-        op, problem = line.strip().split(" ", 1)
-        fields = dict(re.findall(r"(\w+)=(\S+)", problem))
-        words = problem.split()
-        results = attention(fields, words) if op == "attention" else PEERS[op](fields) if op in PEERS else ()
-        for peer, us in results:
+                      "date": datetime.date.today().isoformat(), "packages": peer_packages.versions(), "absent": absent}), flush=True)
+    if absent:
+        print(f"peers that are not installed: {', '.join(absent)}", file=sys.stderr)
+    lines = [line.strip() for line in open(OPTIONS.problems) if " " in line.strip()]
+    for number, line in enumerate(lines, 1):
+        op, problem = line.split(" ", 1)
+        if sys.stderr.isatty():
+            print(f"\r\033[K{number}/{len(lines)}  {line}", end="", file=sys.stderr, flush=True)
+        for peer, us in results(op, problem):
             print(json.dumps({"op": op, "problem": problem, "peer": peer, "us": us}), flush=True)
         torch.cuda.empty_cache()
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("problems", help="output of `warpwright bench --list`: lines of op and problem")
+    parser.add_argument("--compile", action="store_true", help="torch.compile of the elementwise operations, too")
+    OPTIONS = parser.parse_args()
     main()

@@ -34,17 +34,34 @@ struct Measurement {
 
 }  // namespace
 
-Result<Timing> time_prepared(Context& context, const std::vector<Prepared>& variants) {
+Result<Timing> time_prepared(Context& context, const std::vector<Prepared>& variants,
+                             const TimingBudget& budget) {
     Device& device = context.device();
     Measurement m(device);
     WW_ASSIGN(m.stream, device.create_stream());
     WW_ASSIGN(m.from, device.create_event());
     WW_ASSIGN(m.to, device.create_event());
-    WW_TRY(launch_all(device, m.stream, variants,
-                      static_cast<int>(variants.size())));  // warm-up, and a first error
+    const auto num_variants = static_cast<int>(variants.size());
+    WW_TRY(launch_all(device, m.stream, variants, num_variants));  // warm-up, and a first error
     WW_TRY(device.synchronize(m.stream));
 
-    int launches = std::max<int>(kMinLaunches, static_cast<int>(variants.size()));
+    int launches = std::max(kMinLaunches, num_variants), replays = kReplays;
+    if (budget.us > 0 || !device.supports_graphs()) {
+        WW_TRY(device.record(m.from, m.stream));
+        WW_TRY(launch_all(device, m.stream, variants, 1));
+        WW_TRY(device.record(m.to, m.stream));
+        WW_ASSIGN(const double once_us, device.elapsed_us(m.from, m.to));
+        if (budget.give_up_us > 0 && once_us > budget.give_up_us)
+            return Timing{once_us, once_us, once_us, 1, num_variants};
+        if (!device.supports_graphs()) {
+            launches = std::clamp(static_cast<int>(kHostReplayUs / std::max(once_us, 1.0)), 1, 2000);
+        }
+        if (budget.us > 0) {
+            const double affordable = std::max(budget.us / std::max(once_us, 1.0), 1.0);
+            replays = std::clamp(static_cast<int>(affordable / launches), 3, kReplays);
+            launches = std::clamp(static_cast<int>(affordable / replays), 1, launches);
+        }
+    }
     if (device.supports_graphs()) {
         WW_TRY(device.begin_capture(m.stream));
         const Status captured = launch_all(device, m.stream, variants, launches);
@@ -52,15 +69,9 @@ Result<Timing> time_prepared(Context& context, const std::vector<Prepared>& vari
         WW_TRY(captured);
         WW_TRY(device.launch(m.graph, m.stream));
         WW_TRY(device.synchronize(m.stream));
-    } else {
-        WW_TRY(device.record(m.from, m.stream));
-        WW_TRY(launch_all(device, m.stream, variants, 1));
-        WW_TRY(device.record(m.to, m.stream));
-        WW_ASSIGN(const double once_us, device.elapsed_us(m.from, m.to));
-        launches = std::clamp(static_cast<int>(kHostReplayUs / std::max(once_us, 1.0)), 1, 2000);
     }
     std::vector<double> samples;
-    for (int replay = 0; replay < kReplays; ++replay) {
+    for (int replay = 0; replay < replays; ++replay) {
         WW_TRY(device.record(m.from, m.stream));
         if (m.graph.handle != nullptr) {
             WW_TRY(device.launch(m.graph, m.stream));
@@ -72,8 +83,7 @@ Result<Timing> time_prepared(Context& context, const std::vector<Prepared>& vari
         samples.push_back(us / launches);
     }
     std::sort(samples.begin(), samples.end());
-    return Timing{samples[samples.size() / 2], samples.front(), samples.back(), launches,
-                  static_cast<int>(variants.size())};
+    return Timing{samples[samples.size() / 2], samples.front(), samples.back(), launches, num_variants};
 }
 
 }  // namespace warpwright::bench

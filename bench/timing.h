@@ -17,7 +17,14 @@ struct Timing {
     int num_buffers = 0;   // sets of buffers walked over
 };
 
+// How long a measurement may take. The method's own has no bound; what only ranks rows needs fewer launches.
+struct TimingBudget {
+    double us = 0;          // 0: 20 launches and 9 replays, however long they take
+    double give_up_us = 0;  // 0: never; a launch that takes longer is not timed again
+};
+
 // `variants` are the same operation on different buffers. Without graphs (the host) a loop is timed instead.
-Result<Timing> time_prepared(Context& context, const std::vector<Prepared>& variants);
+Result<Timing> time_prepared(Context& context, const std::vector<Prepared>& variants,
+                             const TimingBudget& budget = {});
 
 }  // namespace warpwright::bench

@@ -37,4 +37,23 @@ void Progress::update(i64 done_bytes, i64 total_bytes) {
     std::fflush(stderr);
 }
 
+StepProgress::StepProgress(std::string what, int steps)
+    : what_(std::move(what)), start_(Clock::now()), steps_(steps), terminal_(isatty(STDERR_FILENO) == 1) {}
+
+void StepProgress::next(const std::string& step) {
+    const int done = begun_++;
+    if (!terminal_) return;
+    const double elapsed_s = std::chrono::duration<double>(Clock::now() - start_).count();
+    const std::string left =
+        done == 0 ? "" : fmt::format("  {:.0f} s left", elapsed_s / done * (steps_ - done));
+    fmt::print(stderr, "\r\033[K{} {}/{}{}  {}", what_, begun_, steps_, left, step);
+    std::fflush(stderr);
+    shown_ = true;
+}
+
+void StepProgress::clear() {
+    if (shown_) fmt::print(stderr, "\r\033[K");
+    shown_ = false;
+}
+
 }  // namespace warpwright::cli

@@ -23,4 +23,21 @@ private:
     bool shown_ = false;
 };
 
+// The step of a list of steps that is under way, with the time left: on a terminal only.
+class StepProgress {
+public:
+    StepProgress(std::string what, int steps);
+    ~StepProgress() { clear(); }
+    void next(const std::string& step);  // begins it; the one before is done
+    void skip() { --steps_; }            // one fewer to do
+    void clear();                        // before anything else is printed
+
+private:
+    std::string what_;
+    std::chrono::steady_clock::time_point start_;
+    int steps_, begun_ = 0;
+    bool terminal_;
+    bool shown_ = false;
+};
+
 }  // namespace warpwright::cli

@@ -29,6 +29,7 @@ LAYERS = {
     "check": ["image", "device", "dispatch", "kernels", "ops"],
     "emulator": ["image", "device"],
     "inspect": ["emulator"] + CORE,
+    "bench": CORE,
     "engine": CORE,
     "cli": ["engine", "emulator", "inspect", "bench"] + CORE,
 }

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <numeric>
+
+#include "bench/make_cases.h"
+
+namespace warpwright::bench {
+
+Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits) {
+    // Causal queries that the window does not shorten see half of its keys on average.
+    const double keys = causal ? limits.keys(length) * (1 - 0.5 * limits.keys(length) / length) : length;
+    const double flops = 4.0 * heads * length * keys * head_dim;
+    FieldTexts set = fields({{"max_q_len", length},
+                             {"max_kv_len", length},
+                             {"heads", heads},
+                             {"kv_heads", kv_heads},
+                             {"head_dim", head_dim},
+                             {"causal", causal},
+                             {"paged", 0}});
+    limits.add_to(set);
+    return {"attention",
+            fmt::format("prefill batch=1 len={} heads={}/{} d={}{}{} bf16", length, heads, kv_heads, head_dim,
+                        causal ? " causal" : "", limits.text()),
+            set,
+            4.0 * length * (heads + kv_heads) * head_dim,
+            flops,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                Attention call;
+                call.q = b.random(kType, {length, heads, head_dim});
+                call.k = b.random(kType, {length, kv_heads, head_dim});
+                call.v = b.random(kType, {length, kv_heads, head_dim});
+                call.out = b.zeros(kType, {length, heads, head_dim});
+                call.q_starts = b.integers({0, static_cast<i32>(length)});
+                call.kv_starts = call.q_starts;
+                call.max_q_len = length;
+                call.max_kv_len = length;
+                call.causal = causal;
+                limits.add_to(call);
+                WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
+                call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
+                return preparer(context, call);
+            },
+            fmt::format("prefill d{}", head_dim),
+            "FA2"};
+}
+
+Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size, Limits limits,
+                 i64 q_len) {
+    const i64 keys = limits.keys(length);
+    FieldTexts set = fields({{"sequences", batch},
+                             {"max_q_len", q_len},
+                             {"max_kv_len", length},
+                             {"heads", heads},
+                             {"kv_heads", kv_heads},
+                             {"head_dim", head_dim},
+                             {"page_size", page_size}});
+    limits.add_to(set);
+    return {"attention",
+            fmt::format("decode batch={} len={} heads={}/{} d={} page={}{}{} bf16", batch, length, heads,
+                        kv_heads, head_dim, page_size, q_len > 1 ? fmt::format(" q_len={}", q_len) : "",
+                        limits.text()),
+            set,
+            4.0 * batch * keys * kv_heads * head_dim + 4.0 * batch * q_len * heads * head_dim,
+            4.0 * batch * q_len * heads * keys * head_dim,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const i64 pages = length / page_size;
+                std::vector<i32> table(static_cast<std::size_t>(batch * pages)),
+                    starts(static_cast<std::size_t>(batch + 1));
+                std::iota(table.begin(), table.end(), 0);
+                for (std::size_t i = 0; i < starts.size(); ++i)
+                    starts[i] = static_cast<i32>(i) * static_cast<i32>(q_len);
+                // Pages in an order that is not the memory's, as in a used cache.
+                for (std::size_t i = 0; i < table.size(); ++i)
+                    std::swap(table[i], table[(i * 7919) % table.size()]);
+                Attention call;
+                call.q = b.random(kType, {batch * q_len, heads, head_dim});
+                call.out = b.zeros(kType, {batch * q_len, heads, head_dim});
+                call.k_pages = b.random(kType, {batch * pages, page_size, kv_heads, head_dim});
+                call.v_pages = b.random(kType, {batch * pages, page_size, kv_heads, head_dim});
+                call.page_table = b.integers(table);
+                call.page_table.rank = 2;
+                call.page_table.shape = {batch, pages};
+                call.page_table.stride = {pages, 1};
+                call.kv_lengths =
+                    b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
+                call.q_starts = b.integers(starts);
+                call.max_q_len = q_len;
+                call.max_kv_len = length;
+                limits.add_to(call);
+                WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
+                call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
+                return preparer(context, call);
+            },
+            q_len > 1   ? "decode q_len 4"
+            : batch > 1 ? "decode, batches"
+                        : "decode, one sequence",
+            "cuDNN unpaged",
+            Roof::read};
+}
+
+}  // namespace warpwright::bench

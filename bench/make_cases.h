@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// One function per kind of case: what cases.cpp makes its lists of.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bench/cases.h"
+#include "warpwright/ops/attention.h"
+
+namespace warpwright::bench {
+
+constexpr DType kType = DType::bf16;
+
+// A sliding window and a softcap, as Gemma 2 has them.
+struct Limits {
+    i64 window = 0;  // keys that a query sees, its own included; 0: all
+    float softcap = 0;
+
+    std::string text() const {
+        return (window > 0 ? fmt::format(" window={}", window) : "") +
+               (softcap > 0 ? fmt::format(" softcap={}", softcap) : "");
+    }
+    void add_to(FieldTexts& fields) const {
+        if (window > 0) fields.emplace_back("window_left", field_text(window - 1));
+        if (softcap > 0) fields.emplace_back("softcap", field_text(static_cast<double>(softcap)));
+    }
+    void add_to(Attention& call) const {
+        call.window_left = window - 1;
+        call.softcap = softcap;
+    }
+    // Of a query with `length` keys up to its own.
+    i64 keys(i64 length) const { return window > 0 ? std::min(length, window) : length; }
+};
+
+// {"m", 1}, ... as texts; every case has the same type.
+inline FieldTexts fields(std::initializer_list<std::pair<const char*, i64>> numbers) {
+    FieldTexts texts;
+    for (const auto& [name, value] : numbers) texts.emplace_back(name, field_text(value));
+    return texts;
+}
+
+template <class Call>
+Preparer preparer(Context& context, const Call& call) {
+    return [&context, call](Prepared& prepared) { return prepare(context, call, prepared); };
+}
+
+Case gemm_case(i64 m, i64 n, i64 k);
+Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits = {});
+// `q_len` queries of each sequence, the last ones of its `length` keys.
+Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size,
+                 Limits limits = {}, i64 q_len = 1);
+Case rmsnorm_case(i64 tokens, i64 hidden);
+Case head_norm_case(i64 tokens, i64 heads, i64 head_dim);
+Case rope_case(i64 tokens, i64 heads, i64 kv_heads, i64 head_dim);
+Case kv_append_case(i64 tokens, i64 kv_heads, i64 head_dim, i64 page_size);
+Case embedding_case(i64 tokens, i64 rows, i64 width);
+// Every row lists as many tokens, spread over the vocabulary.
+Case logits_case(i64 rows, i64 vocabulary, float softcap, i64 listed);
+Case activation_case(i64 tokens, i64 width);
+Case sample_case(i64 rows, i64 vocabulary);
+
+}  // namespace warpwright::bench

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads memory once and writes it elsewhere.
+//
+//   block = tiles of 32 KiB, one after another at a distance of the grid
+#include "kernels/roofline/problem.h"
+#include "ptx/memory.cuh"
+
+extern "C" __global__ void __launch_bounds__(warpwright::kRooflineThreads)
+    WW_ENTRY(const __grid_constant__ warpwright::RooflineArgs args) {
+    using namespace warpwright;
+    const auto* from = static_cast<const U32x4*>(args.from);
+    auto* to = static_cast<U32x4*>(args.to);
+    for (i64 tile = static_cast<i64>(blockIdx.x) * kRooflineTile; tile < args.vectors;
+         tile += gridDim.x * kRooflineTile) {
+        const i64 first = tile + threadIdx.x;
+        if (tile + kRooflineTile <= args.vectors) {
+            U32x4 v[kRooflineVectors];
+#pragma unroll
+            for (int i = 0; i < kRooflineVectors; ++i)
+                v[i] = ptx::load_streaming(from + first + i * kRooflineThreads);
+#pragma unroll
+            for (int i = 0; i < kRooflineVectors; ++i) ptx::store(to + first + i * kRooflineThreads, v[i]);
+        } else {
+            for (i64 at = first; at < args.vectors; at += kRooflineThreads)
+                ptx::store(to + at, ptx::load_streaming(from + at));
+        }
+    }
+}
