@@ -10,9 +10,9 @@
 
 #include "cli/notes.h"
 #include "cli/verb.h"
+#include "device/named_target.h"
 #include "dispatch/nearest.h"
 #include "engine/config.h"
-#include "warpwright/device.h"
 #include "warpwright/plan.h"
 
 namespace warpwright::cli {
@@ -25,20 +25,13 @@ struct Options {
     bool list = false, json = false, verbose = false, batch_invariant = false;
 };
 
-// "auto": what is in this machine.
-Result<Target> target_of(const std::string& name) {
-    if (name != "auto" && !name.starts_with("cuda")) return find_target(name);
-    WW_ASSIGN(const auto device, open_device(name));
-    return device->target();
-}
-
 Result<std::vector<Target>> targets_of(const std::vector<std::string>& names) {
     std::vector<Target> found;
     for (const std::string& name : names) {
         if (name == "all") {
             found.insert(found.end(), targets().begin(), targets().end());
         } else {
-            WW_ASSIGN(Target target, target_of(name));
+            WW_ASSIGN(Target target, named_target(name));
             found.push_back(std::move(target));
         }
     }

@@ -65,7 +65,7 @@ public:
         return MemoryInfo{total - static_cast<i64>(memory_.used_bytes()), total};
     }
 
-    Result<void*> allocate(std::size_t bytes) override {
+    Result<void*> allocate_own(std::size_t bytes) override {
         auto address = memory_.allocate(std::max<std::size_t>(bytes, 1));
         if (!address.ok()) return named(address.status());
         return reinterpret_cast<void*>(*address);
@@ -75,9 +75,11 @@ public:
         if (!address.ok()) return named(address.status());
         return reinterpret_cast<void*>(*address);
     }
-    void release(void* pointer) override {
+    void release_own(void* pointer) override {
         if (pointer != nullptr) (void)memory_.release(address_of(pointer));
     }
+
+    bool takes_allocator() const override { return false; }
 
     Status copy_in(void* device, const void* host, std::size_t bytes, Stream stream) override {
         return enqueue(stream, [=, this] { return named(memory_.write(address_of(device), host, bytes)); });

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Device: allocates, copies, loads images, launches, records events, captures graphs. One interface, several
 // implementations: `cuda` (driver API, opened at run time), `host` (C++ rows on a thread pool) and `emulated`
-// (PTX on the CPU, in emulator/). All calls are thread-safe unless they name one stream.
+// (PTX on the CPU, in emulator/).
+//
+// Threads: every call may be made from any thread at any time. Calls that name one stream, event or graph
+// must not run at once with its destruction, and what is captured from one stream is captured by one thread.
+// Streams: work on one stream runs in the order of the calls, and is waited for only where a call says so;
+// nothing is ordered between streams but by events. The null stream is the device's default one (CUDA's
+// legacy stream). A GPU's context is its primary one, retained while the Device lives: streams, events and
+// pointers of the CUDA runtime in this process are its own, and a caller's current context stays current.
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -81,6 +89,17 @@ struct MemoryInfo {
     i64 total_bytes = 0;
 };
 
+// Where device memory comes from in place of the driver's: a framework's caching allocator, say. Called from
+// any thread, and at once from several; a GPU is current in the calling thread.
+struct Allocator {
+    void* user = nullptr;
+    // At least `bytes` at a multiple of 256 bytes, or null where there is none. Used on any stream.
+    void* (*allocate)(void* user, std::size_t bytes) = nullptr;
+    // What allocate gave; all work on it is over.
+    void (*release)(void* user, void* pointer, std::size_t bytes) = nullptr;
+};
+class ExternalMemory;
+
 class Device {
 public:
     virtual ~Device() = default;
@@ -95,8 +114,13 @@ public:
     // Its memory is this process's own: host code may read and write what allocate() returns.
     virtual bool shares_host_memory() const { return false; }
 
-    virtual Result<void*> allocate(std::size_t bytes) = 0;  // 256-byte aligned
-    virtual void release(void* pointer) = 0;
+    Result<void*> allocate(std::size_t bytes);  // 256-byte aligned
+    void release(void* pointer);
+    // From now on every allocation is the caller's allocator's: before the first one. Kernels' code and
+    // pinned memory of the host are not. Caller error: a device that simulates its memory, one that has an
+    // allocator.
+    Status use_allocator(const Allocator& allocator);
+
     virtual Status copy_in(void* device, const void* host, std::size_t bytes, Stream stream) = 0;
     virtual Status copy_out(void* host, const void* device, std::size_t bytes, Stream stream) = 0;  // waits
     virtual Status copy(void* to, const void* from, std::size_t bytes, Stream stream) = 0;
@@ -132,6 +156,16 @@ public:
     virtual Result<TensorMap> encode(const TensorMapSpec& spec) = 0;
     virtual Result<bool> can_access_peer(const Device& other) = 0;
     virtual Status enable_peer_access(const Device& other) = 0;
+
+protected:
+    virtual Result<void*> allocate_own(std::size_t bytes) = 0;
+    virtual void release_own(void* pointer) = 0;
+    virtual bool takes_allocator() const { return true; }
+    // Calls body with this device current in the thread.
+    virtual void while_current(const std::function<void()>& body) { body(); }
+
+private:
+    std::shared_ptr<ExternalMemory> external_;  // set once, before allocations
 };
 
 // "cpu", "cuda:N", "cuda" (= cuda:0), "emulated:GPU", or "auto": the first GPU, else the CPU. A device that

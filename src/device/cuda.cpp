@@ -96,14 +96,19 @@ public:
         return MemoryInfo{static_cast<i64>(free_bytes), static_cast<i64>(total_bytes)};
     }
 
-    Result<void*> allocate(std::size_t bytes) override {
+    Result<void*> allocate_own(std::size_t bytes) override {
         CuDevicePtr pointer = 0;
         const Status status = call("cuMemAlloc", api_.cuMemAlloc, &pointer, std::max<std::size_t>(bytes, 1));
         if (!status.ok()) return unavailable(fmt::format("{}, allocating {} bytes", status.message(), bytes));
         return reinterpret_cast<void*>(pointer);
     }
-    void release(void* pointer) override {
+    void release_own(void* pointer) override {
         if (pointer != nullptr) (void)call("cuMemFree", api_.cuMemFree, device_pointer(pointer));
+    }
+
+    void while_current(const std::function<void()>& body) override {
+        const Current current(api_, context_);
+        body();
     }
 
     Result<void*> allocate_pinned(std::size_t bytes) override {

@@ -69,7 +69,7 @@ public:
 
     bool shares_host_memory() const override { return true; }
 
-    Result<void*> allocate(std::size_t bytes) override {
+    Result<void*> allocate_own(std::size_t bytes) override {
         // aligned_alloc wants a multiple of the alignment; nothing is allocated as one unit of it.
         const std::size_t rounded =
             (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
@@ -82,7 +82,7 @@ public:
         if (is_large) (void)madvise(pointer, rounded / kHugePage * kHugePage, MADV_HUGEPAGE);
         return pointer;
     }
-    void release(void* pointer) override { std::free(pointer); }
+    void release_own(void* pointer) override { std::free(pointer); }
 
     Status copy_in(void* device, const void* host, std::size_t bytes, Stream stream) override {
         return copy(device, host, bytes, stream);

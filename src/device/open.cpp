@@ -8,6 +8,7 @@
 
 #include "device/cuda.h"
 #include "device/cuda_api.h"
+#include "device/external_memory.h"
 #include "device/host.h"
 #include "device/registry.h"
 #include "warpwright/device.h"
@@ -117,6 +118,27 @@ DeviceList list_devices() {
     const Status status = api.ok() ? cuda_device_count(**api).status() : api.status();
     if (!status.ok()) list.cuda_problem = status.message();
     return list;
+}
+
+Result<void*> Device::allocate(std::size_t bytes) {
+    if (external_ == nullptr) return allocate_own(bytes);
+    Result<void*> pointer = unavailable("");
+    while_current([&] { pointer = external_->allocate(id(), bytes); });
+    return pointer;
+}
+
+void Device::release(void* pointer) {
+    if (external_ == nullptr) return release_own(pointer);
+    while_current([&] { external_->release(pointer); });
+}
+
+Status Device::use_allocator(const Allocator& allocator) {
+    if (allocator.allocate == nullptr || allocator.release == nullptr)
+        return caller_error(id() + ": allocator: expected both of its functions, got null");
+    if (!takes_allocator()) return caller_error(id() + ": allocator: its memory is simulated, expected none");
+    if (external_ != nullptr) return caller_error(id() + ": allocator: it has one already");
+    external_ = std::make_shared<ExternalMemory>(allocator);
+    return {};
 }
 
 Result<void*> Device::allocate_pinned(std::size_t bytes) {

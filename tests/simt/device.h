@@ -19,10 +19,10 @@ public:
     const Target& target() const override { return target_; }
     Result<MemoryInfo> memory() override { return MemoryInfo{}; }
 
-    Result<void*> allocate(std::size_t bytes) override {
+    Result<void*> allocate_own(std::size_t bytes) override {
         return std::aligned_alloc(256, (std::max<std::size_t>(bytes, 1) + 255) / 256 * 256);
     }
-    void release(void* pointer) override { std::free(pointer); }
+    void release_own(void* pointer) override { std::free(pointer); }
     Status copy_in(void* to, const void* from, std::size_t bytes, Stream) override {
         std::memcpy(to, from, bytes);
         return {};

@@ -31,6 +31,7 @@ LAYERS = {
     "inspect": ["emulator"] + CORE,
     "bench": CORE,
     "engine": CORE,
+    "c": ["engine", "emulator"] + CORE,
     "cli": ["engine", "emulator", "inspect", "bench"] + CORE,
 }
 

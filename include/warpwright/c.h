@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The C ABI of libwarpwright.so: the one door for other languages, and for engines that are not C++20.
+ *
+ * Reading rules
+ *   Zero is a default. Every field of a struct but struct_size may be zero, and then means what its comment
+ *     says; a struct is ready after `ww_gemm call = {sizeof(ww_gemm)};` or memset.
+ *   struct_size is the first field of every struct that may grow: sizeof of the struct as the caller was
+ *     compiled with it. Fields that the library knows and the caller does not are zero.
+ *   Units are in names: _bytes, _tokens, _us. Strings are UTF-8 and end with a zero byte. Strides are in
+ *     elements. JSON is the JSON of `warpwright VERB --json`.
+ *
+ * Errors
+ *   Functions that can fail return a ww_status. On an error nothing is written to out-parameters, and
+ *   ww_last_error() has the sentence: which argument, what was expected, what was got. The library never
+ *   prints, never exits and lets no exception out.
+ *
+ * Ownership
+ *   What ..._open, ..._create, ..._load and ww_prepare_... hand out is ended with its own ..._close or
+ *   ..._free; strings and arrays handed out through `char**` and the like with ww_free. `const char*` results
+ *   are the library's. All of them take null and do nothing. A context stays alive while something made from
+ *   it does, so the order of ends does not matter. Tensors are views: memory stays its owner's.
+ *
+ * Threads
+ *   Every function may be called from any thread at any time, with these exceptions: a handle must not be
+ *   ended while another call uses it, and one ww_prepared must not be prepared into by two threads at once.
+ *   Launching one ww_prepared from several threads is fine, as far as its tensors allow. Calls on one
+ *   ww_engine wait for each other. ww_last_error is each thread's own.
+ *
+ * Streams
+ *   A stream is the device's own handle: a CUstream or cudaStream_t of the context's GPU, null for the
+ * default (legacy) stream. Work is enqueued and not waited for, unless a function says so; calls on one
+ * stream run in order, and the library adds no ordering between streams. On "cpu" and "emulated:" work is
+ * done when the call returns. The context of a GPU is its primary context, the one of the CUDA runtime:
+ * pointers, streams and events of PyTorch and others are valid as they are, and the caller's current CUDA
+ * context is the same after every call as before.
+ *
+ * Process-wide state: compiled images (in memory, and on disk in WARPWRIGHT_CACHE or ~/.cache/warpwright),
+ * the opened driver and NVRTC, and the lists of targets and kinds of devices. All of it is caches: contexts
+ * do not see each other. */
+#ifndef WARPWRIGHT_C_H
+#define WARPWRIGHT_C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define WW_API __attribute__((visibility("default")))
+#else
+#define WW_API
+#endif
+
+/* ---- Version ------------------------------------------------------------------------------------------- */
+
+/* WW_ABI_VERSION is raised when a program compiled against an older header would go wrong, and is the number
+ * in libwarpwright.so.N; WW_ABI_REVISION with every addition. */
+#define WW_ABI_VERSION 1
+#define WW_ABI_REVISION 0
+
+WW_API int32_t ww_abi_version(void); /* of the library that was loaded */
+WW_API int32_t ww_abi_revision(void);
+WW_API const char* ww_version(void); /* "0.1.0" */
+
+/* ---- Errors -------------------------------------------------------------------------------------------- */
+
+typedef int32_t ww_status;
+enum {
+    WW_OK = 0,
+    WW_ERROR_CALLER = 1,      /* bad argument, file or name */
+    WW_ERROR_NO_KERNEL = 2,   /* no row serves this problem on this target; the message lists all */
+    WW_ERROR_UNAVAILABLE = 3, /* a device, driver, compiler, file system or memory is not there or refused */
+    WW_ERROR_INTERNAL = 4     /* a bug of the library */
+};
+
+/* The message of this thread's last call that failed, "" before any has. Valid until the next one fails. */
+WW_API const char* ww_last_error(void);
+WW_API const char* ww_status_name(ww_status status); /* "ok", "caller", "no kernel", ... */
+
+/* Ends a string or array that the library handed out. */
+WW_API void ww_free(void* pointer);
+
+/* ---- Contexts ------------------------------------------------------------------------------------------ */
+
+/* A device, the kernels it has loaded, and the caller's wishes about rows. One per device is enough. */
+typedef struct ww_context ww_context;
+
+/* Where device memory of this context comes from in place of the driver: caches of weights, keys and values,
+ * activations of engines, ww_allocate. Not through it: kernels' code, and pinned memory of the host. Called
+ * from any thread, and at once from several; the context's GPU is current in the calling thread. */
+typedef struct ww_allocator {
+    size_t struct_size;
+    void* user;
+    /* At least `bytes` at a multiple of 256 bytes; null: there is none, which becomes an error of the call
+     * that asked. Memory is used on any stream from then on. */
+    void* (*allocate)(void* user, size_t bytes);
+    /* What allocate gave, with the same number of bytes; all work on it is over. */
+    void (*release)(void* user, void* pointer, size_t bytes);
+} ww_allocator;
+
+typedef struct ww_context_options {
+    size_t struct_size;
+    const ww_allocator* allocator; /* copied; null: the device's own. Not for "emulated:". */
+} ww_context_options;
+
+/* "cuda:N", "cuda", "cpu", "emulated:GPU" with any name of ww_targets_json (and ",checks=off|bounds|all",
+ * ",seed=N", ",threads=N"), or "auto": the first GPU, else the CPU. `options` may be null. */
+WW_API ww_status ww_context_open(const char* device, const ww_context_options* options, ww_context** context);
+WW_API void ww_context_close(ww_context* context);
+
+WW_API const char* ww_context_device(const ww_context* context); /* "cuda:0"; lives as long as the context */
+/* {"device", "target": {...ww_targets_json's fields, measured ones on top}, "memory": {"free_bytes",
+ * "total_bytes"}, "shares_host_memory", "supports_graphs"} */
+WW_API ww_status ww_context_json(ww_context* context, char** json);
+
+/* From now on what is prepared for `op` ("gemm", ...) uses the row of this name; null or "": the chooser's
+ * choice again. A name that is no row of the operation is a caller error; one that does not serve a problem
+ * is WW_ERROR_NO_KERNEL when that is prepared. */
+WW_API ww_status ww_context_force(ww_context* context, const char* op, const char* row);
+/* From now on this row is not chosen, and refusals give `reason`. Null or "" reason: it may be chosen again.
+ * A forced row is used all the same. */
+WW_API ww_status ww_context_forbid(ww_context* context, const char* row, const char* reason);
+
+/* ---- Memory, streams, graphs: for callers without a framework ------------------------------------------ */
+
+/* At a multiple of 256 bytes; no content assumed. */
+WW_API ww_status ww_allocate(ww_context* context, size_t bytes, void** pointer);
+WW_API void ww_release(ww_context* context, void* pointer);
+/* Page-aligned memory of the host, which copies reach at the link's full speed. */
+WW_API ww_status ww_allocate_pinned(ww_context* context, size_t bytes, void** pointer);
+WW_API void ww_release_pinned(ww_context* context, void* pointer);
+/* Emulated devices only: an address of the device for `bytes` of the caller's own memory of the host, without
+ * a copy. Ended with ww_release, before the memory is; the bytes stay the caller's. With `read_only`, kernels
+ * that write there are reported. ("cpu" takes host pointers as they are.) */
+WW_API ww_status ww_import_host(ww_context* context, void* data, size_t bytes, int32_t read_only,
+                                void** pointer);
+
+/* From pageable memory of the host: enqueued, `host` may be used again at once. From pinned memory: not
+ * before the copy is over. */
+WW_API ww_status ww_copy_in(ww_context* context, void* device, const void* host, size_t bytes, void* stream);
+WW_API ww_status ww_copy_out(ww_context* context, void* host, const void* device, size_t bytes,
+                             void* stream); /* waits for the stream */
+WW_API ww_status ww_copy(ww_context* context, void* to, const void* from, size_t bytes, void* stream);
+WW_API ww_status ww_fill(ww_context* context, void* device, uint8_t value, size_t bytes, void* stream);
+
+WW_API ww_status ww_stream_create(ww_context* context, void** stream);
+WW_API void ww_stream_destroy(ww_context* context, void* stream);
+WW_API ww_status ww_stream_synchronize(ww_context* context, void* stream); /* waits */
+
+/* A CUevent of the GPU. */
+WW_API ww_status ww_event_create(ww_context* context, void** event);
+WW_API void ww_event_destroy(ww_context* context, void* event);
+WW_API ww_status ww_event_record(ww_context* context, void* event, void* stream);
+WW_API ww_status ww_stream_wait(ww_context* context, void* stream, void* event); /* the stream waits */
+/* Waits for `to`. */
+WW_API ww_status ww_event_elapsed_us(ww_context* context, void* from, void* to, double* us);
+
+/* What is enqueued on a stream of ww_stream_create (or the caller's own, but not the default one) between the
+ * two is recorded, not run. Captures that the caller begins himself, as PyTorch's, work as well. "cpu" has no
+ * graphs. */
+WW_API ww_status ww_capture_begin(ww_context* context, void* stream);
+WW_API ww_status ww_capture_end(ww_context* context, void* stream, void** graph);
+WW_API ww_status ww_graph_launch(ww_context* context, void* graph, void* stream);
+WW_API void ww_graph_destroy(ww_context* context, void* graph);
+
+/* ---- Tensors ------------------------------------------------------------------------------------------- */
+
+enum { WW_F32 = 0, WW_F16 = 1, WW_BF16 = 2, WW_I32 = 3, WW_U8 = 4 };
+enum { WW_ACTIVATION_NONE = 0, WW_SILU = 1, WW_GELU = 2 /* by erf */, WW_GELU_TANH = 3 };
+enum { WW_MAX_RANK = 6 };
+
+/* A view, with what a DLTensor has (data with its byte_offset added; its strides, or dense ones where it has
+ * null). Null data is a tensor that is not given, but with a rank and a dimension of 0 an empty one. */
+typedef struct ww_tensor {
+    void* data;
+    int32_t dtype; /* WW_F32, ... */
+    int32_t rank;
+    int64_t shape[WW_MAX_RANK];
+    int64_t stride[WW_MAX_RANK]; /* elements; all zero: dense, row-major */
+    /* DLPack's: kDLCPU 1, kDLCUDA 2, kDLCUDAHost 3, kDLCUDAManaged 13. Memory that the context's device does
+     * not reach is a caller error; 0: not said, and not checked. */
+    int32_t device_type;
+    int32_t device_id;
+} ww_tensor;
+
+/* ---- Operations ---------------------------------------------------------------------------------------- */
+
+/* Shapes, masks, orders of evaluation and page layouts are those of include/warpwright/ops/OP.h, field by
+ * field; what is said here is what differs. Tensors marked "optional" may be null.
+ *
+ * Three ways to run an operation:
+ *   ww_run_OP      choose, load, launch: once
+ *   ww_prepare_OP  all host work now; then ww_launch as often as wanted, also under capture
+ *   and several ww_prepare_OP into one ww_prepared: launched together, in order.
+ *
+ * Pointers given at preparation stay valid, and shapes stay what they were, for as long as it is launched.
+ * Lengths, positions, page tables and seeds are read from device memory at every launch. Launching allocates
+ * nothing and waits for nothing. The first use of a row loads its image, or compiles it (0.3 to 1 s) where
+ * the library was built without it and no cache has it. */
+
+/* Launches with their arguments. */
+typedef struct ww_prepared ww_prepared;
+
+typedef struct ww_prepare_options {
+    size_t struct_size;
+    /* Not 0: rows and schedules do not depend on how many tokens and sequences there are: what a token gets
+     * is the same bits whatever is in the batch beside it. Slower. */
+    int32_t batch_invariant;
+    int32_t reserved;
+} ww_prepare_options;
+
+/* An empty one, for options; ww_prepare_OP makes its own where it is given a null one. */
+WW_API ww_status ww_prepared_create(ww_context* context, const ww_prepare_options* options,
+                                    ww_prepared** prepared);
+WW_API void ww_prepared_free(ww_prepared* prepared);
+WW_API ww_status ww_launch(const ww_prepared* prepared, void* stream);
+WW_API int32_t ww_prepared_num_launches(const ww_prepared* prepared);
+/* The row of the i-th launch, "gemm.portable.bf16...."; null where there is none. Lives as long as it. */
+WW_API const char* ww_prepared_row(const ww_prepared* prepared, int32_t index);
+
+/* In every ww_prepare_OP, *prepared null: a new one is put there; else the launches are added to it, and it
+ * must be of the same context. After an error it is what it was. */
+
+/* ops/gemm.h: d = epilogue(a b^T). */
+typedef struct ww_gemm {
+    size_t struct_size;
+    ww_tensor a;        /* [m, k] bf16 or f16 */
+    ww_tensor b;        /* [n, k] like a */
+    ww_tensor d;        /* [m, n] like a, or f32 */
+    ww_tensor bias;     /* optional, [n] like a */
+    ww_tensor gate;     /* optional, [m, n] like a */
+    ww_tensor residual; /* optional, [m, n] like d; may be d */
+    int32_t activation;
+    int32_t reserved;
+} ww_gemm;
+WW_API ww_status ww_prepare_gemm(ww_context* context, const ww_gemm* call, ww_prepared** prepared);
+WW_API ww_status ww_run_gemm(ww_context* context, const ww_gemm* call, void* stream);
+
+/* ops/attention.h. Ragged: k, v, kv_starts; or paged: k_pages, v_pages, page_table, kv_lengths. */
+typedef struct ww_attention {
+    size_t struct_size;
+    ww_tensor q;           /* [q_tokens, heads, head_dim] bf16 or f16 */
+    ww_tensor out;         /* like q */
+    ww_tensor lse_base2;   /* optional, [q_tokens, heads] f32 */
+    ww_tensor k, v;        /* [kv_tokens, kv_heads, head_dim] like q */
+    ww_tensor kv_starts;   /* [sequences + 1] i32 */
+    ww_tensor k_pages;     /* [pages, page_size, kv_heads, head_dim] like q; page_size a power of two */
+    ww_tensor v_pages;     /* like k_pages */
+    ww_tensor page_table;  /* [sequences, max_pages] i32 */
+    ww_tensor kv_lengths;  /* [sequences] i32, the queries' own tokens included */
+    ww_tensor q_starts;    /* [sequences + 1] i32 */
+    ww_tensor workspace;   /* optional, [bytes] u8: ww_attention_workspace_bytes says how many are of use */
+    int64_t max_q_len;     /* the launch is sized for; 0: q_tokens, which is always enough */
+    int64_t max_kv_len;    /* 0: what k and v, or a row of the page table, hold */
+    int64_t window_tokens; /* keys that a query sees, its own position included (Hugging Face's
+                            * sliding_window, window_left + 1); 0: all */
+    int32_t causal;        /* not 0: bottom-right causal mask */
+    float scale;           /* 0: 1 / sqrt(head_dim) */
+    float softcap;         /* 0: none */
+    int32_t reserved;
+} ww_attention;
+WW_API ww_status ww_attention_workspace_bytes(ww_context* context, const ww_attention* call, int64_t* bytes);
+WW_API ww_status ww_prepare_attention(ww_context* context, const ww_attention* call, ww_prepared** prepared);
+WW_API ww_status ww_run_attention(ww_context* context, const ww_attention* call, void* stream);
+
+/* ops/rmsnorm.h. */
+typedef struct ww_rmsnorm {
+    size_t struct_size;
+    ww_tensor x;         /* [tokens, hidden] or [tokens, heads, head_dim] bf16 or f16 */
+    ww_tensor weight;    /* [hidden] or [head_dim] like x */
+    ww_tensor out;       /* like x; may be x */
+    ww_tensor residual;  /* optional, [tokens, hidden], read and written */
+    float epsilon;       /* 0: 1e-6 */
+    float weight_offset; /* Gemma: 1 */
+} ww_rmsnorm;
+WW_API ww_status ww_prepare_rmsnorm(ww_context* context, const ww_rmsnorm* call, ww_prepared** prepared);
+WW_API ww_status ww_run_rmsnorm(ww_context* context, const ww_rmsnorm* call, void* stream);
+
+/* ops/rope.h, in place. */
+typedef struct ww_rope {
+    size_t struct_size;
+    ww_tensor q;         /* [tokens, heads, head_dim] bf16 or f16 */
+    ww_tensor k;         /* [tokens, kv_heads, head_dim] like q */
+    ww_tensor positions; /* [tokens] i32 */
+    ww_tensor frequency; /* [rotary_dim / 2] f32, on the device: ww_rope_frequencies' */
+    float magnitude;     /* 0: 1 */
+    int32_t interleaved; /* not 0: pairs are neighbours, not halves */
+} ww_rope;
+WW_API ww_status ww_prepare_rope(ww_context* context, const ww_rope* call, ww_prepared** prepared);
+WW_API ww_status ww_run_rope(ww_context* context, const ww_rope* call, void* stream);
+
+enum { WW_ROPE_NONE = 0, WW_ROPE_LINEAR = 1, WW_ROPE_LLAMA3 = 2, WW_ROPE_YARN = 3, WW_ROPE_LONGROPE = 4 };
+/* Hugging Face's rope_scaling; zeros are RopeScaling's defaults (ops/rope.h). */
+typedef struct ww_rope_scaling {
+    size_t struct_size;
+    int32_t kind;
+    int32_t reserved;
+    double factor, low_freq_factor, high_freq_factor, original_max_position;
+    double beta_fast, beta_slow, attention_factor, mscale, mscale_all_dim;
+    const double* short_factor; /* longrope: rotary_dim / 2 of each */
+    const double* long_factor;
+} ww_rope_scaling;
+/* Writes rotary_dim / 2 frequencies to memory of the host, and cos and sin's magnitude. `scaling` may be
+ * null. */
+WW_API ww_status ww_rope_frequencies(double theta, int32_t rotary_dim, const ww_rope_scaling* scaling,
+                                     int64_t context_tokens, float* frequencies, float* magnitude);
+
+/* ops/gated_activation.h. */
+typedef struct ww_gated_activation {
+    size_t struct_size;
+    ww_tensor gate;     /* [tokens, width] bf16 or f16 */
+    ww_tensor up;       /* like gate */
+    ww_tensor out;      /* like gate; may be gate or up */
+    int32_t activation; /* WW_ACTIVATION_NONE: out = gate x up */
+    int32_t reserved;
+} ww_gated_activation;
+WW_API ww_status ww_prepare_gated_activation(ww_context* context, const ww_gated_activation* call,
+                                             ww_prepared** prepared);
+WW_API ww_status ww_run_gated_activation(ww_context* context, const ww_gated_activation* call, void* stream);
+
+/* ops/embedding.h. */
+typedef struct ww_embedding {
+    size_t struct_size;
+    ww_tensor ids;   /* [tokens] i32 */
+    ww_tensor table; /* [rows, width] bf16, f16 or f32 */
+    ww_tensor out;   /* [tokens, width] like table */
+    float scale;     /* 0: 1 */
+    int32_t reserved;
+} ww_embedding;
+WW_API ww_status ww_prepare_embedding(ww_context* context, const ww_embedding* call, ww_prepared** prepared);
+WW_API ww_status ww_run_embedding(ww_context* context, const ww_embedding* call, void* stream);
+
+/* ops/kv_append.h. */
+typedef struct ww_kv_append {
+    size_t struct_size;
+    ww_tensor k, v;             /* [tokens, kv_heads, head_dim] bf16 or f16 */
+    ww_tensor sequences;        /* [tokens] i32 */
+    ww_tensor positions;        /* [tokens] i32; negative: padding */
+    ww_tensor page_table;       /* [sequences, max_pages] i32 */
+    ww_tensor k_pages, v_pages; /* [pages, page_size, kv_heads, head_dim] like k */
+} ww_kv_append;
+WW_API ww_status ww_prepare_kv_append(ww_context* context, const ww_kv_append* call, ww_prepared** prepared);
+WW_API ww_status ww_run_kv_append(ww_context* context, const ww_kv_append* call, void* stream);
+
+/* ops/logits.h. */
+typedef struct ww_logits {
+    size_t struct_size;
+    ww_tensor in;         /* [rows, vocabulary] f32 */
+    ww_tensor out;        /* like in; may be in */
+    ww_tensor starts;     /* optional, with tokens, repetition and addend: [rows + 1] i32 */
+    ww_tensor tokens;     /* [entries] i32 */
+    ww_tensor repetition; /* [entries] f32 */
+    ww_tensor addend;     /* [entries] f32 */
+    ww_tensor bias;       /* optional, [entries] f32 */
+    float softcap;        /* 0: none */
+    int32_t reserved;
+} ww_logits;
+WW_API ww_status ww_prepare_logits(ww_context* context, const ww_logits* call, ww_prepared** prepared);
+WW_API ww_status ww_run_logits(ww_context* context, const ww_logits* call, void* stream);
+
+/* ops/sample.h. */
+typedef struct ww_sample {
+    size_t struct_size;
+    ww_tensor logits;      /* [rows, vocabulary] f32, bf16 or f16 */
+    ww_tensor temperature; /* [rows] f32; 0: greedy */
+    ww_tensor top_k;       /* [rows] i32; 0 or less: off */
+    ww_tensor top_p;       /* [rows] f32; 1: off */
+    ww_tensor min_p;       /* [rows] f32; 0: off */
+    ww_tensor seeds;       /* [rows, 2] i32: low and high half of 64 bits */
+    ww_tensor steps;       /* [rows] i32 */
+    ww_tensor tokens;      /* [rows] i32, written */
+} ww_sample;
+WW_API ww_status ww_prepare_sample(ww_context* context, const ww_sample* call, ww_prepared** prepared);
+WW_API ww_status ww_run_sample(ww_context* context, const ww_sample* call, void* stream);
+
+/* ---- Questions: JSON in, JSON out ---------------------------------------------------------------------- */
+
+/* A request is an object; a field that is unknown or ill-typed is a caller error that names it. The answer is
+ * that of the verb's --json, and is there also where the verb's exit code would be 1 (no kernel, does not
+ * fit). No function here needs a GPU. */
+
+WW_API ww_status ww_devices_json(char** json); /* {"devices": ["cuda:0", "cpu"], "cuda_problem"} */
+WW_API ww_status ww_models_json(char** json);  /* {"models": [names], "architectures": [names]} */
+WW_API ww_status ww_probe_json(char** json);
+/* Null: all, as an array; else the one with this id or alias. */
+WW_API ww_status ww_targets_json(const char* name, char** json);
+/* Every row; null or "": of every operation, without a verdict on a target. */
+WW_API ww_status ww_kernels_json(const char* op, const char* target, char** json);
+
+/* {"op", "gpu": "cpu", "set": {"m": 16, ...}, "row", "batch_invariant": false, "format": "json"|"text"}
+ * -> Explanation. */
+WW_API ww_status ww_why(const char* request, char** answer);
+
+/* {"model": folder, config.json or built-in name, "gpu": name or [names], "gpus": 1, "link", "batch": n or
+ *  [n], "context": n or [n], "prompt": n, "batch_invariant": false, "format": "json"|"text"|"html"}
+ * -> Plan; with several GPUs, batches or contexts {"plans": [...]}. */
+WW_API ww_status ww_plan(const char* request, char** answer);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* WARPWRIGHT_C_H */
