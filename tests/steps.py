@@ -116,9 +116,19 @@ def structure_step(report):
 
 def python_tests(report, folder):
     """tests/FOLDER/test_*.py by unittest."""
+    interpreter = package_python() if folder == "python" else sys.executable
     for path in sorted((ROOT / "tests" / folder).glob("test_*.py")):
-        status, text = output_of([sys.executable, "-B", "-m", "unittest", "-v", str(path.relative_to(ROOT))])
+        status, text = output_of([interpreter, "-B", "-m", "unittest", "-v", str(path.relative_to(ROOT))])
         count_unittest(report, f"{folder}.{path.stem}", status, text)
+
+
+def package_python():
+    """The Python that tests the Python package: one with NumPy, or named (for PyTorch's tests: one with PyTorch)."""
+    named = os.environ.get("WARPWRIGHT_TEST_PYTHON")
+    for candidate in [named] if named else [sys.executable, "/usr/bin/python3"]:
+        if named or output_of([candidate, "-c", "import numpy"])[0] == 0:
+            return candidate
+    return sys.executable
 
 
 def count_unittest(report, name, status, text):
@@ -282,6 +292,8 @@ def tests_step(report, labels):
     targets = [f"test_{label}" for label in labels if label in compiled]
     if labels:
         targets.append("warpwright")  # Python tests call it
+    if "python" in labels:
+        targets.append("warpwright_shared")
     selection = ["-L", f"^({'|'.join(labels)})$"] if labels else ["-LE", "^fuzz$"]
     timed("build", lambda report: build_step(report, "test", targets) and None, report)
     if "build" in report.failed:

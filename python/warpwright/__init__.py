@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Warpwright: kernels for LLM inference on NVIDIA GPUs from Ampere to workstation Blackwell, and on the CPU,
+behind one planner that says which kernel runs, why, and what it will cost, also for a GPU that is not in the
+machine.
+
+* Operations on tensors of PyTorch, NumPy, CuPy and JAX: `attention`, `embedding`, `gated_activation`, `gemm`,
+  `kv_append`, `logits`, `rmsnorm`, `rope`, `sample`; `prepare` for launches without host work and CUDA
+  graphs.
+* Questions that need no GPU: `plan`, `plans`, `why`, `targets`, `kernels`, `models`; and `probe`, this
+  machine.
+* ``import warpwright.torch`` registers custom operators, ``warpwright.transformers.register()`` an attention
+  for Hugging Face models. ``python -m warpwright`` is the command line, ``python -m warpwright.bench`` the
+  comparison.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .array import Array as Array
+    from .context import Context as Context
+    from .errors import CallerError as CallerError, NoKernelError as NoKernelError
+    from .errors import UnavailableError as UnavailableError, WarpwrightError as WarpwrightError
+    from ._call import Prepared as Prepared, prepare as prepare
+    from .ops import attention as attention, attention_workspace_bytes as attention_workspace_bytes
+    from .ops import embedding as embedding, gated_activation as gated_activation, gemm as gemm
+    from .ops import kv_append as kv_append, logits as logits, rmsnorm as rmsnorm, rope as rope
+    from .ops import rope_frequencies as rope_frequencies, sample as sample
+    from .planning import Explanation as Explanation, Plan as Plan, Probe as Probe, Target as Target
+    from .planning import devices as devices, kernels as kernels, models as models, plan as plan
+    from .planning import plan_text as plan_text, plans as plans, probe as probe, target as target
+    from .planning import targets as targets, why as why
+
+__version__ = "0.1.0"
+
+# Loaded at first use, so that importing the package takes a few milliseconds.
+_FROM = {
+    "array": "Array",
+    "context": "Context",
+    "errors": "CallerError NoKernelError UnavailableError WarpwrightError",
+    "_call": "Prepared prepare",
+    "ops": (
+        "attention attention_workspace_bytes embedding gated_activation gemm kv_append logits rmsnorm rope "
+        "rope_frequencies sample"
+    ),
+    "planning": (
+        "Explanation Plan Probe Target devices kernels models plan plan_text plans probe target targets why"
+    ),
+}
+_MODULES = {name: module for module, names in _FROM.items() for name in names.split()}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULES.get(name)
+    if module is None:
+        if name in (
+            "torch",
+            "transformers",
+        ):  # these import what they are named after: only when they are asked for
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

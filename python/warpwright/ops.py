@@ -1,0 +1,606 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operations. The headers of include/warpwright/ops define them; this is how they are called from Python.
+
+Common to all of them:
+
+* Tensors of PyTorch, NumPy, CuPy, JAX, and anything else with ``__dlpack__``, are used without a copy, on the
+  caller's current stream of the GPU that they are on; those of the CPU by the "cpu" device. All tensors of
+  one call are in one place. The last dimension is dense, the others may have any stride.
+* `out` is written and returned; without it a new tensor of the same framework is. Outputs may be given as
+  slices.
+* `device` names another device for tensors of the CPU: ``"emulated:rtx-5090"`` executes that GPU's kernels on
+  the CPU, ``"cuda:0"`` copies to the GPU and back.
+* `stream` is a number or a stream object of PyTorch or CuPy; by default the framework's current one.
+* Integers are int32. Nothing here has gradients.
+* Under ``prepare()`` a call is prepared instead of run.
+
+Errors: CallerError for shapes, types or places that disagree, with the argument, what was expected and what
+was got; NoKernelError where no row serves the problem, with all that were tried; UnavailableError for a
+device or compiler that is not there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Optional, Sequence, Union
+
+from . import _abi
+from ._call import Call
+from ._library import check, library
+from .errors import CallerError
+
+Tensor = Any  # of any framework
+Stream = Any
+Numbers = Union[int, float, Tensor]
+
+_FLOATS = "bf16 or f16"
+
+
+def gemm(
+    a: Tensor,
+    b: Tensor,
+    *,
+    bias: Optional[Tensor] = None,
+    gate: Optional[Tensor] = None,
+    residual: Optional[Tensor] = None,
+    activation: str = "none",
+    out: Optional[Tensor] = None,
+    out_dtype: Optional[str] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """d = epilogue(a b^T), products and sums in fp32: a linear layer with its weight as it lies in a
+    checkpoint.
+
+    Per element ``v = sum_k a[m, k] b[n, k]``; ``v += bias[n]``; ``v = activation(gate[m, n]) * v``, or
+    ``activation(v)`` without a gate; ``v += residual[m, n]``.
+
+    Args:
+        a: [m, k], bf16 or f16.
+        b: [n, k], like a.
+        bias: [n], like a.
+        gate: [m, n], like a.
+        residual: [m, n], like the result; may be `out`.
+        activation: "none", "silu", "gelu" (by erf) or "gelu_tanh".
+        out: [m, n], like a, or f32.
+        out_dtype: "f32" for a new result in fp32.
+
+    Returns:
+        [m, n].
+    """
+    call = Call("gemm", "a", a, device, stream)
+    call.tensor("a", a, _FLOATS)
+    call.tensor("b", b, _FLOATS)
+    call.tensor("bias", bias, _FLOATS)
+    call.tensor("gate", gate, _FLOATS)
+    call.tensor("residual", residual, "bf16, f16 or f32")
+    call.struct.activation = _activation("gemm", activation)
+    dtype = out_dtype or _dtype_of(call.struct.a)
+    return call.finish(call.result("d", out, (_extent(call.struct.a, 0), _extent(call.struct.b, 0)), dtype))
+
+
+def attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    q_starts: Optional[Tensor] = None,
+    kv_starts: Optional[Tensor] = None,
+    page_table: Optional[Tensor] = None,
+    kv_lengths: Optional[Tensor] = None,
+    max_q_len: Optional[int] = None,
+    max_kv_len: int = 0,
+    scale: Optional[float] = None,
+    causal: bool = True,
+    window_tokens: int = 0,
+    softcap: float = 0.0,
+    out: Optional[Tensor] = None,
+    lse_base2: Optional[Tensor] = None,
+    workspace: Optional[Tensor] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """softmax(scale q k^T + mask) v for each sequence and head, over ragged or paged keys and values.
+
+    Query head h reads kv head ``h // (heads // kv_heads)``. A causal mask is bottom-right: query i of q_len
+    sees the keys up to ``kv_len - q_len + i``. A query that sees no key gives zeros, and -infinity as
+    log-sum-exp.
+
+    Args:
+        q: [q_tokens, heads, head_dim], bf16 or f16; sequences one after another.
+        k, v: ragged [kv_tokens, kv_heads, head_dim], or paged [pages, page_size, kv_heads, head_dim] with a
+            page size that is a power of two; like q.
+        q_starts: [sequences + 1] int32: where each sequence's queries begin, and the end. By default one
+            sequence, or with pages one query for each row of the page table.
+        kv_starts: the same of ragged keys. By default one sequence.
+        page_table: [sequences, max_pages] int32.
+        kv_lengths: [sequences] int32, the queries' own tokens included; with a page table.
+        max_q_len, max_kv_len: capacities that the launch is sized for. By default all of q, and what k and v,
+            or a row of the page table, hold.
+        scale: by default 1 / sqrt(head_dim).
+        window_tokens: keys that a query sees, its own position included (Hugging Face's sliding_window); 0:
+            all.
+        softcap: scores become ``softcap * tanh(score / softcap)`` before masks; 0: they do not.
+        lse_base2: [q_tokens, heads] fp32, written: log2 of the sum of ``2 ** (scores * log2(e))``.
+        workspace: [bytes] uint8, where keys are split to fill the GPU; by default as much as is of use
+            (`attention_workspace_bytes`). Not shared between streams.
+
+    Returns:
+        out, [q_tokens, heads, head_dim].
+    """
+    call, paged = _attention_call(
+        q,
+        k,
+        v,
+        q_starts,
+        kv_starts,
+        page_table,
+        kv_lengths,
+        max_q_len,
+        max_kv_len,
+        scale,
+        causal,
+        window_tokens,
+        softcap,
+        device,
+        stream,
+    )
+    result = call.result("out", out, tuple(call.struct.q.shape[:3]), _dtype_of(call.struct.q))
+    call.tensor("lse_base2", lse_base2, "f32", written=True)
+    if workspace is None:
+        bytes_ = ctypes.c_int64()
+        check(
+            library().ww_attention_workspace_bytes(
+                call.context._handle, ctypes.byref(call.struct), ctypes.byref(bytes_)
+            )
+        )
+        if bytes_.value > 0:
+            workspace = call.scratch(bytes_.value)
+    call.tensor("workspace", workspace, "u8", written=True)
+    return call.finish(result)
+
+
+def attention_workspace_bytes(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    q_starts: Optional[Tensor] = None,
+    kv_starts: Optional[Tensor] = None,
+    page_table: Optional[Tensor] = None,
+    kv_lengths: Optional[Tensor] = None,
+    max_q_len: Optional[int] = None,
+    max_kv_len: int = 0,
+    causal: bool = True,
+    window_tokens: int = 0,
+    softcap: float = 0.0,
+    device: Optional[str] = None,
+) -> int:
+    """How many bytes of workspace are of use to a call of `attention` with these arguments."""
+    call, _ = _attention_call(
+        q,
+        k,
+        v,
+        q_starts,
+        kv_starts,
+        page_table,
+        kv_lengths,
+        max_q_len,
+        max_kv_len,
+        None,
+        causal,
+        window_tokens,
+        softcap,
+        device,
+        None,
+    )
+    call.tensor("out", q)  # only its form counts
+    bytes_ = ctypes.c_int64()
+    check(
+        library().ww_attention_workspace_bytes(
+            call.context._handle, ctypes.byref(call.struct), ctypes.byref(bytes_)
+        )
+    )
+    return bytes_.value
+
+
+def _attention_call(
+    q,
+    k,
+    v,
+    q_starts,
+    kv_starts,
+    page_table,
+    kv_lengths,
+    max_q_len,
+    max_kv_len,
+    scale,
+    causal,
+    window_tokens,
+    softcap,
+    device,
+    stream,
+):
+    call = Call("attention", "q", q, device, stream)
+    call.tensor("q", q, _FLOATS)
+    paged = page_table is not None
+    call.tensor("k_pages" if paged else "k", k, _FLOATS)
+    call.tensor("v_pages" if paged else "v", v, _FLOATS)
+    q_tokens = _extent(call.struct.q, 0)
+    if paged:
+        if kv_lengths is None:
+            raise CallerError("attention: kv_lengths: expected a tensor with a page table, got none")
+        call.tensor("page_table", page_table, "i32")
+        call.tensor("kv_lengths", kv_lengths, "i32")
+        sequences = _extent(call.struct.page_table, 0)
+    else:
+        sequences = 1
+        if kv_starts is None:
+            kv_starts = call.integers(_starts(_extent(call.struct.k, 0), 1))
+        call.tensor("kv_starts", kv_starts, "i32")
+    if q_starts is None:
+        if sequences == 0 or q_tokens % sequences != 0:
+            raise CallerError(
+                f"attention: q_starts: expected a tensor for {q_tokens} queries of {sequences} "
+                "sequences, got none"
+            )
+        q_starts = call.integers(_starts(q_tokens, sequences))
+        max_q_len = q_tokens // sequences if max_q_len is None else max_q_len
+    call.tensor("q_starts", q_starts, "i32")
+    struct = call.struct
+    struct.max_q_len = max_q_len or 0
+    struct.max_kv_len = max_kv_len
+    struct.window_tokens = window_tokens
+    struct.causal = causal
+    struct.scale = _given("attention", "scale", scale)
+    struct.softcap = softcap
+    return call, paged
+
+
+def _starts(tokens: int, sequences: int) -> Sequence[int]:
+    """Where `sequences` of equal length begin, and the end."""
+    step = tokens // sequences
+    return range(0, tokens + step, step) if step else [0] * (sequences + 1)
+
+
+def rmsnorm(
+    x: Tensor,
+    weight: Tensor,
+    *,
+    residual: Optional[Tensor] = None,
+    epsilon: float = 1e-6,
+    weight_offset: float = 0.0,
+    out: Optional[Tensor] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """x / sqrt(mean(x^2) + epsilon) * (weight + weight_offset); with a residual, of residual += x.
+
+    With three dimensions every head of a token is normalised by itself.
+
+    Args:
+        x: [tokens, hidden] or [tokens, heads, head_dim], bf16 or f16.
+        weight: [hidden] or [head_dim], like x, dense.
+        residual: [tokens, hidden], like x; read and written. Not with heads.
+        epsilon: more than 0.
+        weight_offset: added to the weight in fp32; Gemma's is 1.
+        out: like x; may be x.
+
+    Returns:
+        out.
+    """
+    call = Call("rmsnorm", "x", x, device, stream)
+    call.tensor("x", x, _FLOATS)
+    call.tensor("weight", weight, _FLOATS)
+    call.tensor("residual", residual, _FLOATS, written=True)
+    call.struct.epsilon = _given("rmsnorm", "epsilon", epsilon)
+    call.struct.weight_offset = weight_offset
+    return call.finish(call.result("out", out, _shape(call.struct.x), _dtype_of(call.struct.x)))
+
+
+def gated_activation(
+    gate: Tensor,
+    up: Tensor,
+    *,
+    activation: str = "silu",
+    out: Optional[Tensor] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """activation(gate) * up, element by element.
+
+    Args:
+        gate, up: [tokens, width], bf16 or f16; may be the halves of one [tokens, 2 width] tensor.
+        activation: "silu", "gelu" (by erf), "gelu_tanh", or "none" for gate * up.
+        out: [tokens, width]; may be gate or up.
+
+    Returns:
+        out.
+    """
+    call = Call("gated_activation", "gate", gate, device, stream)
+    call.tensor("gate", gate, _FLOATS)
+    call.tensor("up", up, _FLOATS)
+    call.struct.activation = _activation("gated_activation", activation)
+    return call.finish(call.result("out", out, _shape(call.struct.gate), _dtype_of(call.struct.gate)))
+
+
+def embedding(
+    ids: Tensor,
+    table: Tensor,
+    *,
+    scale: float = 1.0,
+    out: Optional[Tensor] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """scale * table[ids]. An id outside of the table gives zeros.
+
+    Args:
+        ids: [tokens] int32.
+        table: [rows, width], bf16, f16 or f32.
+        scale: not 0; multiplied in fp32 and rounded once. 1 moves the bytes as they are.
+        out: [tokens, width], like table.
+
+    Returns:
+        out.
+    """
+    call = Call("embedding", "table", table, device, stream)
+    call.tensor("ids", ids, "i32")
+    call.tensor("table", table, "bf16, f16 or f32")
+    call.struct.scale = _given("embedding", "scale", scale)
+    shape = (_extent(call.struct.ids, 0), _extent(call.struct.table, 1))
+    return call.finish(call.result("out", out, shape, _dtype_of(call.struct.table)))
+
+
+def rope(
+    q: Tensor,
+    k: Tensor,
+    positions: Tensor,
+    frequency: Tensor,
+    *,
+    magnitude: float = 1.0,
+    interleaved: bool = False,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> tuple[Tensor, Tensor]:
+    """Rotary position embedding, in place: pairs (a, b) become (a cos t - b sin t, b cos t + a sin t) with
+    ``t = position * frequency[i]``.
+
+    Args:
+        q: [tokens, heads, head_dim], bf16 or f16, written.
+        k: [tokens, kv_heads, head_dim], like q, written.
+        positions: [tokens] int32.
+        frequency: [rotary_dim / 2] fp32, radians per position: `rope_frequencies`. Elements from rotary_dim
+            on are left alone.
+        magnitude: multiplies cos and sin (yarn, longrope); not 0.
+        interleaved: pairs are neighbours, not halves (neox).
+
+    Returns:
+        (q, k).
+    """
+    call = Call("rope", "q", q, device, stream)
+    call.tensor("q", q, _FLOATS, written=True)
+    call.tensor("k", k, _FLOATS, written=True)
+    call.tensor("positions", positions, "i32")
+    call.tensor("frequency", frequency, "f32")
+    call.struct.magnitude = _given("rope", "magnitude", magnitude)
+    call.struct.interleaved = interleaved
+    return call.finish((q, k))
+
+
+def rope_frequencies(
+    theta: float, rotary_dim: int, scaling: Optional[dict[str, Any]] = None, context_tokens: int = 0
+) -> tuple[list[float], float]:
+    """Frequencies and magnitude as Hugging Face transformers computes them.
+
+    Args:
+        theta: the base, rope_theta.
+        rotary_dim: an even number of elements of a head.
+        scaling: the rope_scaling (rope_parameters) of a config.json: "rope_type" of none, "default",
+            "linear", "llama3", "yarn" or "longrope", and its fields.
+        context_tokens: the longest context to be served: longrope has two sets of frequencies.
+
+    Returns:
+        ([rotary_dim / 2] radians per position, what cos and sin are multiplied by).
+    """
+    given = dict(scaling or {})
+    kind = given.pop("rope_type", given.pop("type", "none"))
+    kind = "none" if kind in (None, "default") else kind
+    if kind not in _abi.ROPE_SCALINGS:
+        raise CallerError(f"rope_type: expected one of {', '.join(_abi.ROPE_SCALINGS)}, got {kind}")
+    fields = _abi.RopeScaling(kind=_abi.ROPE_SCALINGS[kind])
+    lists = {}
+    given.pop("rope_theta", None)
+    original = given.pop("original_max_position_embeddings", None)
+    if original is not None:
+        fields.original_max_position = original
+    for name, value in given.items():
+        if name in ("short_factor", "long_factor"):
+            if len(value) != rotary_dim // 2:
+                raise CallerError(f"{name}: expected {rotary_dim // 2} numbers, got {len(value)}")
+            lists[name] = (ctypes.c_double * len(value))(*value)
+            setattr(fields, name, lists[name])
+        elif name in (
+            "factor",
+            "low_freq_factor",
+            "high_freq_factor",
+            "beta_fast",
+            "beta_slow",
+            "attention_factor",
+            "mscale",
+            "mscale_all_dim",
+        ):
+            setattr(fields, name, 0.0 if value is None else value)
+        else:
+            raise CallerError(f"scaling: unknown field {name}")
+    frequencies = (ctypes.c_float * max(rotary_dim // 2, 1))()
+    magnitude = ctypes.c_float()
+    check(
+        library().ww_rope_frequencies(
+            theta, rotary_dim, ctypes.byref(fields), context_tokens, frequencies, ctypes.byref(magnitude)
+        )
+    )
+    return list(frequencies), magnitude.value
+
+
+def kv_append(
+    k: Tensor,
+    v: Tensor,
+    sequences: Tensor,
+    positions: Tensor,
+    page_table: Tensor,
+    k_pages: Tensor,
+    v_pages: Tensor,
+    *,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> None:
+    """Writes new keys and values into their pages: token t goes to slot ``positions[t] % page_size`` of page
+    ``page_table[sequences[t], positions[t] // page_size]``. A negative position is padding and is not
+    written.
+
+    Args:
+        k, v: [tokens, kv_heads, head_dim], bf16 or f16.
+        sequences, positions: [tokens] int32.
+        page_table: [sequences, max_pages] int32.
+        k_pages, v_pages: [pages, page_size, kv_heads, head_dim], like k, written; page_size a power of two.
+    """
+    call = Call("kv_append", "k", k, device, stream)
+    call.tensor("k", k, _FLOATS)
+    call.tensor("v", v, _FLOATS)
+    call.tensor("sequences", sequences, "i32")
+    call.tensor("positions", positions, "i32")
+    call.tensor("page_table", page_table, "i32")
+    call.tensor("k_pages", k_pages, _FLOATS, written=True)
+    call.tensor("v_pages", v_pages, _FLOATS, written=True)
+    call.finish()
+
+
+def logits(
+    x: Tensor,
+    *,
+    softcap: float = 0.0,
+    starts: Optional[Tensor] = None,
+    tokens: Optional[Tensor] = None,
+    repetition: Optional[Tensor] = None,
+    addend: Optional[Tensor] = None,
+    bias: Optional[Tensor] = None,
+    out: Optional[Tensor] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """What is done to logits before a token is drawn: a softcap, and for the tokens that a row lists
+    ``x + bias``, then ``x / repetition`` (times it where x is not positive), then ``x + addend``.
+
+    Args:
+        x: [rows, vocabulary] fp32.
+        softcap: ``x = softcap * tanh(x / softcap)``; 0: off.
+        starts: [rows + 1] int32: row r adjusts entries starts[r] up to starts[r + 1] of the lists. With
+            tokens, repetition and addend.
+        tokens: [entries] int32, each at most once in a row.
+        repetition: [entries] fp32, positive; 1: none.
+        addend: [entries] fp32; -infinity bans a token.
+        bias: [entries] fp32.
+        out: like x; may be x: then without a softcap only the listed tokens are touched.
+
+    Returns:
+        out.
+    """
+    call = Call("logits", "x", x, device, stream)
+    call.tensor("in", x, "f32")
+    call.tensor("starts", starts, "i32")
+    call.tensor("tokens", tokens, "i32")
+    call.tensor("repetition", repetition, "f32")
+    call.tensor("addend", addend, "f32")
+    call.tensor("bias", bias, "f32")
+    call.struct.softcap = softcap
+    source = getattr(call.struct, "in")
+    return call.finish(call.result("out", out, _shape(source), _dtype_of(source)))
+
+
+def sample(
+    logits: Tensor,
+    *,
+    temperature: Numbers = 1.0,
+    top_k: Numbers = 0,
+    top_p: Numbers = 1.0,
+    min_p: Numbers = 0.0,
+    seeds: Numbers = 0,
+    steps: Numbers = 0,
+    out: Optional[Tensor] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """Draws one token a row: temperature, top-k, top-p, min-p, then one draw by Philox4x32-10 with key
+    `seeds` and counter `steps`. The same seed and step give the same token on every device and in every
+    batch, up to rounding of probabilities.
+
+    Each parameter is one number for all rows, or a tensor; tensors are read when a prepared launch runs.
+
+    Args:
+        logits: [rows, vocabulary], fp32, bf16 or f16.
+        temperature: [rows] fp32; 0: the likeliest token, the lowest id among equals.
+        top_k: [rows] int32; 0: off. Ties at the k-th are all kept.
+        top_p: [rows] fp32; 1: off.
+        min_p: [rows] fp32; 0: off.
+        seeds: [rows, 2] int32, low and high half of a 64-bit seed; of a number n, row i has the seed n + i.
+        steps: [rows] int32.
+        out: [rows] int32.
+
+    Returns:
+        Token ids, [rows] int32.
+    """
+    call = Call("sample", "logits", logits, device, stream)
+    call.tensor("logits", logits, "f32, bf16 or f16")
+    rows = _extent(call.struct.logits, 0)
+    for name, value in (("temperature", temperature), ("top_p", top_p), ("min_p", min_p)):
+        if isinstance(value, (int, float)):
+            value = call.numbers((rows,), float(value), "f32")
+        call.tensor(name, value, "f32")
+    for name, value in (("top_k", top_k), ("steps", steps)):
+        if isinstance(value, int):
+            value = call.numbers((rows,), value, "i32")
+        call.tensor(name, value, "i32")
+    if isinstance(seeds, int):
+        halves = []
+        for row in range(rows):
+            seed = (seeds + row) % 2**64
+            halves += [_signed(seed % 2**32), _signed(seed >> 32)]
+        seeds = call.integers(halves, (rows, 2))
+    call.tensor("seeds", seeds, "i32")
+    return call.finish(call.result("tokens", out, (rows,), "i32"))
+
+
+def _signed(word: int) -> int:
+    return word - 2**32 if word >= 2**31 else word
+
+
+def _activation(op: str, name: str) -> int:
+    if name not in _abi.ACTIVATIONS:
+        raise CallerError(f"{op}: activation: expected one of {', '.join(_abi.ACTIVATIONS)}, got {name}")
+    return _abi.ACTIVATIONS[name]
+
+
+def _given(op: str, name: str, value: Optional[float]) -> float:
+    """Zero means "the default" to the C ABI, as None does here."""
+    if value is None:
+        return 0.0
+    if value == 0:
+        raise CallerError(f"{op}: {name}: expected a number other than 0")
+    return value
+
+
+_DTYPE_NAMES = {code: name for name, code in _abi.DTYPES.items()}
+
+
+def _dtype_of(tensor: _abi.Tensor) -> str:
+    return _DTYPE_NAMES[tensor.dtype]
+
+
+def _shape(tensor: _abi.Tensor) -> tuple[int, ...]:
+    return tuple(tensor.shape[: tensor.rank])
+
+
+def _extent(tensor: _abi.Tensor, axis: int) -> int:
+    """Of a dimension; 0 where there is none: the library says what is wrong with the rank."""
+    return tensor.shape[axis] if axis < tensor.rank else 0

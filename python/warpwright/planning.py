@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Questions that need no GPU: plan, why, targets, kernels; and probe, what is in this machine.
+
+The dataclasses have the fields of the JSON of ``warpwright VERB --json``. Units are in names: _bytes, _us,
+_gb_s (1e9 bytes per second); counts have none. Predicted times are the cost model's (docs/cost_model.md),
+unless `basis` says "measured".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any, Optional, Sequence, Union
+
+from ._decode import decode
+from ._library import encoded, json_of, text_of
+
+
+@dataclass
+class Choice:
+    """The row that runs."""
+
+    row: str  # "gemm.portable.bf16...."
+    predicted_us: float
+    bound: str  # what it waits for: "memory", "tensor cores", "latency", ...
+    basis: str  # "modelled" or "measured"
+    forced: bool = False  # the caller named it
+    batch_invariant: dict[str, Any] = field(
+        default_factory=dict
+    )  # the sizes that it was chosen for, in that mode
+
+
+@dataclass
+class Candidate:
+    """A row, and its predicted time or why it does not serve."""
+
+    row: str
+    accepted: bool
+    predicted_us: Optional[float] = None
+    bound: Optional[str] = None
+    basis: Optional[str] = None
+    rule: Optional[str] = None  # that refused it: "head_dim", "alignment", ...
+    required: Optional[int] = None
+    actual: Optional[int] = None
+    text: Optional[str] = None  # the refusal as a sentence
+
+
+@dataclass
+class Explanation:
+    """Which row serves a problem on a target, and why every other one was not chosen."""
+
+    op: str
+    target: str
+    problem: dict[str, Any]
+    chosen: Optional[Choice]
+    candidates: list[Candidate]
+
+
+@dataclass
+class PlanModel:
+    name: str
+    architecture: str
+    parameters: int
+    layers: int
+    ignored_fields: list[str]  # of its config.json
+
+
+@dataclass
+class PlanTarget:
+    gpu: str
+    count: int
+    link: str = "none"
+
+
+@dataclass
+class Parallelism:
+    tp: int
+    pp: int
+    ep: int
+    why: str
+
+
+@dataclass
+class PlanMemory:
+    """Per GPU."""
+
+    weights_bytes: int
+    kv_bytes_per_token: int
+    workspace_bytes: int
+    capacity_bytes: int  # of the GPU, less what driver and context take
+    max_tokens: int  # that the cache can hold at this batch
+    max_context: int  # tokens of a sequence that fit at this batch
+    max_batch: int  # sequences that fit at this context
+    cache_note: str
+    fits: bool
+    text: str
+
+
+@dataclass
+class PlanPhase:
+    """Prefill or decode: one pass over the model."""
+
+    predicted_us: float
+    compute_us: float
+    link_us: float
+    bound: str
+    kinds_us: dict[str, float]  # the time by kind of layer
+    bounds_us: dict[str, float]  # the same time by what is waited for
+    tokens: Optional[int] = None  # prefill
+    batch: Optional[int] = None  # decode: sequences
+    context: Optional[int] = None  # decode: tokens in the cache of each
+    tokens_per_s: Optional[float] = None  # decode: of all sequences
+
+
+@dataclass
+class PlanPhases:
+    prefill: PlanPhase
+    decode: PlanPhase
+
+
+@dataclass
+class PlanLayer:
+    """Layers of one form; `indices` are the first and the last of the `count`."""
+
+    name: str  # "model.layers.*.self_attn.qkv_proj"
+    indices: tuple[int, int]
+    count: int
+    op: str
+    format: str  # of the weights, "bf16"; "-" where there are none
+    prefill: Explanation
+    decode: Explanation
+
+
+@dataclass
+class Plan:
+    """A model on a target: for every layer which kernel runs and why, the memory, the predicted speed."""
+
+    model: PlanModel
+    target: PlanTarget
+    parallelism: Parallelism
+    memory: PlanMemory
+    phases: PlanPhases
+    missing: Optional[str]  # an operation that no row serves there
+    layers: list[PlanLayer]
+
+    @property
+    def runs(self) -> bool:
+        """It fits, and every layer has a row."""
+        return self.memory.fits and self.missing is None
+
+
+@dataclass
+class RefusedPlan:
+    """One of several plans that there is none of, and why."""
+
+    target: PlanTarget
+    batch: int
+    context: int
+    refused: str
+    runs: bool = False
+
+
+@dataclass
+class Link:
+    kind: str  # "nvlink", "pcie", "c2c", "none"
+    gb_s: float  # both directions together, per GPU
+    peer_access: bool
+
+
+@dataclass
+class Target:
+    """A GPU model, or the CPU, as data."""
+
+    id: str  # the name that plans take: "rtx-pro-6000"
+    name: str
+    aliases: list[str]
+    compute_capability: str  # "9.0"
+    build_target: str  # whose images it loads: "sm_90a"
+    sms: int
+    boost_mhz: int
+    memory_bytes: int
+    memory_gb_s: float
+    l2_bytes: int
+    shared_per_sm_bytes: int
+    shared_per_block_bytes: int
+    bf16_tflops: float  # dense, fp32 accumulation
+    fp8_tflops: float
+    fp4_tflops: float
+    int8_tops: float
+    links: list[Link]  # fastest first
+    unsure: list[str]  # figures whose source is weak
+    source: str
+
+
+@dataclass
+class Cpu:
+    model: str
+    cores: int
+    memory_bytes: int
+    free_bytes: int
+    simd: str
+
+
+@dataclass
+class Driver:
+    library: str
+    cuda: str
+    release: str
+    problem: str  # why there is no GPU, or empty
+
+
+@dataclass
+class Gpu:
+    id: str  # "cuda:0"
+    name: str
+    target: str  # of the list, to plan with
+    compute_capability: int  # 90
+    build_target: str
+    sms: int
+    memory_bytes: int
+    shared_per_block_bytes: int
+    l2_bytes: int
+    pci: str
+
+
+@dataclass
+class PeerPath:
+    from_: str
+    to: str
+    access: bool
+    native_atomics: bool
+    link: str
+
+
+@dataclass
+class Toolkit:
+    path: str
+    version: str
+    nvcc: bool
+
+
+@dataclass
+class Nvrtc:
+    path: str
+    version: str
+    problem: str
+
+
+@dataclass
+class Probe:
+    """What is in this machine, and what follows from it."""
+
+    cpu: Cpu
+    driver: Driver
+    gpus: list[Gpu]
+    peers: list[PeerPath]
+    toolkits: list[Toolkit]
+    nvrtc: list[Nvrtc]
+    pack: str  # the kernel images inside of the library
+    conclusions: list[str]
+
+
+@dataclass
+class KernelImage:
+    build_target: str
+    from_: str  # "pack", "cache", "none"
+    registers: Optional[int] = None  # per thread
+    spill_bytes: Optional[int] = None
+    stack_bytes: Optional[int] = None
+    static_shared_bytes: Optional[int] = None
+
+
+@dataclass
+class Kernel:
+    """A row: one variant of an operation's kernels."""
+
+    op: str
+    row: str
+    fields: dict[str, str]
+    images: list[KernelImage]
+    runs: Optional[bool] = None  # on the target that was asked about
+    text: Optional[str] = None  # why not
+
+
+def plan(
+    model: Union[str, os.PathLike[str]],
+    gpu: str = "auto",
+    *,
+    gpus: int = 1,
+    link: Optional[str] = None,
+    batch: int = 1,
+    context: Optional[int] = None,
+    prompt: Optional[int] = None,
+    batch_invariant: bool = False,
+) -> Plan:
+    """Will a model run on a GPU, on which kernels, and how fast; the GPU need not be here.
+
+    Args:
+        model: a checkpoint's folder, a config.json, or the name of a built-in configuration (`models`).
+        gpu: an id or alias of `targets`, or "auto" for what is in this machine.
+        gpus: how many of them, by tensor parallelism.
+        link: between them, "nvlink" or "pcie"; by default the target's fastest.
+        batch: sequences at decode.
+        context: tokens in the cache of each at decode; by default 2048 or the model's limit.
+        prompt: tokens of the prefill; by default half the context.
+        batch_invariant: the rows of an engine in that mode.
+
+    Errors:
+        CallerError for an unknown model or GPU (with the nearest name), and sizes out of range.
+    """
+    request = {
+        "model": os.fspath(model),
+        "gpu": gpu,
+        "gpus": gpus,
+        "link": link,
+        "batch": batch,
+        "context": context,
+        "prompt": prompt,
+        "batch_invariant": batch_invariant,
+    }
+    return decode(Plan, json_of("ww_plan", _request(request)))
+
+
+def plans(
+    model: Union[str, os.PathLike[str]],
+    gpus: Sequence[str],
+    *,
+    batches: Sequence[int] = (1,),
+    contexts: Sequence[int] = (),
+    num_gpus: int = 1,
+    **options: Any,
+) -> list[Union[Plan, RefusedPlan]]:
+    """A plan for each GPU, batch and context; one that cannot be made is a RefusedPlan with the reason."""
+    request = {
+        "model": os.fspath(model),
+        "gpu": list(gpus),
+        "gpus": num_gpus,
+        "batch": list(batches),
+        "context": list(contexts) or None,
+        **options,
+    }
+    answer = json_of("ww_plan", _request(request))
+    return [decode(RefusedPlan if "refused" in one else Plan, one) for one in answer.get("plans", [answer])]
+
+
+def plan_text(
+    model: Union[str, os.PathLike[str]],
+    gpu: Union[str, Sequence[str]] = "auto",
+    *,
+    format: str = "text",
+    **options: Any,
+) -> str:
+    """A plan as a page for people, "text" or "html". Options are those of `plan`."""
+    request = {
+        "model": os.fspath(model),
+        "gpu": gpu if isinstance(gpu, str) else list(gpu),
+        "format": format,
+        **options,
+    }
+    return text_of("ww_plan", _request(request))
+
+
+def why(
+    op: str, gpu: str, *, row: Optional[str] = None, batch_invariant: bool = False, **problem: Any
+) -> Explanation:
+    """Which row an operation would run on a GPU, and why no other.
+
+    ``why("attention", "rtx-5090", max_kv_len=8192, heads=32, kv_heads=8)``; what is not given of the problem
+    is the operation's default. `chosen` is None when nothing serves it.
+
+    Errors: CallerError for an unknown operation, GPU or field.
+    """
+    request = {"op": op, "gpu": gpu, "row": row, "batch_invariant": batch_invariant, "set": problem}
+    return decode(Explanation, json_of("ww_why", _request(request)))
+
+
+def targets() -> list[Target]:
+    """Every GPU that can be planned for, and the CPU."""
+    return decode(list[Target], json_of("ww_targets_json", None))
+
+
+def target(name: str) -> Target:
+    """The one with this id or alias; an unknown name is a CallerError with the nearest one."""
+    return decode(Target, json_of("ww_targets_json", name.encode()))
+
+
+def kernels(op: Optional[str] = None, target: Optional[str] = None) -> list[Kernel]:
+    """Every row, what it needs, and whether a target can run it."""
+    found = json_of("ww_kernels_json", encoded(op), encoded(target))
+    for kernel in found:
+        for image in kernel["images"]:
+            image["from_"] = image.pop("from")
+    return decode(list[Kernel], found)
+
+
+def probe() -> Probe:
+    """This machine's GPUs, links, driver and compilers."""
+    found = json_of("ww_probe_json")
+    for path in found["peers"]:
+        path["from_"] = path.pop("from")
+    return decode(Probe, found)
+
+
+def devices() -> list[str]:
+    """What can run something here: "cuda:0", ..., "cpu"."""
+    return json_of("ww_devices_json")["devices"]
+
+
+def models() -> list[str]:
+    """Names of built-in public configurations, for `plan`."""
+    return json_of("ww_models_json")["models"]
+
+
+def _request(fields: dict[str, Any]) -> bytes:
+    return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PyTorch custom operators, for torch.compile and CUDA graphs: ``torch.ops.warpwright.rmsnorm(x, weight)``.
+
+Importing this module registers them, on CPU and CUDA, with fake kernels. They have the arguments of
+`warpwright`'s functions as tensors and numbers; what a function writes in place is marked as mutated. What
+attention gives for queries of no sequence is undefined. A row's image is loaded or compiled at its first
+use: call an operator once before it is captured in a graph.
+
+==================  ====================================================================================
+rmsnorm             (x, weight, epsilon, weight_offset) -> out
+add_rmsnorm         (x, residual!, weight, epsilon, weight_offset) -> out; residual += x
+gemm                (a, b, bias?, gate?, residual?, activation, float_out) -> d = epilogue(a b^T)
+gated_activation    (gate, up, activation) -> out
+embedding           (ids, table, scale) -> out
+rope                (q!, k!, positions, frequency, magnitude, interleaved)
+kv_append           (k, v, sequences, positions, page_table, k_pages!, v_pages!)
+attention           (q, k, v, q_starts, kv_starts, max_q_len, max_kv_len, ...) -> (out, lse_base2)
+paged_attention     (q, k_pages, v_pages, q_starts, page_table, kv_lengths, ...) -> (out, lse_base2)
+logits              (x, softcap, starts?, tokens?, repetition?, addend?, bias?) -> out
+sample              (logits, temperature, top_k, top_p, min_p, seeds, steps) -> tokens
+==================  ====================================================================================
+"""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import torch
+
+from . import ops
+
+_library = torch.library.Library("warpwright", "DEF")
+
+
+# An implementation is called without trailing arguments that are the schema's defaults: it has them again.
+def _register(schema: str, implementation: Callable, fake: Callable) -> None:
+    name = schema.partition("(")[0]
+    _library.define(schema, tags=(torch.Tag.pt2_compliant_tag,))
+    for key in ("CPU", "CUDA"):
+        _library.impl(name, implementation, key)
+    torch.library.register_fake(f"warpwright::{name}", fake, lib=_library)
+
+
+def _nothing(*_) -> None:
+    return None
+
+
+def _like(x, *_):
+    return x.new_empty(x.shape)
+
+
+def _rmsnorm(x, weight, epsilon=1e-6, weight_offset=0.0):
+    return ops.rmsnorm(x, weight, epsilon=epsilon, weight_offset=weight_offset)
+
+
+_register(
+    "rmsnorm(Tensor x, Tensor weight, float epsilon=1e-6, float weight_offset=0) -> Tensor", _rmsnorm, _like
+)
+
+
+def _add_rmsnorm(x, residual, weight, epsilon=1e-6, weight_offset=0.0):
+    return ops.rmsnorm(x, weight, residual=residual, epsilon=epsilon, weight_offset=weight_offset)
+
+
+_register(
+    "add_rmsnorm(Tensor x, Tensor(a!) residual, Tensor weight, float epsilon=1e-6, "
+    "float weight_offset=0) -> Tensor",
+    _add_rmsnorm,
+    _like,
+)
+
+
+def _gemm(a, b, bias=None, gate=None, residual=None, activation="none", float_out=False):
+    return ops.gemm(
+        a,
+        b,
+        bias=bias,
+        gate=gate,
+        residual=residual,
+        activation=activation,
+        out_dtype="f32" if float_out else None,
+    )
+
+
+def _gemm_fake(a, b, bias=None, gate=None, residual=None, activation="none", float_out=False):
+    return a.new_empty((a.shape[0], b.shape[0]), dtype=torch.float32 if float_out else a.dtype)
+
+
+_register(
+    "gemm(Tensor a, Tensor b, Tensor? bias=None, Tensor? gate=None, Tensor? residual=None, "
+    'str activation="none", bool float_out=False) -> Tensor',
+    _gemm,
+    _gemm_fake,
+)
+
+
+def _gated_activation(gate, up, activation="silu"):
+    return ops.gated_activation(gate, up, activation=activation)
+
+
+_register(
+    'gated_activation(Tensor gate, Tensor up, str activation="silu") -> Tensor', _gated_activation, _like
+)
+
+
+def _embedding(ids, table, scale=1.0):
+    return ops.embedding(ids, table, scale=scale)
+
+
+def _embedding_fake(ids, table, scale=1.0):
+    return table.new_empty((ids.shape[0], table.shape[1]))
+
+
+_register("embedding(Tensor ids, Tensor table, float scale=1) -> Tensor", _embedding, _embedding_fake)
+
+
+def _rope(q, k, positions, frequency, magnitude=1.0, interleaved=False):
+    ops.rope(q, k, positions, frequency, magnitude=magnitude, interleaved=interleaved)
+
+
+_register(
+    "rope(Tensor(a!) q, Tensor(b!) k, Tensor positions, Tensor frequency, float magnitude=1, "
+    "bool interleaved=False) -> ()",
+    _rope,
+    _nothing,
+)
+_register(
+    "kv_append(Tensor k, Tensor v, Tensor sequences, Tensor positions, Tensor page_table, "
+    "Tensor(a!) k_pages, Tensor(b!) v_pages) -> ()",
+    ops.kv_append,
+    _nothing,
+)
+
+
+def _with_lse(
+    q, k, v, max_q_len=0, max_kv_len=0, causal=True, scale=0.0, window_tokens=0, softcap=0.0, **where
+):
+    lse = q.new_empty(q.shape[:2], dtype=torch.float32)
+    out = ops.attention(
+        q,
+        k,
+        v,
+        max_q_len=max_q_len,
+        max_kv_len=max_kv_len,
+        causal=causal,
+        scale=scale or None,
+        window_tokens=window_tokens,
+        softcap=softcap,
+        lse_base2=lse,
+        **where,
+    )
+    return out, lse
+
+
+def _attention(q, k, v, q_starts, kv_starts, *rest):
+    return _with_lse(q, k, v, *rest, q_starts=q_starts, kv_starts=kv_starts)
+
+
+def _paged_attention(q, k_pages, v_pages, q_starts, page_table, kv_lengths, *rest):
+    return _with_lse(
+        q, k_pages, v_pages, *rest, q_starts=q_starts, page_table=page_table, kv_lengths=kv_lengths
+    )
+
+
+def _attention_fake(q, *_, **__):
+    return q.new_empty(q.shape), q.new_empty(q.shape[:2], dtype=torch.float32)
+
+
+_MASK = (
+    "bool causal=True, float scale=0, SymInt window_tokens=0, float softcap=0) "
+    "-> (Tensor out, Tensor lse_base2)"
+)
+_register(
+    "attention(Tensor q, Tensor k, Tensor v, Tensor q_starts, Tensor kv_starts, SymInt max_q_len=0, "
+    f"SymInt max_kv_len=0, {_MASK}",
+    _attention,
+    _attention_fake,
+)
+_register(
+    "paged_attention(Tensor q, Tensor k_pages, Tensor v_pages, Tensor q_starts, Tensor page_table, "
+    f"Tensor kv_lengths, SymInt max_q_len=0, SymInt max_kv_len=0, {_MASK}",
+    _paged_attention,
+    _attention_fake,
+)
+
+
+def _logits(x, softcap=0.0, starts=None, tokens=None, repetition=None, addend=None, bias=None):
+    return ops.logits(
+        x, softcap=softcap, starts=starts, tokens=tokens, repetition=repetition, addend=addend, bias=bias
+    )
+
+
+_register(
+    "logits(Tensor x, float softcap=0, Tensor? starts=None, Tensor? tokens=None, Tensor? repetition=None, "
+    "Tensor? addend=None, Tensor? bias=None) -> Tensor",
+    _logits,
+    _like,
+)
+
+
+def _sample(logits, temperature, top_k, top_p, min_p, seeds, steps):
+    return ops.sample(
+        logits, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seeds=seeds, steps=steps
+    )
+
+
+def _sample_fake(logits, *_):
+    return logits.new_empty((logits.shape[0],), dtype=torch.int32)
+
+
+_register(
+    "sample(Tensor logits, Tensor temperature, Tensor top_k, Tensor top_p, Tensor min_p, Tensor seeds, "
+    "Tensor steps) -> Tensor",
+    _sample,
+    _sample_fake,
+)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python -m warpwright.bench: every problem of `warpwright bench` has a call of ours; lines, means and chart
+are right.
+"""
+
+import pathlib
+import subprocess
+import sys
+import unittest
+import xml.etree.ElementTree
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import support  # noqa: E402
+
+from warpwright.bench import report  # noqa: E402
+
+PROGRAM = support.ROOT / "build" / "warpwright"
+
+# Small ones of each form that `warpwright bench --list` prints.
+SMALL = (
+    ("gemm", "m=3 n=16 k=64 bf16"),
+    ("attention", "prefill batch=1 len=32 heads=4/2 d=64 causal bf16"),
+    ("attention", "prefill batch=1 len=32 heads=4/2 d=64 window=8 softcap=50 bf16"),
+    ("attention", "decode batch=2 len=64 heads=4/2 d=64 page=16 bf16"),
+    ("attention", "decode batch=2 len=64 heads=4/2 d=64 page=16 q_len=4 bf16"),
+    ("rmsnorm", "tokens=4 hidden=64 residual bf16"),
+    ("rmsnorm", "tokens=4 heads=3 head_dim=64 in place bf16"),
+    ("gated_activation", "tokens=4 width=64 silu bf16"),
+    ("rope", "tokens=4 heads=4/2 head_dim=64 neox in place bf16"),
+    ("kv_append", "tokens=20 kv_heads=2 head_dim=64 page=16 bf16"),
+    ("embedding", "tokens=4 rows=100 width=64 bf16"),
+    ("logits", "rows=2 vocabulary=100 softcap=30 listed=5 in place f32"),
+    ("sample", "rows=2 vocabulary=100 top_k=50 top_p=0.9 f32"),
+)
+
+
+def case(op, us, **peers):
+    return report.Case(op, f"n={us:g}", us, 1000.0, 0.0, peers)
+
+
+class Report(unittest.TestCase):
+    cases = [
+        case("gemm", 10.0, a=20.0, b=15.0),
+        case("gemm", 10.0, a=6.0),
+        case("rope", 4.0, b=4.0),
+        case("logits", 1.0),
+    ]
+
+    def test_the_fastest_peer_counts(self):
+        self.assertEqual([one.best_peer for one in self.cases], ["b", "a", "b", "-"])
+        self.assertEqual([one.ratio for one in self.cases[:3]], [1.5, 0.6, 1.0])
+        self.assertEqual([one.json()["ratio"] for one in self.cases], [1.5, 0.6, 1.0, None])
+
+    def test_means(self):
+        means = report.means(self.cases)
+        self.assertEqual(list(means), ["gemm", "rope", "all"])
+        self.assertAlmostEqual(means["gemm"]["geometric_mean"], 0.9**0.5)
+        self.assertAlmostEqual(means["all"]["geometric_mean"], 0.9 ** (1 / 3))
+        self.assertEqual((means["all"]["cases"], means["all"]["lowest"]), (3, 0.6))
+
+    def test_lines_have_one_width(self):
+        lines = [report.HEADING, *map(report.line, self.cases)]
+        place = report.HEADING.index("  peer", report.HEADING.index("x peer"))
+        self.assertEqual({line[place : place + 2] for line in lines}, {"  "})
+        self.assertTrue(all(line[place - 1] != " " for line in lines))
+
+    def test_chart(self):
+        text = report.svg(self.cases, "a < b")
+        root = xml.etree.ElementTree.fromstring(text)
+        bars = [
+            rect
+            for rect in root.iter("{http://www.w3.org/2000/svg}rect")
+            if rect.get("fill", "").startswith("#")
+        ]
+        widths = [float(bar.get("width")) for bar in bars]
+        self.assertEqual(len(widths), 3)
+        self.assertAlmostEqual(widths[0] / widths[2], 1.5, places=2)
+        self.assertEqual(len({bar.get("fill") for bar in bars}), 2)  # slower ones differ
+
+
+@support.needs("torch")
+class Ours(unittest.TestCase):
+    def test_every_form_runs(self):
+        from warpwright.bench.ours import our_call
+
+        for op, problem in SMALL:
+            with self.subTest(op=op, problem=problem):
+                ours = our_call(op, problem, "cpu")
+                buffers = ours.make()
+                ours.call(*buffers)
+                self.assertGreater(ours.bytes_moved, 0)
+
+    def test_every_listed_problem_is_known(self):
+        import re
+
+        if not PROGRAM.exists():
+            self.skipTest("build/warpwright is not built")
+        listed = subprocess.run(
+            [PROGRAM, "bench", "--list", "--set", "full"], capture_output=True, text=True
+        ).stdout
+        form = lambda text: re.sub(r"[\d./]+", "0", text)
+        known = {form(f"{op} {problem}") for op, problem in SMALL}
+        # Of limits and masks there are all combinations; each of them is in some small problem.
+        words = {word for one in known for word in one.split()}
+        for line in listed.splitlines():
+            self.assertLessEqual(set(form(line).split()), words, line)
+
+    def test_without_a_gpu(self):
+        import torch
+
+        if torch.cuda.is_available():
+            self.skipTest("there is a GPU")
+        done = subprocess.run(
+            [sys.executable, "-m", "warpwright.bench", "--quick"],
+            capture_output=True,
+            text=True,
+            cwd=support.ROOT / "python",
+        )
+        self.assertEqual(
+            (done.returncode, done.stderr), (1, "warpwright.bench: expected a GPU, found none\n")
+        )
+
+
+@support.needs("torch")
+@support.needs_gpu
+class OnGpu(unittest.TestCase):
+    def test_small_problems_are_timed(self):
+        from warpwright.bench import __main__ as bench
+
+        peers = bench.load_peers(False)
+        cases = list(bench.measure(peers, list(SMALL[:2])))
+        for one in cases:
+            self.assertGreater(one.us, 0)
+            self.assertTrue(one.peers)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every operation on NumPy arrays, on the CPU and on an emulated GPU, against its definition in fp64."""
+
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import support  # noqa: E402
+
+import warpwright  # noqa: E402
+
+if support.has("numpy"):
+    import numpy as np
+
+DEVICES = (None, "emulated:rtx-5090")
+SEED = 20261125
+
+
+def half(random, *shape, scale=1.0):
+    return (random.standard_normal(shape) * scale).astype(np.float16)
+
+
+@support.needs("numpy")
+class Operations(unittest.TestCase):
+    def on_devices(self, check):
+        """check(device, random) with the same random numbers for each."""
+        for device in DEVICES:
+            with self.subTest(device=device or "cpu"):
+                check(device, np.random.default_rng(SEED))
+
+    def test_gemm(self):
+        def check(device, random):
+            a, b = half(random, 5, 96), half(random, 40, 96)
+            bias, gate, residual = half(random, 40), half(random, 5, 40), half(random, 5, 40)
+            got = warpwright.gemm(
+                a, b, bias=bias, gate=gate, residual=residual, activation="silu", device=device
+            )
+
+            def epilogue(product, real):
+                x, g = product + bias.astype(real), gate.astype(real)
+                return g / (1 + np.exp(-g)) * x + residual.astype(real)
+
+            oracle = epilogue(a.astype(float) @ b.astype(float).T, float)
+            reference = support.round_to(
+                epilogue(a.astype(np.float32) @ b.astype(np.float32).T, np.float32), "f16"
+            )
+            magnitude = (np.abs(a.astype(float)) @ np.abs(b.astype(float)).T).max() * np.abs(gate).max()
+            support.assert_derived(self, got, oracle, reference, magnitude)
+
+            plain = warpwright.gemm(a, b, out_dtype="f32", device=device)
+            self.assertEqual(plain.dtype, np.float32)
+            oracle = a.astype(float) @ b.astype(float).T
+            support.assert_derived(
+                self, plain, oracle, a.astype(np.float32) @ b.astype(np.float32).T, magnitude
+            )
+
+        self.on_devices(check)
+
+    def test_ragged_attention(self):
+        def check(device, random):
+            q_starts, kv_starts = np.array([0, 3, 8], np.int32), np.array([0, 20, 27], np.int32)
+            q, k, v = half(random, 8, 4, 64), half(random, 27, 2, 64), half(random, 27, 2, 64)
+            lse = np.empty((8, 4), np.float32)
+            got = warpwright.attention(
+                q,
+                k,
+                v,
+                q_starts=q_starts,
+                kv_starts=kv_starts,
+                max_q_len=5,
+                window_tokens=6,
+                softcap=20.0,
+                lse_base2=lse,
+                device=device,
+            )
+            parts = [
+                (
+                    q[q_starts[s] : q_starts[s + 1]],
+                    k[kv_starts[s] : kv_starts[s + 1]],
+                    v[kv_starts[s] : kv_starts[s + 1]],
+                )
+                for s in range(2)
+            ]
+            self.judge_attention(got, lse, parts, window_tokens=6, softcap=20.0)
+
+        self.on_devices(check)
+
+    def test_paged_attention(self):
+        def check(device, random):
+            lengths = np.array([37, 5, 16], np.int32)
+            table = random.permutation(9).reshape(3, 3).astype(np.int32)
+            k_pages, v_pages = half(random, 9, 16, 2, 64), half(random, 9, 16, 2, 64)
+            q = half(random, 3, 4, 64)
+            lse = np.empty((3, 4), np.float32)
+            got = warpwright.attention(
+                q, k_pages, v_pages, page_table=table, kv_lengths=lengths, lse_base2=lse, device=device
+            )
+            parts = [
+                (
+                    q[s : s + 1],
+                    k_pages[table[s]].reshape(48, 2, 64)[: lengths[s]],
+                    v_pages[table[s]].reshape(48, 2, 64)[: lengths[s]],
+                )
+                for s in range(3)
+            ]
+            self.judge_attention(got, lse, parts)
+
+        self.on_devices(check)
+
+    def judge_attention(self, got, got_lse, parts, **options):
+        answers = [
+            [
+                support.attention_oracle(*part, scale=1 / 8, causal=True, real=real, **options)
+                for part in parts
+            ]
+            for real in (np.float64, np.float32)
+        ]
+        (out, lse, scores), (reference, reference_lse, _) = [
+            (
+                np.concatenate([one[0] for one in answer]),
+                np.concatenate([one[1] for one in answer]),
+                max(one[2] for one in answer),
+            )
+            for answer in answers
+        ]
+        largest = max(np.abs(part[2]).max() for part in parts)
+        support.assert_derived(self, got, out, reference, largest * (1 + scores))
+        support.assert_derived(self, got_lse, lse, reference_lse, 16 + scores)
+
+    def test_one_sequence_needs_no_starts(self):
+        random = np.random.default_rng(SEED)
+        q, k, v = half(random, 3, 2, 32), half(random, 9, 2, 32), half(random, 9, 2, 32)
+        starts = np.array([0, 3], np.int32), np.array([0, 9], np.int32)
+        expected = warpwright.attention(q, k, v, q_starts=starts[0], kv_starts=starts[1], max_q_len=3)
+        np.testing.assert_array_equal(warpwright.attention(q, k, v), expected)
+
+    def test_rmsnorm(self):
+        def check(device, random):
+            x, weight, residual = half(random, 4, 96), half(random, 96), half(random, 4, 96, scale=3)
+            summed = x.astype(float) + residual
+            oracle = summed / np.sqrt((summed**2).mean(-1, keepdims=True) + 1e-5) * (weight.astype(float) + 1)
+            got = warpwright.rmsnorm(
+                x, weight, residual=residual, epsilon=1e-5, weight_offset=1.0, device=device
+            )
+            support.assert_derived(self, got, oracle, support.round_to(oracle, "f16"), np.abs(oracle).max())
+            support.assert_derived(self, residual, summed, support.round_to(summed, "f16"), 0)
+
+            heads = half(random, 3, 2, 64)
+            oracle = heads / np.sqrt((heads.astype(float) ** 2).mean(-1, keepdims=True) + 1e-6) * weight[:64]
+            warpwright.rmsnorm(heads, weight[:64], out=heads, device=device)  # in place
+            support.assert_derived(self, heads, oracle, support.round_to(oracle, "f16"), np.abs(oracle).max())
+
+        self.on_devices(check)
+
+    def test_gated_activation_of_halves(self):
+        def check(device, random):
+            both = half(random, 6, 160)
+            gate, up = both[:, :80].astype(float), both[:, 80:].astype(float)
+            oracle = gate / (1 + np.exp(-gate)) * up
+            got = warpwright.gated_activation(both[:, :80], both[:, 80:], device=device)
+            support.assert_derived(self, got, oracle, support.round_to(oracle, "f16"), np.abs(oracle).max())
+
+        self.on_devices(check)
+
+    def test_embedding(self):
+        def check(device, random):
+            table, ids = half(random, 11, 48), np.array([3, 10, 0, 11, 3], np.int32)
+            got = warpwright.embedding(ids, table, device=device)
+            np.testing.assert_array_equal(got, np.vstack([table, np.zeros((1, 48), np.float16)])[ids])
+
+        self.on_devices(check)
+
+    def test_rope_of_slices(self):
+        def check(device, random):
+            frequency, magnitude = warpwright.rope_frequencies(10000.0, 32)
+            frequency = np.array(frequency, np.float32)
+            np.testing.assert_allclose(frequency, 10000.0 ** (-np.arange(16) / 16), rtol=1e-6)
+            fused = half(random, 5, 6, 64)  # four heads of queries, two of keys
+            positions = np.array([0, 7, 8, 100, 3], np.int32)
+            before = fused.astype(float)
+            angle = positions[:, None, None] * frequency.astype(float)
+            first, second = before[..., :16], before[..., 16:32]
+            oracle = before.copy()
+            oracle[..., :16] = first * np.cos(angle) - second * np.sin(angle)
+            oracle[..., 16:32] = second * np.cos(angle) + first * np.sin(angle)
+            q, k = fused[:, :4], fused[:, 4:]
+            result = warpwright.rope(q, k, positions, frequency, magnitude=magnitude, device=device)
+            self.assertIs(result[0], q)
+            # why: an angle of 100 radians has fp32's rounding of 100 before its cosine is taken.
+            magnitude = np.abs(before).max() * (1 + angle.max())
+            support.assert_derived(self, fused, oracle, support.round_to(oracle, "f16"), magnitude)
+
+        self.on_devices(check)
+
+    def test_kv_append(self):
+        def check(device, random):
+            k, v = half(random, 4, 2, 64), half(random, 4, 2, 64)
+            k_pages, v_pages = half(random, 6, 8, 2, 64), half(random, 6, 8, 2, 64)
+            table = np.array([[5, 0], [2, 4]], np.int32)
+            sequences, positions = np.array([0, 0, 1, 1], np.int32), np.array([7, 8, 3, -1], np.int32)
+            expected_k, expected_v = k_pages.copy(), v_pages.copy()
+            for token, (page, slot) in enumerate([(5, 7), (0, 0), (2, 3)]):
+                expected_k[page, slot], expected_v[page, slot] = k[token], v[token]
+            self.assertIsNone(
+                warpwright.kv_append(k, v, sequences, positions, table, k_pages, v_pages, device=device)
+            )
+            np.testing.assert_array_equal(k_pages, expected_k)
+            np.testing.assert_array_equal(v_pages, expected_v)
+
+        self.on_devices(check)
+
+    def test_logits(self):
+        def check(device, random):
+            x = (random.standard_normal((2, 300)) * 3).astype(np.float32)
+            starts, tokens = np.array([0, 2, 3], np.int32), np.array([4, 299, 0], np.int32)
+            repetition, addend = np.array([2, 1, 4], np.float32), np.array([0, -np.inf, 1], np.float32)
+            oracle = 30 * np.tanh(x.astype(float) / 30)
+            for row, entries in ((0, (0, 1)), (1, (2,))):
+                for entry in entries:
+                    value = oracle[row, tokens[entry]]
+                    value = value / repetition[entry] if value > 0 else value * repetition[entry]
+                    oracle[row, tokens[entry]] = value + addend[entry]
+            got = warpwright.logits(
+                x,
+                softcap=30.0,
+                starts=starts,
+                tokens=tokens,
+                repetition=repetition,
+                addend=addend,
+                device=device,
+            )
+            support.assert_derived(self, got, oracle, oracle.astype(np.float32), 30)
+
+        self.on_devices(check)
+
+    def test_sample(self):
+        def check(device, random):
+            x = random.standard_normal((4, 500)).astype(np.float32)
+            greedy = warpwright.sample(x, temperature=0.0, device=device)
+            np.testing.assert_array_equal(greedy, x.argmax(-1))
+            drawn = [
+                warpwright.sample(x, temperature=1.5, top_k=20, seeds=7, steps=step, device=device)
+                for step in (0, 1)
+            ]
+            likeliest = np.argsort(-x)[:, :20]
+            for tokens in drawn:
+                self.assertTrue(all(token in row for token, row in zip(tokens, likeliest)))
+            self.assertTrue((drawn[0] != drawn[1]).any())
+            # Row i of seed 7 is row 0 of seed 7 + i, and the same on every device.
+            again = warpwright.sample(x[2:], temperature=1.5, top_k=20, seeds=9)
+            np.testing.assert_array_equal(again, drawn[0][2:])
+
+        self.on_devices(check)
+
+    def test_frequencies_of_scalings(self):
+        plain, _ = warpwright.rope_frequencies(500000.0, 64)
+        linear, _ = warpwright.rope_frequencies(500000.0, 64, {"rope_type": "linear", "factor": 4.0})
+        np.testing.assert_allclose(np.array(linear) * 4, plain, rtol=1e-6)
+        _, magnitude = warpwright.rope_frequencies(10000.0, 64, {"rope_type": "yarn", "factor": 4.0})
+        self.assertAlmostEqual(magnitude, 0.1 * np.log(4) + 1, places=6)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""torch.ops.warpwright: registered as PyTorch wants it, right, and in compiled code and CUDA graphs."""
+
+import os
+import pathlib
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+import support  # noqa: E402
+
+import warpwright  # noqa: E402
+
+if support.has("torch"):
+    import numpy as np
+    import torch
+
+HEADS, KV_HEADS, DIM, PAGE = 4, 2, 64, 16
+
+
+def normal(*shape, device, dtype=None, scale=1.0):
+    return (torch.randn(shape, device=device) * scale).to(dtype or torch.bfloat16)
+
+
+def integers(*values, device):
+    return torch.tensor(values, dtype=torch.int32, device=device)
+
+
+def calls(device):
+    """name -> (arguments of torch.ops.warpwright.name), every operator once."""
+    torch.manual_seed(4)
+    x, weight = normal(5, 128, device=device), normal(128, device=device)
+    rows = lambda value, dtype=torch.float32: torch.full((3,), value, dtype=dtype, device=device)
+    starts = integers(0, 1, 2, 3, device=device)
+    table = torch.randperm(6, device=device).to(torch.int32).reshape(3, 2)
+    pages = [normal(6, PAGE, KV_HEADS, DIM, device=device) for _ in range(2)]
+    return {
+        "rmsnorm": (x, weight, 1e-5, 1.0),
+        "add_rmsnorm": (x, normal(5, 128, device=device), weight, 1e-5, 0.0),
+        "gemm": (
+            x,
+            normal(32, 128, device=device),
+            normal(32, device=device),
+            None,
+            normal(5, 32, device=device),
+            "gelu",
+            False,
+        ),
+        "gated_activation": (x[:, :64], x[:, 64:], "gelu_tanh"),
+        "embedding": (integers(1, 0, 3, device=device), x, 2.0),
+        "rope": (
+            normal(3, HEADS, DIM, device=device),
+            normal(3, KV_HEADS, DIM, device=device),
+            integers(0, 4, 9, device=device),
+            torch.linspace(1, 0.1, 32, device=device),
+            1.0,
+            False,
+        ),
+        "kv_append": (
+            normal(3, KV_HEADS, DIM, device=device),
+            normal(3, KV_HEADS, DIM, device=device),
+            integers(0, 1, 2, device=device),
+            integers(3, 17, -1, device=device),
+            table,
+            *pages,
+        ),
+        "attention": (
+            normal(7, HEADS, DIM, device=device),
+            normal(30, KV_HEADS, DIM, device=device),
+            normal(30, KV_HEADS, DIM, device=device),
+            integers(0, 3, 7, device=device),
+            integers(0, 10, 30, device=device),
+            4,
+            0,
+            True,
+            0.0,
+            5,
+            0.0,
+        ),
+        "paged_attention": (
+            normal(3, HEADS, DIM, device=device),
+            *pages,
+            starts,
+            table,
+            integers(20, 1, 32, device=device),
+            1,
+            0,
+            True,
+            0.0,
+            0,
+            10.0,
+        ),
+        "logits": (
+            normal(3, 200, device=device, dtype=torch.float32),
+            30.0,
+            starts,
+            integers(5, 6, 199, device=device),
+            rows(1.5),
+            rows(-1.0),
+            None,
+        ),
+        "sample": (
+            normal(3, 200, device=device, dtype=torch.float32),
+            rows(0.8),
+            rows(50, torch.int32),
+            rows(0.9),
+            rows(0.0),
+            torch.arange(6, dtype=torch.int32, device=device).reshape(3, 2),
+            rows(2, torch.int32),
+        ),
+    }
+
+
+def copied(arguments):
+    return [argument.clone() if isinstance(argument, torch.Tensor) else argument for argument in arguments]
+
+
+def fresh(argument):
+    return argument + 0 if isinstance(argument, torch.Tensor) and argument.is_floating_point() else argument
+
+
+def everything(operator, arguments):
+    """The results of a call and all of its tensors afterwards."""
+    results = operator(*arguments)
+    results = list(results) if isinstance(results, tuple) else [] if results is None else [results]
+    return results + [argument for argument in arguments if isinstance(argument, torch.Tensor)]
+
+
+class OnDevice:
+    """What holds on every device; `device` is set by the classes below."""
+
+    def setUp(self):
+        import warpwright.torch  # noqa: F401
+
+        self.calls = calls(self.device)
+
+    def test_registration(self):
+        tests = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+        for name, arguments in self.calls.items():
+            with self.subTest(name):
+                torch.library.opcheck(
+                    getattr(torch.ops.warpwright, name).default, copied(arguments), test_utils=tests
+                )
+
+    def test_every_operation_has_an_operator(self):
+        from warpwright import _abi
+
+        self.assertEqual(set(_abi.OPERATIONS) - set(self.calls), set())
+
+    def test_compiled(self):
+        backend = os.environ.get(
+            "WARPWRIGHT_TEST_BACKEND", "inductor" if self.device != "cpu" else "aot_eager"
+        )
+
+        def function(calls):
+            results = []
+            for name, arguments in calls.items():
+                # With something around every call for the compiler to do.
+                arguments = [fresh(argument) for argument in arguments]
+                results += [
+                    result * 1 for result in everything(getattr(torch.ops.warpwright, name), arguments)
+                ]
+            return results
+
+        expected = function(self.calls)
+        got = torch.compile(function, fullgraph=True, backend=backend)(self.calls)
+        self.assertEqual(len(got), len(expected))
+        for one, other in zip(got, expected):
+            torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+
+    def test_attention_is_right(self):
+        q, k, v, q_starts, kv_starts = self.calls["attention"][:5]
+        out, lse = torch.ops.warpwright.attention(*self.calls["attention"])
+        for sequence in range(2):
+            mine = slice(q_starts[sequence], q_starts[sequence + 1])
+            keys = slice(kv_starts[sequence], kv_starts[sequence + 1])
+            parts = [part.double().cpu().numpy() for part in (q[mine], k[keys], v[keys])]
+            answers = [
+                support.attention_oracle(
+                    *parts, scale=DIM**-0.5, causal=True, window_tokens=5, real=real, dtype="bf16"
+                )
+                for real in (np.float64, np.float32)
+            ]
+            (oracle, oracle_lse, scores), (reference, reference_lse, _) = answers
+            support.assert_derived(
+                self,
+                out[mine].double().cpu().numpy(),
+                oracle,
+                reference,
+                np.abs(parts[2]).max() * (1 + scores),
+            )
+            support.assert_derived(
+                self, lse[mine].double().cpu().numpy(), oracle_lse, reference_lse, 16 + scores
+            )
+
+    def test_norm_and_product_are_right(self):
+        x, weight = self.calls["rmsnorm"][:2]
+        exact = x.double()
+        oracle = exact / torch.sqrt(exact.pow(2).mean(-1, keepdim=True) + 1e-5) * (weight.double() + 1)
+        got = torch.ops.warpwright.rmsnorm(x, weight, 1e-5, 1.0).double()
+        oracle = oracle.cpu().numpy()
+        support.assert_derived(
+            self, got.cpu().numpy(), oracle, support.round_to(oracle, "bf16"), np.abs(oracle).max()
+        )
+
+        a, b = normal(33, 256, device=self.device), normal(65, 256, device=self.device)
+        left, right = (part.double().cpu().numpy() for part in (a, b))
+        reference = support.round_to(left.astype(np.float32) @ right.astype(np.float32).T, "bf16")
+        support.assert_derived(
+            self,
+            torch.ops.warpwright.gemm(a, b).double().cpu().numpy(),
+            left @ right.T,
+            reference,
+            (np.abs(left) @ np.abs(right).T).max(),
+        )
+
+    def test_transposed_and_sliced_inputs(self):
+        both = normal(6, 256, device=self.device)
+        got = torch.ops.warpwright.gated_activation(both[:, :128], both[:, 128:])
+        expected = torch.ops.warpwright.gated_activation(
+            both[:, :128].contiguous(), both[:, 128:].contiguous()
+        )
+        self.assertTrue(torch.equal(got, expected))
+        with self.assertRaisesRegex(warpwright.CallerError, "stride of dimension 1 must be 1, got 6"):
+            torch.ops.warpwright.rmsnorm(both.t().contiguous().t(), both[0])
+
+
+@support.needs("torch", "numpy")
+class Cpu(OnDevice, unittest.TestCase):
+    device = "cpu"
+
+
+@support.needs("torch", "numpy")
+@support.needs_gpu
+class Gpu(OnDevice, unittest.TestCase):
+    device = "cuda:0"
+
+    def test_graphs(self):
+        for name, arguments in self.calls.items():
+            with self.subTest(name):
+                operator = getattr(torch.ops.warpwright, name)
+                expected = everything(operator, copied(arguments))
+                static = copied(arguments)
+                graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(graph):
+                    captured = everything(operator, static)
+                # Nothing has run: the tensors are as they were, and then what they are after one call.
+                for tensor, before in zip(static, arguments):
+                    if isinstance(tensor, torch.Tensor):
+                        self.assertTrue(torch.equal(tensor, before))
+                graph.replay()
+                torch.cuda.synchronize()
+                for one, other in zip(captured, expected):
+                    torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+
+    def test_work_is_on_the_current_stream(self):
+        stream = torch.cuda.Stream()
+        a = torch.zeros(4096, 4096, device="cuda", dtype=torch.bfloat16)
+        eye = torch.eye(4096, device="cuda", dtype=torch.bfloat16)
+        torch.cuda.synchronize()
+        with torch.cuda.stream(stream):
+            for value in range(1, 6):  # each would see the value before on another stream
+                torch.cuda._sleep(10_000_000)
+                a.fill_(value)
+                got = warpwright.gemm(a, eye)
+                self.assertEqual(got[-1, -1].item(), value)
+        prepared = warpwright.prepare(warpwright.gemm, a, eye)
+        with torch.cuda.stream(stream):
+            torch.cuda._sleep(10_000_000)
+            a.fill_(9)
+            prepared.launch()
+        stream.synchronize()
+        self.assertEqual(prepared.result.min().item(), 9)
+
+    def test_prepared_launches_in_a_graph(self):
+        a, b = normal(16, 512, device="cuda"), normal(64, 512, device="cuda")
+        prepared = warpwright.prepare(warpwright.gemm, a, b)
+        expected = prepared.launch().clone()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            prepared.launch()
+        prepared.result.zero_()
+        graph.replay()
+        self.assertTrue(torch.equal(prepared.result, expected))
+
+    def test_another_place(self):
+        with self.assertRaisesRegex(warpwright.CallerError, "gemm: b is on cpu, but a is on cuda:0"):
+            warpwright.gemm(normal(2, 8, device="cuda"), normal(2, 8, device="cpu"))
+        with self.assertRaisesRegex(warpwright.CallerError, "gemm: a is on cuda:0, but device is cpu"):
+            warpwright.gemm(normal(2, 8, device="cuda"), normal(2, 8, device="cuda"), device="cpu")
+
+    def test_numpy_arrays_on_the_gpu(self):
+        random = np.random.default_rng(3)
+        fused = random.standard_normal((5, 6, 64)).astype(np.float16)
+        frequency, positions = np.linspace(1, 0.1, 16, dtype=np.float32), np.arange(5, dtype=np.int32)
+        expected = torch.from_numpy(fused).cuda()
+        warpwright.rope(
+            expected[:, :4],
+            expected[:, 4:],
+            torch.from_numpy(positions).cuda(),
+            torch.from_numpy(frequency).cuda(),
+        )
+        warpwright.rope(fused[:, :4], fused[:, 4:], positions, frequency, device="cuda:0")
+        np.testing.assert_array_equal(fused, expected.cpu().numpy())
+
+    def test_the_device_of_the_tensor_not_the_current_one(self):
+        before = torch.cuda.current_device()
+        warpwright.gemm(normal(2, 64, device="cuda"), normal(2, 64, device="cuda"))
+        self.assertEqual(torch.cuda.current_device(), before)
+
+
+if __name__ == "__main__":
+    unittest.main()
