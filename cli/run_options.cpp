@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "cli/verb.h"
+#include "engine/request_json.h"
 
 namespace warpwright::cli {
 
@@ -109,12 +110,6 @@ Status check_run_options(const RunOptions& o) {
 
 namespace {
 
-template <class T, class Default>
-T given_or(const std::optional<T>& given, const std::optional<Default>& model, T fallback) {
-    if (given) return *given;
-    return model ? static_cast<T>(*model) : fallback;
-}
-
 Result<std::vector<std::pair<i32, float>>> parse_biases(const std::vector<std::string>& texts) {
     std::vector<std::pair<i32, float>> biases;
     for (const std::string& text : texts) {
@@ -135,25 +130,21 @@ Result<std::vector<std::pair<i32, float>>> parse_biases(const std::vector<std::s
 }  // namespace
 
 Result<SamplingParameters> sampling_of(const RunOptions& o, const GenerationDefaults& defaults) {
-    SamplingParameters s;
+    const bool draws = o.temperature ? *o.temperature != 0 : o.sample;
+    if (!draws && (o.top_k || o.top_p || o.min_p))
+        return caller_error("--top-k, --top-p, --min-p: expected --sample or a --temperature with them");
+    WW_ASSIGN(SamplingParameters s, resolve_sampling({.draw = o.sample,
+                                                      .temperature = o.temperature,
+                                                      .top_p = o.top_p,
+                                                      .min_p = o.min_p,
+                                                      .repetition_penalty = o.repetition_penalty,
+                                                      .top_k = o.top_k},
+                                                     defaults));
     s.seed = o.seed;
     s.presence_penalty = o.presence_penalty;
     s.frequency_penalty = o.frequency_penalty;
     s.logprobs = o.logprobs;
     WW_ASSIGN(s.logit_bias, parse_biases(o.logit_bias));
-    const bool draws = o.temperature ? *o.temperature != 0 : o.sample;
-    if (!draws) {
-        if (o.top_k || o.top_p || o.min_p)
-            return caller_error("--top-k, --top-p, --min-p: expected --sample or a --temperature with them");
-        s.repetition_penalty = o.repetition_penalty.value_or(1);
-        return s;
-    }
-    const GenerationDefaults model = defaults.do_sample == false ? GenerationDefaults{} : defaults;
-    s.temperature = given_or(o.temperature, model.temperature, 1.f);
-    s.top_k = given_or(o.top_k, model.top_k, 0);
-    s.top_p = given_or(o.top_p, model.top_p, 1.f);
-    s.min_p = given_or(o.min_p, model.min_p, 0.f);
-    s.repetition_penalty = given_or(o.repetition_penalty, model.repetition_penalty, 1.f);
     return s;
 }
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/plan_json.h"
+#include "engine/stats_json.h"
 
 namespace warpwright::cli {
 namespace {
@@ -47,14 +48,6 @@ ordered_json sampling_json(const SamplingParameters& s) {
             {"repetition_penalty", s.repetition_penalty}};
 }
 
-ordered_json stats_json(const EngineStats& stats) {
-    const double host_s = stats.decode_passes > 0 ? stats.decode_host_s / double(stats.decode_passes) : 0;
-    return {{"prefill_passes", stats.prefill_passes},     {"decode_passes", stats.decode_passes},
-            {"read_tokens", stats.scheduler.read_tokens}, {"reused_tokens", stats.scheduler.reused_tokens},
-            {"preemptions", stats.scheduler.preemptions}, {"cache_pages", stats.scheduler.num_pages},
-            {"host_us_per_decode_pass", host_s * 1e6}};
-}
-
 }  // namespace
 
 ordered_json to_json(const RunResult& result, const Tokenizer* tokenizer) {
@@ -72,9 +65,7 @@ ordered_json to_json(const RunResult& result, const Tokenizer* tokenizer) {
         json["sequences"].push_back(std::move(one));
     }
     json["sampling"] = sampling_json(result.sampling);
-    json["timings"] = {{"load_s", result.load_s},
-                       {"prefill_tokens_per_s", per_s(result.stats.prefill_tokens, result.stats.prefill_s)},
-                       {"decode_tokens_per_s", per_s(result.stats.decode_tokens, result.stats.decode_s)}};
+    json["timings"] = timings_json(result.stats, result.load_s);
     json["stats"] = stats_json(result.stats);
     json["plan"] = plan_json(result.plan);
     return json;

@@ -398,6 +398,114 @@ WW_API ww_status ww_why(const char* request, char** answer);
  * -> Plan; with several GPUs, batches or contexts {"plans": [...]}. */
 WW_API ww_status ww_plan(const char* request, char** answer);
 
+/* ---- Text ---------------------------------------------------------------------------------------------- */
+
+/* The tokenizer of a model's folder (tokenizer.json), and its chat template where it has one. */
+typedef struct ww_tokenizer ww_tokenizer;
+
+WW_API ww_status ww_tokenizer_load(const char* model, ww_tokenizer** tokenizer);
+WW_API void ww_tokenizer_free(ww_tokenizer* tokenizer);
+/* {"vocab_size", "special_tokens": {"eos_token": text, ...}, "has_chat_template"} */
+WW_API ww_status ww_tokenizer_json(const ww_tokenizer* tokenizer, char** json);
+/* Text may hold zero bytes. add_special_tokens: what the tokenizer puts before a text, mostly a begin token.
+ */
+WW_API ww_status ww_encode(const ww_tokenizer* tokenizer, const char* text, size_t bytes,
+                           int32_t add_special_tokens, int32_t** tokens, size_t* num_tokens);
+/* U+FFFD stands for bytes that form no character. The text ends with a zero byte that is not counted. */
+WW_API ww_status ww_decode(const ww_tokenizer* tokenizer, const int32_t* tokens, size_t num_tokens,
+                           int32_t skip_special_tokens, char** text, size_t* bytes);
+/* The bytes of one token, which need not be whole characters; they live as long as the tokenizer. No such
+ * token: 0 bytes. */
+WW_API ww_status ww_token_bytes(const ww_tokenizer* tokenizer, int32_t token, const char** text,
+                                size_t* bytes);
+/* `variables`: {"messages": [{"role", "content"}, ...], "add_generation_prompt": true, "tools", ...}, what
+ * the template knows. It is encoded without add_special_tokens. */
+WW_API ww_status ww_chat_prompt(const ww_tokenizer* tokenizer, const char* variables, char** text);
+
+/* ---- Engine -------------------------------------------------------------------------------------------- */
+
+/* Many sequences through one model (docs/engine.md). */
+typedef struct ww_engine ww_engine;
+
+typedef struct ww_engine_options {
+    size_t struct_size;
+    const char* weights;        /* "random:SEED"; null: the folder's */
+    int64_t max_sequences;      /* that run at a time; 0: 8 */
+    int64_t max_context_tokens; /* of a sequence; 0: the model's limit, as far as memory allows */
+    int64_t max_batch_tokens;   /* of one pass; 0: 2048 */
+    int64_t page_size_tokens;   /* a power of two; 0: 16 */
+    int64_t cache_tokens;       /* of all sequences; 0: all their contexts, as far as memory allows */
+    int32_t batch_invariant;    /* not 0: see ww_prepare_options */
+    int32_t reserved;
+    /* Called while weights arrive on the device, on the thread that creates; may be null. */
+    void (*progress)(void* user, int64_t done_bytes, int64_t total_bytes);
+    void* user;
+} ww_engine_options;
+
+/* `model`: a folder with config.json, tokenizer.json and safetensors; or with random weights also a
+ * config.json or the name of a built-in configuration. */
+WW_API ww_status ww_engine_create(ww_context* context, const char* model, const ww_engine_options* options,
+                                  ww_engine** engine);
+WW_API void ww_engine_free(ww_engine* engine);
+/* The folder's, null where it has none. Ends with the engine. */
+WW_API const ww_tokenizer* ww_engine_tokenizer(const ww_engine* engine);
+/* {"model": {"name", "architecture", "vocab_size", "eos_tokens", "max_position_tokens", "ignored_fields",
+ *  "ignored_tensors"}, "device", "weights_bytes", "max_context_tokens", "cache_tokens", "load_s"} */
+WW_API ww_status ww_engine_json(ww_engine* engine, char** json);
+
+/* Queues a request and numbers its sequences: the first one's number is returned, num_sequences follow.
+ *   "prompt"                text or [token ids]; or "messages": [{"role", "content"}, ...] for the chat
+ *                           template, with "template": {variables} beside them
+ *   "max_tokens": 128, "min_tokens": 0, "num_sequences": 1, "add_special_tokens": true
+ *   "ignore_eos": false, "stop_tokens": [ids], "stop": text or [texts], "include_stop": false
+ *   "temperature": 0, "top_k": 0, "top_p": 1, "min_p": 0, "seed": 0
+ *   "sample": false         true: what is not given of these four is generation_config.json's, and so where
+ *                           a temperature other than 0 is given
+ *   "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0
+ *   "logit_bias": {"id": bias}, bias null bans the token
+ *   "logprobs": n           of every chosen token and of the n likeliest
+ * A null field counts as not given. Meanings: engine/request.h, engine/sampling.h, docs/engine.md. */
+WW_API ww_status ww_engine_add(ww_engine* engine, const char* request, int32_t* first_sequence);
+/* Ends a sequence without another token; *cancelled (may be null) 0: there is none of that number any more.
+ */
+WW_API ww_status ww_engine_cancel(ww_engine* engine, int32_t sequence, int32_t* cancelled);
+/* 1: every sequence has ended. */
+WW_API int32_t ww_engine_idle(ww_engine* engine);
+
+enum { WW_RUNNING = 0, WW_LENGTH = 1, WW_STOP = 2 /* a token */, WW_STOP_STRING = 3 };
+
+typedef struct ww_token_logprob {
+    int32_t token;
+    float logprob; /* natural logarithm, of the model's own logits */
+} ww_token_logprob;
+
+typedef struct ww_token {
+    size_t struct_size; /* the library's */
+    int32_t sequence;
+    int32_t token;
+    int32_t finish; /* WW_RUNNING, or why this is the last token */
+    int32_t num_top;
+    /* What this token adds to the text that can be shown: whole characters, before any stop string. Without a
+     * tokenizer it is empty. Ends with a zero byte that is not counted. */
+    const char* text;
+    size_t text_bytes;
+    double logprob; /* where the request asks for logprobs; else 0 */
+    const ww_token_logprob* top;
+} ww_token;
+
+/* One pass over the model: a token for every decoding sequence, and chunks of prompts beside them; waits for
+ * it. 0 tokens are no end: ww_engine_idle is. After an error, which is the device's, every further step gives
+ * that error. */
+WW_API ww_status ww_engine_step(ww_engine* engine, int32_t* num_tokens);
+/* The i-th token of the last step, valid until the next; null where there is none. */
+WW_API const ww_token* ww_engine_token(const ww_engine* engine, int32_t index);
+
+/* The "timings" and "stats" of `warpwright run --json`, so far. */
+WW_API ww_status ww_engine_stats_json(ww_engine* engine, char** json);
+/* The Plan of this engine on its device. 0: the engine's options. */
+WW_API ww_status ww_engine_plan(ww_engine* engine, int64_t batch, int64_t prompt_tokens,
+                                int64_t context_tokens, char** json);
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
