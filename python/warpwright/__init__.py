@@ -8,6 +8,7 @@ machine.
   graphs.
 * Questions that need no GPU: `plan`, `plans`, `why`, `targets`, `kernels`, `models`; and `probe`, this
   machine.
+* `Engine`: text from a checkpoint.
 * ``import warpwright.torch`` registers custom operators, ``warpwright.transformers.register()`` an attention
   for Hugging Face models. ``python -m warpwright`` is the command line, ``python -m warpwright.bench`` the
   comparison.
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .array import Array as Array
     from .context import Context as Context
+    from .engine import Engine as Engine, Output as Output, Sampling as Sampling, Token as Token
+    from .engine import Tokenizer as Tokenizer
     from .errors import CallerError as CallerError, NoKernelError as NoKernelError
     from .errors import UnavailableError as UnavailableError, WarpwrightError as WarpwrightError
     from ._call import Prepared as Prepared, prepare as prepare
@@ -39,6 +42,7 @@ __version__ = "0.1.0"
 _FROM = {
     "array": "Array",
     "context": "Context",
+    "engine": "Engine Output Sampling Token Tokenizer",
     "errors": "CallerError NoKernelError UnavailableError WarpwrightError",
     "_call": "Prepared prepare",
     "ops": (

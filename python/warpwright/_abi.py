@@ -96,6 +96,43 @@ RopeScaling = _sized(
     long_factor=POINTER(c_double),
 )
 
+Progress = ctypes.CFUNCTYPE(None, c_void_p, c_int64, c_int64)
+EngineOptions = _sized(
+    "EngineOptions",
+    "",
+    weights=c_char_p,
+    max_sequences=c_int64,
+    max_context_tokens=c_int64,
+    max_batch_tokens=c_int64,
+    page_size_tokens=c_int64,
+    cache_tokens=c_int64,
+    batch_invariant=c_int32,
+    reserved=c_int32,
+    progress=Progress,
+    user=c_void_p,
+)
+
+
+class TokenLogprob(ctypes.Structure):
+    _fields_ = [("token", c_int32), ("logprob", c_float)]
+
+
+class Token(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("sequence", c_int32),
+        ("token", c_int32),
+        ("finish", c_int32),
+        ("num_top", c_int32),
+        ("text", c_void_p),
+        ("text_bytes", c_size_t),
+        ("logprob", c_double),
+        ("top", POINTER(TokenLogprob)),
+    ]
+
+
+FINISH = {0: None, 1: "length", 2: "stop", 3: "stop_string"}
+
 # Strings that the library hands out come as addresses, so that they can be freed.
 _text_out = POINTER(c_void_p)
 _handle_out = POINTER(c_void_p)
@@ -138,6 +175,27 @@ FUNCTIONS = {
     "ww_kernels_json": (STATUS, [c_char_p, c_char_p, _text_out]),
     "ww_why": (STATUS, [c_char_p, _text_out]),
     "ww_plan": (STATUS, [c_char_p, _text_out]),
+    "ww_tokenizer_load": (STATUS, [c_char_p, _handle_out]),
+    "ww_tokenizer_free": (NONE, [c_void_p]),
+    "ww_tokenizer_json": (STATUS, [c_void_p, _text_out]),
+    "ww_encode": (
+        STATUS,
+        [c_void_p, c_char_p, c_size_t, c_int32, POINTER(POINTER(c_int32)), POINTER(c_size_t)],
+    ),
+    "ww_decode": (STATUS, [c_void_p, POINTER(c_int32), c_size_t, c_int32, _text_out, POINTER(c_size_t)]),
+    "ww_token_bytes": (STATUS, [c_void_p, c_int32, _text_out, POINTER(c_size_t)]),
+    "ww_chat_prompt": (STATUS, [c_void_p, c_char_p, _text_out]),
+    "ww_engine_create": (STATUS, [c_void_p, c_char_p, POINTER(EngineOptions), _handle_out]),
+    "ww_engine_free": (NONE, [c_void_p]),
+    "ww_engine_tokenizer": (c_void_p, [c_void_p]),
+    "ww_engine_json": (STATUS, [c_void_p, _text_out]),
+    "ww_engine_add": (STATUS, [c_void_p, c_char_p, POINTER(c_int32)]),
+    "ww_engine_cancel": (STATUS, [c_void_p, c_int32, POINTER(c_int32)]),
+    "ww_engine_idle": (c_int32, [c_void_p]),
+    "ww_engine_step": (STATUS, [c_void_p, POINTER(c_int32)]),
+    "ww_engine_token": (POINTER(Token), [c_void_p, c_int32]),
+    "ww_engine_stats_json": (STATUS, [c_void_p, _text_out]),
+    "ww_engine_plan": (STATUS, [c_void_p, c_int64, c_int64, c_int64, _text_out]),
 }
 for _op, _struct in OPERATIONS.items():
     FUNCTIONS[f"ww_prepare_{_op}"] = (STATUS, [c_void_p, POINTER(_struct), _handle_out])

@@ -27,6 +27,9 @@ STRUCTS = {
     "ww_tensor": _abi.Tensor,
     "ww_prepare_options": _abi.PrepareOptions,
     "ww_rope_scaling": _abi.RopeScaling,
+    "ww_engine_options": _abi.EngineOptions,
+    "ww_token": _abi.Token,
+    "ww_token_logprob": _abi.TokenLogprob,
     **{f"ww_{op}": struct for op, struct in _abi.OPERATIONS.items()},
 }
 
@@ -95,6 +98,13 @@ class Abi(unittest.TestCase):
                 name = "ACTIVATION_NONE" if (name, prefix) == ("none", "WW_") else name.upper()
                 self.assertEqual(numbers[prefix + name], value, name)
         self.assertEqual(numbers["WW_MAX_RANK"], _abi.MAX_RANK)
+        finish = {
+            "WW_RUNNING": None,
+            "WW_LENGTH": "length",
+            "WW_STOP": "stop",
+            "WW_STOP_STRING": "stop_string",
+        }
+        self.assertEqual({numbers[name]: text for name, text in finish.items()}, _abi.FINISH)
         self.assertEqual(int(re.search(r"#define WW_ABI_VERSION (\d+)", CODE).group(1)), _abi.ABI_VERSION)
 
 

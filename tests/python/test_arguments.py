@@ -2,6 +2,7 @@
 """Tensors as they are given: places, types, strides, frameworks; and what is said about wrong ones."""
 
 import gc
+import os
 import pathlib
 import sys
 import unittest
@@ -254,6 +255,67 @@ class Frameworks(unittest.TestCase):
             warpwright.CallerError, "rmsnorm: residual is a jax array, which cannot be written"
         ):
             warpwright.rmsnorm(x, weight, residual=x)
+
+
+@support.needs("numpy", "torch")
+@support.needs_gpu
+class OnGpu(unittest.TestCase):
+    """Frameworks beside PyTorch, whose tests are in test_torch.py."""
+
+    def setUp(self):
+        self.x, self.weight = halves(300, 4096), halves(4096)
+        oracle = self.x.astype(float)
+        oracle /= np.sqrt((oracle**2).mean(-1, keepdims=True) + 1e-6)
+        self.oracle = oracle * self.weight
+
+    def judge(self, got):
+        reference = support.round_to(self.oracle, "f16")
+        support.assert_derived(self, got, self.oracle, reference, np.abs(self.oracle).max())
+
+    @support.needs("cupy")
+    def test_cupy(self):
+        import cupy
+
+        weight = cupy.asarray(self.weight)
+        with cupy.cuda.Stream(non_blocking=True) as stream:
+            x = cupy.empty_like(cupy.asarray(self.x))
+            slow = cupy.ones((8192, 8192), "float32")
+            for _ in range(5):
+                slow = (
+                    slow @ slow / 8192
+                )  # keeps the stream busy: another one would read x before it is written
+            x.set(self.x, stream=stream)
+            got = warpwright.rmsnorm(x, weight)
+            self.assertIsInstance(got, cupy.ndarray)
+            self.judge(got.get(stream=stream))
+            tokens = warpwright.sample(x.astype("float32"), temperature=0.0)
+            np.testing.assert_array_equal(tokens.get(stream=stream), self.x.argmax(-1))
+            step = warpwright.prepare(warpwright.rmsnorm, x, weight, out=got)
+            got.fill(0)
+            step.launch()
+            self.judge(got.get(stream=stream))
+
+    @support.needs("jax")
+    def test_jax(self):
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+        import jax
+
+        if jax.default_backend() != "gpu":
+            self.skipTest("JAX has no GPU")
+        x, weight = jax.device_put(self.x), jax.device_put(self.weight)
+        got = warpwright.rmsnorm(x * 1, weight)
+        self.assertEqual(got.devices(), x.devices())
+        self.judge(np.asarray(got))
+
+    def test_arrays_of_our_own(self):
+        x, weight = (warpwright.Array.from_numpy(values, "cuda:0") for values in (self.x, self.weight))
+        got = warpwright.rmsnorm(x, weight)
+        self.judge(got.numpy())
+        import torch
+
+        shared = torch.from_dlpack(got)
+        self.assertEqual((shared.data_ptr(), shared.device.type), (got.view().data, "cuda"))
+        self.judge(shared.cpu().numpy())
 
 
 if __name__ == "__main__":
