@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every operation through the C ABI does what the C++ call does with the same fields, to the bit: each field
+// has a value that shows where it is lost or swapped.
+#include <cstring>
+#include <deque>
+#include <random>
+#include <vector>
+
+#include "kernels/host_math.h"
+#include "library/c_calls.h"
+#include "warpwright/ops/attention.h"
+#include "warpwright/ops/embedding.h"
+#include "warpwright/ops/gated_activation.h"
+#include "warpwright/ops/gemm.h"
+#include "warpwright/ops/kv_append.h"
+#include "warpwright/ops/logits.h"
+#include "warpwright/ops/rmsnorm.h"
+#include "warpwright/ops/rope.h"
+#include "warpwright/ops/sample.h"
+
+namespace warpwright {
+namespace {
+
+// Tensors with the same content for every arena that is filled alike.
+class Arena {
+public:
+    Tensor reals(DType dtype, std::initializer_list<i64> shape) {
+        Tensor tensor = empty(dtype, shape);
+        std::normal_distribution<float> values;
+        for (i64 i = 0; i < tensor.num_elements(); ++i) store_float(tensor.data, dtype, i, values(random_));
+        return tensor;
+    }
+    Tensor ints(std::initializer_list<i64> shape, const std::vector<i32>& values) {
+        Tensor tensor = empty(DType::i32, shape);
+        std::memcpy(tensor.data, values.data(), values.size() * sizeof(i32));
+        return tensor;
+    }
+    const std::deque<std::vector<std::byte>>& buffers() const { return buffers_; }
+
+private:
+    Tensor empty(DType dtype, std::initializer_list<i64> shape) {
+        Tensor tensor = Tensor::dense(nullptr, dtype, shape);
+        auto& buffer =
+            buffers_.emplace_back(static_cast<std::size_t>(tensor.num_elements() * dtype_bytes(dtype)) + 16);
+        tensor.data = buffer.data();
+        return tensor;
+    }
+
+    std::mt19937 random_{7};
+    std::deque<std::vector<std::byte>> buffers_;
+};
+
+// make(arena) -> the C++ call; to_c(call) -> the C one.
+template <class Make, class ToC, class Run, class Prepare, class CppRun>
+void expect_the_same(Make make, ToC to_c, Run run, Prepare prepare_c, CppRun run_cpp) {
+    Arena untouched, cpp, c, prepared;
+    make(untouched);
+    auto context = *Context::open("cpu");
+    const Status status = run_cpp(*context, Stream{}, make(cpp));
+    ASSERT_TRUE(status.ok()) << status.message();
+    ASSERT_NE(cpp.buffers(), untouched.buffers()) << "the operation wrote nothing";
+
+    const ContextHandle handle = open_context("cpu");
+    const auto call = to_c(make(c));
+    ASSERT_WW_OK(run(handle.get(), &call, nullptr));
+    EXPECT_EQ(c.buffers(), cpp.buffers());
+
+    const auto later = to_c(make(prepared));
+    ww_prepared* launches = nullptr;
+    ASSERT_WW_OK(prepare_c(handle.get(), &later, &launches));
+    const PreparedHandle owner(launches);
+    EXPECT_EQ(prepared.buffers(), untouched.buffers()) << "preparing ran the operation";
+    ASSERT_GT(ww_prepared_num_launches(launches), 0);
+    ASSERT_WW_OK(ww_launch(launches, nullptr));
+    EXPECT_EQ(prepared.buffers(), cpp.buffers());
+}
+
+TEST(Operations, Gemm) {
+    expect_the_same(
+        [](Arena& arena) {
+            return Gemm{.a = arena.reals(DType::bf16, {3, 40}),
+                        .b = arena.reals(DType::bf16, {5, 40}),
+                        .d = arena.reals(DType::f32, {3, 5}),
+                        .bias = arena.reals(DType::bf16, {5}),
+                        .gate = arena.reals(DType::bf16, {3, 5}),
+                        .residual = arena.reals(DType::f32, {3, 5}),
+                        .activation = Activation::gelu_tanh};
+        },
+        [](const Gemm& call) {
+            ww_gemm c{sizeof(ww_gemm)};
+            c.a = c_tensor(call.a), c.b = c_tensor(call.b), c.d = c_tensor(call.d);
+            c.bias = c_tensor(call.bias), c.gate = c_tensor(call.gate), c.residual = c_tensor(call.residual);
+            c.activation = WW_GELU_TANH;
+            return c;
+        },
+        ww_run_gemm, ww_prepare_gemm, gemm);
+}
+
+// Queries 2 and 3 of the second sequence see two keys each; the first sequence has one query.
+Attention ragged_attention(Arena& arena) {
+    return {.q = arena.reals(DType::f16, {4, 4, 64}),
+            .out = arena.reals(DType::f16, {4, 4, 64}),
+            .lse_base2 = arena.reals(DType::f32, {4, 4}),
+            .k = arena.reals(DType::f16, {12, 2, 64}),
+            .v = arena.reals(DType::f16, {12, 2, 64}),
+            .kv_starts = arena.ints({3}, {0, 5, 12}),
+            .q_starts = arena.ints({3}, {0, 1, 4}),
+            .max_q_len = 4,
+            .scale = 0.25f,
+            .causal = true,
+            .window_left = 1,
+            .softcap = 3};
+}
+
+ww_attention c_attention(const Attention& call) {
+    ww_attention c{sizeof(ww_attention)};
+    c.q = c_tensor(call.q), c.out = c_tensor(call.out), c.lse_base2 = c_tensor(call.lse_base2);
+    c.k = c_tensor(call.k), c.v = c_tensor(call.v), c.kv_starts = c_tensor(call.kv_starts);
+    c.k_pages = c_tensor(call.k_pages), c.v_pages = c_tensor(call.v_pages);
+    c.page_table = c_tensor(call.page_table), c.kv_lengths = c_tensor(call.kv_lengths);
+    c.q_starts = c_tensor(call.q_starts);
+    c.max_kv_len = call.max_kv_len;
+    c.window_tokens = call.window_left + 1;
+    c.causal = call.causal;
+    c.scale = call.scale;
+    c.softcap = call.softcap;
+    return c;  // max_q_len 0: q_tokens
+}
+
+TEST(Operations, RaggedAttention) {
+    expect_the_same(ragged_attention, c_attention, ww_run_attention, ww_prepare_attention, attention);
+}
+
+TEST(Operations, PagedAttention) {
+    expect_the_same(
+        [](Arena& arena) {
+            return Attention{.q = arena.reals(DType::bf16, {2, 4, 64}),
+                             .out = arena.reals(DType::bf16, {2, 4, 64}),
+                             .k_pages = arena.reals(DType::bf16, {6, 4, 2, 64}),
+                             .v_pages = arena.reals(DType::bf16, {6, 4, 2, 64}),
+                             .page_table = arena.ints({2, 3}, {5, 0, 3, 1, 4, 2}),
+                             .kv_lengths = arena.ints({2}, {9, 6}),
+                             .q_starts = arena.ints({3}, {0, 1, 2}),
+                             .max_q_len = 2,
+                             .max_kv_len = 10,
+                             .causal = false};
+        },
+        c_attention, ww_run_attention, ww_prepare_attention, attention);
+}
+
+TEST(Operations, RmsNorm) {
+    expect_the_same(
+        [](Arena& arena) {
+            return RmsNorm{.x = arena.reals(DType::bf16, {3, 64}),
+                           .weight = arena.reals(DType::bf16, {64}),
+                           .out = arena.reals(DType::bf16, {3, 64}),
+                           .residual = arena.reals(DType::bf16, {3, 64}),
+                           .epsilon = 0.5f,
+                           .weight_offset = 1};
+        },
+        [](const RmsNorm& call) {
+            ww_rmsnorm c{sizeof(ww_rmsnorm)};
+            c.x = c_tensor(call.x), c.weight = c_tensor(call.weight), c.out = c_tensor(call.out);
+            c.residual = c_tensor(call.residual);
+            c.epsilon = 0.5f;
+            c.weight_offset = 1;
+            return c;
+        },
+        ww_run_rmsnorm, ww_prepare_rmsnorm, rmsnorm);
+}
+
+TEST(Operations, Rope) {
+    expect_the_same(
+        [](Arena& arena) {
+            return Rope{.q = arena.reals(DType::bf16, {3, 4, 64}),
+                        .k = arena.reals(DType::bf16, {3, 2, 64}),
+                        .positions = arena.ints({3}, {0, 9, 100}),
+                        .frequency = arena.reals(DType::f32, {16}),
+                        .magnitude = 1.5f,
+                        .interleaved = true};
+        },
+        [](const Rope& call) {
+            ww_rope c{sizeof(ww_rope)};
+            c.q = c_tensor(call.q), c.k = c_tensor(call.k);
+            c.positions = c_tensor(call.positions), c.frequency = c_tensor(call.frequency);
+            c.magnitude = 1.5f;
+            c.interleaved = 1;
+            return c;
+        },
+        ww_run_rope, ww_prepare_rope, rope);
+}
+
+TEST(Operations, GatedActivation) {
+    expect_the_same(
+        [](Arena& arena) {
+            return GatedActivation{.gate = arena.reals(DType::f16, {3, 24}),
+                                   .up = arena.reals(DType::f16, {3, 24}),
+                                   .out = arena.reals(DType::f16, {3, 24}),
+                                   .activation = Activation::gelu};
+        },
+        [](const GatedActivation& call) {
+            ww_gated_activation c{sizeof(ww_gated_activation)};
+            c.gate = c_tensor(call.gate), c.up = c_tensor(call.up), c.out = c_tensor(call.out);
+            c.activation = WW_GELU;
+            return c;
+        },
+        ww_run_gated_activation, ww_prepare_gated_activation, gated_activation);
+}
+
+TEST(Operations, Embedding) {
+    expect_the_same(
+        [](Arena& arena) {
+            return Embedding{.ids = arena.ints({3}, {4, 0, 9}),
+                             .table = arena.reals(DType::f32, {5, 8}),
+                             .out = arena.reals(DType::f32, {3, 8}),
+                             .scale = 2};
+        },
+        [](const Embedding& call) {
+            ww_embedding c{sizeof(ww_embedding)};
+            c.ids = c_tensor(call.ids), c.table = c_tensor(call.table), c.out = c_tensor(call.out);
+            c.scale = 2;
+            return c;
+        },
+        ww_run_embedding, ww_prepare_embedding, embedding);
+}
+
+TEST(Operations, KvAppend) {
+    expect_the_same(
+        [](Arena& arena) {
+            return KvAppend{.k = arena.reals(DType::bf16, {3, 2, 64}),
+                            .v = arena.reals(DType::bf16, {3, 2, 64}),
+                            .sequences = arena.ints({3}, {1, 0, 1}),
+                            .positions = arena.ints({3}, {5, -1, 6}),
+                            .page_table = arena.ints({2, 2}, {0, 1, 3, 2}),
+                            .k_pages = arena.reals(DType::bf16, {4, 4, 2, 64}),
+                            .v_pages = arena.reals(DType::bf16, {4, 4, 2, 64})};
+        },
+        [](const KvAppend& call) {
+            ww_kv_append c{sizeof(ww_kv_append)};
+            c.k = c_tensor(call.k), c.v = c_tensor(call.v);
+            c.sequences = c_tensor(call.sequences), c.positions = c_tensor(call.positions);
+            c.page_table = c_tensor(call.page_table);
+            c.k_pages = c_tensor(call.k_pages), c.v_pages = c_tensor(call.v_pages);
+            return c;
+        },
+        ww_run_kv_append, ww_prepare_kv_append, kv_append);
+}
+
+TEST(Operations, Logits) {
+    expect_the_same(
+        [](Arena& arena) {
+            return Logits{.in = arena.reals(DType::f32, {2, 10}),
+                          .out = arena.reals(DType::f32, {2, 10}),
+                          .softcap = 2,
+                          .starts = arena.ints({3}, {0, 2, 3}),
+                          .tokens = arena.ints({3}, {7, 1, 4}),
+                          .repetition = arena.reals(DType::f32, {3}),
+                          .addend = arena.reals(DType::f32, {3}),
+                          .bias = arena.reals(DType::f32, {3})};
+        },
+        [](const Logits& call) {
+            ww_logits c{sizeof(ww_logits)};
+            c.in = c_tensor(call.in), c.out = c_tensor(call.out), c.starts = c_tensor(call.starts);
+            c.tokens = c_tensor(call.tokens), c.repetition = c_tensor(call.repetition);
+            c.addend = c_tensor(call.addend), c.bias = c_tensor(call.bias);
+            c.softcap = 2;
+            return c;
+        },
+        ww_run_logits, ww_prepare_logits, logits);
+}
+
+TEST(Operations, Sample) {
+    expect_the_same(
+        [](Arena& arena) {
+            Sample call{.logits = arena.reals(DType::f32, {3, 50}),
+                        .temperature = arena.reals(DType::f32, {3}),
+                        .top_k = arena.ints({3}, {0, 20, 5}),
+                        .top_p = arena.reals(DType::f32, {3}),
+                        .min_p = arena.reals(DType::f32, {3}),
+                        .seeds = arena.ints({3, 2}, {1, 2, 3, 4, 5, 6}),
+                        .steps = arena.ints({3}, {0, 10, 3}),
+                        .tokens = arena.ints({3}, {-1, -1, -1})};
+            const float values[3][3] = {{0.7f, 1, 0.95f}, {0.9f, 1, 0.8f}, {0, 0.01f, 0}};
+            std::memcpy(call.temperature.data, values[0], sizeof(values[0]));
+            std::memcpy(call.top_p.data, values[1], sizeof(values[1]));
+            std::memcpy(call.min_p.data, values[2], sizeof(values[2]));
+            return call;
+        },
+        [](const Sample& call) {
+            ww_sample c{sizeof(ww_sample)};
+            c.logits = c_tensor(call.logits), c.temperature = c_tensor(call.temperature);
+            c.top_k = c_tensor(call.top_k), c.top_p = c_tensor(call.top_p), c.min_p = c_tensor(call.min_p);
+            c.seeds = c_tensor(call.seeds), c.steps = c_tensor(call.steps), c.tokens = c_tensor(call.tokens);
+            return c;
+        },
+        ww_run_sample, ww_prepare_sample, sample);
+}
+
+TEST(Operations, RopeFrequencies) {
+    const RopeScaling scaling{.kind = RopeScaling::Kind::llama3, .factor = 8, .original_max_position = 4096};
+    const RopeFrequencies expected = rope_frequencies(5e5, 64, scaling, 100000);
+    ww_rope_scaling c{sizeof(ww_rope_scaling)};
+    c.kind = WW_ROPE_LLAMA3;
+    c.factor = 8;
+    c.original_max_position = 4096;
+    std::vector<float> frequencies(32);
+    float magnitude = 0;
+    ASSERT_WW_OK(ww_rope_frequencies(5e5, 64, &c, 100000, frequencies.data(), &magnitude));
+    EXPECT_EQ(frequencies, expected.frequency);
+    EXPECT_EQ(magnitude, expected.magnitude);
+
+    const RopeScaling longrope{.kind = RopeScaling::Kind::longrope,
+                               .original_max_position = 4096,
+                               .short_factor = {1, 2},
+                               .long_factor = {3, 4}};
+    c = {sizeof(ww_rope_scaling)};
+    c.kind = WW_ROPE_LONGROPE;
+    c.original_max_position = 4096;
+    EXPECT_EQ(ww_rope_frequencies(1e4, 4, &c, 8192, frequencies.data(), &magnitude), WW_ERROR_CALLER);
+    c.short_factor = longrope.short_factor.data();
+    c.long_factor = longrope.long_factor.data();
+    ASSERT_WW_OK(ww_rope_frequencies(1e4, 4, &c, 8192, frequencies.data(), &magnitude));
+    frequencies.resize(2);
+    EXPECT_EQ(frequencies, rope_frequencies(1e4, 4, longrope, 8192).frequency);
+}
+
+// On a GPU whose keys are worth splitting, in a plan of the emulator: nothing is launched.
+TEST(Operations, AttentionWorkspace) {
+    const ContextHandle handle = open_context("emulated:h200");
+    auto context = *Context::open("emulated:h200");
+    char memory[16];
+    Attention call{.q = Tensor::dense(memory, DType::bf16, {1, 32, 128}),
+                   .out = Tensor::dense(memory, DType::bf16, {1, 32, 128}),
+                   .k = Tensor::dense(memory, DType::bf16, {32768, 8, 128}),
+                   .v = Tensor::dense(memory, DType::bf16, {32768, 8, 128}),
+                   .kv_starts = Tensor::dense(memory, DType::i32, {2}),
+                   .q_starts = Tensor::dense(memory, DType::i32, {2})};
+    const auto expected = attention_workspace_bytes(*context, call);
+    ASSERT_TRUE(expected.ok() && *expected > 0);
+    const ww_attention c = c_attention(call);
+    int64_t bytes = 0;
+    ASSERT_WW_OK(ww_attention_workspace_bytes(handle.get(), &c, &bytes));
+    EXPECT_EQ(bytes, *expected);
+}
+
+}  // namespace
+}  // namespace warpwright
