@@ -32,7 +32,7 @@ def path() -> str:
     raise UnavailableError(
         f"{_FILE}: looked in "
         + " and ".join(str(found.parent) for found in candidates)
-        + ", found none; build it (./setup), or set WARPWRIGHT_LIBRARY to the file"
+        + ", found none; build it (./setup run warpwright_shared), or set WARPWRIGHT_LIBRARY to the file"
     )
 
 

@@ -3,9 +3,12 @@
 are right.
 """
 
+import json
+import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import unittest
 import xml.etree.ElementTree
 
@@ -59,8 +62,9 @@ class Report(unittest.TestCase):
         self.assertEqual((means["all"]["cases"], means["all"]["lowest"]), (3, 0.6))
 
     def test_lines_have_one_width(self):
-        lines = [report.HEADING, *map(report.line, self.cases)]
-        place = report.HEADING.index("  peer", report.HEADING.index("x peer"))
+        width = report.width_of((one.op, one.problem) for one in self.cases)
+        lines = [report.heading(width), *(report.line(one, width) for one in self.cases)]
+        place = lines[0].rindex("  peer")
         self.assertEqual({line[place : place + 2] for line in lines}, {"  "})
         self.assertTrue(all(line[place - 1] != " " for line in lines))
 
@@ -76,6 +80,34 @@ class Report(unittest.TestCase):
         self.assertEqual(len(widths), 3)
         self.assertAlmostEqual(widths[0] / widths[2], 1.5, places=2)
         self.assertEqual(len({bar.get("fill") for bar in bars}), 2)  # slower ones differ
+
+
+class Show(unittest.TestCase):
+    def test_figures_of_the_program(self):
+        (path,) = sorted((support.ROOT / "docs" / "results").glob("*_bench.json"))[-1:]
+        figures = json.loads(path.read_text())
+        with tempfile.TemporaryDirectory() as folder:
+            chart = pathlib.Path(folder, "chart.svg")
+            done = subprocess.run(
+                [sys.executable, "-m", "warpwright.bench", "--show", path, "--svg", chart],
+                capture_output=True,
+                text=True,
+                cwd=None if os.environ.get("WARPWRIGHT_INSTALLED") else support.ROOT / "python",
+            )
+            self.assertEqual(done.stderr, "")
+            root = xml.etree.ElementTree.fromstring(chart.read_text())
+        lines = done.stdout.split("\n")
+        self.assertEqual(lines[0], f"{figures['gpu']}, {figures['date']}")
+        place = lines[1].index("us") - 8
+        shown = {
+            line[:place].strip(): line[place:].split()[4] for line in lines[2 : 2 + len(figures["cases"])]
+        }
+        for case in figures["cases"]:
+            ratio = f"{case['ratio']:.2f}" if "ratio" in case else "-"
+            self.assertEqual(shown[f"{case['op']} {case['problem']}"], ratio)
+        texts = {text.text for text in root.iter("{http://www.w3.org/2000/svg}text")}
+        drawn = {f"{case['op']} {case['problem']}" for case in figures["cases"] if "ratio" in case}
+        self.assertLessEqual(drawn, texts)
 
 
 @support.needs("torch")

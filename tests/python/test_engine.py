@@ -2,6 +2,7 @@
 """Engine: the shipped model on the CPU, as whole outputs and as streams."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -154,6 +155,27 @@ class Generate(unittest.TestCase):
     def test_random_weights(self):
         engine = warpwright.Engine(support.MODEL, "cpu", weights="random:3", max_context_tokens=64)
         self.assertEqual(len(engine.generate([1, 2, 3], max_tokens=5, ignore_eos=True)[0].tokens), 5)
+
+
+@support.needs("torch")
+@support.needs_gpu
+class OnGpu(unittest.TestCase):
+    def test_text_is_the_programs(self):
+        import torch
+
+        torch.ones(1, device="cuda")  # both use the GPU's one context
+        engine = warpwright.Engine(support.MODEL, "cuda:0", max_context_tokens=256)
+        outputs = engine.generate([PROMPT, "The sun"], max_tokens=24)
+        for output, prompt in zip(outputs, (PROMPT, "The sun")):
+            command = ["run", "--device", "cuda:0", "--model", support.MODEL, "--prompt", prompt]
+            done = subprocess.run(
+                [sys.executable, "-m", "warpwright", *command, "--max-tokens", "24", "--json"],
+                capture_output=True,
+                text=True,
+                cwd=None if os.environ.get("WARPWRIGHT_INSTALLED") else support.ROOT / "python",
+            )
+            self.assertEqual(json.loads(done.stdout)["sequences"][0]["text"], output.text)
+        self.assertGreater(engine.stats["stats"]["decode_passes"], 0)
 
 
 TEMPLATE = (

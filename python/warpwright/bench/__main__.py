@@ -8,6 +8,7 @@ over rotating buffers of at least four times the L2, random data.
 
     python -m warpwright.bench --quick
     python -m warpwright.bench --set full --json results.json --svg results.svg
+    python -m warpwright.bench --show docs/results/2026-11-25_h100-sxm_bench.json --svg results.svg
 """
 
 from __future__ import annotations
@@ -90,21 +91,25 @@ def head(peers: Any) -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m warpwright.bench",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--set", default="quick", choices=("quick", "full"))
-    parser.add_argument("--quick", action="store_true", help="--set quick: within two minutes")
-    parser.add_argument("--op", help="this operation only")
-    parser.add_argument(
-        "--compile", action="store_true", help="torch.compile of elementwise operations as a peer, too"
-    )
-    parser.add_argument("--json", help="write the figures to this file")
-    parser.add_argument("--svg", help="write a chart to this file")
-    arguments = parser.parse_args()
+def show(facts: dict[str, Any], cases: list[report.Case], svg_file: str | None) -> None:
+    """What follows the lines of the cases."""
+    print("\n" + "\n".join(report.mean_lines(cases)))
+    if svg_file:
+        title = f"warpwright on {facts['gpu']}, {facts['date']}"
+        pathlib.Path(svg_file).write_text(report.svg(cases, title))
+
+
+def show_file(name: str, op: str | None, svg_file: str | None) -> None:
+    """Figures that were measured before, by this program or by ``warpwright bench --out``."""
+    figures = json.loads(pathlib.Path(name).read_text())
+    cases = [report.case_of(one) for one in figures["cases"] if op in (None, one["op"])]
+    print(f"{figures['gpu']}, {figures['date']}")
+    width = report.width_of((case.op, case.problem) for case in cases)
+    print("\n".join([report.heading(width), *(report.line(case, width) for case in cases)]))
+    show(figures, cases, svg_file)
+
+
+def measure_and_show(arguments: argparse.Namespace) -> None:
     if importlib.util.find_spec("torch") is None:
         sys.exit("warpwright.bench: expected PyTorch, whose kernels are the peers; found none")
     import torch
@@ -114,25 +119,44 @@ def main() -> int:
     selected = problems("quick" if arguments.quick else arguments.set, arguments.op)
     peers = load_peers(arguments.compile)
     facts = head(peers)
+    packages = "".join(f", {name} {version}" for name, version in facts["packages"].items())
     print(
-        f"{facts['gpu']}, driver {facts['driver']}, {facts['date']}; torch {facts['torch']}"
-        f"{''.join(f', {name} {version}' for name, version in facts['packages'].items())}; not installed: "
-        f"{', '.join(facts['absent']) or 'none'}"
+        f"{facts['gpu']}, driver {facts['driver']}, {facts['date']}; torch {facts['torch']}{packages}; "
+        f"not installed: {', '.join(facts['absent']) or 'none'}"
     )
-    print(report.HEADING)
+    width = report.width_of(selected)
+    print(report.heading(width))
     cases = []
     for case in measure(peers, selected):
         cases.append(case)
-        print(report.line(case), flush=True)
-    print("\n" + "\n".join(report.mean_lines(cases)))
+        print(report.line(case, width), flush=True)
+    show(facts, cases, arguments.svg)
     if arguments.json:
         results = {**facts, "cases": [case.json() for case in cases], "means": report.means(cases)}
         pathlib.Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n")
-    if arguments.svg:
-        title = f"warpwright {warpwright.__version__} on {facts['gpu']}, {facts['date']}"
-        pathlib.Path(arguments.svg).write_text(report.svg(cases, title))
-    return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m warpwright.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--set", default="quick", choices=("quick", "full"))
+    parser.add_argument("--quick", action="store_true", help="--set quick: within two minutes")
+    parser.add_argument("--op", help="this operation only")
+    parser.add_argument(
+        "--compile", action="store_true", help="torch.compile of some operations as a peer, too"
+    )
+    parser.add_argument("--json", help="write the figures to this file")
+    parser.add_argument("--svg", help="write a chart to this file")
+    parser.add_argument("--show", metavar="FILE", help="measure nothing: the figures of this file")
+    arguments = parser.parse_args()
+    if arguments.show:
+        show_file(arguments.show, arguments.op, arguments.svg)
+    else:
+        measure_and_show(arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -34,15 +34,31 @@ class Case:
         return {**asdict(self), "peer": self.best_peer, "ratio": self.ratio if self.peers else None}
 
 
-HEADING = f"{'problem':<62} {'us':>9} {'GB/s':>6} {'TFLOPS':>7} {'peer us':>9} {'x peer':>7}  peer"
+def case_of(figures: dict[str, Any]) -> Case:
+    """A case of a results file, ours or that of ``warpwright bench --out``."""
+    peers = figures.get("peers") or {}
+    if not peers and figures.get("peer_us"):
+        peers = {figures["peer"]: figures["peer_us"]}
+    return Case(
+        figures["op"], figures["problem"], figures["us"], figures["gb_s"], figures.get("tflops", 0.0), peers
+    )
 
 
-def line(case: Case) -> str:
+def width_of(names: Iterable[tuple[str, str]]) -> int:
+    """Of the first column: these operations and problems fit."""
+    return max((len(f"{op} {problem}") for op, problem in names), default=0)
+
+
+def heading(width: int) -> str:
+    return f"{'problem':<{width}} {'us':>9} {'GB/s':>6} {'TFLOPS':>7} {'peer us':>9} {'x peer':>7}  peer"
+
+
+def line(case: Case, width: int) -> str:
     name = f"{case.op} {case.problem}"
     tflops = f"{case.tflops:.1f}" if case.tflops else "-"
     peer_us = f"{case.peers[case.best_peer]:.2f}" if case.peers else "-"
     ratio = f"{case.ratio:.2f}" if case.peers else "-"
-    ours = f"{name:<62} {case.us:>9.2f} {case.gb_s:>6.0f} {tflops:>7}"
+    ours = f"{name:<{width}} {case.us:>9.2f} {case.gb_s:>6.0f} {tflops:>7}"
     return f"{ours} {peer_us:>9} {ratio:>7}  {case.best_peer}"
 
 
@@ -77,7 +93,8 @@ def mean_lines(cases: list[Case]) -> list[str]:
 # ---- the chart: a bar for each problem, its length our speed over the fastest peer's
 # -------------------------
 
-_LEFT, _WIDTH, _ROW, _TOP = 430, 400, 18, 54
+_WIDTH, _ROW, _TOP = 400, 18, 54
+_LETTER = 5.9  # how wide one is, on average
 _LARGEST = 2.0  # where longer bars end
 _COLORS = ("#4878a8", "#b05a3c")  # at least as fast, slower
 
@@ -85,9 +102,11 @@ _COLORS = ("#4878a8", "#b05a3c")  # at least as fast, slower
 def svg(cases: list[Case], title: str) -> str:
     shown = [case for case in cases if case.peers]
     height = _TOP + _ROW * len(shown) + 24
-    at = lambda ratio: _LEFT + _WIDTH * min(ratio, _LARGEST) / _LARGEST
+    left = 20 + int(_LETTER * width_of((case.op, case.problem) for case in shown))
+    right = 60 + int(_LETTER * max((len(case.best_peer) for case in shown), default=0))
+    at = lambda ratio: left + _WIDTH * min(ratio, _LARGEST) / _LARGEST
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + 150}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + _WIDTH + right}" height="{height}" '
         'font-family="sans-serif" font-size="11">',
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="8" y="20" font-size="14">{html.escape(title)}</text>',
@@ -103,12 +122,12 @@ def svg(cases: list[Case], title: str) -> str:
     for index, case in enumerate(shown):
         y = _TOP + index * _ROW
         name = html.escape(f"{case.op} {case.problem}")
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 12}" text-anchor="end">{name}</text>')
+        parts.append(f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{name}</text>')
         parts.append(
-            f'<rect x="{_LEFT}" y="{y + 2}" width="{at(case.ratio) - _LEFT:.1f}" height="{_ROW - 5}" '
+            f'<rect x="{left}" y="{y + 2}" width="{at(case.ratio) - left:.1f}" height="{_ROW - 5}" '
             f'fill="{_COLORS[case.ratio < 1]}"/>'
         )
         parts.append(f'<text x="{at(case.ratio) + 5:.1f}" y="{y + 12}">{case.ratio:.2f}</text>')
-        peer = html.escape(case.best_peer[:18])
-        parts.append(f'<text x="{_LEFT + _WIDTH + 40}" y="{y + 12}" fill="#555">{peer}</text>')
+        peer = html.escape(case.best_peer)
+        parts.append(f'<text x="{left + _WIDTH + 40}" y="{y + 12}" fill="#555">{peer}</text>')
     return "\n".join([*parts, "</svg>", ""])
