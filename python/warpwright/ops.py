@@ -67,6 +67,10 @@ def gemm(
 
     Returns:
         [m, n].
+
+    Errors:
+        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
+        UnavailableError: the device, or a compiler for its kernels, is not there.
     """
     call = Call("gemm", "a", a, device, stream)
     call.tensor("a", a, _FLOATS)
@@ -127,6 +131,10 @@ def attention(
 
     Returns:
         out, [q_tokens, heads, head_dim].
+
+    Errors:
+        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
+        UnavailableError: the device, or a compiler for its kernels, is not there.
     """
     call, paged = _attention_call(
         q,
@@ -176,7 +184,11 @@ def attention_workspace_bytes(
     softcap: float = 0.0,
     device: Optional[str] = None,
 ) -> int:
-    """How many bytes of workspace are of use to a call of `attention` with these arguments."""
+    """How many bytes of workspace are of use to a call of `attention` with these arguments.
+
+    Errors:
+        CallerError: as of `attention`.
+    """
     call, _ = _attention_call(
         q,
         k,
@@ -288,6 +300,10 @@ def rmsnorm(
 
     Returns:
         out.
+
+    Errors:
+        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
+        UnavailableError: the device, or a compiler for its kernels, is not there.
     """
     call = Call("rmsnorm", "x", x, device, stream)
     call.tensor("x", x, _FLOATS)
@@ -316,6 +332,10 @@ def gated_activation(
 
     Returns:
         out.
+
+    Errors:
+        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
+        UnavailableError: the device, or a compiler for its kernels, is not there.
     """
     call = Call("gated_activation", "gate", gate, device, stream)
     call.tensor("gate", gate, _FLOATS)
@@ -343,6 +363,10 @@ def embedding(
 
     Returns:
         out.
+
+    Errors:
+        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
+        UnavailableError: the device, or a compiler for its kernels, is not there.
     """
     call = Call("embedding", "table", table, device, stream)
     call.tensor("ids", ids, "i32")
@@ -377,6 +401,10 @@ def rope(
 
     Returns:
         (q, k).
+
+    Errors:
+        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
+        UnavailableError: the device, or a compiler for its kernels, is not there.
     """
     call = Call("rope", "q", q, device, stream)
     call.tensor("q", q, _FLOATS, written=True)
@@ -402,6 +430,9 @@ def rope_frequencies(
 
     Returns:
         ([rotary_dim / 2] radians per position, what cos and sin are multiplied by).
+
+    Errors:
+        CallerError: an unknown kind or field of scaling, a number out of its range.
     """
     given = dict(scaling or {})
     kind = given.pop("rope_type", given.pop("type", "none"))
@@ -464,6 +495,10 @@ def kv_append(
         sequences, positions: [tokens] int32.
         page_table: [sequences, max_pages] int32.
         k_pages, v_pages: [pages, page_size, kv_heads, head_dim], like k, written; page_size a power of two.
+
+    Errors:
+        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
+        UnavailableError: the device, or a compiler for its kernels, is not there.
     """
     call = Call("kv_append", "k", k, device, stream)
     call.tensor("k", k, _FLOATS)
@@ -505,6 +540,10 @@ def logits(
 
     Returns:
         out.
+
+    Errors:
+        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
+        UnavailableError: the device, or a compiler for its kernels, is not there.
     """
     call = Call("logits", "x", x, device, stream)
     call.tensor("in", x, "f32")
@@ -549,6 +588,10 @@ def sample(
 
     Returns:
         Token ids, [rows] int32.
+
+    Errors:
+        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
+        UnavailableError: the device, or a compiler for its kernels, is not there.
     """
     call = Call("sample", "logits", logits, device, stream)
     call.tensor("logits", logits, "f32, bf16 or f16")

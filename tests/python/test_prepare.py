@@ -71,6 +71,55 @@ class Prepare(unittest.TestCase):
         )
         self.assertEqual(rows(1), rows(40))
 
+    def test_the_callers_wishes_about_rows(self):
+        x, weight = halves(3, 64), halves(64)
+        context = warpwright.Context.of("emulated:h200")
+        rows = lambda: warpwright.prepare(warpwright.rmsnorm, x, weight, device="emulated:h200").rows
+        (chosen,) = rows()
+        others = [
+            candidate.row
+            for candidate in warpwright.why("rmsnorm", "h200", tokens=3, hidden=64, dtype="f16").candidates
+            if candidate.accepted and candidate.row != chosen
+        ]
+        self.assertTrue(others)
+        try:
+            context.force("rmsnorm", others[0])
+            self.assertEqual(rows(), [others[0]])
+            context.force("rmsnorm", "rmsnorm.host.f16")
+            with self.assertRaisesRegex(warpwright.NoKernelError, "architecture: runs on the CPU"):
+                rows()
+            context.force("rmsnorm", None)
+            context.forbid(chosen, "it failed yesterday")
+            self.assertNotEqual(rows(), [chosen])
+            for other in others:
+                context.forbid(other, "it failed yesterday")
+            with self.assertRaisesRegex(warpwright.NoKernelError, f"{chosen}.*it failed yesterday"):
+                rows()
+        finally:
+            context.force("rmsnorm", None)
+            for row in (chosen, *others):
+                context.forbid(row, None)
+        self.assertEqual(rows(), [chosen])
+
+    def test_threads(self):
+        a, b = halves(40, 64), halves(48, 64)
+        expected = warpwright.gemm(a, b)
+        wrong = []
+
+        def work():
+            step = warpwright.prepare(warpwright.gemm, a, b)
+            for _ in range(50):
+                for got in (warpwright.gemm(a, b), step.launch()):
+                    if not np.array_equal(got, expected):
+                        wrong.append(got)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(wrong), 0)
+
     def test_mistakes(self):
         a = halves(2, 8)
         with warpwright.prepare() as step:
