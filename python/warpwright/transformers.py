@@ -22,13 +22,32 @@ NAME = "warpwright"
 
 
 def register(name: str = NAME) -> None:
-    """Makes `name` an attn_implementation of transformers 4.48 or later."""
+    """Makes `name` an attn_implementation of transformers 4.53 or later."""
     from transformers import AttentionInterface
-    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
+    from transformers.masking_utils import AttentionMaskInterface
 
     AttentionInterface.register(name, attention_forward)
-    # What it wants of a mask is which tokens are padding, or nothing.
-    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS["flash_attention_2"])
+    AttentionMaskInterface.register(name, padding_mask)
+
+
+def padding_mask(
+    batch_size: int,
+    q_length: int,
+    kv_length: int,
+    q_offset: Any = 0,
+    attention_mask: Optional[torch.Tensor] = None,
+    device: Optional[torch.device] = None,
+    **_: Any,
+) -> Optional[torch.Tensor]:
+    """transformers' mask interface: [batch, tokens] bool, False at padding; None where every key is a token.
+
+    There may be fewer tokens than keys: a static cache has room for more.
+    """
+    if attention_mask is None:
+        tokens = int(q_offset) + q_length
+        return torch.ones(batch_size, tokens, dtype=torch.bool, device=device) if tokens < kv_length else None
+    attention_mask = attention_mask[:, -kv_length:]
+    return None if attention_mask.shape[1] == kv_length and attention_mask.all() else attention_mask
 
 
 def attention_forward(

@@ -128,6 +128,19 @@ class Attention(unittest.TestCase):
         chosen = after.gather(-1, results[0][1, 10:, None]).flatten()
         self.assertTrue((chosen >= after.max(-1).values - 2 * 2 * error).all())
 
+    def test_a_static_cache_has_room_for_more(self):
+        import torch
+        import transformers
+
+        model, tokens = self.model(), self.tokens(2, 12).to(self.device)
+        model.set_attn_implementation("warpwright")
+        cache = transformers.StaticCache(config=model.config, max_cache_len=32)
+        with torch.no_grad():
+            first = model(tokens[:, :8], past_key_values=cache).logits
+            second = model(tokens[:, 8:], past_key_values=cache).logits
+        got, (_, exact, error) = torch.cat([first, second], 1).double(), self.judge(model, tokens)
+        self.assertLessEqual((got.flatten(0, 1) - exact).abs().max().item(), 2 * error)
+
     def test_refusals(self):
         import torch
 
