@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """python/warpwright/_abi.py says what include/warpwright/c.h says."""
+
 import ctypes
 import pathlib
 import re
@@ -71,7 +72,12 @@ class Abi(unittest.TestCase):
                 name = "ACTIVATION_NONE" if (name, prefix) == ("none", "WW_") else name.upper()
                 self.assertEqual(numbers[prefix + name], value, name)
         self.assertEqual(numbers["WW_MAX_RANK"], _abi.MAX_RANK)
-        finish = {"WW_RUNNING": None, "WW_LENGTH": "length", "WW_STOP": "stop", "WW_STOP_STRING": "stop_string"}
+        finish = {
+            "WW_RUNNING": None,
+            "WW_LENGTH": "length",
+            "WW_STOP": "stop",
+            "WW_STOP_STRING": "stop_string",
+        }
         self.assertEqual({numbers[name]: text for name, text in finish.items()}, _abi.FINISH)
         version = re.search(r"#define WW_ABI_VERSION (\d+)", c_header.TEXT).group(1)
         self.assertEqual(int(version), _abi.ABI_VERSION)

@@ -160,22 +160,35 @@ class Generate(unittest.TestCase):
 @support.needs("torch")
 @support.needs_gpu
 class OnGpu(unittest.TestCase):
-    def test_text_is_the_programs(self):
+    prompts = (PROMPT, "The sun")
+
+    def outputs(self, prompts, **options):
+        engine = warpwright.Engine(
+            support.MODEL, "cuda:0", weights="random:7", max_context_tokens=256, **options
+        )
+        outputs = engine.generate(list(prompts), max_tokens=24, ignore_eos=True)
+        self.assertGreater(engine.stats["stats"]["decode_passes"], 20)
+        return [output.tokens for output in outputs]
+
+    def test_tokens_are_the_programs(self):
         import torch
 
         torch.ones(1, device="cuda")  # both use the GPU's one context
-        engine = warpwright.Engine(support.MODEL, "cuda:0", max_context_tokens=256)
-        outputs = engine.generate([PROMPT, "The sun"], max_tokens=24)
-        for output, prompt in zip(outputs, (PROMPT, "The sun")):
-            command = ["run", "--device", "cuda:0", "--model", support.MODEL, "--prompt", prompt]
-            done = subprocess.run(
-                [sys.executable, "-m", "warpwright", *command, "--max-tokens", "24", "--json"],
-                capture_output=True,
-                text=True,
-                cwd=None if os.environ.get("WARPWRIGHT_INSTALLED") else support.ROOT / "python",
-            )
-            self.assertEqual(json.loads(done.stdout)["sequences"][0]["text"], output.text)
-        self.assertGreater(engine.stats["stats"]["decode_passes"], 0)
+        command = ["run", "--device", "cuda:0", "--model", support.MODEL, "--weights", "random:7"]
+        done = subprocess.run(
+            [sys.executable, "-m", "warpwright", *command, "--prompt", PROMPT]
+            + ["--max-tokens", "24", "--ignore-eos", "--context", "256", "--json"],
+            capture_output=True,
+            text=True,
+            cwd=None if os.environ.get("WARPWRIGHT_INSTALLED") else support.ROOT / "python",
+        )
+        expected = json.loads(done.stdout)["sequences"][0]["tokens"]
+        self.assertEqual(self.outputs([PROMPT], max_sequences=1), [expected])
+
+    def test_batch_invariant(self):
+        together = self.outputs(self.prompts, batch_invariant=True)
+        alone = [self.outputs([prompt], batch_invariant=True)[0] for prompt in self.prompts]
+        self.assertEqual(together, alone)
 
 
 TEMPLATE = (
