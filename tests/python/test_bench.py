@@ -109,6 +109,23 @@ class Show(unittest.TestCase):
         drawn = {f"{case['op']} {case['problem']}" for case in figures["cases"] if "ratio" in case}
         self.assertLessEqual(drawn, texts)
 
+    def test_charts_are_of_the_figures_beside_them(self):
+        folder = support.ROOT / "docs" / "results"
+        charts = sorted(folder.glob("*_bench*.svg"))
+        self.assertTrue(charts)
+        for path in charts:
+            stem = path.stem.replace("_means", "")
+            figures = json.loads((folder / f"{stem}.json").read_text())
+            chart = report.svg if stem == path.stem else report.mean_svg
+            cases = [report.case_of(case) for case in figures["cases"]]
+            expected = chart(cases, f"warpwright on {figures['gpu']}, {figures['date']}")
+            again = (
+                f"python -m warpwright.bench --show {stem}.json --svg {stem}.svg --means-svg {stem}_means.svg"
+            )
+            self.assertTrue(
+                path.read_text() == expected, f"{path.name} is of other figures; in docs/results: {again}"
+            )
+
 
 @support.needs("torch")
 class Ours(unittest.TestCase):

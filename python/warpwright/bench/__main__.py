@@ -91,22 +91,23 @@ def head(peers: Any) -> dict[str, Any]:
     }
 
 
-def show(facts: dict[str, Any], cases: list[report.Case], svg_file: str | None) -> None:
+def show(facts: dict[str, Any], cases: list[report.Case], arguments: argparse.Namespace) -> None:
     """What follows the lines of the cases."""
     print("\n" + "\n".join(report.mean_lines(cases)))
-    if svg_file:
-        title = f"warpwright on {facts['gpu']}, {facts['date']}"
-        pathlib.Path(svg_file).write_text(report.svg(cases, title))
+    title = f"warpwright on {facts['gpu']}, {facts['date']}"
+    for name, chart in ((arguments.svg, report.svg), (arguments.means_svg, report.mean_svg)):
+        if name:
+            pathlib.Path(name).write_text(chart(cases, title))
 
 
-def show_file(name: str, op: str | None, svg_file: str | None) -> None:
+def show_file(arguments: argparse.Namespace) -> None:
     """Figures that were measured before, by this program or by ``warpwright bench --out``."""
-    figures = json.loads(pathlib.Path(name).read_text())
-    cases = [report.case_of(one) for one in figures["cases"] if op in (None, one["op"])]
+    figures = json.loads(pathlib.Path(arguments.show).read_text())
+    cases = [report.case_of(one) for one in figures["cases"] if arguments.op in (None, one["op"])]
     print(f"{figures['gpu']}, {figures['date']}")
     width = report.width_of((case.op, case.problem) for case in cases)
     print("\n".join([report.heading(width), *(report.line(case, width) for case in cases)]))
-    show(figures, cases, svg_file)
+    show(figures, cases, arguments)
 
 
 def measure_and_show(arguments: argparse.Namespace) -> None:
@@ -130,7 +131,7 @@ def measure_and_show(arguments: argparse.Namespace) -> None:
     for case in measure(peers, selected):
         cases.append(case)
         print(report.line(case, width), flush=True)
-    show(facts, cases, arguments.svg)
+    show(facts, cases, arguments)
     if arguments.json:
         results = {**facts, "cases": [case.json() for case in cases], "means": report.means(cases)}
         pathlib.Path(arguments.json).write_text(json.dumps(results, indent=1) + "\n")
@@ -149,11 +150,12 @@ def main() -> None:
         "--compile", action="store_true", help="torch.compile of some operations as a peer, too"
     )
     parser.add_argument("--json", help="write the figures to this file")
-    parser.add_argument("--svg", help="write a chart to this file")
+    parser.add_argument("--svg", help="write a chart of all problems to this file")
+    parser.add_argument("--means-svg", help="write a chart of the geometric means to this file")
     parser.add_argument("--show", metavar="FILE", help="measure nothing: the figures of this file")
     arguments = parser.parse_args()
     if arguments.show:
-        show_file(arguments.show, arguments.op, arguments.svg)
+        show_file(arguments)
     else:
         measure_and_show(arguments)
 

@@ -19,6 +19,7 @@ class Case:
     gb_s: float  # bytes that must move, over our time
     tflops: float
     peers: dict[str, float] = field(default_factory=dict)
+    group: str = ""  # of problems with one mean; by default the operation
 
     @property
     def best_peer(self) -> str:
@@ -40,7 +41,13 @@ def case_of(figures: dict[str, Any]) -> Case:
     if not peers and figures.get("peer_us"):
         peers = {figures["peer"]: figures["peer_us"]}
     return Case(
-        figures["op"], figures["problem"], figures["us"], figures["gb_s"], figures.get("tflops", 0.0), peers
+        figures["op"],
+        figures["problem"],
+        figures["us"],
+        figures["gb_s"],
+        figures.get("tflops", 0.0),
+        peers,
+        figures.get("group", ""),
     )
 
 
@@ -68,30 +75,24 @@ def geometric_mean(values: Iterable[float]) -> Optional[float]:
 
 
 def means(cases: list[Case]) -> dict[str, dict[str, Any]]:
-    """Per operation and over all: how many cases have a peer, the geometric mean of `ratio`, the lowest."""
+    """Per group and over all: how many cases have a peer, the geometric mean of `ratio`, the lowest."""
     found = {}
-    for op in [*dict.fromkeys(case.op for case in cases), "all"]:
-        ratios = [case.ratio for case in cases if op in (case.op, "all") and case.peers]
+    for name in [*dict.fromkeys(case.group or case.op for case in cases), "all"]:
+        ratios = [case.ratio for case in cases if name in (case.group or case.op, "all") and case.peers]
         if ratios:
-            found[op] = {
-                "cases": len(ratios),
-                "geometric_mean": geometric_mean(ratios),
-                "lowest": min(ratios),
-            }
+            mean = {"cases": len(ratios), "geometric_mean": geometric_mean(ratios), "lowest": min(ratios)}
+            found[name] = mean
     return found
 
 
 def mean_lines(cases: list[Case]) -> list[str]:
-    lines = [
-        f"{'operation':<22} {'cases':>5} {'x peer':>8} {'lowest':>8}   (geometric mean: peer's time / ours)"
-    ]
-    for op, mean in means(cases).items():
-        lines.append(f"{op:<22} {mean['cases']:>5} {mean['geometric_mean']:>8.3f} {mean['lowest']:>8.3f}")
+    lines = [f"{'group':<22} {'cases':>5} {'x peer':>8} {'lowest':>8}   (geometric mean: peer's time / ours)"]
+    for name, mean in means(cases).items():
+        lines.append(f"{name:<22} {mean['cases']:>5} {mean['geometric_mean']:>8.3f} {mean['lowest']:>8.3f}")
     return lines
 
 
-# ---- the chart: a bar for each problem, its length our speed over the fastest peer's
-# -------------------------
+# ---- charts: a bar for each row, its length our speed over the fastest peer's -----------------------------
 
 _WIDTH, _ROW, _TOP = 400, 18, 54
 _LETTER = 5.9  # how wide one is, on average
@@ -100,34 +101,43 @@ _COLORS = ("#4878a8", "#b05a3c")  # at least as fast, slower
 
 
 def svg(cases: list[Case], title: str) -> str:
-    shown = [case for case in cases if case.peers]
-    height = _TOP + _ROW * len(shown) + 24
-    left = 20 + int(_LETTER * width_of((case.op, case.problem) for case in shown))
-    right = 60 + int(_LETTER * max((len(case.best_peer) for case in shown), default=0))
+    """A bar for each problem that has a peer."""
+    rows = [(f"{case.op} {case.problem}", case.ratio, case.best_peer) for case in cases if case.peers]
+    return _chart(rows, title, "speed of the fastest peer = 1; longer is faster")
+
+
+def mean_svg(cases: list[Case], title: str) -> str:
+    """A bar for each group's geometric mean."""
+    rows = []
+    for name, mean in means(cases).items():
+        note = f"{mean['cases']} problems, lowest {mean['lowest']:.2f}"
+        rows.append((name, mean["geometric_mean"], note))
+    return _chart(rows, title, "speed of the fastest peer = 1; longer is faster; geometric means")
+
+
+def _chart(rows: list[tuple[str, float, str]], title: str, subtitle: str) -> str:
+    height = _TOP + _ROW * len(rows) + 24
+    left = 20 + int(_LETTER * max((len(name) for name, _, _ in rows), default=0))
+    right = 60 + int(_LETTER * max((len(note) for _, _, note in rows), default=0))
     at = lambda ratio: left + _WIDTH * min(ratio, _LARGEST) / _LARGEST
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + _WIDTH + right}" height="{height}" '
         'font-family="sans-serif" font-size="11">',
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="8" y="20" font-size="14">{html.escape(title)}</text>',
-        '<text x="8" y="38" fill="#555">speed of the fastest peer = 1; longer is faster</text>',
+        f'<text x="8" y="38" fill="#555">{html.escape(subtitle)}</text>',
     ]
     for tick in (0.5, 1.0, 1.5, 2.0):
         x = at(tick)
-        parts.append(
-            f'<line x1="{x}" x2="{x}" y1="{_TOP - 6}" y2="{height - 20}" '
-            f'stroke="{"#333" if tick == 1 else "#ddd"}"/>'
-        )
+        color = "#333" if tick == 1 else "#ddd"
+        parts.append(f'<line x1="{x}" x2="{x}" y1="{_TOP - 6}" y2="{height - 20}" stroke="{color}"/>')
         parts.append(f'<text x="{x}" y="{height - 6}" text-anchor="middle" fill="#555">{tick:g}</text>')
-    for index, case in enumerate(shown):
+    for index, (name, ratio, note) in enumerate(rows):
         y = _TOP + index * _ROW
-        name = html.escape(f"{case.op} {case.problem}")
-        parts.append(f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{name}</text>')
-        parts.append(
-            f'<rect x="{left}" y="{y + 2}" width="{at(case.ratio) - left:.1f}" height="{_ROW - 5}" '
-            f'fill="{_COLORS[case.ratio < 1]}"/>'
-        )
-        parts.append(f'<text x="{at(case.ratio) + 5:.1f}" y="{y + 12}">{case.ratio:.2f}</text>')
-        peer = html.escape(case.best_peer)
-        parts.append(f'<text x="{left + _WIDTH + 40}" y="{y + 12}" fill="#555">{peer}</text>')
+        bar = f'width="{at(ratio) - left:.1f}" height="{_ROW - 5}" fill="{_COLORS[ratio < 1]}"'
+        parts.append(f'<text x="{left - 6}" y="{y + 12}" text-anchor="end">{html.escape(name)}</text>')
+        parts.append(f'<rect x="{left}" y="{y + 2}" {bar}/>')
+        parts.append(f'<text x="{at(ratio) + 5:.1f}" y="{y + 12}">{ratio:.2f}</text>')
+        note_text = html.escape(note)
+        parts.append(f'<text x="{left + _WIDTH + 40}" y="{y + 12}" fill="#555">{note_text}</text>')
     return "\n".join([*parts, "</svg>", ""])
