@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "cli/verb.h"
-#include "dispatch/kernels_json.h"
+#include "ops/kernels_json.h"
 #include "warpwright/target.h"
 
 namespace warpwright::cli {

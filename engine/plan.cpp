@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "device/named_target.h"
 #include "dispatch/operation.h"
+#include "engine/config.h"
 #include "engine/layers.h"
 #include "engine/parameters.h"
 #include "engine/plan_memory.h"
@@ -163,6 +165,12 @@ std::vector<PlanPoint> plan_points(const ModelConfig& config, std::span<const Ta
         }
     }
     return points;
+}
+
+Result<Plan> plan_model(std::string_view model, std::string_view gpu, const PlanOptions& options) {
+    WW_ASSIGN(const ModelConfig config, load_config(model));
+    WW_ASSIGN(const Target target, named_target(gpu));
+    return plan_model(config, target, options);
 }
 
 }  // namespace warpwright

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "warpwright/explain.h"
@@ -98,6 +99,10 @@ struct Plan {
 // Caller errors: sizes below 1, a context over the model's limit, a model that cannot be split that many
 // ways.
 Result<Plan> plan_model(const ModelConfig& config, const Target& target, const PlanOptions& options);
+
+// The same by name: a folder, a config.json or a built-in model ("llama-3.1-8b"); a target's id or alias, or
+// what is in this machine ("auto", "cuda:0").
+Result<Plan> plan_model(std::string_view model, std::string_view gpu, const PlanOptions& options = {});
 
 std::string to_json(const Plan& plan, int indent = 2);  // DESIGN section 10
 std::string to_text(const Plan& plan);                  // at most 100 columns, unless a name is very long

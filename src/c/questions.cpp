@@ -7,10 +7,10 @@
 #include "c/guard.h"
 #include "device/machine_json.h"
 #include "device/named_target.h"
-#include "dispatch/kernels_json.h"
 #include "dispatch/targets_json.h"
 #include "engine/config.h"
 #include "engine/json_fields.h"
+#include "ops/kernels_json.h"
 #include "warpwright/device.h"
 #include "warpwright/plan.h"
 

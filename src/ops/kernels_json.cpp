@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dispatch/kernels_json.h"
+#include "ops/kernels_json.h"
 
 #include <nlohmann/json.hpp>
 
