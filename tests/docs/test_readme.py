@@ -36,6 +36,15 @@ class Readme(unittest.TestCase):
             result = subprocess.run(command, capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stderr)
 
+    def test_c_snippet_compiles(self):
+        source = (
+            '#include <stdio.h>\n#include "warpwright/c.h"\n'
+            f"void snippet(ww_tensor x, ww_tensor w, ww_tensor y, void* stream) {{\n{blocks('c')[0]}}}\n"
+        )
+        command = ["cc", "-std=c11", "-Wall", "-Werror", f"-I{ROOT / 'include'}", "-fsyntax-only", "-x", "c", "-"]
+        result = subprocess.run(command, input=source, capture_output=True, text=True)
+        self.assertEqual(result.returncode, 0, result.stderr)
+
     def test_table_is_the_results(self):
         """Every line of the table stands in the newest results of the GPU and day that the README names."""
         gpu, date = re.search(r"^Measured on an (.*?), (\d{4}-\d\d-\d\d)", README, re.MULTILINE).groups()
