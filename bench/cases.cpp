@@ -82,6 +82,36 @@ void add_fused(std::vector<Case>& all) {
     all.push_back(sample_case(64, 128256));
 }
 
+void add_steps(std::vector<Case>& all) {
+    using Weight = std::pair<i64, i64>;  // n, k
+    for (const auto& [n, k] : {Weight{4096, 4096},
+                               {6144, 4096},
+                               {28672, 4096},
+                               {4096, 14336},
+                               {24576, 1536},
+                               {4096, 7168},
+                               {2112, 7168},
+                               {7168, 16384},
+                               {7168, 2048},
+                               {32768, 512}}) {
+        for (i64 m : {1, 4, 16, 64, 256, 1024, 4096}) all.push_back(gemm_case(m, n, k));
+    }
+    for (i64 m : {1, 4, 16, 64, 256}) all.push_back(gemm_case(m, 128256, 4096));
+    for (i64 length : {128, 512, 2048, 8192}) all.push_back(prefill_case(length, 32, 8, 128, true));
+    for (i64 batch : {1, 4, 16, 64, 256}) {
+        for (i64 length : {512, 2048, 8192, 32768}) {
+            if (batch * length <= 64 * 8192) all.push_back(decode_case(batch, length, 32, 8, 128, 64));
+        }
+    }
+    for (i64 tokens : {1, 4, 16, 64, 256, 1024, 4096}) {
+        all.push_back(rmsnorm_case(tokens, 4096));
+        all.push_back(activation_case(tokens, 14336));
+        all.push_back(rope_case(tokens, 32, 8, 128));
+        all.push_back(kv_append_case(tokens, 8, 128, 64));
+    }
+    for (i64 rows : {1, 4, 16, 64, 256}) all.push_back(sample_case(rows, 128256));
+}
+
 }  // namespace
 
 std::vector<Case> cases(const std::string& set) {
@@ -90,6 +120,7 @@ std::vector<Case> cases(const std::string& set) {
     add_gemms(all);
     add_attention(all);
     add_fused(all);
+    if (set == "tune") add_steps(all);
     std::vector<Case> once;
     for (Case& item : all) {
         const bool known = std::any_of(once.begin(), once.end(), [&](const Case& other) {

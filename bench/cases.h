@@ -47,7 +47,8 @@ struct Case {
     Roof roof = Roof::none;
 };
 
-// `set`: "quick" (a few of each), or "full".
+// `set`: "quick" (a few of each), "full", or "tune": what `warpwright tune` measures, sizes of batches in
+// steps of four, so that every size is within a factor of two of one of them.
 std::vector<Case> cases(const std::string& set);
 
 }  // namespace warpwright::bench

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "dispatch/operation.h"
+#include "dispatch/tuning.h"
 
 namespace warpwright::bench {
 namespace {
@@ -48,7 +49,8 @@ std::string Subject::Prepareds::rows() const {
 Result<std::vector<RowTime>> time_rows(Context& context, const Case& item, const Subject& subject,
                                        double budget_us) {
     WW_ASSIGN(const Operation* operation, find_operation(item.op));
-    WW_ASSIGN(const Explanation explanation, operation->explain(context.target(), item.fields, {}));
+    WW_ASSIGN(const Explanation explanation,
+              operation->explain(context.target(), item.fields, {.tuning = &no_tuning()}));
     // The likeliest first: what is far from the best is not timed for long.
     std::vector<const Candidate*> candidates;
     for (const Candidate& candidate : explanation.candidates) {

@@ -127,11 +127,11 @@ const Json* Results::find(const Case& item) const {
     return nullptr;
 }
 
-Status Results::save(const std::string& path) const {
+Status Results::save(const Json& json, const std::string& path) {
     const std::string fresh = path + ".tmp";
     {
         std::ofstream file(fresh);
-        file << json_.dump(1) << '\n';
+        file << json.dump(1) << '\n';
         if (!file.flush()) return unavailable("cannot write " + fresh);
     }
     if (std::rename(fresh.c_str(), path.c_str()) != 0) return unavailable("cannot write " + path);
@@ -185,6 +185,26 @@ std::string group_lines(const Json& cases) {
     return text;
 }
 
+namespace {
+
+// What the model alone would have chosen is the row with the least predicted time.
+std::string modelled_line(const Json& cases) {
+    int judged = 0, good = 0;
+    for (const Json& json : cases) {
+        if (!json.contains("rows") || json["rows"].empty()) continue;
+        const auto best =
+            std::min_element(json["rows"].begin(), json["rows"].end(), [](const Json& a, const Json& b) {
+                return a["predicted_us"].get<double>() < b["predicted_us"].get<double>();
+            });
+        ++judged;
+        good += json["rows"][0]["us"].get<double>() >= kGoodChoice * (*best)["us"].get<double>();
+    }
+    if (judged == 0) return {};
+    return fmt::format("the model alone: {} of {} problems ({:.0f}%)\n", good, judged, 100.0 * good / judged);
+}
+
+}  // namespace
+
 std::string choice_lines(const Json& cases) {
     int judged = 0, good = 0;
     std::string others;
@@ -202,8 +222,35 @@ std::string choice_lines(const Json& cases) {
                         json["row"].get<std::string>(), json["rows"][0]["row"].get<std::string>());
     }
     if (judged == 0) return {};
-    return fmt::format("chosen within 15% of the best row: {} of {} problems ({:.0f}%)\n{}", good, judged,
-                       100.0 * good / judged, others);
+    return fmt::format("chosen within 15% of the best row: {} of {} problems ({:.0f}%)\n{}{}", good, judged,
+                       100.0 * good / judged, modelled_line(cases), others);
+}
+
+Json host_json(const std::vector<HostOverhead>& overheads) {
+    Json all = Json::array();
+    for (const HostOverhead& overhead : overheads) {
+        all.push_back({{"op", overhead.op},
+                       {"problem", overhead.problem},
+                       {"choose_us", overhead.choose_us},
+                       {"choose_cached_us", overhead.choose_cached_us},
+                       {"prepare_us", overhead.prepare_us},
+                       {"launch_us", overhead.launch_us},
+                       {"launches", overhead.launches}});
+    }
+    return all;
+}
+
+std::string host_lines(const std::vector<HostOverhead>& overheads) {
+    std::string text =
+        fmt::format("{:<62} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "host overhead, us of one thread", "choose",
+                    "cached", "prepare", "launch", "launches");
+    for (const HostOverhead& overhead : overheads) {
+        text +=
+            fmt::format("{:<62} {:>9.2f} {:>9.3f} {:>9.2f} {:>9.2f} {:>9}\n",
+                        overhead.op + " " + overhead.problem, overhead.choose_us, overhead.choose_cached_us,
+                        overhead.prepare_us, overhead.launch_us, overhead.launches);
+    }
+    return text;
 }
 
 }  // namespace warpwright::bench

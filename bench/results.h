@@ -6,6 +6,7 @@
 #include <string>
 
 #include "bench/cases.h"
+#include "bench/host_overhead.h"
 #include "bench/measure.h"
 #include "bench/peers.h"
 #include "bench/roofline.h"
@@ -36,11 +37,15 @@ public:
     const Json& json() const { return json_; }
 
     // Replaces the file at once: a reader, and a run that goes on from it, see all of it or the one before.
-    Status save(const std::string& path) const;
+    Status save(const std::string& path) const { return save(json_, path); }
+    static Status save(const Json& json, const std::string& path);
 
 private:
     Json json_;
 };
+
+Json host_json(const std::vector<HostOverhead>& overheads);
+std::string host_lines(const std::vector<HostOverhead>& overheads);
 
 // Lines of fixed width.
 std::string heading_line();

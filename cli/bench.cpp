@@ -19,7 +19,7 @@ constexpr double kRowBudgetUs = 100'000;  // of device time, where all rows are 
 
 struct Options {
     std::string device = "auto", set = "quick", op, row, rows = "chosen", peers, out;
-    bool json = false, list = false, quick = false, resume = false, no_roofline = false;
+    bool json = false, list = false, quick = false, resume = false, no_roofline = false, host = false;
 };
 
 std::string command_of(const Options& options) {
@@ -98,7 +98,29 @@ void print(const bench::Json& json) {
     std::fflush(stdout);
 }
 
+bench::Json head_of(Context& context, const std::string& command) {
+    return {{"gpu", context.target().name},
+            {"target", context.target().id},
+            {"driver", context.device().identity().driver},
+            {"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
+            {"command", command}};
+}
+
+int run_host(const Options& options) {
+    WW_CLI_ASSIGN(const auto context, Context::open(options.device));
+    WW_CLI_ASSIGN(const auto overheads, bench::measure_host_overhead(*context));
+    bench::Json json = head_of(*context, fmt::format("warpwright bench --device {} --host", options.device));
+    json["host_overhead"] = bench::host_json(overheads);
+    fmt::print("{}", options.json ? json.dump(1) + "\n" : bench::host_lines(overheads));
+    if (!options.out.empty()) {
+        if (const Status status = bench::Results::save(json, options.out); !status.ok())
+            return report(status);
+    }
+    return 0;
+}
+
 int run(Options options) {
+    if (options.host) return run_host(options);
     if (options.quick) options.set = "quick";
     if (const Status status = check_options(options); !status.ok()) return report(status);
     const std::vector<bench::Case> cases = selected_cases(options);
@@ -110,12 +132,8 @@ int run(Options options) {
     WW_CLI_ASSIGN(const auto peers, bench::Peers::read(options.peers));
     WW_CLI_ASSIGN(const auto context, Context::open(options.device));
     if (!options.row.empty()) context->force(options.op, options.row);
-    bench::Json head{
-        {"gpu", context->target().name},
-        {"target", context->target().id},
-        {"date", fmt::format("{:%Y-%m-%d}", fmt::gmtime(std::time(nullptr)))},
-        {"command", command_of(options)},
-        {"method", "median of captured graphs, rotating buffers of at least 4x L2, random data"}};
+    bench::Json head = head_of(*context, command_of(options));
+    head["method"] = "median of captured graphs, rotating buffers of at least 4x L2, random data";
     const bench::Roofline roof = roofline(*context, options, head);
     bench::Results results(std::move(head));
     if (options.resume) {
@@ -177,6 +195,8 @@ void add_bench(CLI::App& app, Action& action) {
     verb->add_flag("--resume", options->resume, "go on with an interrupted run into --out");
     verb->add_flag("--no-roofline", options->no_roofline,
                    "do not measure what memory gives to plain kernels");
+    verb->add_flag("--host", options->host,
+                   "what the host does for an operation: choosing, preparing, enqueueing");
     verb->add_flag("--list", options->list, "print the problems, for bench/peers.py");
     verb->add_flag("--json", options->json, "for machines");
     verb->footer(

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "cli/verb.h"
+#include "dispatch/tuning.h"
 #include "ops/kernels_json.h"
 #include "warpwright/target.h"
 
@@ -56,6 +57,12 @@ int run(const Options& options) {
     }
     if (target) {
         fmt::print("{} rows, {} can run on {}\n", rows.size(), num_runnable, target->id);
+        const TargetTuning& tuning = tuning_for(target->id);
+        if (!tuning.table.entries.empty()) {
+            fmt::print("times of {} problems were measured on {}\n", tuning.table.entries.size(),
+                       tuning.table.measured_on);
+        }
+        if (!tuning.problem.empty()) fmt::print("the tuning table is not used: {}\n", tuning.problem);
     } else {
         fmt::print("{} rows\n", rows.size());
     }

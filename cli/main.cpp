@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
     add_run(app, action);
     add_check(app, action);
     add_bench(app, action);
+    add_tune(app, action);
     try {
         app.parse(argc, argv);
         return action();

@@ -42,8 +42,10 @@ StepProgress::StepProgress(std::string what, int steps)
 
 void StepProgress::next(const std::string& step) {
     const int done = begun_++;
-    if (!terminal_) return;
-    const double elapsed_s = std::chrono::duration<double>(Clock::now() - start_).count();
+    const auto now = Clock::now();
+    if (!terminal_ || now - last_ < std::chrono::milliseconds(50)) return;
+    last_ = now;
+    const double elapsed_s = std::chrono::duration<double>(now - start_).count();
     const std::string left =
         done == 0 ? "" : fmt::format("  {:.0f} s left", elapsed_s / done * (steps_ - done));
     fmt::print(stderr, "\r\033[K{} {}/{}{}  {}", what_, begun_, steps_, left, step);

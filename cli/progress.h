@@ -34,7 +34,7 @@ public:
 
 private:
     std::string what_;
-    std::chrono::steady_clock::time_point start_;
+    std::chrono::steady_clock::time_point start_, last_{};
     int steps_, begun_ = 0;
     bool terminal_;
     bool shown_ = false;

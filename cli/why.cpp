@@ -6,22 +6,33 @@
 
 #include "cli/verb.h"
 #include "dispatch/operation.h"
+#include "warpwright/context.h"
 
 namespace warpwright::cli {
 namespace {
 
 struct Options {
-    std::string op, gpu = "cpu", settings, row;
+    std::string op, gpu, device, settings, row;
     bool json = false, batch_invariant = false;
 };
 
 int run(const Options& options) {
     WW_CLI_ASSIGN(const Operation* operation, find_operation(options.op));
-    WW_CLI_ASSIGN(const Target target, find_target(options.gpu));
+    Target target;
+    std::shared_ptr<const ForbiddenRows> forbidden;
+    if (options.device.empty()) {
+        WW_CLI_ASSIGN(target, find_target(options.gpu.empty() ? "cpu" : options.gpu));
+    } else {
+        WW_CLI_ASSIGN(const auto context, Context::open(options.device));
+        target = context->target();
+        forbidden = context->forbidden();
+    }
     WW_CLI_ASSIGN(const FieldTexts settings, parse_settings("--set", options.settings));
     WW_CLI_ASSIGN(const Explanation explanation,
                   operation->explain(target, settings,
-                                     {.forced = options.row, .batch_invariant = options.batch_invariant}));
+                                     {.forced = options.row,
+                                      .batch_invariant = options.batch_invariant,
+                                      .forbidden = forbidden.get()}));
     if (!options.row.empty() && explanation.choice() == nullptr) {
         const Status status = no_row_error(explanation, options.row);
         if (status.kind() != ErrorKind::no_kernel) return report(status);
@@ -47,7 +58,10 @@ void add_why(CLI::App& app, Action& action) {
     auto options = std::make_shared<Options>();
     CLI::App* verb = app.add_subcommand("why", "which row an operation would run on a GPU, and why no other");
     verb->add_option("OP", options->op, "the operation")->required();
-    verb->add_option("--gpu", options->gpu, "id or alias of a target")->capture_default_str();
+    CLI::Option* gpu = verb->add_option("--gpu", options->gpu, "id or alias of a target; else the CPU");
+    verb->add_option("--device", options->device,
+                     "this machine's: auto, cpu, cuda:N; rows that failed their check on it are refused")
+        ->excludes(gpu);
     verb->add_option("--set", options->settings,
                      "the problem: name=value,...; what is not named has its default");
     verb->add_option("--row", options->row, "force this row");

@@ -126,6 +126,23 @@ std::string layer_lines(const Plan& plan) {
     return text;
 }
 
+// Where a tuning table speaks of layers, how many of their calls.
+std::string basis_text(const Plan& plan) {
+    int calls = 0, measured = 0;
+    for (const PlannedLayer& layer : plan.layers) {
+        for (const Candidate* choice : {layer.prefill.choice(), layer.decode.choice()}) {
+            calls += choice != nullptr;
+            measured += choice != nullptr && choice->basis == "measured";
+        }
+    }
+    if (measured == 0) return "times are modelled, not measured";
+    return fmt::format(
+        "{} of {} times above go by what rows took on this model of GPU; the others, and speeds, are "
+        "modelled, "
+        "not measured",
+        measured, calls);
+}
+
 }  // namespace
 
 std::string to_text(const Plan& plan) {
@@ -139,7 +156,7 @@ std::string to_text(const Plan& plan) {
     if (plan.num_gpus > 1) text += wrapped("  split    " + plan.parallelism_reason, 11) + '\n';
     text += memory_lines(plan) + phase_lines(plan) + share_lines(plan) + layer_lines(plan);
     if (!plan.missing.empty()) text += wrapped("  cannot run: " + plan.missing, 4) + '\n';
-    std::string note = "  times are modelled, not measured";
+    std::string note = "  " + basis_text(plan);
     if (!plan.unsure.empty()) {
         note += fmt::format("; figures of {} from a weak source: {}", plan.gpu, fmt::join(plan.unsure, ", "));
     }

@@ -15,17 +15,22 @@
 
 namespace warpwright {
 
+class ChoiceCache;
 class ImageStore;
 struct ImageSpec;
 
 class Context {
 public:
-    // `device` as in open_device: "auto", "cpu", "cuda:0".
+    // `device` as in open_device: "auto", "cpu", "cuda:0". Rows that failed their check on this very device
+    // are forbidden (dispatch/trust.h).
     static Result<std::shared_ptr<Context>> open(std::string_view device);
+    static Result<std::shared_ptr<Context>> open(std::shared_ptr<Device> device);
+    // Of a device whose checks are not to be heard of.
     explicit Context(std::shared_ptr<Device> device);
     ~Context();
 
     Device& device() { return *device_; }
+    const Device& device() const { return *device_; }
     std::shared_ptr<Device> shared_device() { return device_; }
     const Target& target() const { return device_->target(); }
 
@@ -44,6 +49,15 @@ public:
     void forbid_contraction();
     bool allows_contraction() const;
 
+    // Another context of the same device, with this one's wishes and kernels: what is forced in one is not
+    // in the other.
+    std::shared_ptr<Context> sibling() const;
+
+    // Rows chosen before (dispatch/choice_cache.h).
+    ChoiceCache& choices() { return *choices_; }
+
+    // The kernel of a row, where it is loaded already; otherwise none.
+    Kernel loaded(std::string_view row) const;
     // The loaded kernel of an image: from the pack, the on-disk cache, or compiled now.
     Result<Kernel> kernel(const ImageSpec& spec);
     Result<Kernel> kernel(const std::string& row, HostFunction function);
@@ -55,8 +69,9 @@ private:
     mutable std::mutex mutex_;
     std::map<std::string, std::string, std::less<>> forced_;
     std::shared_ptr<const ForbiddenRows> forbidden_ =
-        std::make_shared<ForbiddenRows>();   // replaced, never changed
-    std::map<std::string, Kernel> kernels_;  // by row name
+        std::make_shared<ForbiddenRows>();                // replaced, never changed
+    std::map<std::string, Kernel, std::less<>> kernels_;  // by row name
+    std::unique_ptr<ChoiceCache> choices_;
     bool contracts_ = true;
 };
 

@@ -100,11 +100,18 @@ struct Allocator {
 };
 class ExternalMemory;
 
+// Which very device this is, and what drives it: what was found out about it holds for these.
+struct DeviceIdentity {
+    std::string name;    // a GPU's "GPU-xxxxxxxx-..."; empty for the CPU and for emulated devices
+    std::string driver;  // "580.95.05"
+};
+
 class Device {
 public:
     virtual ~Device() = default;
 
     virtual const std::string& id() const = 0;  // "cuda:0", "cpu"
+    virtual DeviceIdentity identity() const { return {}; }
     virtual const Target& target() const = 0;
     virtual Result<MemoryInfo> memory() = 0;
     // Memory that was not written since allocate() reads as 0xff bytes, and kernels that read it are

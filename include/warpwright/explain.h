@@ -36,6 +36,7 @@ struct Explanation {
     // in place of the problem's own. Predicted times are the problem's own.
     std::vector<std::pair<std::string, std::string>> chosen_for;
     std::vector<Candidate> candidates;  // table order
+    std::string tuning_problem;         // why the user's own tuning table was not used, where it was not
 
     const Candidate* choice() const { return chosen ? &candidates[*chosen] : nullptr; }
 };

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "check/check.h"
 
+#include <algorithm>
+#include <atomic>
 #include <map>
 #include <set>
+#include <thread>
 #include <tuple>
 
 #include "image/store.h"
@@ -13,6 +16,17 @@ std::string problem_text(const FieldTexts& fields) {
     std::string text;
     for (const auto& [name, value] : fields) text += (text.empty() ? "" : " ") + name + "=" + value;
     return text;
+}
+
+void run_parallel(int num_workers, int count, const std::function<void(int worker, int index)>& task) {
+    std::atomic<int> next{0};
+    const auto work = [&](int worker) {
+        for (int index = next++; index < count; index = next++) task(worker, index);
+    };
+    std::vector<std::thread> threads;
+    for (int worker = 1; worker < std::min(num_workers, count); ++worker) threads.emplace_back(work, worker);
+    work(0);
+    for (std::thread& thread : threads) thread.join();
 }
 
 bool is_approximate(Context& context, ImageSpec spec) {
@@ -45,7 +59,7 @@ BitComparison compare_bits(const std::vector<CheckResult>& results, const std::v
     return comparison;
 }
 
-CheckSummary summarize(const std::vector<CheckResult>& results) {
+CheckSummary summarize(std::span<const CheckResult> results) {
     CheckSummary summary;
     std::set<std::string> rows;
     for (const CheckResult& result : results) {

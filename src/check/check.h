@@ -4,7 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,12 +27,21 @@ struct CheckSelection {
     std::string row;       // this row only; empty: every row
     u64 seed = 1;          // of the random inputs
     int max_failures = 0;  // stop after as many; 0: never
+    // Problems checked at a time, each in a context of its own. Results are the same, and in the same order.
+    // On a GPU most of the time goes into oracles, which use one thread each.
+    int num_workers = 1;
+    std::function<void()> progress;  // after every check, by one worker at a time
 };
+
+// Calls task(worker, index) for every index below `count`, by as many threads at a time.
+void run_parallel(int num_workers, int count, const std::function<void(int worker, int index)>& task);
 
 class OperationCheck {
 public:
     virtual ~OperationCheck() = default;
     virtual std::string_view op() const = 0;
+    // Rows of the device x problems, those that will be refused too; `row`: as in CheckSelection.
+    virtual int num_checks(const TargetFacts& facts, const std::string& row) const = 0;
     // Every row of this device's architecture classes x every problem of the check. A row that serves none of
     // the problems is a failure: a row without a test is not shipped. `answers` is kept from row to row;
     // calls for several devices may share it.
@@ -43,7 +55,7 @@ struct CheckSummary {
     int passed = 0, failed = 0, refused = 0;
     int rows = 0;  // rows that passed at least one problem
 };
-CheckSummary summarize(const std::vector<CheckResult>& results);
+CheckSummary summarize(std::span<const CheckResult> results);
 
 std::string problem_text(const FieldTexts& fields);  // "tokens=3 hidden=64 ..."
 
@@ -73,47 +85,128 @@ class OperationCheckOf final : public OperationCheck {
 public:
     std::string_view op() const override { return Op::kName; }
 
+    int num_checks(const TargetFacts& facts, const std::string& row) const override {
+        return static_cast<int>(selected_rows(facts, row).size() * Check::problems().size());
+    }
+
     std::vector<CheckResult> run(Context& context, const CheckSelection& selection,
                                  CheckAnswers& answers) const override {
-        std::vector<CheckResult> results;
-        int failures = 0;
-        const TargetFacts& facts = context.target().facts;
-        for (const auto& row : Op::rows()) {
-            if (!selection.row.empty() && selection.row != row.name.text) continue;
-            if (!Op::image_fits(row, facts.build_target)) continue;  // another device's row
-            bool served = false;
-            std::optional<bool> approximate;
-            u64 case_seed = selection.seed;
-            for (const auto& problem : Check::problems()) {
-                CheckResult result{Op::kName, row.name.text, problem_text(field_texts(problem))};
-                ++case_seed;
-                if (const Rejection rejection = Op::why_not(row, facts, problem)) {
-                    result.outcome = CheckResult::Outcome::refused;
-                    result.text = rejection_text(rejection, context.target());
-                } else {
-                    served = true;
-                    context.force(Op::kName, row.name.text);
-                    Answers& known =
-                        answers[fmt::format("{} {} seed {}", Op::kName, result.problem, case_seed)];
-                    Workbench bench(context, case_seed, &known);
-                    Check::run(bench, problem, result);
-                    context.force(Op::kName, {});
-                    if (!approximate) {
-                        approximate = row.arch != ArchClass::host &&
-                                      is_approximate(context, image_spec_of<Op>(row, facts.build_target));
-                    }
-                    result.approximate = *approximate;
-                }
-                failures += result.outcome == CheckResult::Outcome::failed;
-                results.push_back(std::move(result));
-                if (selection.max_failures > 0 && failures >= selection.max_failures) return results;
+        const std::vector<const Row*> rows = selected_rows(context.target().facts, selection.row);
+        const auto problems = Check::problems();
+        Sheet sheet{selection, answers, rows, problems};
+        sheet.results.resize(rows.size() * problems.size());
+        sheet.approximate.resize(rows.size());
+        if (selection.num_workers <= 1) {
+            // Row by row: what one row needs is compiled when the one before is done.
+            for (std::size_t row = 0; row < rows.size() && !sheet.enough(); ++row) {
+                for (std::size_t problem = 0; problem < problems.size() && !sheet.enough(); ++problem)
+                    check_one(context, sheet, row, problem);
             }
-            if (!served) {
-                results.push_back({Op::kName, row.name.text, "", CheckResult::Outcome::failed,
-                                   "no problem of the check is served by this row"});
-            }
+            return sheet.in_order();
         }
-        return results;
+        std::vector<std::shared_ptr<Context>> contexts;
+        for (int i = 0; i < selection.num_workers; ++i) contexts.push_back(context.sibling());
+        // Kernels first: workers would wait for each other's compilers.
+        run_parallel(selection.num_workers, static_cast<int>(rows.size()), [&](int worker, int row) {
+            is_approximate(*contexts[static_cast<std::size_t>(worker)], *rows[static_cast<std::size_t>(row)]);
+        });
+        run_parallel(selection.num_workers, static_cast<int>(problems.size()), [&](int worker, int problem) {
+            for (std::size_t row = 0; row < rows.size() && !sheet.enough(); ++row) {
+                check_one(*contexts[static_cast<std::size_t>(worker)], sheet, row,
+                          static_cast<std::size_t>(problem));
+            }
+        });
+        return sheet.in_order();
+    }
+
+private:
+    using Row = typename Op::Row;
+
+    // What the checks of an operation on a device have in common; results by row, then problem.
+    struct Sheet {
+        const CheckSelection& selection;
+        CheckAnswers& answers;
+        const std::vector<const Row*>& rows;
+        const std::vector<typename Op::Problem>& problems;
+        std::vector<std::optional<CheckResult>> results;
+        std::vector<std::optional<bool>> approximate;
+        std::mutex mutex;  // of everything but the results, which have one writer each
+        int failures = 0;
+
+        bool enough() {
+            const std::lock_guard lock(mutex);
+            return selection.max_failures > 0 && failures >= selection.max_failures;
+        }
+        // A row that serves no problem fails after its refusals.
+        std::vector<CheckResult> in_order() {
+            std::vector<CheckResult> all;
+            const bool stopped = enough();
+            for (std::size_t row = 0; row < rows.size(); ++row) {
+                bool served = false;
+                for (std::size_t problem = 0; problem < problems.size(); ++problem) {
+                    auto& result = results[row * problems.size() + problem];
+                    if (!result) continue;
+                    served = served || result->outcome != CheckResult::Outcome::refused;
+                    all.push_back(std::move(*result));
+                }
+                if (served || stopped) continue;
+                all.push_back({Op::kName, rows[row]->name.text, "", CheckResult::Outcome::failed,
+                               "no problem of the check is served by this row"});
+            }
+            return all;
+        }
+    };
+
+    static std::vector<const Row*> selected_rows(const TargetFacts& facts, const std::string& only) {
+        std::vector<const Row*> rows;
+        for (const Row& row : Op::rows()) {
+            if (!only.empty() && only != row.name.text) continue;
+            if (Op::image_fits(row, facts.build_target)) rows.push_back(&row);  // else another device's
+        }
+        return rows;
+    }
+
+    static bool is_approximate(Context& context, const Row& row) {
+        return row.arch != ArchClass::host &&
+               warpwright::is_approximate(context,
+                                          image_spec_of<Op>(row, context.target().facts.build_target));
+    }
+
+    static void check_one(Context& context, Sheet& sheet, std::size_t row_index, std::size_t problem_index) {
+        const Row& row = *sheet.rows[row_index];
+        const auto& problem = sheet.problems[problem_index];
+        CheckResult result{Op::kName, row.name.text, problem_text(field_texts(problem))};
+        const u64 case_seed = sheet.selection.seed + 1 + problem_index;
+        if (const Rejection rejection = Op::why_not(row, context.target().facts, problem)) {
+            result.outcome = CheckResult::Outcome::refused;
+            result.text = rejection_text(rejection, context.target());
+        } else {
+            context.force(Op::kName, row.name.text);
+            Workbench bench(context, case_seed, &sheet_answers(sheet, result.problem, case_seed));
+            Check::run(bench, problem, result);
+            context.force(Op::kName, {});
+            result.approximate = known_approximate(context, sheet, row_index);
+        }
+        const std::lock_guard lock(sheet.mutex);
+        sheet.failures += result.outcome == CheckResult::Outcome::failed;
+        sheet.results[row_index * sheet.problems.size() + problem_index] = std::move(result);
+        if (sheet.selection.progress) sheet.selection.progress();
+    }
+
+    static Answers& sheet_answers(Sheet& sheet, const std::string& problem, u64 seed) {
+        const std::lock_guard lock(sheet.mutex);
+        return sheet.answers[fmt::format("{} {} seed {}", Op::kName, problem, seed)];
+    }
+
+    static bool known_approximate(Context& context, Sheet& sheet, std::size_t row_index) {
+        {
+            const std::lock_guard lock(sheet.mutex);
+            if (sheet.approximate[row_index]) return *sheet.approximate[row_index];
+        }
+        const bool approximate = is_approximate(context, *sheet.rows[row_index]);
+        const std::lock_guard lock(sheet.mutex);
+        sheet.approximate[row_index] = approximate;
+        return approximate;
     }
 };
 

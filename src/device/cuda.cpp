@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "device/cuda_target.h"
+#include "device/machine.h"
 #include "device/tensor_map.h"
 
 namespace warpwright {
@@ -70,13 +71,14 @@ private:
 class CudaDevice final : public Device {
 public:
     CudaDevice(const CudaApi& api, int ordinal, CuDevice device, CuContext context, Target target,
-               bool has_clusters)
+               bool has_clusters, DeviceIdentity identity)
         : api_(api),
           id_(fmt::format("cuda:{}", ordinal)),
           device_(device),
           context_(context),
           target_(std::move(target)),
-          has_clusters_(has_clusters) {}
+          has_clusters_(has_clusters),
+          identity_(std::move(identity)) {}
 
     ~CudaDevice() override {
         {
@@ -87,6 +89,7 @@ public:
     }
 
     const std::string& id() const override { return id_; }
+    DeviceIdentity identity() const override { return identity_; }
     const Target& target() const override { return target_; }
 
     Result<MemoryInfo> memory() override {
@@ -272,6 +275,7 @@ private:
     const CuContext context_;
     const Target target_;
     const bool has_clusters_;
+    const DeviceIdentity identity_;
     std::mutex kernels_mutex_;
     // By entry and code, because one row has another image after its source changed. Nodes do not move.
     std::unordered_map<std::string, LoadedKernel> kernels_;
@@ -453,8 +457,13 @@ Result<std::shared_ptr<Device>> open_cuda_device(const CudaApi& api, int ordinal
     const Status retained =
         api.status(api.cuDevicePrimaryCtxRetain(&context, device), "cuDevicePrimaryCtxRetain");
     if (!retained.ok()) return unavailable(fmt::format("cuda:{}: {}", ordinal, retained.message()));
+    CuUuid uuid{};
+    const bool has_uuid = api.cuDeviceGetUuid(&uuid, device) == cu::kSuccess;
+    const std::string release = driver_release();
     return std::shared_ptr<Device>(std::make_shared<CudaDevice>(
-        api, ordinal, device, context, make_cuda_target(attributes, targets()), has_clusters != 0));
+        api, ordinal, device, context, make_cuda_target(attributes, targets()), has_clusters != 0,
+        DeviceIdentity{has_uuid ? uuid_text(uuid) : attributes.name,
+                       release.empty() ? "CUDA " + cuda_version_text(api.driver_version) : release}));
 }
 
 }  // namespace warpwright

@@ -116,25 +116,6 @@ std::string toolkit_version(const fs::path& toolkit) {
     return text.substr(at, text.find('"', at) - at);
 }
 
-std::string uuid_text(const CuUuid& uuid) {
-    std::string text = "GPU";
-    for (int i = 0; i < 16; ++i) {
-        if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-        text += fmt::format("{:02x}", uuid.bytes[i]);
-    }
-    return text;
-}
-
-// "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05  ...": the first word with two dots or one.
-std::string driver_release() {
-    std::ifstream file("/proc/driver/nvidia/version");
-    for (std::string word; file >> word;) {
-        const bool numeric = word.find_first_not_of("0123456789.") == std::string::npos;
-        if (numeric && word.find('.') != std::string::npos) return word;
-    }
-    return {};
-}
-
 Result<GpuInfo> read_gpu(const CudaApi& api, int ordinal) {
     CuDevice device = 0;
     WW_TRY(api.status(api.cuDeviceGet(&device, ordinal), "cuDeviceGet"));
@@ -192,6 +173,25 @@ Status read_gpus(Machine& machine) {
 }
 
 }  // namespace
+
+std::string uuid_text(const CuUuid& uuid) {
+    std::string text = "GPU";
+    for (int i = 0; i < 16; ++i) {
+        if (i == 0 || i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+        text += fmt::format("{:02x}", uuid.bytes[i]);
+    }
+    return text;
+}
+
+// "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05  ...": the first word with two dots or one.
+std::string driver_release() {
+    std::ifstream file("/proc/driver/nvidia/version");
+    for (std::string word; file >> word;) {
+        const bool numeric = word.find_first_not_of("0123456789.") == std::string::npos;
+        if (numeric && word.find('.') != std::string::npos) return word;
+    }
+    return {};
+}
 
 std::vector<NvrtcInfo> find_nvrtc(const std::string& project_directory) {
     NvrtcList list;

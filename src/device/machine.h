@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "device/cuda_api.h"
 #include "warpwright/target.h"
 
 namespace warpwright {
@@ -66,6 +67,12 @@ struct Machine {
 };
 
 HostFacts read_host_facts();
+
+// "GPU-xxxxxxxx-..." as nvidia-smi writes it.
+std::string uuid_text(const CuUuid& uuid);
+
+// Of the kernel module, "580.95.05"; empty when it does not tell.
+std::string driver_release();
 
 // NVRTC libraries, in the order looked at: the project's .local folder, LD_LIBRARY_PATH and the loader's own
 // search, installed toolkits, Python wheels. Each file once.

@@ -23,6 +23,7 @@
 #include <string_view>
 
 #include "dispatch/fields.h"
+#include "dispatch/measured.h"
 #include "warpwright/explain.h"
 #include "warpwright/status.h"
 #include "warpwright/target.h"
@@ -39,6 +40,7 @@ struct ChoiceOptions {
     std::string_view forced{};     // the row of this name, if it serves
     bool batch_invariant = false;  // see Prepared
     const ForbiddenRows* forbidden = nullptr;
+    const TuningTable* tuning = nullptr;  // measured times to go by; null: those there are for the target
 
     // Why this row must not be chosen; null where it may be. What is forced may always be.
     const std::string* reason_against(std::string_view row) const {
@@ -46,6 +48,39 @@ struct ChoiceOptions {
         const auto entry = forbidden->find(row);
         return entry == forbidden->end() ? nullptr : &entry->second;
     }
+};
+
+// What a row's time is thought to be: measured where the target's table speaks of the problem, else
+// modelled.
+template <class Op>
+class Times {
+public:
+    Times(const Target& target, const typename Op::Problem& problem, const ChoiceOptions& options)
+        : target_(target.facts),
+          problem_(problem),
+          // why: what is measured belongs to one batch.
+          measured_(options.batch_invariant ? no_tuning()
+                    : options.tuning        ? *options.tuning
+                                            : tuning_for(target.id).table,
+                    target.facts, problem) {}
+
+    double us(const typename Op::Row& row) const {
+        if (const std::optional<double> us = measured_.us(row)) return *us;
+        return Op::predict(row, target_, problem_).us;
+    }
+    void describe(const typename Op::Row& row, Candidate& candidate) const {
+        candidate.prediction = Op::predict(row, target_, problem_);
+        candidate.basis = "modelled";
+        if (const std::optional<double> us = measured_.us(row)) {
+            candidate.prediction.us = *us;
+            candidate.basis = "measured";
+        }
+    }
+
+private:
+    const TargetFacts& target_;
+    const typename Op::Problem& problem_;
+    const Measured<Op> measured_;
 };
 
 template <class Op>
@@ -58,6 +93,8 @@ Explanation explain(const Target& target, const typename Op::Problem& problem,
     result.forced = !options.forced.empty();
     const auto judged = options.batch_invariant ? problem.canonical() : problem;
     if (options.batch_invariant) result.chosen_for = changed_fields(result.problem, field_texts(judged));
+    if (options.tuning == nullptr) result.tuning_problem = tuning_for(target.id).problem;
+    const Times<Op> times(target, problem, options), judged_times(target, judged, options);
     std::optional<std::size_t> best;
     double best_us = 0;
     for (const auto& row : Op::rows()) {
@@ -70,8 +107,7 @@ Explanation explain(const Target& target, const typename Op::Problem& problem,
             candidate.rejection = {.rule = "forbidden"};
             candidate.text = "forbidden: " + *reason_against;
         } else if (candidate.accepted) {
-            candidate.prediction = Op::predict(row, target.facts, problem);
-            candidate.basis = "modelled";
+            times.describe(row, candidate);
         } else {
             candidate.text = rejection_text(candidate.rejection, target);
         }
@@ -79,8 +115,7 @@ Explanation explain(const Target& target, const typename Op::Problem& problem,
             (options.forced.empty() || options.forced == candidate.row) && reason_against == nullptr;
         if (const Rejection rejection = Op::why_not(row, target.facts, judged)) {
             if (candidate.accepted) candidate.text = rejection_text(rejection, target);
-        } else if (const double us = Op::predict(row, target.facts, judged).us;
-                   wanted && (!best || us < best_us)) {
+        } else if (const double us = judged_times.us(row); wanted && (!best || us < best_us)) {
             best = result.candidates.size();
             best_us = us;
         }
@@ -98,13 +133,14 @@ template <class Op>
 Result<const typename Op::Row*> choose(const Target& target, const typename Op::Problem& problem,
                                        const ChoiceOptions& options = {}) {
     const auto judged = options.batch_invariant ? problem.canonical() : problem;
+    const Times<Op> times(target, judged, options);
     const typename Op::Row* best = nullptr;
     double best_us = 0;
     for (const auto& row : Op::rows()) {
         if (!options.forced.empty() && options.forced != row.name.text) continue;
         if (options.reason_against(row.name.text) != nullptr) continue;
         if (Op::why_not(row, target.facts, judged)) continue;
-        const double us = Op::predict(row, target.facts, judged).us;
+        const double us = times.us(row);
         if (best == nullptr || us < best_us) best = &row, best_us = us;
     }
     // why: a row that serves the canonical problem and not this one would be another row for this batch.

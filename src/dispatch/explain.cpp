@@ -130,6 +130,7 @@ nlohmann::ordered_json explanation_json(const Explanation& explanation) {
         if (candidate.accepted) {
             entry["predicted_us"] = candidate.prediction.us;
             entry["bound"] = candidate.prediction.bound;
+            entry["basis"] = candidate.basis;
         } else {
             entry["rule"] = candidate.rejection.rule;
             entry["required"] = candidate.rejection.required;
@@ -138,6 +139,7 @@ nlohmann::ordered_json explanation_json(const Explanation& explanation) {
         }
         json["candidates"].push_back(std::move(entry));
     }
+    if (!explanation.tuning_problem.empty()) json["tuning_problem"] = explanation.tuning_problem;
     return json;
 }
 
@@ -167,12 +169,15 @@ std::string to_text(const Explanation& explanation) {
         text += "  no row serves this problem\n";
     }
     for (const Candidate* candidate : accepted) {
-        text += fmt::format("  possible  {:<{}}  {:9.2f} us  bound by {}\n", candidate->row, width,
-                            candidate->prediction.us, candidate->prediction.bound);
+        text += fmt::format("  possible  {:<{}}  {:9.2f} us  bound by {}{}\n", candidate->row, width,
+                            candidate->prediction.us, candidate->prediction.bound,
+                            candidate->basis == "measured" ? " (measured)" : "");
     }
     for (const Candidate* candidate : rejected) {
         text += fmt::format("  refused   {:<{}}  {}\n", candidate->row, width, candidate->text);
     }
+    if (!explanation.tuning_problem.empty())
+        text += fmt::format("  note: the tuning table is not used: {}\n", explanation.tuning_problem);
     return text;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dispatch/choose.h"
+#include "dispatch/nearest.h"
 #include "image/spec.h"
 #include "warpwright/device.h"
 
@@ -31,6 +32,9 @@ public:
     virtual ImageSpec image_spec(int row, BuildTarget target) const = 0;
     // What keeps this row from this GPU whatever the problem; nothing when some problem can run.
     virtual Rejection misfit(int row, const TargetFacts& target) const = 0;
+
+    // Caller errors: a field or a row that the operation has not.
+    virtual Status check_tuning(const TuningEntry& entry) const = 0;
 
     // The default problem with `settings` applied.
     virtual Result<Explanation> explain(const Target& target, const FieldTexts& settings,
@@ -80,11 +84,28 @@ public:
     Rejection misfit(int row, const TargetFacts& target) const override {
         return target_misfit(Op::rows()[row], target);
     }
+    Status check_tuning(const TuningEntry& entry) const override {
+        typename Op::Problem problem;
+        WW_TRY(set_fields(problem, entry.problem, Op::kName));
+        for (const auto& [name, us] : entry.us) WW_TRY(find_row(name));
+        return {};
+    }
     Result<Explanation> explain(const Target& target, const FieldTexts& settings,
                                 const ChoiceOptions& options) const override {
         typename Op::Problem problem;
         WW_TRY(set_fields(problem, settings, Op::kName));
         return warpwright::explain<Op>(target, problem, options);
+    }
+
+private:
+    static Status find_row(std::string_view name) {
+        std::vector<std::string> names;
+        for (const auto& row : Op::rows()) {
+            if (name == row.name.text) return {};
+            names.emplace_back(row.name.text);
+        }
+        return caller_error(std::string(Op::kName) + ": no row named '" + std::string(name) +
+                            "'; nearest: " + nearest(name, names));
     }
 };
 

@@ -159,12 +159,7 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
     AttentionArgs args = checked.args;
     // why: where the keys of a query are split depends on how many queries there are.
     if (prepared.batch_invariant) problem.max_splits = 1;
-    const std::string forced = context.forced(AttentionOp::kName);
-    const auto forbidden = context.forbidden();
-    WW_ASSIGN(const AttentionRow* row, choose<AttentionOp>(context.target(), problem,
-                                                           {.forced = forced,
-                                                            .batch_invariant = prepared.batch_invariant,
-                                                            .forbidden = forbidden.get()}));
+    WW_ASSIGN(const AttentionRow* row, choose_in<AttentionOp>(context, problem, prepared.batch_invariant));
     const i64 splits = AttentionOp::num_splits(*row, context.target().facts, problem);
     if (splits == 1) return prepare_step<AttentionOp>(context, problem, args, prepared);
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "warpwright/context.h"
 
+#include "dispatch/choice_cache.h"
+#include "dispatch/trust.h"
 #include "image/spec.h"
 #include "image/store.h"
 
@@ -8,11 +10,29 @@ namespace warpwright {
 
 Result<std::shared_ptr<Context>> Context::open(std::string_view device) {
     WW_ASSIGN(auto opened, open_device(device));
-    return std::make_shared<Context>(std::move(opened));
+    return open(std::move(opened));
 }
 
-Context::Context(std::shared_ptr<Device> device) : device_(std::move(device)) {}
+Result<std::shared_ptr<Context>> Context::open(std::shared_ptr<Device> device) {
+    WW_ASSIGN(const ForbiddenRows distrusted, distrusted_rows(*device));
+    auto context = std::make_shared<Context>(std::move(device));
+    for (const auto& [row, reason] : distrusted) context->forbid(row, reason);
+    return context;
+}
+
+Context::Context(std::shared_ptr<Device> device)
+    : device_(std::move(device)), choices_(std::make_unique<ChoiceCache>()) {}
 Context::~Context() = default;
+
+std::shared_ptr<Context> Context::sibling() const {
+    auto other = std::make_shared<Context>(device_);
+    const std::lock_guard lock(mutex_);
+    other->forced_ = forced_;
+    other->forbidden_ = forbidden_;
+    other->kernels_ = kernels_;
+    other->contracts_ = contracts_;
+    return other;
+}
 
 void Context::force(std::string_view op, std::string_view row) {
     const std::lock_guard lock(mutex_);
@@ -21,6 +41,7 @@ void Context::force(std::string_view op, std::string_view row) {
     } else {
         forced_[std::string(op)] = row;
     }
+    choices_->clear();
 }
 
 std::string Context::forced(std::string_view op) const {
@@ -38,6 +59,7 @@ void Context::forbid(std::string_view row, std::string_view reason) {
         (*rows)[std::string(row)] = reason;
     }
     forbidden_ = std::move(rows);
+    choices_->clear();
 }
 
 std::shared_ptr<const ForbiddenRows> Context::forbidden() const {
@@ -54,6 +76,12 @@ void Context::forbid_contraction() {
 bool Context::allows_contraction() const {
     const std::lock_guard lock(mutex_);
     return contracts_;
+}
+
+Kernel Context::loaded(std::string_view row) const {
+    const std::lock_guard lock(mutex_);
+    const auto known = kernels_.find(row);
+    return known == kernels_.end() ? Kernel{} : known->second;
 }
 
 Result<Kernel> Context::kernel(const ImageSpec& given) {

@@ -70,6 +70,17 @@ class Bench(unittest.TestCase):
         case = answer["cases"][0]
         self.assertAlmostEqual(case["share"], case["gb_s"] / answer["roofline"]["copy_gb_s"])
 
+    def test_host_overhead(self):
+        out = self.folder / "host.json"
+        result = warpwright("bench", "--device", "cpu", "--host", "--json", "--out", out)
+        answer = json.loads(result.stdout)
+        self.assertEqual(answer, json.loads(out.read_text()))
+        self.assertEqual(answer["command"], "warpwright bench --device cpu --host")
+        for found in answer["host_overhead"]:
+            self.assertLess(found["choose_cached_us"], found["choose_us"])
+        lines = warpwright("bench", "--device", "cpu", "--host").stdout.splitlines()
+        self.assertEqual(len(lines), 1 + len(answer["host_overhead"]))
+
     def test_wrong_options(self):
         for options, text in ((["--rows", "some"], "expected chosen or all, got 'some'"), (["--resume"], "expected --out"),
                               (["--op", "gem"], "no problem of 'gem'"), (["--op", "gemm", "--row", "x", "--rows", "all"], "exclude each other")):

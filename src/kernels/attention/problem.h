@@ -52,6 +52,13 @@ struct AttentionProblem {
         problem.max_splits = 1;
         return problem;
     }
+    // For measured times: what is spelled in two ways, and how many splits there is room for at most.
+    constexpr AttentionProblem comparable() const {
+        AttentionProblem problem = *this;
+        if (q_tokens == 0) problem.q_tokens = sequences * max_q_len;
+        if (max_splits > 1) problem.max_splits = 256;
+        return problem;
+    }
 };
 
 // Strides count elements.
