@@ -13,18 +13,18 @@
 namespace warpwright::bench {
 namespace {
 
-constexpr int kRounds = 31;
+constexpr int kRounds = 31, kWarmUps = 5;
 constexpr int kCalls = 50;  // in a round: the queue of a stream takes more without waiting
 
 // The median over rounds of one call's microseconds. `after` is not timed.
 template <class Call, class After>
 Result<double> median_us(const Call& call, const After& after) {
     std::vector<double> samples;
-    for (int round = 0; round < kRounds; ++round) {
+    for (int round = -kWarmUps; round < kRounds; ++round) {
         const auto start = std::chrono::steady_clock::now();
         for (int i = 0; i < kCalls; ++i) WW_TRY(call());
         const std::chrono::duration<double, std::micro> elapsed = std::chrono::steady_clock::now() - start;
-        samples.push_back(elapsed.count() / kCalls);
+        if (round >= 0) samples.push_back(elapsed.count() / kCalls);
         WW_TRY(after());
     }
     std::nth_element(samples.begin(), samples.begin() + kRounds / 2, samples.end());

@@ -4,6 +4,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <ctime>
@@ -107,6 +108,47 @@ Result<FieldTexts> tuning_problem(const Target& target, const Case& item) {
     WW_ASSIGN(const Explanation explanation,
               operation->explain(target, item.fields, {.tuning = &no_tuning()}));
     return changed_fields(operation->default_problem(), explanation.problem);
+}
+
+Result<ModelJudgement> judge_model(const Target& target, const TuningTable& table) {
+    ModelJudgement judgement;
+    for (const TuningEntry& entry : table.entries) {
+        WW_ASSIGN(const Operation* operation, find_operation(entry.op));
+        WW_ASSIGN(const Explanation explanation,
+                  operation->explain(target, entry.problem, {.tuning = &no_tuning()}));
+        const Candidate* choice = explanation.choice();
+        const auto measured = [&](const auto& time) {
+            return choice != nullptr && time.first == choice->row;
+        };
+        const auto chosen = std::find_if(entry.us.begin(), entry.us.end(), measured);
+        if (chosen == entry.us.end()) continue;
+        const auto best = std::min_element(entry.us.begin(), entry.us.end(),
+                                           [](const auto& a, const auto& b) { return a.second < b.second; });
+        ++judgement.judged;
+        const double times_best = chosen->second / best->second;
+        if (times_best <= 1.15) {
+            ++judgement.good;
+            continue;
+        }
+        std::string problem = entry.op;
+        for (const auto& [name, value] : entry.problem) problem += fmt::format(" {}={}", name, value);
+        judgement.misses.push_back({problem, chosen->first, best->first, times_best});
+    }
+    std::stable_sort(judgement.misses.begin(), judgement.misses.end(),
+                     [](const auto& a, const auto& b) { return a.times_best > b.times_best; });
+    return judgement;
+}
+
+std::string judgement_lines(const ModelJudgement& judgement) {
+    if (judgement.judged == 0) return {};
+    std::string text =
+        fmt::format("the model alone chooses a row within 15% of the best for {} of {} problems ({:.0f}%)\n",
+                    judgement.good, judgement.judged, 100.0 * judgement.good / judgement.judged);
+    for (const ModelJudgement::Miss& miss : judgement.misses) {
+        text += fmt::format("  {:<62} x best {:>5.2f}  {}, best {}\n", miss.problem, miss.times_best,
+                            miss.chosen, miss.best);
+    }
+    return text;
 }
 
 }  // namespace warpwright::bench

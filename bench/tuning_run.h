@@ -8,6 +8,7 @@
 
 #include "bench/cases.h"
 #include "bench/measure.h"
+#include "dispatch/tuning.h"
 
 namespace warpwright::bench {
 
@@ -31,5 +32,19 @@ private:
 
 // The case's problem: its fields that differ from the operation's defaults.
 Result<FieldTexts> tuning_problem(const Target& target, const Case& item);
+
+// How good the model's own choices are on the problems of a table, by its times.
+struct ModelJudgement {
+    struct Miss {
+        std::string problem;  // "gemm m=16 n=4096 k=4096"
+        std::string chosen, best;
+        double times_best = 1;
+    };
+    int judged = 0;            // problems whose modelled choice was measured
+    int good = 0;              // of them: within 15 % of the best row
+    std::vector<Miss> misses;  // the others, the worst first
+};
+Result<ModelJudgement> judge_model(const Target& target, const TuningTable& table);
+std::string judgement_lines(const ModelJudgement& judgement);
 
 }  // namespace warpwright::bench

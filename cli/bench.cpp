@@ -15,7 +15,7 @@
 namespace warpwright::cli {
 namespace {
 
-constexpr double kRowBudgetUs = 100'000;  // of device time, where all rows are timed
+constexpr double kRowBudgetUs = 40'000;  // of device time, where all rows are timed
 
 struct Options {
     std::string device = "auto", set = "quick", op, row, rows = "chosen", peers, out;

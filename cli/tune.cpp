@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 #include <memory>
 
 #include "bench/measure.h"
@@ -17,7 +19,7 @@ namespace warpwright::cli {
 namespace {
 
 struct Options {
-    std::string device = "auto", op, out;
+    std::string device = "auto", op, out, judge;
     double budget_ms = 50;  // of device time for a row
     bool restart = false, list = false, json = false;
 };
@@ -69,7 +71,21 @@ Status tune(Context& context, const Options& options, const std::string& path, b
     return {};
 }
 
+// A table that is there already, on a machine without the GPU.
+int judge(const Options& options) {
+    std::ifstream file(options.judge);
+    if (!file) return report(caller_error("--judge: cannot read " + options.judge));
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    WW_CLI_ASSIGN(const TuningTable table, TuningTable::parse(text, options.judge));
+    WW_CLI_ASSIGN(const Target target, find_target(table.target));
+    WW_CLI_ASSIGN(const bench::ModelJudgement judgement, bench::judge_model(target, table));
+    fmt::print("{} problems, measured on {}\n{}", table.entries.size(), table.measured_on,
+               bench::judgement_lines(judgement));
+    return 0;
+}
+
 int run(const Options& options) {
+    if (!options.judge.empty()) return judge(options);
     if (options.device.starts_with("emulated")) {
         return report(caller_error("--device " + options.device +
                                    ": an emulated GPU has no times; `why` and `plan` predict them"));
@@ -116,6 +132,8 @@ void add_tune(CLI::App& app, Action& action) {
         ->check(CLI::PositiveNumber);
     verb->add_flag("--restart", options->restart, "measure again what the table has already");
     verb->add_flag("--list", options->list, "print the problems");
+    verb->add_option("--judge", options->judge,
+                     "measure nothing: how good the model's choices are by the times of this table");
     verb->add_flag("--json", options->json, "for machines: the table");
     verb->footer(
         "An interrupted run goes on where it stopped. docs/tuning.md says what a table is good for.");

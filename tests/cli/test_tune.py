@@ -93,6 +93,16 @@ class Tune(unittest.TestCase):
         anew = json.loads(self.warpwright(*TUNE, "--restart", "--json").stdout)
         self.assertNotEqual(anew["entries"][0]["us"], {"rmsnorm.host.bf16": 123456.0})
 
+    def test_the_model_is_judged_by_a_table(self):
+        best, worst, absurd = self.absurd()
+        fine = {"op": "gemm", "problem": {"m": 512, "n": 4096, "k": 4096}, "us": {best: 100, worst: 90}}
+        path = self.table("rtx-5090", [absurd, fine])
+        answer = self.warpwright("tune", "--judge", path).stdout
+        self.assertIn("2 problems, measured on G, 2026-11-25\nthe model alone chooses a row within 15% of the best for "
+                      "1 of 2 problems (50%)\n", answer)
+        self.assertRegex(answer, rf"gemm m=512 n=4096 k=4096 +x best 1000000\.00  {re.escape(best)}, best {re.escape(worst)}\n")
+        self.assertEqual(self.warpwright("tune", "--judge", "nowhere.json").returncode, 2)
+
     def test_wrong_input(self):
         path = self.table("cpu", [{"op": "rmsnorm", "problem": {}, "us": {"x": 1}}])
         for options, text in ((TUNE, f"{path}: entry 0: rmsnorm: no row named 'x'"), (["tune", "--op", "gem"], "no problem of 'gem'"),
