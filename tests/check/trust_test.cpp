@@ -30,8 +30,8 @@ public:
     const Target& target() const override { return device_->target(); }
     Result<MemoryInfo> memory() override { return device_->memory(); }
     bool poisons_fresh_memory() const override { return device_->poisons_fresh_memory(); }
-    Result<void*> allocate(std::size_t bytes) override { return device_->allocate(bytes); }
-    void release(void* pointer) override { device_->release(pointer); }
+    Result<void*> allocate_own(std::size_t bytes) override { return device_->allocate(bytes); }
+    void release_own(void* pointer) override { device_->release(pointer); }
     Status copy_in(void* to, const void* from, std::size_t bytes, Stream stream) override {
         return device_->copy_in(to, from, bytes, stream);
     }
