@@ -55,6 +55,7 @@ class Explanation:
     problem: dict[str, Any]
     chosen: Optional[Choice]
     candidates: list[Candidate]
+    tuning_problem: Optional[str] = None  # why this machine's own table of times is not used (docs/tuning.md)
 
 
 @dataclass
