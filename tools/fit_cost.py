@@ -42,8 +42,9 @@ PRIORS = {
         "gemm.next_block_overlap": (0.3, 2.0),
     },
     "attention": {
-        "attention.tensor_share_sm90": (0.3, 1.3),
-        "attention.barrier_us": (0.6, 1.5),
+        "attention.shared_exposed": (0.5, 1.5),
+        "attention.exponential_exposed": (0.45, 1.5),
+        "attention.step_clocks": (22, 1.5),
         "attention.tile_fill_us": (3.0, 2.0),
         "attention.decode_memory_share": (0.9, 1.1),
         "attention.decode_step_us": (1.25, 1.3),

@@ -61,11 +61,15 @@ struct GemmCosts {
 };
 
 struct AttentionCosts {
-    // Of the tensor cores' peak: softmax and shared memory are in the way, and on 9.0 (measured) and 10.x
-    // mma.sync reaches only a part of what wgmma and tcgen05 do.
-    double tensor_share = 0.55;
-    double tensor_share_sm90 = 0.286;
-    double tensor_share_sm100 = 0.17;
+    // How much of the dense rate mma.sync reaches; see GemmCosts.
+    double tensor_share = 0.9;
+    double tensor_share_sm90 = 0.584;
+    double tensor_share_sm100 = 0.30;
+    // What eight warps of an SM do not hide behind products: shares of reading shared memory and of the
+    // exponentials, and clocks of an SM for the rest of a warp's step.
+    double shared_exposed = 0.5;
+    double exponential_exposed = 0.45;
+    double step_clocks = 22;
 
     double decode_memory_share = 0.9;  // of the bandwidth, measured: warps wait for their own copies
     double memory_share = 0.75;        // with a barrier a step, copies stop while the slowest warp works
@@ -74,7 +78,6 @@ struct AttentionCosts {
     double softcap_columns = 32;       // what a softcap adds to a step, in columns of head_dim
     double elementwise_factor = 8;     // single elements: eight times the requests of 16-byte vectors
     double memory_latency_us = 0.9;    // a copy under load; hidden by the stages beyond the first
-    double barrier_us = 0.683;         // a step that all warps of a block wait for
     double decode_step_us = 1.28;      // one warp's 16 keys at head size 128, copies to products, measured
     double decode_fill_us = 1.92;      // lengths, page numbers, first keys: three loads one after another
     double tile_fill_us = 5.76;        // a tile's queries and first keys, and at its end the output
@@ -86,6 +89,9 @@ struct AttentionCosts {
         v("tensor_share", self.tensor_share);
         v("tensor_share_sm90", self.tensor_share_sm90);
         v("tensor_share_sm100", self.tensor_share_sm100);
+        v("shared_exposed", self.shared_exposed);
+        v("exponential_exposed", self.exponential_exposed);
+        v("step_clocks", self.step_clocks);
         v("decode_memory_share", self.decode_memory_share);
         v("memory_share", self.memory_share);
         v("l2_factor", self.l2_factor);
@@ -93,7 +99,6 @@ struct AttentionCosts {
         v("softcap_columns", self.softcap_columns);
         v("elementwise_factor", self.elementwise_factor);
         v("memory_latency_us", self.memory_latency_us);
-        v("barrier_us", self.barrier_us);
         v("decode_step_us", self.decode_step_us);
         v("decode_fill_us", self.decode_fill_us);
         v("tile_fill_us", self.tile_fill_us);
@@ -220,13 +225,15 @@ struct CostConstants {
 inline constexpr CostConstants kCosts;
 
 // The constants that predict a reference kernel: its shares, operands read by the instruction itself, and
-// copies so far ahead, and shared by so many blocks, that only the memory's bandwidth can bind them.
+// copies so far ahead, and shared by so many blocks, that only the memory's bandwidth can bind them; softmax
+// is in the shares.
 constexpr CostConstants with_native_instructions(CostConstants costs) {
     costs.gemm.mma_share = costs.reference.gemm_share;
     costs.gemm.mma_share_sm90 = costs.reference.gemm_share_sm90;
     costs.gemm.mma_share_sm100 = costs.reference.gemm_share_sm100;
     costs.gemm.fragment_exposed = 0;
-    costs.gemm.latency_us = costs.attention.memory_latency_us = costs.attention.barrier_us = 0;
+    costs.gemm.latency_us = costs.attention.memory_latency_us = 0;
+    costs.attention.shared_exposed = costs.attention.exponential_exposed = costs.attention.step_clocks = 0;
     costs.gemm.l2_bytes_per_clock = 1e6;
     costs.attention.tensor_share = costs.reference.attention_share;
     costs.attention.tensor_share_sm90 = costs.reference.attention_share_sm90;

@@ -82,17 +82,6 @@ __device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
     return true;
 }
 
-template <AttentionRow R>
-__device__ inline u32 load_pair(const Storage<R.dtype>* row, int column, int head_dim) {
-    if constexpr (R.elementwise) {
-        const u32 low = column < head_dim ? row[column].bits : 0;
-        const u32 high = column + 1 < head_dim ? row[column + 1].bits : 0;
-        return low | high << 16;
-    } else {
-        return column < head_dim ? *reinterpret_cast<const u32*>(row + column) : 0;
-    }
-}
-
 // A lane's share of the query fragments of 16 packed rows, in the order of an mma's A operand.
 template <AttentionRow R, class Keep>  // keep(depth step, register, value)
 __device__ inline void load_query(const AttentionArgs& args, const BlockWork& work, int first_row,
@@ -108,8 +97,10 @@ __device__ inline void load_query(const AttentionArgs& args, const BlockWork& wo
                      i64{work.kv_head * work.group + row % work.group} * args.q_head_stride;
 #pragma unroll
         for (int step = 0; step < R.head_dim / 16; ++step) {
-            keep(step, half, load_pair<R>(q, step * 16 + 2 * member, args.head_dim));
-            keep(step, half + 2, load_pair<R>(q, step * 16 + 8 + 2 * member, args.head_dim));
+            const int column = step * 16 + 2 * member;
+            const auto* pair = reinterpret_cast<const u32*>(q + column);
+            keep(step, half, column < args.head_dim ? pair[0] : 0);
+            keep(step, half + 2, column + 8 < args.head_dim ? pair[4] : 0);
         }
     }
 }

@@ -17,7 +17,10 @@ struct Work {
     double memory_bytes;  // of them not from L2
     double padding;       // share of a padded row
     double step_flops;
-    double merge_bytes;  // per split
+    double warps;         // of a block that have rows, or keys
+    double shared_bytes;  // that a step reads from shared memory, and writes to it
+    double exponentials;  // of a step
+    double merge_bytes;   // per split
 };
 
 double tensor_share(const TargetFacts& target, const AttentionCosts& costs) {
@@ -32,7 +35,8 @@ double tensor_share(const TargetFacts& target, const AttentionCosts& costs) {
 double blocks_per_sm(const AttentionRow& row, const TargetFacts& target) {
     constexpr i64 kReservedBytes = 1024;  // of shared memory, by the system, per block
     const i64 by_shared = target.shared_per_sm_bytes / (row.shared_bytes + kReservedBytes);
-    const i64 registers = row.head_dim <= 64 ? 128 : 255;  // what the images use or are bounded to
+    // What the images use or are bounded to.
+    const i64 registers = row.head_dim <= 64 && row.min_blocks == 1 ? 128 : 255;
     const i64 by_registers = 65536 / (registers * num_threads(row));
     return static_cast<double>(std::max<i64>(1, std::min(by_shared, by_registers)));
 }
@@ -67,7 +71,8 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     // Of the keys that tiles read, the share that no other tile has read before.
     double fresh = 1 / tiles;
     if (problem.window_left >= 0) fresh = std::min(1.0, keys_seen(problem, q_len, q_len) / (tiles * keys));
-    const double tile_rows = std::min<double>(row.tile_rows, round_up(problem.max_q_len * group, kMmaRows));
+    const double tile_rows =
+        std::min<double>(row.tile_rows, round_up(problem.max_q_len * group, row.warp_rows));
 
     Work work;
     work.blocks = tiles * problem.sequences * problem.kv_heads;
@@ -77,6 +82,13 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     work.memory_bytes = work.step_bytes * (fresh + (1 - fresh) / costs.l2_factor);
     work.padding = static_cast<double>(row.head_dim - problem.head_dim) / row.head_dim;
     work.step_flops = 4.0 * tile_rows * row.kv_tile * row.head_dim;
+    work.warps = tile_rows / row.warp_rows * row.kv_warps;
+    // Every warp reads the keys that it attends to, and its queries where they are not in registers.
+    const double element_bytes = dtype_bytes(problem.dtype);
+    const double keys_bytes = 2.0 * row.kv_tile * row.head_dim * element_bytes;
+    work.shared_bytes = keys_bytes * (1 + work.warps / row.kv_warps);
+    if (row.q_in_shared) work.shared_bytes += work.warps * row.warp_rows * row.head_dim * element_bytes;
+    work.exponentials = tile_rows * row.kv_tile;
     if (problem.softcap > 0) work.step_flops *= 1 + costs.softcap_columns / row.head_dim;
     work.merge_bytes = 4.0 * total_q_tokens(problem) * problem.heads * problem.head_dim * 2;
     return work;
@@ -91,15 +103,29 @@ double memory_share(const AttentionRow& row, const AttentionCosts& costs) {
     return row.kv_warps > 1 ? costs.decode_memory_share : costs.memory_share;
 }
 
+// A step's arithmetic on an SM that has `blocks` blocks: the products, and what they do not hide of reading
+// shared memory, exponentials and the rest of a warp's step. Fewer warps hide less.
+double tensor_us(const TargetFacts& target, const Work& work, double blocks, const AttentionCosts& costs) {
+    constexpr double kSharedBytes = 128, kExponentials = 16;  // of an SM in a clock
+    constexpr double kWarps = 8;                              // of an SM, that the exposed shares are for
+    const double sm_tflops = target.bf16_tflops * tensor_share(target, costs) / target.num_sms;
+    const double exposed_clocks = work.shared_bytes / kSharedBytes * costs.shared_exposed +
+                                  work.exponentials / kExponentials * costs.exponential_exposed +
+                                  work.warps * costs.step_clocks;
+    const double few = std::max(1.0, kWarps / (work.warps * blocks));
+    return blocks * (work.step_flops / (sm_tflops * 1e6) + exposed_clocks * few / target.boost_mhz);
+}
+
 // A step of a block while `running` blocks share the GPU.
 StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Work& work, double running,
                    const AttentionCosts& costs) {
     const double per_sm = std::max(1.0, running / target.num_sms);
     const double memory = work.memory_bytes * running / (target.memory_gb_s * memory_share(row, costs) * 1e3);
-    const double sm_tflops = target.bf16_tflops * tensor_share(target, costs) / target.num_sms;
-    const double tensor = work.step_flops * per_sm / (sm_tflops * 1e6);
-    const double latency = row.kv_warps > 1 ? costs.decode_step_us * (0.4 + 0.6 * row.head_dim / 128)
-                                            : costs.memory_latency_us / (row.stages - 1) + costs.barrier_us;
+    const double tensor = tensor_us(target, work, per_sm, costs);
+    // A single stage is waited for twice, for K and for V.
+    const double tile_latency = costs.memory_latency_us * (row.stages == 1 ? 2 : 1.0 / (row.stages - 1));
+    const double latency =
+        row.kv_warps > 1 ? costs.decode_step_us * (0.4 + 0.6 * row.head_dim / 128) : tile_latency;
     const double factor = row.elementwise ? costs.elementwise_factor : 1;
     const double waiting = together_us({memory, latency});
     if (tensor >= waiting) return {tensor * factor, "tensor cores"};

@@ -16,7 +16,7 @@ class KvRows {
     using Map = Swizzle<R.head_dim / 8>;
     using Step = typename AttentionShared<R>::Step;
     static constexpr int kRowsPerWarp = R.kv_tile / (num_threads(R) / 32);
-    static_assert(kRowsPerWarp <= 16 && kRowsPerWarp * R.head_dim % 256 == 0);
+    static_assert(!R.elementwise && kRowsPerWarp <= 16 && kRowsPerWarp * R.head_dim % 256 == 0);
 
 public:
     __device__ KvRows(const AttentionArgs& args, const BlockWork& work) : args_(args) {
@@ -42,11 +42,7 @@ public:
     // keys before the window.
     __device__ void copy(Step& step, bool is_first) {
         const int first_row = warp_id() * kRowsPerWarp;
-        if constexpr (R.elementwise) {
-            copy_elements(step, first_row, is_first);
-        } else {
-            copy_vectors(step, first_row, is_first);
-        }
+        copy_vectors(step, first_row, is_first);
         key_ += R.kv_tile;
         address(false);
     }
@@ -82,20 +78,6 @@ private:
             const u32 offset = Map::offset_bytes(first_row + row, vector);
             ptx::cp_async_16(k_shared + offset, reinterpret_cast<const void*>(k + vector * 16), bytes);
             ptx::cp_async_16(v_shared + offset, reinterpret_cast<const void*>(v + vector * 16), bytes);
-        }
-    }
-
-    __device__ void copy_elements(Step& step, int first_row, bool is_first) const {
-        for (int row = 0; row < kRowsPerWarp; ++row) {
-            const T* k = reinterpret_cast<const T*>(__shfl_sync(~0u, row_, row));
-            const T* v = reinterpret_cast<const T*>(__shfl_sync(~0u, row_, row + 16));
-#pragma unroll
-            for (int column = lane_id(); column < R.head_dim; column += 32) {
-                const bool valid = is_read(key_ + row, is_first) && column < args_.head_dim;
-                const u32 element = Map::offset_bytes(first_row + row, column / 8) / 2 + column % 8;
-                step.k[element] = valid ? k[column].bits : 0;
-                step.v[element] = valid ? v[column].bits : 0;
-            }
         }
     }
 

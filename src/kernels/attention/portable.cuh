@@ -1,80 +1,159 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention with many query rows, portable: the tensor cores are the limit. After FlashAttention 2 (Dao,
-// 2023).
+// Attention with many query rows, portable: the tensor cores are the limit, and how fast shared memory feeds
+// them. After FlashAttention 2 (Dao, 2023).
 //
-//   block = tile_rows packed query rows of one sequence and kv head; a warp has 16 of them
+//   block = tile_rows packed query rows of one sequence and kv head; a warp has warp_rows of them
 //   keys    copy step 1 | copy step 2 | ...          all warps copy, cp.async
 //   rows    query       | S, softmax, P V of step 1 | of step 2 | ... | store
 //
-// All warps read every step, one barrier a step. Steps that no row of a warp sees are skipped.
-#include "kernels/attention/kv_rows.cuh"
-#include "kernels/attention/softmax.cuh"
+// All warps read every step, one barrier a step; with one stage V is copied during S and the next K during P
+// V, two barriers a step. Steps that no row of a warp sees are skipped.
+#include "kernels/attention/kv_tiles.cuh"
+#include "kernels/attention/warp_rows.cuh"
+#include "kernels/attention/warp_tile.cuh"
 #include "ptx/launch.cuh"
 
 namespace warpwright {
 
-template <AttentionRow R>
-__device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& shared) {
-    BlockWork work;
-    if (!find_work<R>(args, work)) return;
-    const int first_row = work.first_row + warp_id() * kMmaRows;
-    const int lane_row = first_row + lane_id() / 4;
-    const bool active = first_row < work.num_rows;
+// The steps over a block's keys. Windows and softcaps have a variant of their own: they would cost the others
+// registers.
+template <AttentionRow R, bool is_plain>
+__device__ inline void attend(const AttentionArgs& args, const BlockWork& work, KvTiles<R>& keys,
+                              const QueryOperand<R>& query, WarpRows<R>& rows, AttentionShared<R>& shared) {
+    const int first_row = work.first_row + warp_id() * R.warp_rows, last_row = first_row + R.warp_rows - 1;
     const int first_limit = work.visible_keys(args, first_row);
-    const int last_limit = work.visible_keys(args, first_row + kMmaRows - 1);
-
-    KvRows<R> rows(args, work);
-    const int num_steps = (work.kv_end - work.kv_begin + R.kv_tile - 1) / R.kv_tile;
-#pragma unroll
-    for (int stage = 0; stage < R.stages - 1; ++stage) {
-        if (stage < num_steps) rows.copy(shared.steps[stage], stage == 0);
-        ptx::cp_async_commit();
-    }
-
-    Query<R> query;
-    load_query<R>(args, work, first_row,
-                  [&](int step, int i, u32 value) { query.keep(shared, step, i, value); });
-    SoftmaxRows<R> softmax;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        softmax.first[half] = work.first_key(args, lane_row + 8 * half);
-        softmax.limit[half] = work.visible_keys(args, lane_row + 8 * half);
-    }
+    const int last_limit = first_row < work.num_rows ? work.visible_keys(args, last_row) : 0;
+    const int first_begin = is_plain ? 0 : work.first_key(args, first_row);
+    const int last_begin = is_plain ? 0 : work.first_key(args, last_row);
     const u32 k_row = SoftmaxRows<R>::first_k_row(0), v_row = SoftmaxRows<R>::first_v_row(0);
 
-    for (int step = 0; step < num_steps; ++step) {
-        ptx::cp_async_wait<R.stages - 2>();
-        __syncthreads();  // this step's copies of all warps are there, and all have read the step before
-        const int ahead = step + R.stages - 1;
-        if (ahead < num_steps) rows.copy(shared.steps[ahead % R.stages], false);
+    int stage = 0, stage_ahead = R.stages - 1;
+    for (int first_key = work.kv_begin; first_key < work.kv_end; first_key += R.kv_tile) {
+        const bool sees = first_key < last_limit && (is_plain || first_key + R.kv_tile > first_begin);
+        auto& step = shared.steps[stage];
+        ptx::cp_async_wait<R.stages == 1 ? 0 : R.stages - 2>();
+        __syncthreads();  // this step's K (and V) of all warps is there, and all have read the step before
+        keys.template copy<R.stages != 1, true, is_plain>(shared.steps[stage_ahead]);
         ptx::cp_async_commit();
+        keys.advance();
 
-        const int first_key = work.kv_begin + step * R.kv_tile;
-        if (!active || first_key >= last_limit || softmax.all_begin_from(args, first_key + R.kv_tile))
-            continue;
-        const typename AttentionShared<R>::Step& tile = shared.steps[step % R.stages];
-        const bool masked = first_key + R.kv_tile > first_limit || softmax.one_begins_after(args, first_key);
-        softmax.template attend<R.kv_tile>(
-            args, [&](int depth, u32(&a)[4]) { query.get(shared, depth, a); },
-            ptx::shared_address(tile.k) + k_row, ptx::shared_address(tile.v) + v_row, first_key, masked);
-    }
-
-    softmax.total_sums();
+        typename WarpRows<R>::Scores s = {};
+        if (sees) rows.score(query, ptx::shared_address(step.k) + k_row, s);
+        if constexpr (R.stages == 1) {
+            ptx::cp_async_wait<0>();
+            __syncthreads();  // V is there, and all have read K
+            keys.template copy<true, false, is_plain>(step);
+            ptx::cp_async_commit();
+        } else {
+            stage = stage + 1 == R.stages ? 0 : stage + 1;
+            stage_ahead = stage_ahead + 1 == R.stages ? 0 : stage_ahead + 1;
+        }
+        if (!sees) continue;
+        if constexpr (!is_plain) {
+            if (args.tanh_scale != 0) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-        const int row = lane_row + 8 * half;
-        if (row >= work.num_rows) continue;
-        const OutputRow<R> output(args, work, row);
-        const float scale = inverse_sum(softmax.sum[half]);
+                for (auto& scores : s) warp_tanh<R.kv_tile / 8 * 4>(scores[0], args.tanh_scale);
+            }
+        }
+        if (first_key + R.kv_tile > first_limit || (!is_plain && first_key < last_begin)) {
+            rows.template mask<is_plain>(args, work, first_row + lane_id() / 4, first_key, s);
+        }
+        rows.raise_max(s, args.scale_log2);
+        rows.add_values(s, ptx::shared_address(step.v) + v_row, args.scale_log2);
+    }
+}
+
+// Outputs go through the warp's tile, so that whole vectors are stored; partial ones, and single elements, do
+// not.
+template <AttentionRow R>
+__device__ inline void store_rows(const AttentionArgs& args, const BlockWork& work, int first_row,
+                                  WarpRows<R>& rows, WarpTile<R>& own) {
+    const bool is_direct = R.elementwise || args.num_splits > 1;
+#pragma unroll
+    for (int half = 0; half < 2 * WarpRows<R>::kTiles; ++half) {
+        SoftmaxRows<R>& softmax = rows.tiles[half / 2];
+        if (half % 2 == 0) softmax.total_sums();
+        const float sum = softmax.sum[half % 2], scale = inverse_sum(sum);
+        const int warp_row = 8 * half + lane_id() / 4, row = first_row + warp_row;
+        const bool is_stored = row < work.num_rows;
+        const OutputRow<R> output(args, work, is_stored ? row : 0);
 #pragma unroll
         for (int n = 0; n < R.head_dim / 8; ++n) {
-            output.store(n * 8 + 2 * (lane_id() % 4), softmax.out[n][2 * half] * scale,
-                         softmax.out[n][2 * half + 1] * scale, args.head_dim);
+            const int column = n * 8 + 2 * (lane_id() % 4);
+            const float low = softmax.out[n][half % 2 * 2] * scale,
+                        high = softmax.out[n][half % 2 * 2 + 1] * scale;
+            if (!is_direct) {
+                own.put(warp_row, column, low, high);
+            } else if (is_stored) {
+                output.store(column, low, high, args.head_dim);
+            }
         }
-        if (output.lse != nullptr && lane_id() % 4 == 0) {
-            *output.lse = lse_base2(softmax.max[half], softmax.sum[half], args.scale_log2);
+        if (is_stored && output.lse != nullptr && lane_id() % 4 == 0) {
+            *output.lse = lse_base2(softmax.max[half % 2], sum, args.scale_log2);
         }
     }
+    if (!is_direct) own.store();
+}
+
+template <AttentionRow R>
+__device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& shared) {
+    // A query that is kept in registers comes in through the last stages, which are filled after it.
+    constexpr i64 kStepBytes = sizeof(shared.steps[0]), kQueryBytes = R.tile_rows * R.head_dim * 2;
+    constexpr int kQueryStages = R.q_in_shared ? 0 : (kQueryBytes + kStepBytes - 1) / kStepBytes;
+    constexpr int kFirstStages = R.stages - (kQueryStages > 1 ? kQueryStages : 1);  // filled at once
+    static_assert(kFirstStages > 0 || R.stages == 1 && R.q_in_shared);
+    BlockWork work;
+    if (!find_work<R>(args, work)) return;
+    const int first_row = work.first_row + warp_id() * R.warp_rows;
+
+    u16* elements;
+    if constexpr (R.q_in_shared) {
+        elements = reinterpret_cast<u16*>(shared.q);
+    } else {
+        elements = shared.steps[R.stages - kQueryStages].k;
+    }
+    WarpTile<R> own(args, work, first_row, elements);
+    own.copy_query();
+    if constexpr (!R.q_in_shared) ptx::cp_async_commit();  // else with the first keys
+
+    KvTiles<R> keys(args, work);
+    const auto fill = [&](int from, int to) {
+#pragma unroll
+        for (int stage = from; stage < to; ++stage) {
+            keys.template copy<true, true>(shared.steps[stage]);
+            keys.advance();
+            ptx::cp_async_commit();
+        }
+    };
+    if constexpr (R.stages == 1) {
+        keys.template copy<true, false>(shared.steps[0]);
+        ptx::cp_async_commit();
+    } else {
+        fill(0, kFirstStages);
+    }
+
+    QueryOperand<R> query;
+    if constexpr (!R.q_in_shared) ptx::cp_async_wait<kFirstStages>();
+    __syncwarp();
+    query.load(own.first_query_row());
+    if constexpr (kFirstStages < R.stages - 1) {
+        __syncthreads();  // all warps have read their queries
+        fill(kFirstStages, R.stages - 1);
+    }
+
+    WarpRows<R> rows;
+    if (args.window_left < 0 && args.tanh_scale == 0) {
+        attend<R, true>(args, work, keys, query, rows, shared);
+    } else {
+        attend<R, false>(args, work, keys, query, rows, shared);
+    }
+    ptx::cp_async_wait<0>();
+    if constexpr (R.q_in_shared) {
+        __syncwarp();
+    } else {
+        __syncthreads();  // nothing more is read from the steps, or copied into them
+    }
+    store_rows(args, work, first_row, rows, own);
 }
 
 constexpr AttentionRow kRow = sized<row_at(kAttentionRows, WW_ROW)>();

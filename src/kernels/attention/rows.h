@@ -17,6 +17,9 @@ struct AttentionRow {
     int kv_warps = 1;          // warps that divide the keys of a step between them, each with all the rows
     int stages = 0;            // steps in shared memory
     bool elementwise = false;  // moves single elements: no demands on alignment or on head_dim's divisors
+    int warp_rows = 16;        // packed rows of a warp, which reads every fragment of K and V once for them
+    int min_blocks = 1;        // that an SM must be able to hold at once: what bounds a thread's registers
+    bool q_in_shared = false;  // the query is read again for every step: its registers are needed
     i64 shared_bytes = 0;      // dynamic
 
     template <class Self, class Visitor>
@@ -30,32 +33,34 @@ struct AttentionRow {
         v("kv_warps", self.kv_warps);
         v("stages", self.stages);
         v("elementwise", self.elementwise);
+        v("warp_rows", self.warp_rows);
+        v("min_blocks", self.min_blocks);
+        v("q_in_shared", self.q_in_shared);
         v("shared_bytes", self.shared_bytes);
     }
 };
 
-constexpr int kMmaRows = 16;  // rows of one warp: the m of m16n8k16
+constexpr int kMmaRows = 16;  // rows of one matrix product: the m of m16n8k16
 
 constexpr int num_threads(const AttentionRow& row) {
-    return row.tile_rows / kMmaRows * row.kv_warps * 32;
+    return row.tile_rows / row.warp_rows * row.kv_warps * 32;
 }
 
-// Blocks that an SM must be able to hold at once: what bounds a thread's registers.
 constexpr int min_blocks(const AttentionRow& row) {
-    return row.head_dim <= 64 && row.kv_warps == 1 && !row.elementwise ? 2 : 1;
+    return row.min_blocks;
 }
 
-// Whether the query fragments stay in shared memory: the registers are needed for the output.
 constexpr bool keeps_q_in_shared(const AttentionRow& row) {
-    return row.head_dim > 128;
+    return row.q_in_shared;
 }
 
 template <AttentionRow R, bool in_shared = keeps_q_in_shared(R)>
 struct QueryFragments {};
 template <AttentionRow R>
 struct QueryFragments<R, true> {
-    // The registers of a lane as they are loaded: [warp][16 columns of head_dim][lane][register].
-    alignas(16) u32 q[num_threads(R) / 32][R.head_dim / 16][32][4];
+    // A warp's rows: where warps divide the keys, a lane's registers as they are loaded ([16 columns of
+    // head_dim][lane][register]), else a row after another, swizzled.
+    alignas(128) u32 q[num_threads(R) / 32][R.head_dim / 16 * (R.warp_rows / kMmaRows)][32][4];
 };
 
 // What the warps of a block tell each other after their keys. Rows are 8 floats longer than head_dim so that
@@ -91,29 +96,37 @@ consteval AttentionRow sized() {
 // clang-format off
 // rows:begin
 inline constexpr AttentionRow kAttentionRows[] = {
-    //                name                                   class                dtype       head rows  kv warps stages elementwise
-    sized<AttentionRow{"attention.portable.bf16.d64.r128",     ArchClass::portable, DType::bf16,  64, 128,  32, 1, 3}>(),
-    sized<AttentionRow{"attention.portable.bf16.d96.r128",     ArchClass::portable, DType::bf16,  96, 128,  64, 1, 2}>(),
-    sized<AttentionRow{"attention.portable.bf16.d128.r128",    ArchClass::portable, DType::bf16, 128, 128,  64, 1, 2}>(),
-    sized<AttentionRow{"attention.portable.bf16.d256.r64",     ArchClass::portable, DType::bf16, 256,  64,  32, 1, 2}>(),
-    sized<AttentionRow{"attention.decode.bf16.d64",            ArchClass::portable, DType::bf16,  64,  16, 128, 8, 3}>(),
-    sized<AttentionRow{"attention.decode.bf16.d96",            ArchClass::portable, DType::bf16,  96,  16,  64, 4, 4}>(),
-    sized<AttentionRow{"attention.decode.bf16.d128",           ArchClass::portable, DType::bf16, 128,  16,  64, 4, 3}>(),
-    sized<AttentionRow{"attention.decode.bf16.d256",           ArchClass::portable, DType::bf16, 256,  16,  32, 2, 2}>(),
-    sized<AttentionRow{"attention.portable.bf16.d64.any",      ArchClass::portable, DType::bf16,  64,  64,  32, 1, 2, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.d128.any",     ArchClass::portable, DType::bf16, 128,  64,  32, 1, 2, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.d256.any",     ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true}>(),
-    sized<AttentionRow{"attention.portable.f16.d64.r128",      ArchClass::portable, DType::f16,   64, 128,  32, 1, 3}>(),
-    sized<AttentionRow{"attention.portable.f16.d96.r128",      ArchClass::portable, DType::f16,   96, 128,  64, 1, 2}>(),
-    sized<AttentionRow{"attention.portable.f16.d128.r128",     ArchClass::portable, DType::f16,  128, 128,  64, 1, 2}>(),
-    sized<AttentionRow{"attention.portable.f16.d256.r64",      ArchClass::portable, DType::f16,  256,  64,  32, 1, 2}>(),
-    sized<AttentionRow{"attention.decode.f16.d64",             ArchClass::portable, DType::f16,   64,  16, 128, 8, 3}>(),
-    sized<AttentionRow{"attention.decode.f16.d96",             ArchClass::portable, DType::f16,   96,  16,  64, 4, 4}>(),
-    sized<AttentionRow{"attention.decode.f16.d128",            ArchClass::portable, DType::f16,  128,  16,  64, 4, 3}>(),
-    sized<AttentionRow{"attention.decode.f16.d256",            ArchClass::portable, DType::f16,  256,  16,  32, 2, 2}>(),
-    sized<AttentionRow{"attention.portable.f16.d64.any",       ArchClass::portable, DType::f16,   64,  64,  32, 1, 2, true}>(),
-    sized<AttentionRow{"attention.portable.f16.d128.any",      ArchClass::portable, DType::f16,  128,  64,  32, 1, 2, true}>(),
-    sized<AttentionRow{"attention.portable.f16.d256.any",      ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true}>(),
+    //                name                                           class                dtype       head rows  kv warps stages elementwise; warp rows, blocks, q in shared
+    sized<AttentionRow{"attention.portable.bf16.d64.r128",            ArchClass::portable, DType::bf16,  64, 128,  64, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d64.r128k96",         ArchClass::portable, DType::bf16,  64, 128,  96, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d96.r128",            ArchClass::portable, DType::bf16,  96, 128,  32, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d96.r128k48",         ArchClass::portable, DType::bf16,  96, 128,  48, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.r128",           ArchClass::portable, DType::bf16, 128, 128,  64, 1, 2, false, 16, 1, false}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.r128w32",        ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.r128",           ArchClass::portable, DType::bf16, 256, 128,  32, 1, 3, false, 16, 1, false}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.r128k96",        ArchClass::portable, DType::bf16, 256, 128,  96, 1, 1, false, 16, 1, true}>(),
+    sized<AttentionRow{"attention.decode.bf16.d64",                   ArchClass::portable, DType::bf16,  64,  16, 128, 8, 3}>(),
+    sized<AttentionRow{"attention.decode.bf16.d96",                   ArchClass::portable, DType::bf16,  96,  16,  64, 4, 4}>(),
+    sized<AttentionRow{"attention.decode.bf16.d128",                  ArchClass::portable, DType::bf16, 128,  16,  64, 4, 3}>(),
+    sized<AttentionRow{"attention.decode.bf16.d256",                  ArchClass::portable, DType::bf16, 256,  16,  32, 2, 2, false, 16, 1, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d64.any",             ArchClass::portable, DType::bf16,  64,  64,  32, 1, 2, true, 16, 1, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.any",            ArchClass::portable, DType::bf16, 128,  64,  32, 1, 2, true, 16, 1, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.any",            ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d64.r128",             ArchClass::portable, DType::f16,   64, 128,  64, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d64.r128k96",          ArchClass::portable, DType::f16,   64, 128,  96, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d96.r128",             ArchClass::portable, DType::f16,   96, 128,  32, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d96.r128k48",          ArchClass::portable, DType::f16,   96, 128,  48, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.r128",            ArchClass::portable, DType::f16,  128, 128,  64, 1, 2, false, 16, 1, false}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.r128w32",         ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.r128",            ArchClass::portable, DType::f16,  256, 128,  32, 1, 3, false, 16, 1, false}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.r128k96",         ArchClass::portable, DType::f16,  256, 128,  96, 1, 1, false, 16, 1, true}>(),
+    sized<AttentionRow{"attention.decode.f16.d64",                    ArchClass::portable, DType::f16,   64,  16, 128, 8, 3}>(),
+    sized<AttentionRow{"attention.decode.f16.d96",                    ArchClass::portable, DType::f16,   96,  16,  64, 4, 4}>(),
+    sized<AttentionRow{"attention.decode.f16.d128",                   ArchClass::portable, DType::f16,  128,  16,  64, 4, 3}>(),
+    sized<AttentionRow{"attention.decode.f16.d256",                   ArchClass::portable, DType::f16,  256,  16,  32, 2, 2, false, 16, 1, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d64.any",              ArchClass::portable, DType::f16,   64,  64,  32, 1, 2, true, 16, 1, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.any",             ArchClass::portable, DType::f16,  128,  64,  32, 1, 2, true, 16, 1, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.any",             ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true}>(),
     {"attention.host.bf16", ArchClass::host, DType::bf16, 256},
     {"attention.host.f16",  ArchClass::host, DType::f16,  256},
 };

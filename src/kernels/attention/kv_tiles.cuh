@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// A block's copies of K and V into shared memory, ragged or paged, by 16-byte vectors: all warps share the
+// rows of a pass, a lane has the same vector of one row in each, and a step is a few passes.
+#pragma once
+
+#include "kernels/attention/block.cuh"
+#include "ptx/cp_async.cuh"
+#include "tile/swizzle.h"
+
+namespace warpwright {
+
+template <AttentionRow R>
+class KvTiles {
+    using T = Storage<R.dtype>;
+    using Map = Swizzle<R.head_dim / 8>;
+    using Step = typename AttentionShared<R>::Step;
+    static constexpr int kVectors = R.head_dim / 8;
+    static constexpr int kLanes = kVectors > 16 ? 32 : kVectors > 8 ? 16 : 8;  // for a row
+    static constexpr int kPassRows = num_threads(R) / kLanes;
+    static constexpr int kPasses = R.kv_tile / kPassRows;
+    static constexpr int kLookUps = (R.kv_tile + 31) / 32;  // page numbers of a step that a lane has
+    static_assert(R.kv_tile % kPassRows == 0 && (kPassRows % 32 == 0 || 32 % kPassRows == 0));
+
+public:
+    __device__ KvTiles(const AttentionArgs& args, const BlockWork& work) : args_(args) {
+        const int row = thread() / kLanes, vector = thread() % kLanes;
+        i64 first_k = 0, first_v = 0;
+        pages_ = nullptr;
+        if (args.page_table != nullptr) {
+            pages_ = args.page_table + i64{work.sequence} * args.page_table_stride;
+        } else {
+            const i64 token = i64{args.kv_starts[work.sequence]} + work.kv_begin + row;
+            first_k = token * args.k_token_stride;
+            first_v = token * args.v_token_stride;
+        }
+        k_ = static_cast<const T*>(args.k) + i64{work.kv_head} * args.k_head_stride + vector * 8 + first_k;
+        v_ = static_cast<const T*>(args.v) + i64{work.kv_head} * args.v_head_stride + vector * 8 + first_v;
+        begin_ = work.kv_first;
+        end_ = work.kv_end;
+        key_ = work.kv_begin;
+        offset_ = Map::offset_bytes(row, vector);
+        look_up();
+    }
+
+    // Starts the copies of the next step, of K, V or both. Keys before the window and from the end on are
+    // zeros: a masked score has the weight 0, which would not silence a NaN in V.
+    template <bool copies_k, bool copies_v, bool from_start = false>
+    __device__ void copy(Step& step) const {
+        const u32 k_shared = ptx::shared_address(step.k), v_shared = ptx::shared_address(step.v);
+        if (args_.page_table == nullptr) {
+#pragma unroll
+            for (int pass = 0; pass < kPasses; ++pass) {
+                const i64 row = pass * kPassRows;
+                copy_row<copies_k, copies_v, from_start>(k_shared, v_shared, pass,
+                                                         k_ + row * args_.k_token_stride,
+                                                         v_ + row * args_.v_token_stride);
+            }
+        } else {
+#pragma unroll
+            for (int pass = 0; pass < kPasses; ++pass) {
+                const int row = pass * kPassRows + thread() / kLanes;
+                const i64 page = __shfl_sync(~0u, pages_of_[pass * kPassRows / 32], row % 32);
+                const i64 in_page = (key_ + row) & ((1 << args_.page_shift) - 1);
+                copy_row<copies_k, copies_v, from_start>(
+                    k_shared, v_shared, pass,
+                    k_ + page * args_.k_page_stride + in_page * args_.k_token_stride,
+                    v_ + page * args_.v_page_stride + in_page * args_.v_token_stride);
+            }
+        }
+    }
+
+    // To the next step; its page numbers are read one step before they are needed.
+    __device__ void advance() {
+        key_ += R.kv_tile;
+        if (args_.page_table == nullptr) {
+            k_ += i64{R.kv_tile} * args_.k_token_stride;
+            v_ += i64{R.kv_tile} * args_.v_token_stride;
+        } else {
+            look_up();
+        }
+    }
+
+private:
+    __device__ static int thread() {
+        return static_cast<int>(threadIdx.x);
+    }
+
+    template <bool copies_k, bool copies_v, bool from_start>
+    __device__ void copy_row(u32 k_shared, u32 v_shared, int pass, const T* k, const T* v) const {
+        const int row = pass * kPassRows + thread() / kLanes, key = key_ + row, vector = thread() % kLanes;
+        if (kLanes != kVectors && vector >= kVectors) return;
+        u32 offset = offset_ + pass * kPassRows * R.head_dim * 2;
+        if constexpr (kPassRows % 8 != 0) offset = Map::offset_bytes(row, vector);
+        // Of vectors behind head_dim no key is read.
+        const bool reads = key < end_ && (from_start || key >= begin_) && vector * 8 < args_.head_dim;
+        if constexpr (R.elementwise) {
+            copy_elements<copies_k>(k_shared + offset, k, reads, vector);
+            copy_elements<copies_v>(v_shared + offset, v, reads, vector);
+        } else {
+            if constexpr (copies_k) ptx::cp_async_16(k_shared + offset, k, reads ? 16 : 0);
+            if constexpr (copies_v) ptx::cp_async_16(v_shared + offset, v, reads ? 16 : 0);
+        }
+    }
+
+    template <bool copies>
+    __device__ void copy_elements(u32 shared, const T* from, bool reads, int vector) const {
+        if constexpr (copies) {
+            u32 bits[8];
+#pragma unroll
+            for (int i = 0; i < 8; ++i) bits[i] = reads && vector * 8 + i < args_.head_dim ? from[i].bits : 0;
+            ptx::store_shared(shared, U32x4{bits[0] | bits[1] << 16, bits[2] | bits[3] << 16,
+                                            bits[4] | bits[5] << 16, bits[6] | bits[7] << 16});
+        }
+    }
+
+    // Table entries of other keys are not touched.
+    __device__ void look_up() {
+#pragma unroll
+        for (int i = 0; i < kLookUps; ++i) {
+            const int key = key_ + i * 32 + thread() % 32;
+            const bool reads = pages_ != nullptr && key >= begin_ && key < end_;
+            pages_of_[i] = reads ? pages_[key >> args_.page_shift] : 0;
+        }
+    }
+
+    const AttentionArgs& args_;
+    const T *k_, *v_;  // of this lane's vector: page 0's first row, or the next step's row of the first pass
+    const i32* pages_;
+    int begin_, end_;
+    int key_;     // the first of the next step
+    u32 offset_;  // of the first pass
+    int pages_of_[kLookUps];
+};
+
+}  // namespace warpwright
