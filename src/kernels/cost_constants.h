@@ -67,9 +67,9 @@ struct AttentionCosts {
     double tensor_share_sm100 = 0.30;
     // What eight warps of an SM do not hide behind products: shares of reading shared memory and of the
     // exponentials, and clocks of an SM for the rest of a warp's step.
-    double shared_exposed = 0.5;
-    double exponential_exposed = 0.45;
-    double step_clocks = 22;
+    double shared_exposed = 0.357;
+    double exponential_exposed = 0.317;
+    double step_clocks = 35.6;
 
     double decode_memory_share = 0.9;  // of the bandwidth, measured: warps wait for their own copies
     double memory_share = 0.75;        // with a barrier a step, copies stop while the slowest warp works
@@ -80,7 +80,7 @@ struct AttentionCosts {
     double memory_latency_us = 0.9;    // a copy under load; hidden by the stages beyond the first
     double decode_step_us = 1.28;      // one warp's 16 keys at head size 128, copies to products, measured
     double decode_fill_us = 1.92;      // lengths, page numbers, first keys: three loads one after another
-    double tile_fill_us = 5.76;        // a tile's queries and first keys, and at its end the output
+    double tile_fill_us = 7.87;        // a tile's queries and first keys, and at its end the output
     double merge_us = 4.74;            // one more kernel in the stream
     double split_gain = 0.97;          // more splits must be at least this much faster
 
