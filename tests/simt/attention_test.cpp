@@ -35,7 +35,7 @@ namespace attention_tile { using namespace warpwright; }
 #undef WW_ENTRY
 #undef WW_ROW
 namespace attention_decode { using namespace warpwright; }
-#define WW_ROW 8
+#define WW_ROW 7
 #define warpwright attention_decode
 #define WW_ENTRY attention_decode_entry
 #include "kernels/attention/decode.cuh"
@@ -115,7 +115,7 @@ TEST(AttentionOnTheCpu, RowsAgreeWithTheOracle) {
     ASSERT_TRUE(context.kernel("attention_merge.portable.f16", thread_of_merge<attention_merge_f16_entry>));
     std::vector<std::string> names;
     add_rows(context, names);
-    EXPECT_EQ(names.size(), 18u);
+    EXPECT_EQ(names.size(), 16u);
     simt::machine.bank_conflicts = 0;
     for (const std::string& name : names) expect_all_pass(attention_check(), context, name);
     EXPECT_EQ(simt::machine.bank_conflicts, 0);

@@ -98,7 +98,6 @@ consteval AttentionRow sized() {
 inline constexpr AttentionRow kAttentionRows[] = {
     //                name                                           class                dtype       head rows  kv warps stages elementwise; warp rows, blocks, q in shared
     sized<AttentionRow{"attention.portable.bf16.d64.r128",            ArchClass::portable, DType::bf16,  64, 128,  64, 1, 2, false, 32, 2, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.d64.r128k96",         ArchClass::portable, DType::bf16,  64, 128,  96, 1, 2, false, 32, 2, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d96.r128",            ArchClass::portable, DType::bf16,  96, 128,  32, 1, 2, false, 32, 2, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d96.r128k48",         ArchClass::portable, DType::bf16,  96, 128,  48, 1, 2, false, 32, 2, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d128.r128",           ArchClass::portable, DType::bf16, 128, 128,  64, 1, 2, false, 16, 1, false}>(),
@@ -113,7 +112,6 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.portable.bf16.d128.any",            ArchClass::portable, DType::bf16, 128,  64,  32, 1, 2, true, 16, 1, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d256.any",            ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true}>(),
     sized<AttentionRow{"attention.portable.f16.d64.r128",             ArchClass::portable, DType::f16,   64, 128,  64, 1, 2, false, 32, 2, true}>(),
-    sized<AttentionRow{"attention.portable.f16.d64.r128k96",          ArchClass::portable, DType::f16,   64, 128,  96, 1, 2, false, 32, 2, true}>(),
     sized<AttentionRow{"attention.portable.f16.d96.r128",             ArchClass::portable, DType::f16,   96, 128,  32, 1, 2, false, 32, 2, true}>(),
     sized<AttentionRow{"attention.portable.f16.d96.r128k48",          ArchClass::portable, DType::f16,   96, 128,  48, 1, 2, false, 32, 2, true}>(),
     sized<AttentionRow{"attention.portable.f16.d128.r128",            ArchClass::portable, DType::f16,  128, 128,  64, 1, 2, false, 16, 1, false}>(),

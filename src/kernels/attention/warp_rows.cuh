@@ -50,11 +50,11 @@ struct WarpRows {
                                 Scores& s) {
 #pragma unroll
         for (int half = 0; half < 2 * kTiles; ++half) {
-            const int limit = work.visible_keys(args, row + 8 * half) - first_key;
-            const int first = from_start ? 0 : work.first_key(args, row + 8 * half) - first_key;
+            const int limit = work.visible_keys(args, row + 8 * half);
+            const int first = from_start ? 0 : work.first_key(args, row + 8 * half);
 #pragma unroll
             for (int i = 0; i < R.kv_tile / 4; ++i) {
-                const int key = i / 2 * 8 + 2 * (lane_id() % 4) + i % 2;
+                const int key = first_key + i / 2 * 8 + 2 * (lane_id() % 4) + i % 2;
                 if (key >= limit || (!from_start && key < first))
                     s[half / 2][i / 2][half % 2 * 2 + i % 2] = -infinity();
             }
@@ -66,10 +66,10 @@ struct WarpRows {
         bool rises = false;
 #pragma unroll
         for (int half = 0; half < 2 * kTiles; ++half) {
-            float value = -infinity();
+            float value = fmaxf(s[half / 2][0][half % 2 * 2], s[half / 2][0][half % 2 * 2 + 1]);
 #pragma unroll
-            for (const auto& block : s[half / 2]) {
-                value = fmaxf(value, fmaxf(block[half % 2 * 2], block[half % 2 * 2 + 1]));
+            for (int n = 1; n < R.kv_tile / 8; ++n) {
+                value = fmaxf(value, fmaxf(s[half / 2][n][half % 2 * 2], s[half / 2][n][half % 2 * 2 + 1]));
             }
             raised[half] = value;
             rises = rises || rises_above(value, tiles[half / 2].max[half % 2], scale_log2);
