@@ -9,7 +9,10 @@ namespace warpwright::ptx {
 inline std::vector<std::vector<simt::Copy>>& copy_groups() {
     return simt::machine.fibers[simt::machine.current].groups;
 }
-inline void cp_async_16(u32 shared_address, const void* source, int source_bytes = 16) {
+inline void cp_async_16(u32 shared_address, const void* source) {
+    copy_groups().back().push_back({shared_address, source, 16, 16});
+}
+inline void cp_async_16(u32 shared_address, const void* source, int source_bytes) {
     copy_groups().back().push_back({shared_address, source, 16, source_bytes});
 }
 inline void cp_async_4(u32 shared_address, const void* source, int source_bytes = 4) {

@@ -16,154 +16,68 @@
 #include "ptx/mma.cuh"
 #include "tile/swizzle.h"
 
-// A kernel file names things after its row: each row gets a namespace that stands in for warpwright.
 #define WW_TARGET 3
 
 // clang-format off
-namespace row0 { using namespace warpwright; }
-#define warpwright row0
+#define SIMT_KERNEL "kernels/gemm/portable.cuh"
 #define WW_ROW 0
-#define WW_ENTRY row0_entry
-#include "kernels/gemm/portable.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row1 { using namespace warpwright; }
-#define warpwright row1
+#include "simt/gemm_row.inl"
 #define WW_ROW 1
-#define WW_ENTRY row1_entry
-#include "kernels/gemm/portable.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row2 { using namespace warpwright; }
-#define warpwright row2
+#include "simt/gemm_row.inl"
 #define WW_ROW 2
-#define WW_ENTRY row2_entry
-#include "kernels/gemm/portable.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row3 { using namespace warpwright; }
-#define warpwright row3
+#include "simt/gemm_row.inl"
 #define WW_ROW 3
-#define WW_ENTRY row3_entry
-#include "kernels/gemm/portable.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row4 { using namespace warpwright; }
-#define warpwright row4
+#include "simt/gemm_row.inl"
 #define WW_ROW 4
-#define WW_ENTRY row4_entry
-#include "kernels/gemm/portable.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row5 { using namespace warpwright; }
-#define warpwright row5
+#include "simt/gemm_row.inl"
 #define WW_ROW 5
-#define WW_ENTRY row5_entry
-#include "kernels/gemm/portable.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row6 { using namespace warpwright; }
-#define warpwright row6
+#include "simt/gemm_row.inl"
 #define WW_ROW 6
-#define WW_ENTRY row6_entry
-#include "kernels/gemm/portable.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row7 { using namespace warpwright; }
-#define warpwright row7
+#include "simt/gemm_row.inl"
 #define WW_ROW 7
-#define WW_ENTRY row7_entry
-#include "kernels/gemm/portable.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row8 { using namespace warpwright; }
-#define warpwright row8
+#include "simt/gemm_row.inl"
 #define WW_ROW 8
-#define WW_ENTRY row8_entry
-#include "kernels/gemm/portable.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row9 { using namespace warpwright; }
-#define warpwright row9
+#include "simt/gemm_row.inl"
 #define WW_ROW 9
-#define WW_ENTRY row9_entry
-#include "kernels/gemm/bandwidth.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row10 { using namespace warpwright; }
-#define warpwright row10
+#include "simt/gemm_row.inl"
 #define WW_ROW 10
-#define WW_ENTRY row10_entry
-#include "kernels/gemm/bandwidth.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row11 { using namespace warpwright; }
-#define warpwright row11
+#include "simt/gemm_row.inl"
 #define WW_ROW 11
-#define WW_ENTRY row11_entry
-#include "kernels/gemm/bandwidth.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row12 { using namespace warpwright; }
-#define warpwright row12
+#include "simt/gemm_row.inl"
 #define WW_ROW 12
-#define WW_ENTRY row12_entry
-#include "kernels/gemm/bandwidth.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row13 { using namespace warpwright; }
-#define warpwright row13
+#include "simt/gemm_row.inl"
 #define WW_ROW 13
-#define WW_ENTRY row13_entry
-#include "kernels/gemm/bandwidth.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row14 { using namespace warpwright; }
-#define warpwright row14
+#include "simt/gemm_row.inl"
 #define WW_ROW 14
-#define WW_ENTRY row14_entry
-#include "kernels/gemm/bandwidth.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row15 { using namespace warpwright; }
-#define warpwright row15
+#include "simt/gemm_row.inl"
 #define WW_ROW 15
-#define WW_ENTRY row15_entry
-#include "kernels/gemm/bandwidth.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row21 { using namespace warpwright; }
-#define warpwright row21
+#include "simt/gemm_row.inl"
+#define WW_ROW 16
+#include "simt/gemm_row.inl"
+#define WW_ROW 17
+#include "simt/gemm_row.inl"
+#undef SIMT_KERNEL
+#define SIMT_KERNEL "kernels/gemm/bandwidth.cuh"
+#define WW_ROW 18
+#include "simt/gemm_row.inl"
+#define WW_ROW 19
+#include "simt/gemm_row.inl"
+#define WW_ROW 20
+#include "simt/gemm_row.inl"
 #define WW_ROW 21
-#define WW_ENTRY row21_entry
-#include "kernels/gemm/portable.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
-namespace row27 { using namespace warpwright; }
-#define warpwright row27
-#define WW_ROW 27
-#define WW_ENTRY row27_entry
-#include "kernels/gemm/bandwidth.cuh"
-#undef warpwright
-#undef WW_ROW
-#undef WW_ENTRY
+#include "simt/gemm_row.inl"
+#define WW_ROW 22
+#include "simt/gemm_row.inl"
+#define WW_ROW 23
+#include "simt/gemm_row.inl"
+#undef SIMT_KERNEL
+#define SIMT_KERNEL "kernels/gemm/portable.cuh"
+#define WW_ROW 36
+#include "simt/gemm_row.inl"
+#undef SIMT_KERNEL
+#define SIMT_KERNEL "kernels/gemm/bandwidth.cuh"
+#define WW_ROW 43
+#include "simt/gemm_row.inl"
 // clang-format on
 
 namespace warpwright {
@@ -179,7 +93,9 @@ const Kernel16 kKernels[] = {
     {0, row0_entry},   {1, row1_entry},   {2, row2_entry},   {3, row3_entry},   {4, row4_entry},
     {5, row5_entry},   {6, row6_entry},   {7, row7_entry},   {8, row8_entry},   {9, row9_entry},
     {10, row10_entry}, {11, row11_entry}, {12, row12_entry}, {13, row13_entry}, {14, row14_entry},
-    {15, row15_entry}, {21, row21_entry}, {27, row27_entry},
+    {15, row15_entry}, {16, row16_entry}, {17, row17_entry}, {18, row18_entry}, {19, row19_entry},
+    {20, row20_entry}, {21, row21_entry}, {22, row22_entry}, {23, row23_entry}, {36, row36_entry},
+    {43, row43_entry},
 };
 
 struct Shape {
@@ -289,6 +205,8 @@ TEST(SimtGemm, EveryKernelWithTails) {
             run(kernel,
                 {.m = 17, .n = 37, .k = row.tile_k * 3 + 13, .bias = true, .pad = row.aligned ? 8 : 1});
             run(kernel, {.m = 1, .n = 40, .k = 1, .activation = Activation::gelu});
+            // Tiles that all exist, then k's end; a block of them beside one with a single row.
+            run(kernel, {.m = row.tile_m + 1, .n = row.tile_n, .k = row.tile_k * (row.stages + 1) + 8});
         } else {
             run(kernel,
                 {.m = 2, .n = 37, .k = 4 * row.tile_k * row.warps_k + 40, .bias = true, .out_pad = 3});
@@ -299,7 +217,7 @@ TEST(SimtGemm, EveryKernelWithTails) {
 
 // Blocks are numbered in groups of rows: every tile is somebody's.
 TEST(SimtGemm, ManyBlocks) {
-    const Kernel16* any = &kKernels[7];  // 32x32x128: 64 blocks high are one group
+    const Kernel16* any = &kKernels[15];  // 32x32x128.k4: 64 blocks high are one group
     run(*any, {.m = 70 * 32 - 3, .n = 70, .k = 8});
 }
 

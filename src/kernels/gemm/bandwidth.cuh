@@ -6,13 +6,10 @@
 //   warp    a ring of `stages` steps in registers: multiply the oldest, load its successor into its place
 //   block   adds the warps' sums in a fixed order, epilogue
 //
-// A lane's 16 bytes of B, as they lie, are mma's four registers of A. With lane = 4 * group + member they are
-// pairs 0..3 of row `group`, k + 8 * member .. + 7, and mma takes them for
-//     (m = group,     pairs 0 and 2)      as its k = 2 * member and 2 * member + 8,
-//     (m = group + 8, pairs 1 and 3)      the same.
-// So half h of m needs pairs h and h + 2 of A's row: column n = 2 * token + h of mma's B holds exactly these.
-// Products of a half with the other half's column are thrown away; the wanted sum of row `group` and token
-// `member` is d[0] + d[3] of the lane. An mma thus does 8 rows of B x 4 tokens x 32 of k, without one move.
+// Operands go from memory to mma as they lie, without a move, because the order of k in a sum is free. A lane
+// (lane = 4 * group + member) loads 16 bytes, k + 8 * member .. + 7, of rows `group` and `group + 8` of B and
+// of token `group`: pairs 0..3 of each. The first mma takes pairs 0 and 1 for its k = 2 * member and
+// 2 * member + 8, the second pairs 2 and 3: two mma do 16 rows of B x 8 tokens x 32 of k.
 #include "kernels/gemm/epilogue.cuh"
 #include "kernels/gemm/rows.h"
 #include "ptx/launch.cuh"
@@ -27,8 +24,9 @@ using Shared = GemmShared<kRow>;
 
 constexpr int kThreads = num_threads(kRow);
 constexpr int kSlices = kRow.tile_k / 32;  // of a step; two make whole 128-byte lines
-constexpr int kGroupsB = kRow.tile_n / 8;  // of rows
-constexpr int kGroupsA = kRow.tile_m / 4;  // of tokens
+constexpr int kGroupsB = kRow.tile_n / 8;  // of rows; mma takes two, or one and zeros
+constexpr int kGroupsA = kRow.tile_m / 8;  // of tokens
+constexpr int kTilesB = (kGroupsB + 1) / 2;
 
 // Where a lane reads. Rows that do not exist are replaced by the last one: their sums are not used.
 struct Source {
@@ -44,7 +42,7 @@ struct Source {
         }
 #pragma unroll
         for (int j = 0; j < kGroupsA; ++j) {
-            const int wanted = j * 4 + group / 2, row = wanted < args.m ? wanted : args.m - 1;
+            const int wanted = j * 8 + group, row = wanted < args.m ? wanted : args.m - 1;
             a[j] = static_cast<const T*>(args.a) + row * args.a_stride + member * 8;
         }
     }
@@ -68,18 +66,17 @@ __device__ inline void load(Slice& slice, const Source& source, int offset) {
     for (int j = 0; j < kGroupsA; ++j) slice.a[j] = ptx::load(source.a[j] + offset);
 }
 
-using Sums = float[kGroupsB][kGroupsA][4];
+using Sums = float[kTilesB][kGroupsA][4];
 
 __device__ inline void multiply(Sums& sums, const Slice& slice) {
-    const bool second_half = threadIdx.x / 4 % 2 != 0;  // mma's column is the lane's group
 #pragma unroll
-    for (int j = 0; j < kGroupsA; ++j) {
-        const U32x4 a = slice.a[j];
-        const u32 column[2] = {second_half ? a.y : a.x, second_half ? a.w : a.z};
+    for (int i = 0; i < kTilesB; ++i) {
+        const U32x4 low = slice.b[2 * i], high = 2 * i + 1 < kGroupsB ? slice.b[2 * i + 1] : U32x4{};
 #pragma unroll
-        for (int i = 0; i < kGroupsB; ++i) {
-            const U32x4 b = slice.b[i];
-            ptx::mma<T>(sums[i][j], {b.x, b.y, b.z, b.w}, column);
+        for (int j = 0; j < kGroupsA; ++j) {
+            const U32x4 a = slice.a[j];
+            ptx::mma<T>(sums[i][j], {low.x, high.x, low.y, high.y}, {a.x, a.y});
+            ptx::mma<T>(sums[i][j], {low.z, high.z, low.w, high.w}, {a.z, a.w});
         }
     }
 }
@@ -140,11 +137,15 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
     stream(sums, args, first_n, warp);
     ptx::release_successor();
 
+    // mma's row is a row of B, its column a token.
+    const int group = lane / 4, token = lane % 4 * 2;
 #pragma unroll
     for (int i = 0; i < kGroupsB; ++i) {
 #pragma unroll
         for (int j = 0; j < kGroupsA; ++j) {
-            shared.partial[warp][j * 4 + lane % 4][i * 8 + lane / 4] = sums[i][j][0] + sums[i][j][3];
+            const float(&sum)[4] = sums[i / 2][j];
+            shared.partial[warp][j * 8 + token][i * 8 + group] = sum[i % 2 * 2];
+            shared.partial[warp][j * 8 + token + 1][i * 8 + group] = sum[i % 2 * 2 + 1];
         }
     }
     __syncthreads();

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // gemm on tensor cores, portable: D[m, n] = epilogue(sum_k A[m, k] B[n, k]).
 //
-//   block = one tile_m x tile_n tile of D; warp = warp_m x warp_n of it, sums in registers
+//   block = one tile_m x tile_n tile of D     warp = warp_m x warp_n of it, sums in registers; warps_k groups
+//                                             of warps share out the k of a tile
 //
 //   copies     ring of `stages` tiles in shared memory, cp.async, stages - 1 tiles ahead
-//   fragments  ldmatrix, 16 of k ahead of the products, two sets of registers
+//   fragments  ldmatrix, a step of 16 of k ahead of the products, two sets of registers
 //   products   mma m16n8k16, fp32 sums
 //   epilogue   16 rows of every warp at a time through shared memory, then 8 columns a lane
 //
 // Rows and columns that do not exist are copied as zeros; so is k beyond its end. Tiles are swizzled
 // (tile/swizzle.h). Blocks are numbered so that those that run together share rows of A and B in L2.
+// docs/kernels/gemm.md has what each of these choices was measured to be worth.
 #include "kernels/gemm/epilogue.cuh"
 #include "kernels/gemm/rows.h"
 #include "ptx/cp_async.cuh"
@@ -26,13 +28,16 @@ using T = Storage<kRow.dtype>;
 using Shared = GemmShared<kRow>;
 
 constexpr int kThreads = num_threads(kRow);
+constexpr int kWarpsMN = num_warps(kRow) / kRow.warps_k;
+constexpr int kWarpsN = kRow.tile_n / kRow.warp_n;
 constexpr int kRowBytes = kRow.tile_k * 2;
 constexpr int kRowChunks = kRow.tile_k / 8;
-constexpr int kSteps = kRow.tile_k / 16;           // of k, per tile
-constexpr u32 kBytesA = sizeof(Shared::Stage::a);  // B follows it in a stage
+constexpr int kSteps = kRow.tile_k / 16 / kRow.warps_k;  // of 16 of k: a warp's share of a tile
+constexpr u32 kBytesA = sizeof(Shared::Stage::a);        // B follows it in a stage
+constexpr u32 kStageBytes = sizeof(typename Shared::Stage);
+constexpr u32 kRingBytes = kRow.stages * kStageBytes;
 constexpr int kTilesM = kRow.warp_m / 16;
 constexpr int kTilesN = kRow.warp_n / 8;
-constexpr int kWarpsN = kRow.tile_n / kRow.warp_n;
 static_assert(kSteps % 2 == 0, "the two sets of fragment registers take turns");
 static_assert(kTilesN % 2 == 0, "B fragments are loaded for two tiles at once");
 
@@ -58,70 +63,98 @@ struct Copier {
     static constexpr int kPasses = tile_rows / kRowsPerPass;
     static_assert(kRowsPerPass % 8 == 0 && tile_rows % kRowsPerPass == 0);
 
-    const T* source;  // the chunk of pass 0 in the next tile
-    i64 pass_stride;  // elements
-    u32 exists = 0;   // bit p: the row of pass p
-    u32 offset;       // in shared memory, of pass 0
+    const char* base;   // the block's first row in the next tile: the same for all threads
+    i64 stride_bytes;   // of rows
+    u32 from[kPasses];  // bytes from `base` to the chunk of each pass, where they fit into 32 bits
+    const char* next;   // chunk of the next pass, where tiles are copied partly
+    u32 exists = 0;     // bit p: the row of pass p
 
-    __device__ Copier(const void* base, i64 stride, i64 first_row, i64 num_rows) {
-        const int chunk = threadIdx.x % kRowChunks, row = threadIdx.x / kRowChunks;
-        source = static_cast<const T*>(base) + (first_row + row) * stride + chunk * 8;
-        pass_stride = stride * kRowsPerPass;
-        offset = Swizzle<kRowChunks>::offset_bytes(row, chunk);
+    __device__ Copier(const void* operand, i64 stride, i64 first_row, i64 num_rows)
+        : base(reinterpret_cast<const char*>(static_cast<const T*>(operand) + first_row * stride)),
+          stride_bytes(stride * 2) {
 #pragma unroll
         for (int pass = 0; pass < kPasses; ++pass) {
-            if (first_row + row + pass * kRowsPerPass < num_rows) exists |= 1u << pass;
+            from[pass] = static_cast<u32>(offset(pass));
+            if (first_row + row(pass) < num_rows) exists |= 1u << pass;
         }
     }
+    __device__ static int row(int pass) {
+        return static_cast<int>(threadIdx.x) / kRowChunks + pass * kRowsPerPass;
+    }
+    __device__ i64 offset(int pass) const {
+        return row(pass) * stride_bytes + static_cast<int>(threadIdx.x) % kRowChunks * 16;
+    }
 
-    // `elements` of the chunk are inside k.
-    __device__ void copy(int pass, u32 tile, int elements) const {
-        const u32 destination = tile + offset + pass * (kRowsPerPass * kRowBytes);
-        const T* from = source + pass * pass_stride;
+    __device__ void copy_whole(int pass, u32 to) const {
+        ptx::cp_async_16(to, base + from[pass]);
+    }
+
+    // `elements` of the chunk are inside k. Passes come in their order.
+    __device__ void copy_partly(int pass, u32 to, int elements) {
+        if (pass == 0) next = base + offset(0);
+        const T* source = reinterpret_cast<const T*>(next);
+        next += stride_bytes * kRowsPerPass;
         const int count = (exists >> pass & 1) != 0 ? elements : 0;
         if constexpr (kRow.aligned) {
-            ptx::cp_async_16(destination, from, count * 2);
+            ptx::cp_async_16(to, source, count * 2);
         } else {
             u32 pairs[4] = {};
 #pragma unroll
             for (int i = 0; i < 8; ++i) {
-                if (i < count) pairs[i / 2] |= static_cast<u32>(from[i].bits) << (i % 2 * 16);
+                if (i < count) pairs[i / 2] |= static_cast<u32>(source[i].bits) << (i % 2 * 16);
             }
-            ptx::store_shared(destination, {pairs[0], pairs[1], pairs[2], pairs[3]});
+            ptx::store_shared(to, {pairs[0], pairs[1], pairs[2], pairs[3]});
         }
     }
 };
 
+// why: sizes of copies that vary cost eight instructions a copy and registers that 64 x 64 sums have not
+// left. So there are two loops: one for tiles that all exist, one for the others.
+enum class Tiles { whole, any };
+
 struct Copies {
     Copier<kRow.tile_m> a;
     Copier<kRow.tile_n> b;
-    int k_left;  // from this thread's chunk of the next tile to the end of k
+    int k_left;      // from this thread's chunk of the next tile to the end of k
+    int tiles_left;  // to be copied
+    u32 offset;      // of this thread's chunk in a tile in shared memory, pass 0
 
-    static constexpr int kPasses = Copier<kRow.tile_m>::kPasses + Copier<kRow.tile_n>::kPasses;
+    static constexpr int kPassesA = Copier<kRow.tile_m>::kPasses;
+    static constexpr int kPasses = kPassesA + Copier<kRow.tile_n>::kPasses;
 
     __device__ Copies(const GemmArgs& args, Block block)
         : a(args.a, args.a_stride, block.m, args.m),
           b(args.b, args.b_stride, block.n, args.n),
-          k_left(args.k - static_cast<int>(threadIdx.x % kRowChunks) * 8) {}
+          k_left(args.k - static_cast<int>(threadIdx.x) % kRowChunks * 8),
+          tiles_left(static_cast<int>(ceil_div(args.k, kRow.tile_k))),
+          offset(Swizzle<kRowChunks>::offset_bytes(static_cast<int>(threadIdx.x) / kRowChunks,
+                                                   static_cast<int>(threadIdx.x) % kRowChunks)) {}
 
-    // Part `part` of `parts` of the next tile.
-    __device__ void copy(u32 stage, int part, int parts) const {
-        const int elements = k_left < 0 ? 0 : k_left < 8 ? k_left : 8;
+    // Part `part` of `parts` of the next tile; with the last part a group ends, also when nothing is left.
+    // One tile of zeros follows the last: its first fragments are loaded, though not used.
+    template <Tiles tiles>
+    __device__ void copy(u32 stage, int part, int parts) {
+        if (tiles == Tiles::whole || tiles_left >= 0) {
+            const int elements = k_left < 0 ? 0 : k_left < 8 ? k_left : 8;
 #pragma unroll
-        for (int pass = 0; pass < kPasses; ++pass) {
-            if (pass * parts / kPasses != part) continue;
-            constexpr int kA = Copier<kRow.tile_m>::kPasses;
-            if (pass < kA) {
-                a.copy(pass, stage, elements);
-            } else {
-                b.copy(pass - kA, stage + kBytesA, elements);
+            for (int pass = 0; pass < kPasses; ++pass) {
+                if (pass * parts / kPasses != part) continue;
+                const bool is_a = pass < kPassesA;
+                constexpr u32 kPassBytes = Copier<kRow.tile_m>::kRowsPerPass * kRowBytes;
+                const u32 to = stage + offset + pass * kPassBytes;  // B follows A
+                if constexpr (tiles == Tiles::whole) {
+                    is_a ? a.copy_whole(pass, to) : b.copy_whole(pass - kPassesA, to);
+                } else {
+                    is_a ? a.copy_partly(pass, to, elements) : b.copy_partly(pass - kPassesA, to, elements);
+                }
             }
         }
-    }
-    __device__ void advance() {
-        a.source += kRow.tile_k;
-        b.source += kRow.tile_k;
+        if (part < parts - 1) return;
+        ptx::cp_async_commit();
+        a.base += kRowBytes;
+        b.base += kRowBytes;
         k_left -= kRow.tile_k;
+        --tiles_left;
     }
 };
 
@@ -133,14 +166,15 @@ struct Fragments {
 // Lanes 8 i .. 8 i + 7 address the rows of matrix i. A: (rows, rows + 8) x (k, k + 8), k outermost, as mma
 // wants its registers; B: k innermost, so that one load serves two tiles of 8 columns.
 struct FragmentAddress {
-    u32 a, b;  // in their tile, at k = 0
+    u32 a, b;  // in their tile, at this warp's first k
 
     __device__ FragmentAddress() {
-        const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+        const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % kWarpsMN;
+        const int chunk = threadIdx.x / 32 / kWarpsMN * (kSteps * 2);
         const int a_row = warp / kWarpsN * kRow.warp_m + lane % 16;
         const int b_row = warp % kWarpsN * kRow.warp_n + lane / 16 * 8 + lane % 8;
-        a = Swizzle<kRowChunks>::offset_bytes(a_row, lane / 16);
-        b = Swizzle<kRowChunks>::offset_bytes(b_row, lane / 8 % 2);
+        a = Swizzle<kRowChunks>::offset_bytes(a_row, chunk + lane / 16);
+        b = Swizzle<kRowChunks>::offset_bytes(b_row, chunk + lane / 8 % 2);
     }
     __device__ void load(Fragments& f, u32 stage, int step) const {
         const u32 a_start = stage + Swizzle<kRowChunks>::advance(a, step * 2);
@@ -170,87 +204,136 @@ __device__ inline void multiply(Sums& sums, const Fragments& f) {
     }
 }
 
-__device__ inline void main_loop(Sums& sums, const GemmArgs& args, Block block, u32 ring) {
-    constexpr u32 kStageBytes = sizeof(typename Shared::Stage);
-    constexpr u32 kRingBytes = kRow.stages * kStageBytes;
+struct Ring {
+    u32 begin, read, write;  // stages, in the shared window
+};
+
+// One tile of k, and the copies of the one that is stages - 1 ahead.
+template <Tiles tiles>
+__device__ inline void multiply_tile(Sums& sums, Fragments (&fragments)[2], Copies& copies,
+                                     const FragmentAddress& address, Ring& ring) {
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+        if (step == kSteps - 1) {
+            // The next tile has landed for everybody, and everybody has read the last of this one: its
+            // stage is the one written to from the next step on.
+            ptx::cp_async_wait<kRow.stages - 2>();
+            __syncthreads();
+            ring.write = ring.read;
+            ring.read += kStageBytes;
+            if (ring.read == ring.begin + kRingBytes) ring.read = ring.begin;
+        }
+        address.load(fragments[(step + 1) % 2], ring.read, (step + 1) % kSteps);
+        if (step < kSteps - 1) copies.copy<tiles>(ring.write, step, kSteps - 1);
+        multiply(sums, fragments[step % 2]);
+    }
+}
+
+__device__ inline void main_loop(Sums& sums, const GemmArgs& args, Block block, u32 begin) {
     Copies copies(args, block);
 #pragma unroll
     for (int stage = 0; stage < kRow.stages - 1; ++stage) {
-        copies.copy(ring + stage * kStageBytes, 0, 1);
-        copies.advance();
-        ptx::cp_async_commit();
+        copies.copy<Tiles::any>(begin + stage * kStageBytes, 0, 1);
     }
     ptx::cp_async_wait<kRow.stages - 2>();
     __syncthreads();
 
+    Ring ring{begin, begin, begin + kRingBytes - kStageBytes};
     const FragmentAddress address;
     Fragments fragments[2];
-    address.load(fragments[0], ring, 0);
-    u32 read = 0, write = kRingBytes - kStageBytes;
+    address.load(fragments[0], begin, 0);
+    constexpr i64 kLongestStride = 0xffffffff / 2 / (kRow.tile_m > kRow.tile_n ? kRow.tile_m : kRow.tile_n);
+    const bool inside = block.m + kRow.tile_m <= args.m && block.n + kRow.tile_n <= args.n &&
+                        args.a_stride < kLongestStride && args.b_stride < kLongestStride;
     const int num_tiles = static_cast<int>(ceil_div(args.k, kRow.tile_k));
+    int tile = 0;
+    if (kRow.aligned && inside) {
+        const int whole = args.k / kRow.tile_k - (kRow.stages - 1);
 #pragma unroll 1
-    for (int tile = 0; tile < num_tiles; ++tile) {
-#pragma unroll
-        for (int step = 0; step < kSteps; ++step) {
-            if (step == kSteps - 1) {
-                // The next tile has landed for everybody, and everybody has read the last of this one: its
-                // stage is the one written to from the next step on.
-                ptx::cp_async_wait<kRow.stages - 2>();
-                __syncthreads();
-                write = read;
-                read = read + kStageBytes == kRingBytes ? 0 : read + kStageBytes;
-            }
-            address.load(fragments[(step + 1) % 2], ring + read, (step + 1) % kSteps);
-            if (step < kSteps - 1) copies.copy(ring + write, step, kSteps - 1);
-            if (step == kSteps - 2) {
-                copies.advance();
-                ptx::cp_async_commit();
-            }
-            multiply(sums, fragments[step % 2]);
-        }
+        for (; tile < whole; ++tile) multiply_tile<Tiles::whole>(sums, fragments, copies, address, ring);
     }
+#pragma unroll 1
+    for (; tile < num_tiles; ++tile) multiply_tile<Tiles::any>(sums, fragments, copies, address, ring);
     ptx::cp_async_wait<0>();
     __syncthreads();
 }
 
+// Eight columns of a row of a warp's 16 rows: the sums of the warps that shared out k, in a fixed order.
+__device__ inline Eight sum_of(const Shared& shared, int place, int row, int column) {
+    Eight sum = *reinterpret_cast<const Eight*>(&shared.result[place][row][column]);
+#pragma unroll
+    for (int part = 1; part < kRow.warps_k; ++part) {
+        const float* from = &shared.result[place + part * kWarpsMN][row][column];
+        const Eight more = *reinterpret_cast<const Eight*>(from);
+#pragma unroll
+        for (int e = 0; e < 8; ++e) sum.v[e] += more.v[e];
+    }
+    return sum;
+}
+
+__device__ inline void wait_for_parts() {
+    if constexpr (kRow.warps_k > 1) {
+        __syncthreads();
+    } else {
+        __syncwarp();
+    }
+}
+
 __device__ inline void epilogue(Sums& sums, const GemmArgs& args, Block block, Shared& shared) {
-    constexpr int kChunks = kRow.warp_n / 8;  // of eight columns
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const i64 first_m = block.m + warp / kWarpsN * kRow.warp_m;
-    const i64 first_n = block.n + warp % kWarpsN * kRow.warp_n;
-    auto& result = shared.result[warp];
+    constexpr int kChunks = kRow.warp_n / 8;   // of eight columns
+    constexpr int kLanes = 32 * kRow.warps_k;  // that share out 16 rows
+    constexpr int kRounds = (16 * kChunks + kLanes - 1) / kLanes;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, place = warp % kWarpsMN;
+    const int first_chunk = warp / kWarpsMN * 32 + lane;
+    const i64 first_m = block.m + place / kWarpsN * kRow.warp_m;
+    const i64 first_n = block.n + place % kWarpsN * kRow.warp_n;
+    // why: without anything to add, all loads of a lane are under way at once.
+    const bool plain = args.bias == nullptr && args.gate == nullptr && args.residual == nullptr &&
+                       args.activation == Activation::none && !args.out_f32 && args.out_aligned &&
+                       first_n + kRow.warp_n <= args.n;
 #pragma unroll 1
     for (int i = 0; i < kTilesM; ++i) {
 #pragma unroll
-        for (int j = 0; j < kTilesN; ++j) {
-            const int column = j * 8 + lane % 4 * 2;
-            *reinterpret_cast<Two*>(&result[lane / 4][column]) = {sums[0][j][0], sums[0][j][1]};
-            *reinterpret_cast<Two*>(&result[lane / 4 + 8][column]) = {sums[0][j][2], sums[0][j][3]};
-        }
-        // why: the next 16 rows move to sums[0], so that this loop is one copy of code with registers inside.
-#pragma unroll
-        for (int next = 1; next < kTilesM; ++next) {
+        for (int tile = 0; tile < kTilesM; ++tile) {
+            if (tile != i) continue;  // registers have no index: one copy of the stores for each i
 #pragma unroll
             for (int j = 0; j < kTilesN; ++j) {
+                const int column = j * 8 + lane % 4 * 2;
+                const float(&d)[4] = sums[tile][j];
+                *reinterpret_cast<Two*>(&shared.result[warp][lane / 4][column]) = {d[0], d[1]};
+                *reinterpret_cast<Two*>(&shared.result[warp][lane / 4 + 8][column]) = {d[2], d[3]};
+            }
+        }
+        wait_for_parts();
+        if (plain) {
 #pragma unroll
-                for (int e = 0; e < 4; ++e) sums[next - 1][j][e] = sums[next][j][e];
+            for (int round = 0; round < kRounds; ++round) {
+                const int chunk = first_chunk + round * kLanes;
+                const int row = chunk / kChunks, column = chunk % kChunks * 8;
+                const i64 m = first_m + i * 16 + row;
+                if (row < 16 && m < args.m) {
+                    store_eight<T>(args.d, m * args.d_stride + first_n + column,
+                                   sum_of(shared, place, row, column));
+                }
+            }
+        } else {
+#pragma unroll 1
+            for (int chunk = first_chunk; chunk < 16 * kChunks; chunk += kLanes) {
+                const int row = chunk / kChunks, column = chunk % kChunks * 8;
+                const i64 m = first_m + i * 16 + row, n = first_n + column;
+                if (m >= args.m) break;
+                const Eight sum = sum_of(shared, place, row, column);
+                if (args.out_aligned && n + 8 <= args.n) {
+                    finish_eight<T>(args, m, n, sum);
+                } else {
+                    float* kept = &shared.result[place][row][column];  // read by this lane only
+                    *reinterpret_cast<Eight*>(kept) = sum;
+#pragma unroll 1
+                    for (int e = 0; e < 8 && n + e < args.n; ++e) finish_one<T>(args, m, n + e, kept[e]);
+                }
             }
         }
-        __syncwarp();
-#pragma unroll 1
-        for (int chunk = lane; chunk < 16 * kChunks; chunk += 32) {
-            const int row = chunk / kChunks, column = chunk % kChunks * 8;
-            const i64 m = first_m + i * 16 + row, n = first_n + column;
-            if (m >= args.m) break;
-            const float* from = &result[row][column];
-            if (args.out_aligned && n + 8 <= args.n) {
-                finish_eight<T>(args, m, n, *reinterpret_cast<const Eight*>(from));
-            } else {
-#pragma unroll 1
-                for (int e = 0; e < 8 && n + e < args.n; ++e) finish_one<T>(args, m, n + e, from[e]);
-            }
-        }
-        __syncwarp();
+        wait_for_parts();
     }
 }
 
