@@ -46,7 +46,7 @@ Result<const Operation*> find_operation(
     std::string_view name);  // unknown: caller error with the nearest name
 
 // The kernel file that a row is compiled from: the second part of the row's name is the file's, so that
-// "gemm.bandwidth.bf16.m4.n16" is compiled from bandwidth.cuh in the operation's folder.
+// "gemm.bandwidth.bf16.m8.n16" is compiled from bandwidth.cuh in the operation's folder.
 inline std::string kernel_source(std::string_view folder, std::string_view row) {
     const std::size_t begin = row.find('.') + 1;
     const std::string_view kernel = row.substr(begin, row.find('.', begin) - begin);

@@ -24,22 +24,22 @@ struct CommonCosts {
 struct GemmCosts {
     // How much of the dense rate mma.sync reaches: Hopper and datacenter Blackwell have faster instructions
     // of their own, and their old path is narrower.
-    double mma_share = 0.90;
-    double mma_share_sm90 = 0.584;
-    double mma_share_sm100 = 0.30;
+    double mma_share = 0.91;
+    double mma_share_sm90 = 0.572;
+    double mma_share_sm100 = 0.304;
     // Fragments come from shared memory, mostly but not wholly hidden: this part of the time it takes is not.
-    double fragment_exposed = 0.25;
-    double bandwidth_tensor_share = 0.7;  // bandwidth rows: half of every product is padding besides
+    double fragment_exposed = 0.282;
+    double bandwidth_tensor_share = 0.7;  // bandwidth rows: products wait for loads
     double unaligned_tensor_share = 0.25;
 
-    double latency_us = 0.905;          // of a memory access under load
-    double l2_bytes_per_clock = 25.6;   // an SM's share of L2's bandwidth when all ask at once
+    double latency_us = 1.22;           // of a memory access under load
+    double l2_bytes_per_clock = 42.2;   // an SM's share of L2's bandwidth when all ask at once
     double l2_over_memory = 1.5;        // L2's bandwidth is at least this many times the memory's
-    double stream_share = 0.9;          // of the memory bandwidth, by long streams into registers
-    double ring_share = 0.737;          // the same for tiles through shared memory, with barriers between
-    double first_block_us = 2.15;       // until the first products
-    double next_block_us = 2.08;        // from a block's last products to its successor's first, on its own
-    double next_block_overlap = 0.309;  // of that, where another block of the SM goes on meanwhile
+    double stream_share = 0.956;        // of the memory bandwidth, by long streams into registers
+    double ring_share = 0.848;          // the same for tiles through shared memory, with barriers between
+    double first_block_us = 1.87;       // until the first products
+    double next_block_us = 1.88;        // from a block's last products to its successor's first, on its own
+    double next_block_overlap = 0.238;  // of that, where another block of the SM goes on meanwhile
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {

@@ -31,7 +31,7 @@ TEST(Registry, TheKernelFileOfEveryRowIsCompiledIn) {
 }
 
 TEST(Registry, TheKernelFileIsNamedInTheRowsName) {
-    EXPECT_EQ(kernel_source("src/kernels/gemm", "gemm.portable.bf16.64x64x64"),
+    EXPECT_EQ(kernel_source("src/kernels/gemm", "gemm.portable.bf16.64x64x64.k2"),
               "src/kernels/gemm/portable.cuh");
     EXPECT_EQ(kernel_source("src/kernels/a/b", "op.sm90"), "src/kernels/a/b/sm90.cuh");
 }

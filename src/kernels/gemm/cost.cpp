@@ -66,8 +66,9 @@ Prediction GemmOp::predict(const Row& row, const TargetFacts& target, const Prob
     const double at_once = std::min<double>(blocks_at_once(row, target), per_sm);
     const double padded_k = static_cast<double>(round_up(problem.k, is_bandwidth(row) ? 32 : row.tile_k));
 
-    // Bandwidth rows use half of every product, at 4 rows of A each.
-    const double block_flops = 2.0 * row.tile_m * row.tile_n * padded_k * (is_bandwidth(row) ? 4 : 1);
+    // Products of a bandwidth row are of 16 rows of B: with 8, half of each is zeros.
+    const double tile_n = is_bandwidth(row) ? static_cast<double>(round_up(row.tile_n, 16)) : row.tile_n;
+    const double block_flops = 2.0 * row.tile_m * tile_n * padded_k;
     const double sm_tflops = target.bf16_tflops * mma_share(target, costs) / target.num_sms;
     const double share = is_bandwidth(row)
                              ? costs.bandwidth_tensor_share
@@ -79,7 +80,7 @@ Prediction GemmOp::predict(const Row& row, const TargetFacts& target, const Prob
     const double block_bytes = 2.0 * padded_k * (row.tile_n + (is_bandwidth(row) ? problem.m : row.tile_m));
     const double l2_gb_s = std::max(target.num_sms * costs.l2_bytes_per_clock * target.boost_mhz * 1e-3,
                                     costs.l2_over_memory * target.memory_gb_s);
-    const double l2_us = blocks * block_bytes / (l2_gb_s * 1e3);
+    const double l2_us = per_sm * block_bytes / (l2_gb_s / target.num_sms * 1e3);
     const double sm_us = per_sm * block_bytes / (at_once * bytes_under_way(row, problem) / costs.latency_us);
 
     const double later_blocks = per_sm / at_once - 1;
