@@ -23,4 +23,7 @@ set_target_properties(warpwright_shared PROPERTIES
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}
   LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/shared.map)
 target_link_options(warpwright_shared PRIVATE
-  -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/shared.map -Wl,--no-undefined -Wl,-z,noexecstack)
+  -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/shared.map -Wl,-z,noexecstack)
+if(NOT WW_SANITIZE AND NOT WW_SANITIZE_THREADS)  # whose functions are the program's
+  target_link_options(warpwright_shared PRIVATE -Wl,--no-undefined)
+endif()

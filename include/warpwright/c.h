@@ -2,37 +2,34 @@
 /* The C ABI of libwarpwright.so: the one door for other languages, and for engines that are not C++20.
  *
  * Reading rules
- *   Zero is a default. Every field of a struct but struct_size may be zero, and then means what its comment
- *     says; a struct is ready after `ww_gemm call = {sizeof(ww_gemm)};` or memset.
- *   struct_size is the first field of every struct that may grow: sizeof of the struct as the caller was
- *     compiled with it. Fields that the library knows and the caller does not are zero.
- *   Units are in names: _bytes, _tokens, _us. Strings are UTF-8 and end with a zero byte. Strides are in
- *     elements. JSON is the JSON of `warpwright VERB --json`.
+ *  - Zero is a default. Every field of a struct but struct_size may be zero, and then means what its comment
+ *    says; a struct is ready after `ww_gemm call = {sizeof(ww_gemm)};` or memset.
+ *  - struct_size is the first field of every struct that may grow: sizeof of the struct as the caller was
+ *    compiled with it. Fields that the library knows and the caller does not are zero.
+ *  - Units are in names: _bytes, _tokens, _us. Strings are UTF-8 and end with a zero byte. Strides are in
+ *    elements. JSON is the JSON of `warpwright VERB --json`.
  *
- * Errors
- *   Functions that can fail return a ww_status. On an error nothing is written to out-parameters, and
- *   ww_last_error() has the sentence: which argument, what was expected, what was got. The library never
- *   prints, never exits and lets no exception out.
+ * Errors: functions that can fail return a ww_status. On an error nothing is written to out-parameters, and
+ * ww_last_error() has the sentence: which argument, what was expected, what was got. The library never
+ * prints, never exits and lets no exception out.
  *
- * Ownership
- *   What ..._open, ..._create, ..._load and ww_prepare_... hand out is ended with its own ..._close or
- *   ..._free; strings and arrays handed out through `char**` and the like with ww_free. `const char*` results
- *   are the library's. All of them take null and do nothing. A context stays alive while something made from
- *   it does, so the order of ends does not matter. Tensors are views: memory stays its owner's.
+ * Ownership: what ..._open, ..._create, ..._load and ww_prepare_... hand out is ended with its own ..._close,
+ * ..._free or ..._destroy; strings and arrays handed out through `char**` and the like with ww_free.
+ * `const char*` results are the library's. Ends take null and do nothing. A context stays alive while an
+ * engine or something prepared from it does; memory, streams, events and graphs end before their context.
+ * Tensors are views: memory stays its owner's.
  *
- * Threads
- *   Every function may be called from any thread at any time, with these exceptions: a handle must not be
- *   ended while another call uses it, and one ww_prepared must not be prepared into by two threads at once.
- *   Launching one ww_prepared from several threads is fine, as far as its tensors allow. Calls on one
- *   ww_engine wait for each other. ww_last_error is each thread's own.
+ * Threads: every function may be called from any thread at any time, but a handle must not be ended while
+ * another call uses it, and one ww_prepared must not be prepared into by two threads at once. Launching one
+ * ww_prepared from several threads is fine, as far as its tensors allow. Calls on one ww_engine wait for each
+ * other. ww_last_error is each thread's own.
  *
- * Streams
- *   A stream is the device's own handle: a CUstream or cudaStream_t of the context's GPU, null for the
+ * Streams: a stream is the device's own handle: a CUstream or cudaStream_t of the context's GPU, null for the
  * default (legacy) stream. Work is enqueued and not waited for, unless a function says so; calls on one
  * stream run in order, and the library adds no ordering between streams. On "cpu" and "emulated:" work is
  * done when the call returns. The context of a GPU is its primary context, the one of the CUDA runtime:
- * pointers, streams and events of PyTorch and others are valid as they are, and the caller's current CUDA
- * context is the same after every call as before.
+ * pointers, streams and events of PyTorch and others are valid as they are. A thread's current CUDA context
+ * is the same after a call as before; where it had none, the primary one stays.
  *
  * Process-wide state: compiled images (in memory, and on disk in WARPWRIGHT_CACHE or ~/.cache/warpwright),
  * the opened driver and NVRTC, and the lists of targets and kinds of devices. All of it is caches: contexts
@@ -106,7 +103,8 @@ typedef struct ww_context_options {
 } ww_context_options;
 
 /* "cuda:N", "cuda", "cpu", "emulated:GPU" with any name of ww_targets_json (and ",checks=off|bounds|all",
- * ",seed=N", ",threads=N"), or "auto": the first GPU, else the CPU. `options` may be null. */
+ * ",seed=N", ",threads=N"), or "auto": the first GPU, else the CPU. `options` may be null. On a
+ * GPU, rows that failed `warpwright check` with its driver before are forbidden. */
 WW_API ww_status ww_context_open(const char* device, const ww_context_options* options, ww_context** context);
 WW_API void ww_context_close(ww_context* context);
 

@@ -49,7 +49,8 @@ ww_status ww_context_open(const char* device, const ww_context_options* options,
             WW_TRY(opened->use_allocator(
                 {.user = allocator.user, .allocate = allocator.allocate, .release = allocator.release}));
         }
-        *context = new ww_context{std::make_shared<Context>(std::move(opened))};
+        WW_ASSIGN(auto made, Context::open(std::move(opened)));
+        *context = new ww_context{std::move(made)};
         return {};
     });
 }

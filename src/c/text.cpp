@@ -14,8 +14,8 @@ using namespace warpwright::c;
 Result<std::unique_ptr<ww_tokenizer>> ww_tokenizer::load(const std::string& folder) {
     WW_ASSIGN(Tokenizer tokenizer, Tokenizer::load(folder));
     WW_ASSIGN(SpecialTokens special_tokens, load_special_tokens(folder));
-    return std::unique_ptr<ww_tokenizer>(
-        new ww_tokenizer{std::move(tokenizer), std::move(special_tokens), ChatTemplate::load(folder)});
+    return std::make_unique<ww_tokenizer>(
+        ww_tokenizer{std::move(tokenizer), std::move(special_tokens), ChatTemplate::load(folder)});
 }
 
 std::optional<i32> ww_tokenizer::end_token() const {
