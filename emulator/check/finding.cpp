@@ -13,6 +13,7 @@ const char* finding_name(FindingKind kind) {
         case FindingKind::misaligned: return "misaligned";
         case FindingKind::uninitialized: return "uninitialized";
         case FindingKind::async_not_waited: return "asynchronous copy not waited for";
+        case FindingKind::grid_not_waited: return "grid before not waited for";
         case FindingKind::read_only_written: return "read-only memory written";
         case FindingKind::divergent_barrier: return "divergent barrier";
         case FindingKind::non_convergent: return "lanes not converged";

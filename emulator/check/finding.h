@@ -21,6 +21,7 @@ enum class FindingKind : u8 {
     misaligned,
     uninitialized,
     async_not_waited,   // the target of a cp.async was read or written before its wait
+    grid_not_waited,    // global memory in a programmatic launch before its griddepcontrol.wait
     read_only_written,  // a store to .const, .param, or memory imported read-only; .nc of what the kernel
                         // wrote
     divergent_barrier,

@@ -192,7 +192,7 @@ Space take_space(Binding& b) {
         std::string_view name;
         Space space;
     };
-    // Each block is a cluster of its own here, so that both shared windows are one.
+    // The window of a cluster's blocks has their own in it.
     constexpr Name kNames[] = {{"global", Space::global},      {"shared", Space::shared},
                                {"shared::cta", Space::shared}, {"shared::cluster", Space::shared},
                                {"local", Space::local},        {"param", Space::param},

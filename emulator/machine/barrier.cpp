@@ -66,6 +66,8 @@ void Block::release_if_complete(int id) {
 void Block::lanes_exited(Warp& warp) {
     const bool is_gone = warp.live() == 0;
     if (is_gone) --live_warps;
+    warp.cluster_arrived &= warp.live();
+    if (cluster->blocks.size() > 1) cluster->release_if_complete();
     for (int id = 0; id < kNumBarriers; ++id) {
         NamedBarrier& barrier = barriers[id];
         if (!barrier.is_open) continue;
@@ -278,7 +280,6 @@ Status bind_warp_barrier(Binding& b) {
 
 Status bind_barrier(Binding& b) {
     if (has_modifier(b, "warp")) return not_mine();
-    if (has_modifier(b, "cluster")) return caller_error("not covered yet: barriers of a cluster");
     Instruction& instruction = b.instruction();
     b.take("cta");
     // bar is barrier.aligned.

@@ -23,10 +23,13 @@ void Block::Free::operator()(std::byte* memory) const {
     std::free(memory);
 }
 
-void Block::open(Grid& grid, u32 x, u32 y, u32 z) {
+void Block::open(Grid& grid, u32 x, u32 y, u32 z, std::shared_ptr<Cluster> of) {
     const Program& program = *grid.program;
     grid_ = &grid;
     index[0] = x, index[1] = y, index[2] = z;
+    cluster = of != nullptr ? std::move(of) : std::make_shared<Cluster>();
+    cluster_rank = static_cast<u32>(cluster->blocks.size());
+    cluster->blocks.push_back(this);
 
     const u32 num_threads = grid.num_threads();
     const std::size_t num_warps = (num_threads + kLanes - 1) / kLanes;
@@ -58,7 +61,10 @@ void Block::open(Grid& grid, u32 x, u32 y, u32 z) {
         warp.existing_ = (w + 1) * kLanes <= num_threads ? kAllLanes : (1u << num_threads % kLanes) - 1;
         warp.exited_ = 0;
         warp.level_ = grid.options.level;
+        warp.unordered =
+            grid.config.programmatic && grid.options.level != CheckLevel::off ? warp.existing_ : 0;
         warp.carry = 0;
+        warp.cluster_arrived = warp.cluster_released = 0;
         warp.turn = {};
         warp.num_instructions = 0;
         warp.groups_.assign(1, LaneGroup{0, warp.existing_});
@@ -80,6 +86,11 @@ void Block::open(Grid& grid, u32 x, u32 y, u32 z) {
             std::memset(warp.local.data.get(), kPoison,
                         static_cast<std::size_t>(program.local_bytes) * kLanes);
     }
+}
+
+void Block::close() {
+    cluster->blocks[cluster_rank] = nullptr;
+    cluster.reset();
 }
 
 std::size_t Block::memory_bytes() const {

@@ -69,10 +69,16 @@ Status bind_nanosleep(Binding& b) {
     return {};
 }
 
-// Grids run one after the other: what a grid waits for is complete when it starts.
+// Grids run one after the other: what a grid waits for is complete when it starts. That it did wait is noted.
+Flow run_grid_wait(Warp& warp, const Instruction&, u32 active) {
+    warp.unordered &= ~active;
+    return Flow::next;
+}
+
 Status bind_griddepcontrol(Binding& b) {
-    if (b.take_one_of({"wait", "launch_dependents"}).empty()) b.error("expected .wait or .launch_dependents");
-    b.handler(run_nothing);
+    const std::string_view kind = b.take_one_of({"wait", "launch_dependents"});
+    if (kind.empty()) b.error("expected .wait or .launch_dependents");
+    b.handler(kind == "wait" ? run_grid_wait : run_nothing);
     return {};
 }
 
@@ -91,7 +97,7 @@ constexpr Opcode kOpcodes[] = {
 std::span<const Opcode> control_opcodes() {
     static const std::vector<Opcode> all = [] {
         std::vector<Opcode> list(std::begin(kOpcodes), std::end(kOpcodes));
-        for (const auto part : {barrier_opcodes(), call_opcodes()})
+        for (const auto part : {cluster_opcodes(), barrier_opcodes(), call_opcodes()})
             list.insert(list.end(), part.begin(), part.end());
         return list;
     }();

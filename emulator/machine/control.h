@@ -14,5 +14,6 @@ constexpr int kBarrierUse = 0, kBarrierCountSlot = 1, kBarrierResult = 2, kBarri
 
 std::span<const Opcode> barrier_opcodes();
 std::span<const Opcode> call_opcodes();
+std::span<const Opcode> cluster_opcodes();
 
 }  // namespace warpwright::emulator

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "emulator/machine/cluster.h"
 #include "emulator/machine/launch.h"
 #include "emulator/machine/warp.h"
 
@@ -36,13 +37,16 @@ public:
     u32 index[3] = {0, 0, 0};  // %ctaid
     Grid& grid() { return *grid_; }
     SharedMemory shared;
+    std::shared_ptr<Cluster> cluster;
+    u32 cluster_rank = 0;
     std::array<NamedBarrier, kNumBarriers> barriers;
     std::vector<Warp> warps;
     int live_warps = 0;
 
     // Makes the block of this index ready to run from the program's start, with what the grid says. Memory of
-    // an earlier block is used again.
-    void open(Grid& grid, u32 x, u32 y, u32 z);
+    // an earlier block is used again. Blocks of a cluster are opened in the order of their ranks.
+    void open(Grid& grid, u32 x, u32 y, u32 z, std::shared_ptr<Cluster> of = nullptr);
+    void close();
 
     std::size_t memory_bytes() const;
 

@@ -40,12 +40,20 @@ std::string broken_limit(const Program& program, const Target& target, const Ima
         return fmt::format("{} threads, but .maxntid allows {}", threads, program.max_threads);
     if (program.required_threads > 0 && threads != program.required_threads)
         return fmt::format("{} threads, but .reqntid demands {}", threads, program.required_threads);
-    if (u64{cluster.x} * cluster.y * cluster.z != 1) {
-        if (target.facts.compute_capability < 90) {
+    if (const u64 blocks = u64{cluster.x} * cluster.y * cluster.z; blocks != 1) {
+        const int capability = target.facts.compute_capability;
+        if (capability < 90)
             return fmt::format("a cluster of {} blocks, but {} has no clusters", dims_text(cluster),
                                target.id);
+        if (blocks == 0 || blocks > max_cluster_blocks(capability) || cluster.x > grid.x ||
+            cluster.y > grid.y || cluster.z > grid.z) {
+            return fmt::format("a cluster of {} blocks, expected 1 to {}", dims_text(cluster),
+                               max_cluster_blocks(capability));
         }
-        return fmt::format("a cluster of {} blocks: not covered yet", dims_text(cluster));
+        if (grid.x % cluster.x != 0 || grid.y % cluster.y != 0 || grid.z % cluster.z != 0) {
+            return fmt::format("a grid of {} blocks, expected whole clusters of {}", dims_text(grid),
+                               dims_text(cluster));
+        }
     }
     if (program.static_shared_bytes > kMaxStaticSharedBytes) {
         return fmt::format("{} bytes of static shared memory, expected at most {}",
@@ -71,6 +79,11 @@ std::string broken_limit(const Program& program, const Target& target, const Ima
 
 i64 shared_bytes(const Program& program, u32 dynamic_bytes) {
     return align_up(program.static_shared_bytes, std::max<i64>(program.shared_alignment, 1)) + dynamic_bytes;
+}
+
+u32 max_cluster_blocks(int compute_capability) {
+    if (compute_capability < 90) return 1;
+    return compute_capability < 110 ? 16 : 8;
 }
 
 int max_resident_blocks(int compute_capability) {

@@ -16,6 +16,7 @@ constexpr int kRegistersPerSm = 65536, kMaxThreadRegisters = 255, kWarpRegisterU
 constexpr u32 kMaxStaticSharedBytes = 48 * 1024;
 constexpr i64 kSystemSharedBytes = 1024, kSharedUnitBytes = 128;  // of each block
 int max_resident_blocks(int compute_capability);                  // of an SM
+u32 max_cluster_blocks(int compute_capability);  // where sizes above 8 are allowed, as devices do
 
 // Of a block: the dynamic part begins where its alignment allows behind the static one.
 i64 shared_bytes(const Program& program, u32 dynamic_bytes);

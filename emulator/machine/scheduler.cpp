@@ -122,9 +122,9 @@ private:
 };
 
 bool Scheduler::Worker::open_one() {
-    std::unique_ptr<Block> block = scheduler_.open_next();
-    if (block == nullptr) return false;
-    blocks_.push_back(std::move(block));
+    std::vector<std::unique_ptr<Block>> opened = scheduler_.open_next();
+    if (opened.empty()) return false;
+    for (std::unique_ptr<Block>& block : opened) blocks_.push_back(std::move(block));
     quiet_to_open_ = quiet_ + kQuietBlock * blocks_.size();
     return true;
 }
@@ -312,26 +312,36 @@ void Scheduler::Worker::look_for_spin(Warp& warp) {
 Scheduler::Scheduler(Grid& grid, u64 resident_blocks)
     : grid_(grid),
       num_blocks_(u64{grid.config.grid.x} * grid.config.grid.y * grid.config.grid.z),
-      resident_blocks_(std::max<u64>(resident_blocks, 1)),
-      order_(num_blocks_, grid.options.seed) {}
+      cluster_blocks_(u64{grid.config.cluster.x} * grid.config.cluster.y * grid.config.cluster.z),
+      resident_blocks_(std::max<u64>(resident_blocks, cluster_blocks_)),
+      order_(num_blocks_ / cluster_blocks_, grid.options.seed) {}
 
-// Null when there is none left, or no room for it.
-std::unique_ptr<Block> Scheduler::open_next() {
+// The blocks of the next cluster. None when there is none left, or no room for it.
+std::vector<std::unique_ptr<Block>> Scheduler::open_next() {
     u64 number = 0;
     {
         std::lock_guard lock(mutex_);
-        if (num_started_ == num_blocks_ || open_.size() >= resident_blocks_) return nullptr;
-        number = order_.at(num_started_++);
-        open_.push_back(nullptr);
+        if (num_started_ == num_blocks_ || open_.size() + cluster_blocks_ > resident_blocks_) return {};
+        number = order_.at(num_started_ / cluster_blocks_);
+        num_started_ += cluster_blocks_;
+        open_.insert(open_.end(), cluster_blocks_, nullptr);
     }
-    std::unique_ptr<Block> block = block_pool().take();
-    const Dim3& dims = grid_.config.grid;
-    block->open(grid_, static_cast<u32>(number % dims.x), static_cast<u32>(number / dims.x % dims.y),
-                static_cast<u32>(number / dims.x / dims.y));
+    const Dim3 &grid = grid_.config.grid, &dims = grid_.config.cluster;
+    const u64 across = grid.x / dims.x, down = grid.y / dims.y;
+    const u64 x = number % across * dims.x, y = number / across % down * dims.y,
+              z = number / across / down * dims.z;
+    const auto cluster = std::make_shared<Cluster>();
+    std::vector<std::unique_ptr<Block>> blocks;
+    for (u64 rank = 0; rank < cluster_blocks_; ++rank) {
+        blocks.push_back(block_pool().take());
+        blocks.back()->open(grid_, static_cast<u32>(x + rank % dims.x),
+                            static_cast<u32>(y + rank / dims.x % dims.y),
+                            static_cast<u32>(z + rank / dims.x / dims.y), cluster);
+    }
     std::lock_guard lock(mutex_);
-    *std::find(open_.begin(), open_.end(), nullptr) = block.get();
+    for (const auto& block : blocks) *std::find(open_.begin(), open_.end(), nullptr) = block.get();
     grid_.progress.fetch_add(1, std::memory_order_release);
-    return block;
+    return blocks;
 }
 
 void Scheduler::close(std::unique_ptr<Block> block) {
@@ -341,6 +351,7 @@ void Scheduler::close(std::unique_ptr<Block> block) {
         grid_.progress.fetch_add(1, std::memory_order_release);
         if (num_waiting_ > 0) changed_.notify_all();
     }
+    block->close();
     block_pool().put(std::move(block));
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which blocks are open, and which warp runs next.
 //
-// A block is opened when nothing that is open can run: blocks run one after the other, each by one thread of
-// the CPU, unless they wait for each other; then up to as many are open as the target holds at once.
+// A block, with all of its cluster, is opened when nothing that is open can run: blocks run one after the
+// other, each by one thread of the CPU, unless they wait for each other; then up to as many are open as the
+// target holds at once.
 //
 // A warp that cannot run is either blocked (at a barrier: the block's arrival frees it) or it spins: it goes
 // round a loop, and its whole state is what it was one round ago, while nothing that others can see has
@@ -45,7 +46,7 @@ public:
 private:
     class Worker;
 
-    std::unique_ptr<Block> open_next();
+    std::vector<std::unique_ptr<Block>> open_next();
     void close(std::unique_ptr<Block> block);
     bool wait_for_change(u64 progress, Worker& worker);
     void start_threads(int count);
@@ -53,8 +54,9 @@ private:
 
     Grid& grid_;
     const u64 num_blocks_;
+    const u64 cluster_blocks_;
     const u64 resident_blocks_;
-    const BlockOrder order_;
+    const BlockOrder order_;  // of clusters
     std::atomic<u64> num_instructions_{0};
 
     std::mutex mutex_;

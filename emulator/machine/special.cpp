@@ -16,7 +16,14 @@ struct Name {
     SpecialId id;
 };
 // Three components in a row are the id's, the one after it, and the one after that.
-constexpr Name kVectors[] = {{"%tid", tid_x}, {"%ntid", ntid_x}, {"%ctaid", ctaid_x}, {"%nctaid", nctaid_x}};
+constexpr Name kVectors[] = {{"%tid", tid_x},
+                             {"%ntid", ntid_x},
+                             {"%ctaid", ctaid_x},
+                             {"%nctaid", nctaid_x},
+                             {"%clusterid", clusterid_x},
+                             {"%nclusterid", nclusterid_x},
+                             {"%cluster_ctaid", cluster_ctaid_x},
+                             {"%cluster_nctaid", cluster_nctaid_x}};
 constexpr Name kNames[] = {
     {"%laneid", laneid},
     {"%warpid", warpid},
@@ -39,22 +46,9 @@ constexpr Name kNames[] = {
     {"%total_smem_size", total_smem_size},
     {"%aggr_smem_size", aggr_smem_size},
     {"WARP_SZ", warp_size},
-    // Each block is a cluster of its own: launches with clusters are refused.
-    {"%clusterid.x", ctaid_x},
-    {"%clusterid.y", ctaid_y},
-    {"%clusterid.z", ctaid_z},
-    {"%nclusterid.x", nctaid_x},
-    {"%nclusterid.y", nctaid_y},
-    {"%nclusterid.z", nctaid_z},
-    {"%cluster_ctaid.x", zero},
-    {"%cluster_ctaid.y", zero},
-    {"%cluster_ctaid.z", zero},
-    {"%cluster_nctaid.x", one},
-    {"%cluster_nctaid.y", one},
-    {"%cluster_nctaid.z", one},
-    {"%cluster_ctarank", zero},
-    {"%cluster_nctarank", one},
-    {"%is_explicit_cluster", zero},
+    {"%cluster_ctarank", cluster_ctarank},
+    {"%cluster_nctarank", cluster_nctarank},
+    {"%is_explicit_cluster", is_explicit_cluster},
 };
 
 u64 value_of_block(Warp& warp, const Instruction& instruction, SpecialId id) {
@@ -90,7 +84,21 @@ u64 value_of_block(Warp& warp, const Instruction& instruction, SpecialId id) {
         case total_smem_size:
         case aggr_smem_size: return shared_bytes(*warp.grid().program, config.shared_bytes);
         case warp_size: return kLanes;
-        case one: return 1;
+        case clusterid_x: return index[0] / config.cluster.x;
+        case clusterid_y: return index[1] / config.cluster.y;
+        case clusterid_z: return index[2] / config.cluster.z;
+        case nclusterid_x: return config.grid.x / config.cluster.x;
+        case nclusterid_y: return config.grid.y / config.cluster.y;
+        case nclusterid_z: return config.grid.z / config.cluster.z;
+        case cluster_ctaid_x: return index[0] % config.cluster.x;
+        case cluster_ctaid_y: return index[1] % config.cluster.y;
+        case cluster_ctaid_z: return index[2] % config.cluster.z;
+        case cluster_nctaid_x: return config.cluster.x;
+        case cluster_nctaid_y: return config.cluster.y;
+        case cluster_nctaid_z: return config.cluster.z;
+        case cluster_ctarank: return warp.block().cluster_rank;
+        case cluster_nctarank: return u64{config.cluster.x} * config.cluster.y * config.cluster.z;
+        case is_explicit_cluster: return u64{config.cluster.x} * config.cluster.y * config.cluster.z > 1;
         default: return 0;
     }
 }

@@ -43,8 +43,22 @@ enum class SpecialId : u8 {
     total_smem_size,
     aggr_smem_size,
     warp_size,  // WARP_SZ
-    one,        // sizes of a cluster of one block: %cluster_nctaid and %cluster_nctarank
-    zero,       // positions in it; %envreg and what else is always 0
+    clusterid_x,
+    clusterid_y,
+    clusterid_z,
+    nclusterid_x,
+    nclusterid_y,
+    nclusterid_z,
+    cluster_ctaid_x,
+    cluster_ctaid_y,
+    cluster_ctaid_z,
+    cluster_nctaid_x,
+    cluster_nctaid_y,
+    cluster_nctaid_z,
+    cluster_ctarank,
+    cluster_nctarank,
+    is_explicit_cluster,
+    zero,  // %envreg and what else is always 0
 };
 
 // False for a name that is none of those that are covered: "%tid.x", "WARP_SZ". A name without its component

@@ -100,6 +100,10 @@ public:
     u32 exited() const { return exited_; }
     u32 live() const { return existing_ & ~exited_; }
     CheckLevel level() const { return level_; }
+    // Of a programmatic launch: lanes that have not waited for the grid before it (griddepcontrol.wait).
+    u32 unordered = 0;
+    // Lanes that have arrived at the cluster's barrier, and those whom it lets go on.
+    u32 cluster_arrived = 0, cluster_released = 0;
 
     // --- convergence, for .sync and .aligned instructions ---
     // True when every live lane of `needed` is in `active`: go on. Else sets the reason of the wait, and the

@@ -166,7 +166,7 @@ bool find_other(Warp& warp, const Instruction& instruction, Space space, u64 add
     const u64 window = address - place.address;
     switch (place.space) {
         case Space::global: return find_global(warp, instruction, address, span);
-        case Space::shared: find_shared(warp, window, span); return true;
+        case Space::shared: return find_shared(warp, window, address, span);
         case Space::local:
             span.base = window + kLocalStart;
             span.bytes = span.lane_stride = warp.local.bytes;
@@ -197,6 +197,25 @@ std::byte* find_bytes(Warp& warp, const Instruction& instruction, Space space, i
     if (use != Use::load && span.is_read_only) return nullptr;
     const u64 offset = offset_in(span, lane, address, bytes);
     return offset == ~0ull ? nullptr : span.data + offset;
+}
+
+Flow check_order(Warp& warp, const Instruction& instruction, Space space, u32 lanes,
+                 const Addresses& addresses, Use use) {
+    const Program& program = *warp.grid().program;
+    const auto statement = static_cast<std::size_t>(instruction.statement);
+    const bool is_constant = use == Use::load && statement < program.statements.size() &&
+                             program.statements[statement].name.find(".nc") != std::string::npos;
+    if (is_constant) return Flow::next;
+    u32 wrong = 0;
+    for (u32 rest = lanes & warp.unordered; rest != 0; rest &= rest - 1) {
+        const int lane = first_lane(rest);
+        if (place_in(space, addresses[lane]).space == Space::global) wrong |= 1u << lane;
+    }
+    if (wrong == 0) return Flow::next;
+    const u64 address = addresses[first_lane(wrong)];
+    return warp.report(FindingKind::grid_not_waited, instruction, wrong, address,
+                       fmt::format("{} {} before griddepcontrol.wait, while the grid before this one may run",
+                                   place_of(warp, space, address), use_text(use)));
 }
 
 Flow report_address(Warp& warp, const Instruction& instruction, Space space, u32 lanes,

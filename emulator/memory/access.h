@@ -85,15 +85,24 @@ inline bool find_global(Warp& warp, const Instruction& instruction, u64 address,
     return true;
 }
 
-inline void find_shared(Warp& warp, u64 window, Span& span) {
-    const SharedMemory& shared = warp.block().shared;
+// The block's own, or that of another block of its cluster; false when that one has ended.
+inline bool find_shared(Warp& warp, u64 window, u64 address, Span& span) {
+    const Block* block = &warp.block();
     span.base = window + kSharedStart;
+    if (const u64 rank = (address - window) / kSharedRankUnit; rank != 0) [[unlikely]] {
+        const std::vector<Block*>& blocks = block->cluster->blocks;
+        block = rank <= blocks.size() ? blocks[rank - 1] : nullptr;
+        if (block == nullptr) return false;
+        span.base += rank * kSharedRankUnit;
+    }
+    const SharedMemory& shared = block->shared;
     span.bytes = shared.bytes;
     span.data = shared.data.get();
     span.is_shared = true;
     // What another block left there cannot be seen: nobody needs the shadow where it is not tested.
     span.is_checked = warp.level() == CheckLevel::all;
     span.shadow = span.is_checked ? shared.shadow.get() : nullptr;
+    return true;
 }
 
 bool find_other(Warp& warp, const Instruction& instruction, Space space, u64 address, Span& span);
@@ -103,10 +112,7 @@ bool find_other(Warp& warp, const Instruction& instruction, Space space, u64 add
 inline bool find_span(Warp& warp, const Instruction& instruction, Space space, u64 address, Span& span) {
     if (space == Space::global || (space == Space::generic && address >= kDeviceStart))
         return find_global(warp, instruction, address, span);
-    if (space == Space::shared) {
-        find_shared(warp, 0, span);
-        return true;
-    }
+    if (space == Space::shared) return find_shared(warp, 0, address, span);
     return find_other(warp, instruction, space, address, span);
 }
 
@@ -129,6 +135,10 @@ private:
 
 // --- findings ---
 
+// Lanes that have not waited for the grid before theirs must not touch global memory, which that grid may be
+// writing or reading; loads with .nc say that theirs is constant.
+Flow check_order(Warp& warp, const Instruction& instruction, Space space, u32 lanes,
+                 const Addresses& addresses, Use use);
 // Some of the lanes' accesses are not inside of any memory they may use: of the first such lane.
 Flow report_address(Warp& warp, const Instruction& instruction, Space space, u32 lanes,
                     const Addresses& addresses, u64 bytes, Use use);

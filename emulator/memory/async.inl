@@ -104,6 +104,12 @@ static Flow issue(Warp& warp, const Instruction& instruction, u32 active) {
     const Addresses from{warp.lanes<u64>(instruction.slot[1]), instruction.flag[kFlagSourceNarrow],
                          static_cast<u64>(instruction.immediate)};
     for (int l = 0; l < kLanes; ++l) copy.from[l] = from[l];
+    // Now, as memory may be read now; a copy that lands later is looked at no more.
+    if ((warp.unordered & active) != 0) [[unlikely]] {
+        if (const Flow flow = check_order(warp, instruction, Space::global, active, from, Use::load);
+            flow != Flow::next)
+            return flow;
+    }
     Flow flow = copy.is_cut ? check_cut_sources(warp, instruction, active, copy)
                             : check_sources<kBytes>(warp, instruction, active, from);
     if (flow != Flow::next) return flow;

@@ -201,6 +201,11 @@ template <int kBytes, Use kUse, class Body>
 static inline __attribute__((always_inline)) Flow for_each_span(Warp& warp, const Instruction& instruction,
                                                                 Space space, const Addresses& addresses,
                                                                 u32 active, Body body) {
+    if ((warp.unordered & active) != 0) [[unlikely]] {
+        if (const Flow flow = check_order(warp, instruction, space, active, addresses, kUse);
+            flow != Flow::next)
+            return flow;
+    }
     Lookup lookup;
     u64 misaligned = 0;
     u32 todo = active;

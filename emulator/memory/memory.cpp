@@ -22,12 +22,12 @@ int log2_of(int value) {
 }  // namespace
 
 std::optional<Space> take_space(Binding& b, const Operand& address) {
-    const std::string_view name = b.take_one_of(
-        {"global", "shared", "shared::cta", "local", "param", "param::entry", "param::func", "const"});
+    const std::string_view name = b.take_one_of({"global", "shared", "shared::cta", "shared::cluster",
+                                                 "local", "param", "param::entry", "param::func", "const"});
     const Space of_symbol = b.symbol_space(address);
     Space space = Space::generic;
     if (name == "global") space = Space::global;
-    if (name == "shared" || name == "shared::cta") space = Space::shared;
+    if (name == "shared" || name == "shared::cta" || name == "shared::cluster") space = Space::shared;
     if (name == "local") space = Space::local;
     if (name == "const") space = Space::constant;
     // The argument areas of calls are placed among the local variables.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The address map that a kernel sees. Generic addresses are 64 bits; the windows of shared, local, param and
 // const memory lie below every global allocation, so that one comparison tells them from it. Addresses in
-// .shared instructions are 32-bit offsets in the shared window, as cvta gives them; the rank of a block in
-// its cluster is for bits 24 and up (PTX ISA leaves it open; CUTLASS relies on it).
+// .shared instructions are 32-bit offsets in the shared window, as cvta gives them; bits 24 and up of what
+// mapa gives are the rank of a block in its cluster plus one (PTX ISA leaves it open), and 0 in a block's
+// own.
 #pragma once
 
 #include "warpwright/types.h"
@@ -11,6 +12,7 @@ namespace warpwright::emulator {
 
 constexpr u64 kSharedWindow = 0x0001'0000'0000ull;  // generic address of shared offset 0
 constexpr u64 kSharedWindowBytes = 0x0001'0000'0000ull;
+constexpr u32 kSharedRankUnit = 1u << 24;
 constexpr u32 kSharedStart = 1024;                 // offset of the first variable: null is no variable
 constexpr u64 kLocalWindow = 0x0002'0000'0000ull;  // of the executing lane
 constexpr u64 kLocalWindowBytes = 0x0001'0000'0000ull;

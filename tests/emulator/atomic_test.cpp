@@ -435,8 +435,7 @@ TEST(Atomics, FormsThatPtxHasNotAreErrors) {
           "atom.global.add.f16 %h0, [%d0], %h1;", "atom.global.min.noftz.f16 %h0, [%d0], %h1;",
           "atom.shared.add.v2.f32 {%r0, %r1}, [%d0], {%r2, %r3};", "atom.local.add.u32 %r0, [%d0], %r1;",
           "atom.global.add.v2.u32 {%r0, %r1}, [%d0], {%r2, %r3};", wide.c_str(),
-          "red.async.relaxed.cluster.global.add.u32 [%d0], %r0;",
-          "atom.shared::cluster.add.u32 %r0, [%d0], %r1;"}) {
+          "red.async.relaxed.cluster.global.add.u32 [%d0], %r0;"}) {
         OneInstruction one(text, {});
         EXPECT_NE(one.load_error(), "") << text;
     }

@@ -294,8 +294,6 @@ TEST(Barriers, FormsThatAreNotCovered) {
     const auto error = [](const char* body) {
         return RunPtx(ptx_kernel("", std::string(".reg .pred %p;\n.reg .b32 %r;\n") + body)).load_error();
     };
-    EXPECT_EQ(error("barrier.cluster.arrive;"),
-              "line 9: barrier.cluster.arrive: not covered yet: barriers of a cluster");
     EXPECT_EQ(error("bar.sync;"), "line 9: bar.sync: operand 1 is missing");
     EXPECT_EQ(error("bar.arrive 1;"), "line 9: bar.arrive: expected the number of threads");
     EXPECT_EQ(error("bar.red.popc.pred %r, 1, %p;"),

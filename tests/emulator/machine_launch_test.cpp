@@ -104,7 +104,12 @@ TEST(Limits, ArgumentsAndAttributes) {
     limits.program.has_griddep_wait = true;
     EXPECT_EQ(limits.text(), "");
     limits.config.cluster = {2};
-    EXPECT_EQ(limits.text(), "over the target's limit: a cluster of 2 x 1 x 1 blocks: not covered yet");
+    EXPECT_EQ(limits.text(), "over the target's limit: a cluster of 2 x 1 x 1 blocks, expected 1 to 16");
+    limits.config.grid = {3};
+    EXPECT_EQ(limits.text(),
+              "over the target's limit: a grid of 3 x 1 x 1 blocks, expected whole clusters of 2 x 1 x 1");
+    limits.config.grid = {4};
+    EXPECT_EQ(limits.text(), "");
     limits.target = *find_target("a100");
     EXPECT_EQ(limits.text(),
               "over the target's limit: a cluster of 2 x 1 x 1 blocks, but a100-80 has no clusters");
@@ -269,6 +274,54 @@ TEST(Launches, ProgrammaticOnesNeedAWait) {
     ASSERT_TRUE(without.launch(config).finding);
     config.programmatic = false;
     EXPECT_FALSE(without.launch(config).finding);
+}
+
+TEST(Launches, ProgrammaticOnesWaitBeforeTheyTouchGlobalMemory) {
+    struct Case {
+        const char* before;
+        const char* use;  // null: none that must not be
+    };
+    const Case cases[] = {
+        {"ld.global.u32 %r0, [%rd0];", "read"},
+        {"ld.u32 %r0, [%rd0];", "read"},
+        {"st.global.u32 [%rd0], %r0;", "written"},
+        {"atom.global.add.u32 %r0, [%rd0], 1;", "changed"},
+        {"cp.async.ca.shared.global [box], [%rd0], 4;", "read"},
+        {"ld.global.nc.u32 %r0, [%rd0];", nullptr},
+        {"st.shared.u32 [box], %r0; ld.shared.u32 %r0, [box];", nullptr},
+    };
+    for (const Case& c : cases) {
+        SCOPED_TRACE(c.before);
+        const std::string code = fmt::format(R"(
+        .shared .align 16 .u32 box[32];
+        .reg .b32 %r<2>;
+        .reg .b64 %rd<1>;
+        ld.param.u64 %rd0, [out];
+        mov.u32 %r0, 5;
+        {}
+        griddepcontrol.wait;
+        ld.global.u32 %r0, [%rd0];
+        st.global.u32 [%rd0], %r0;
+        )",
+                                             c.before);
+        RunPtx run(ptx_kernel(".param .u64 out", code));
+        ASSERT_EQ(run.load_error(), "");
+        const u64 out = run.put(std::vector<u32>{1});
+        LaunchConfig config{.block = {1}};
+        EXPECT_FALSE(run.launch(config, out).finding);
+        config.programmatic = true;
+        const LaunchReport report = run.launch(config, out);
+        if (c.use == nullptr) {
+            EXPECT_FALSE(report.finding) << report.finding->text;
+            continue;
+        }
+        ASSERT_TRUE(report.finding);
+        EXPECT_EQ(report.finding->kind, FindingKind::grid_not_waited);
+        EXPECT_EQ(report.finding->text,
+                  fmt::format("byte 0 of allocation 1 of 4 bytes {} before griddepcontrol.wait, while the "
+                              "grid before this one may run",
+                              c.use));
+    }
 }
 
 TEST(Launches, BlocksStartAfreshInMemoryThatIsUsedAgain) {

@@ -324,7 +324,6 @@ TEST(Memory, FormsThatPtxHasNotOrThatAreNotCoveredAreErrors) {
     EXPECT_NE(error("ld.global.v8.b16 {%h0,%h1,%h2,%h3,%h4,%h5,%h6,%h7}, [%d0];"), "");
     EXPECT_NE(error("ld.relaxed.global.b32 %r0, [%d0];").find("expected a scope"), std::string::npos);
     EXPECT_NE(error("ld.global.release.gpu.b32 %r0, [%d0];").find(".release"), std::string::npos);
-    EXPECT_NE(error("ld.shared::cluster.b32 %r0, [%d0];").find("shared::cluster"), std::string::npos);
     EXPECT_NE(error("ld.global.f16 %h0, [%d0];").find("not covered yet: type .f16"), std::string::npos);
     EXPECT_NE(error("ld.global.b64 %q0, [%d0];").find("128-bit register"), std::string::npos);
     EXPECT_NE(error("st.async.shared::cluster.b32 [%d0], %r0;"), "");
