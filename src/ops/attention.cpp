@@ -117,6 +117,7 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
         .v_token_stride = narrow(v.stride[token]),
         .v_head_stride = narrow(v.stride[token + 1]),
         .page_table_stride = paged ? narrow(call.page_table.stride[0]) : 0,
+        .max_pages = paged ? narrow(match["max_pages"]) : 0,
         .sequences = narrow(sequences),
         .heads = narrow(heads),
         .kv_heads = narrow(kv_heads),
@@ -141,7 +142,7 @@ Result<i64> attention_workspace_bytes(Context& context, const Attention& call) {
     i64 most = 0;
     const TargetFacts& target = context.target().facts;
     for (const AttentionRow& row : AttentionOp::rows()) {
-        if (AttentionOp::why_not(row, target, checked.problem)) continue;
+        if (row.clusters || AttentionOp::why_not(row, target, checked.problem)) continue;
         const i64 splits = AttentionOp::num_splits(row, target, checked.problem);
         most = std::max(most, partial_bytes(checked.problem, splits));
     }
@@ -158,14 +159,14 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
     problem.max_splits = std::min(problem.max_splits, max_splits_in(problem, given_bytes));
     AttentionArgs args = checked.args;
     // why: where the keys of a query are split depends on how many queries there are.
-    if (prepared.batch_invariant) problem.max_splits = 1;
+    if (prepared.batch_invariant) problem.max_splits = problem.max_cluster = 1;
     WW_ASSIGN(const AttentionRow* row, choose_in<AttentionOp>(context, problem, prepared.batch_invariant));
     const i64 splits = AttentionOp::num_splits(*row, context.target().facts, problem);
-    if (splits == 1) return prepare_step<AttentionOp>(context, problem, args, prepared);
+    args.num_splits = static_cast<i32>(splits);
+    if (splits == 1 || row->clusters) return prepare_step<AttentionOp>(context, problem, args, prepared);
 
     const i64 lse_bytes = splits * problem.q_tokens * problem.heads * 4;
     const i64 out_bytes = partial_bytes(problem, splits) - lse_bytes;
-    args.num_splits = static_cast<i32>(splits);
     args.partial_out = static_cast<float*>(call.workspace.data);
     args.partial_lse = reinterpret_cast<float*>(static_cast<std::byte*>(call.workspace.data) + out_bytes);
     WW_TRY(prepare_step<AttentionOp>(context, problem, args, prepared));

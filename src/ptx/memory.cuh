@@ -31,6 +31,13 @@ __device__ inline U32x4 load(const void* address) {
     return v;
 }
 
+// ptx: ld.global.s32 | PTX ISA 9.7.9.8 | sm_20. Begins where it stands, and not where its result is needed.
+__device__ inline i32 load_i32(const i32* address) {
+    i32 value;
+    asm volatile("ld.global.s32 %0, [%1];" : "=r"(value) : "l"(address) : "memory");
+    return value;
+}
+
 // ptx: st.global.v4.u32 | PTX ISA 9.7.9.12 | sm_20
 __device__ inline void store(void* address, U32x4 v) {
     asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(v.x), "r"(v.y), "r"(v.z),

@@ -83,7 +83,8 @@ void thread_of_merge(const void* raw, HostThreads&) {
 template <int index>
 constexpr bool is_checked() {
     constexpr AttentionRow kThis = row_at(kAttentionRows, index);
-    return kThis.arch == ArchClass::portable && kThis.shared_bytes <= 99 * 1024 &&
+    // Clusters are the emulator's.
+    return kThis.arch == ArchClass::portable && !kThis.clusters && kThis.shared_bytes <= 99 * 1024 &&
            (kThis.dtype == DType::bf16 || kThis.head_dim == 64);
 }
 

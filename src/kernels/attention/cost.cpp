@@ -9,6 +9,15 @@
 namespace warpwright {
 namespace {
 
+// Measured on an H100 SXM, 2026-11-25 (docs/kernels/attention.md).
+struct ClusterCosts {
+    double fill_us = 1.9;        // of a block: lengths beside page numbers, first keys
+    double step_us = 0.75;       // 64 keys of head size 128 by four warps: bound by a warp's arithmetic
+    double merge_us = 1.2;       // sums to their owners, and two barriers
+    double memory_share = 0.85;  // clusters crowd in parts of the GPU
+};
+constexpr ClusterCosts kCluster;
+
 struct Work {
     double blocks;        // without splits
     double slots;         // blocks that the GPU holds at once
@@ -100,6 +109,7 @@ struct StepTime {
 };
 
 double memory_share(const AttentionRow& row, const AttentionCosts& costs) {
+    if (row.clusters) return kCluster.memory_share;
     return row.kv_warps > 1 ? costs.decode_memory_share : costs.memory_share;
 }
 
@@ -124,8 +134,10 @@ StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Wor
     const double tensor = tensor_us(target, work, per_sm, costs);
     // A single stage is waited for twice, for K and for V.
     const double tile_latency = costs.memory_latency_us * (row.stages == 1 ? 2 : 1.0 / (row.stages - 1));
-    const double latency =
-        row.kv_warps > 1 ? costs.decode_step_us * (0.4 + 0.6 * row.head_dim / 128) : tile_latency;
+    const double depth = 0.4 + 0.6 * row.head_dim / 128;
+    const double latency = row.clusters       ? kCluster.step_us * depth * (row.stages > 2 ? 1 : 1.25)
+                           : row.kv_warps > 1 ? costs.decode_step_us * depth
+                                              : tile_latency;
     const double factor = row.elementwise ? costs.elementwise_factor : 1;
     const double waiting = together_us({memory, latency});
     if (tensor >= waiting) return {tensor * factor, "tensor cores"};
@@ -135,19 +147,25 @@ StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Wor
 Prediction time_with(const AttentionRow& row, const TargetFacts& target, const Work& work, i64 splits,
                      const CostConstants& all_costs) {
     const AttentionCosts& costs = all_costs.attention;
-    const double blocks = work.blocks * static_cast<double>(splits);
-    const double steps = std::ceil(work.steps / static_cast<double>(splits));
-    const StepTime full = step_time(row, target, work, std::min(blocks, work.slots), costs);
+    const double parts = static_cast<double>(splits), blocks = work.blocks * parts;
+    const double steps = std::ceil(work.steps / parts);
+    // Only whole clusters run.
+    const double slots = row.clusters ? std::max(1.0, std::floor(work.slots / parts)) * parts : work.slots;
+    const StepTime full = step_time(row, target, work, std::min(blocks, slots), costs);
     // Full waves, then what is left, which has the GPU to itself.
-    const double full_waves = std::floor(blocks / work.slots);
+    const double full_waves = std::floor(blocks / slots);
     const bool decodes = row.kv_warps > 1;
-    const double fill_us = decodes ? costs.decode_fill_us : costs.tile_fill_us;
+    const double fill_us = row.clusters ? kCluster.fill_us
+                           : decodes    ? costs.decode_fill_us
+                                        : costs.tile_fill_us;
     double us = full_waves * ((decodes ? 0.5 : 1) * fill_us + steps * full.us);
-    if (const double rest = blocks - full_waves * work.slots; rest > 0) {
+    if (const double rest = blocks - full_waves * slots; rest > 0) {
         us += fill_us + steps * step_time(row, target, work, rest, costs).us;
     }
-    if (splits > 1) {
-        us += costs.merge_us + static_cast<double>(splits) * work.merge_bytes / (target.memory_gb_s * 1e3);
+    if (row.clusters) {
+        us += kCluster.merge_us;
+    } else if (splits > 1) {
+        us += costs.merge_us + parts * work.merge_bytes / (target.memory_gb_s * 1e3);
     }
     return {start_up_us(target, all_costs) + us * (1 + costs.padding_cost * work.padding), full.bound};
 }
@@ -158,10 +176,13 @@ i64 AttentionOp::num_splits(const Row& row, const TargetFacts& target, const Pro
                             const CostConstants& costs) {
     if (row.arch == ArchClass::host) return 1;
     const Work work = work_of(row, target, problem, costs.attention);
-    const i64 most = std::min<i64>(problem.max_splits, static_cast<i64>(work.steps));
+    const i64 allowed =
+        row.clusters ? std::min<i64>(problem.max_cluster, max_cluster_blocks(target.compute_capability))
+                     : problem.max_splits;
+    const i64 most = std::min<i64>(allowed, static_cast<i64>(work.steps));
     i64 best = 1;
     double best_us = time_with(row, target, work, 1, costs).us;
-    for (i64 splits = 2; splits <= most; ++splits) {
+    for (i64 splits = 2; splits <= most; row.clusters ? splits *= 2 : ++splits) {
         const double us = time_with(row, target, work, splits, costs).us;
         if (us < best_us * costs.attention.split_gain) best = splits, best_us = us;
     }

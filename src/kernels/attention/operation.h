@@ -26,15 +26,17 @@ struct AttentionOp {
                               const CostConstants& costs = kCosts);
     static LaunchConfig launch_config(const Row& row, const TargetFacts& target, const Problem& problem) {
         if (row.arch == ArchClass::host) return {};
-        const i64 blocks = num_row_tiles(row, problem) * problem.sequences * problem.kv_heads;
-        return {.grid = {static_cast<u32>(blocks * num_splits(row, target, problem))},
+        const i64 tiles = num_row_tiles(row, problem) * problem.sequences * problem.kv_heads;
+        const i64 splits = num_splits(row, target, problem);
+        return {.grid = {static_cast<u32>(tiles * splits)},
                 .block = {static_cast<u32>(num_threads(row))},
+                .cluster = {row.clusters ? static_cast<u32>(splits) : 1},
                 .shared_bytes = static_cast<u32>(row.shared_bytes)};
     }
     static HostFunction host_function(const Row& row);
 
     // Into how many parts the keys are divided: fixed by the capacities, so that one prepared launch serves
-    // every length. 1 writes the output directly; more need the merge.
+    // every length. 1 writes the output directly; more need the merge, but for those of a cluster.
     static i64 num_splits(const Row& row, const TargetFacts& target, const Problem& problem,
                           const CostConstants& costs = kCosts);
 };

@@ -22,6 +22,7 @@ struct AttentionProblem {
     i64 page_size = 16;
     i64 alignment_bytes = 16;  // what the start of every row of q, k, v and out is a multiple of
     i64 max_splits = 256;      // of the keys: what the workspace has room for
+    i64 max_cluster = 8;       // blocks of a cluster that may divide the keys; not a field that is asked for
     i64 window_left = -1;      // keys before its own position that a query sees; -1: all
     float softcap = 0;         // 0: none
 
@@ -49,7 +50,7 @@ struct AttentionProblem {
         problem.sequences = 1;
         problem.max_q_len = problem.q_tokens = 2048;
         problem.max_kv_len = 4096;
-        problem.max_splits = 1;
+        problem.max_splits = problem.max_cluster = 1;
         return problem;
     }
     // For measured times: what is spelled in two ways, and how many splits there is room for at most.
@@ -83,6 +84,7 @@ struct AttentionArgs {
     i32 k_page_stride, k_token_stride, k_head_stride;
     i32 v_page_stride, v_token_stride, v_head_stride;
     i32 page_table_stride;
+    i32 max_pages;  // columns of the page table
     i32 sequences;
     i32 heads;
     i32 kv_heads;

@@ -20,6 +20,7 @@ struct AttentionRow {
     int warp_rows = 16;        // packed rows of a warp, which reads every fragment of K and V once for them
     int min_blocks = 1;        // that an SM must be able to hold at once: what bounds a thread's registers
     bool q_in_shared = false;  // the query is read again for every step: its registers are needed
+    bool clusters = false;     // the blocks that divide the keys are a cluster: no workspace, no merge
     i64 shared_bytes = 0;      // dynamic
 
     template <class Self, class Visitor>
@@ -36,9 +37,22 @@ struct AttentionRow {
         v("warp_rows", self.warp_rows);
         v("min_blocks", self.min_blocks);
         v("q_in_shared", self.q_in_shared);
+        v("clusters", self.clusters);
         v("shared_bytes", self.shared_bytes);
     }
 };
+
+// Blocks of a cluster that every GPU with clusters takes (CUDA programming guide, "Thread Block Clusters");
+// 0: no clusters. Larger ones would not all fit at once: of an H100 with 132 SMs some parts have fewer
+// than 12.
+constexpr int max_cluster_blocks(int compute_capability) {
+    return compute_capability < 90 ? 0 : 8;
+}
+
+constexpr bool image_fits(const AttentionRow& row, BuildTarget target) {
+    return !image_misfit(row, target) &&
+           (!row.clusters || max_cluster_blocks(facts_of(target).first_capability) > 0);
+}
 
 constexpr int kMmaRows = 16;  // rows of one matrix product: the m of m16n8k16
 
@@ -74,8 +88,21 @@ struct WarpExchange<R, true> {
     alignas(16) float out[R.kv_warps][kMmaRows][R.head_dim + 8];
 };
 
+// What a block gets from all blocks of its cluster: their maxima and sums, and their share of the outputs
+// that are its own, as pairs of columns.
+template <AttentionRow R, bool clusters = R.clusters>
+struct PeerSums {};
 template <AttentionRow R>
-struct AttentionShared : QueryFragments<R> {
+struct PeerSums<R, true> {
+    static constexpr int kMostBlocks = 8;
+    struct {
+        alignas(16) float max_and_sum[kMostBlocks][kMmaRows][2];
+        float out[kMmaRows * R.head_dim + 2 * kMostBlocks];
+    } received;
+};
+
+template <AttentionRow R>
+struct AttentionShared : QueryFragments<R>, PeerSums<R> {
     struct Step {  // 16-byte vectors are swizzled: tile/swizzle.h
         u16 k[R.kv_tile * R.head_dim];
         u16 v[R.kv_tile * R.head_dim];
@@ -125,6 +152,14 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.portable.f16.d64.any",              ArchClass::portable, DType::f16,   64,  64,  32, 1, 2, true, 16, 1, true}>(),
     sized<AttentionRow{"attention.portable.f16.d128.any",             ArchClass::portable, DType::f16,  128,  64,  32, 1, 2, true, 16, 1, true}>(),
     sized<AttentionRow{"attention.portable.f16.d256.any",             ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true}>(),
+    sized<AttentionRow{"attention.cluster.bf16.d64",           ArchClass::portable, DType::bf16,  64,  16, 128, 8, 3, false, 16, 1, false, true}>(),
+    sized<AttentionRow{"attention.cluster.bf16.d64.s2",        ArchClass::portable, DType::bf16,  64,  16, 128, 8, 2, false, 16, 1, false, true}>(),
+    sized<AttentionRow{"attention.cluster.bf16.d128",          ArchClass::portable, DType::bf16, 128,  16,  64, 4, 3, false, 16, 1, false, true}>(),
+    sized<AttentionRow{"attention.cluster.bf16.d128.s2",       ArchClass::portable, DType::bf16, 128,  16,  64, 4, 2, false, 16, 1, false, true}>(),
+    sized<AttentionRow{"attention.cluster.f16.d64",            ArchClass::portable, DType::f16,   64,  16, 128, 8, 3, false, 16, 1, false, true}>(),
+    sized<AttentionRow{"attention.cluster.f16.d64.s2",         ArchClass::portable, DType::f16,   64,  16, 128, 8, 2, false, 16, 1, false, true}>(),
+    sized<AttentionRow{"attention.cluster.f16.d128",           ArchClass::portable, DType::f16,  128,  16,  64, 4, 3, false, 16, 1, false, true}>(),
+    sized<AttentionRow{"attention.cluster.f16.d128.s2",        ArchClass::portable, DType::f16,  128,  16,  64, 4, 2, false, 16, 1, false, true}>(),
     {"attention.host.bf16", ArchClass::host, DType::bf16, 256},
     {"attention.host.f16",  ArchClass::host, DType::f16,  256},
 };
@@ -134,6 +169,8 @@ inline constexpr AttentionRow kAttentionRows[] = {
 constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
                             const AttentionProblem& problem) {
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
+    if (row.clusters && max_cluster_blocks(facts_of(target.build_target).first_capability) == 0)
+        return {"clusters", 90, target.compute_capability, "sm"};
     if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
     if (problem.head_dim > row.head_dim) return {"head_dim", row.head_dim, problem.head_dim, "at_most"};
     if (problem.kv_heads < 1) return {"kv_heads", 1, problem.kv_heads, "at_least"};
