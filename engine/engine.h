@@ -64,6 +64,7 @@ public:
     Result<std::vector<float>> last_logits();
     const std::vector<int>& last_sequences() const { return last_sequences_; }
     std::vector<std::string> decode_rows() const;
+    const Prepared* last_decode() const { return last_decode_ ? &last_decode_->prepared : nullptr; }
 
 private:
     struct DecodeGraph {

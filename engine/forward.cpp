@@ -200,7 +200,9 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
     const Tensor v = heads_of(qkv, (heads + kv_heads) * head_dim, kv_heads, head_dim);
     const Tensor positions = inputs_->tensor(StepInputs::positions, tokens);
 
-    WW_TRY(prepare(context, Gemm{.a = normed, .b = w.qkv, .d = qkv, .bias = w.qkv_bias}, prepared));
+    WW_TRY(prepare(context,
+                   Gemm{.a = normed, .b = w.qkv, .d = qkv, .bias = w.qkv_bias, .b_is_constant = true},
+                   prepared));
     if (c.qk_norm) {
         WW_TRY(prepare_norm(q, w.q_norm, q, {}, prepared));
         WW_TRY(prepare_norm(k, w.k_norm, k, {}, prepared));
@@ -225,7 +227,9 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
     WW_TRY(prepare(context, append, prepared));
     for (const Attention& attention : attention_calls(shape, layer, prepared.batch_invariant))
         WW_TRY(prepare(context, attention, prepared));
-    WW_TRY(prepare(context, Gemm{.a = attended, .b = w.o, .d = delta, .bias = w.o_bias}, prepared));
+    WW_TRY(prepare(context,
+                   Gemm{.a = attended, .b = w.o, .d = delta, .bias = w.o_bias, .b_is_constant = true},
+                   prepared));
     return c.post_norms ? prepare_norm(delta, w.attention_post_norm, delta, {}, prepared) : Status{};
 }
 
@@ -239,10 +243,14 @@ Status Forward::prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Pr
     const Tensor gate_up = rows(gate_up_, shape.tokens, 2 * i64{c.intermediate_size});
     const Tensor gate = columns_of(gate_up, 0, c.intermediate_size);
     const Tensor up = columns_of(gate_up, c.intermediate_size, c.intermediate_size);
-    WW_TRY(
-        prepare(context, Gemm{.a = normed, .b = w.gate_up, .d = gate_up, .bias = w.gate_up_bias}, prepared));
+    WW_TRY(prepare(
+        context,
+        Gemm{.a = normed, .b = w.gate_up, .d = gate_up, .bias = w.gate_up_bias, .b_is_constant = true},
+        prepared));
     WW_TRY(prepare(context, GatedActivation{gate, up, gate, c.activation}, prepared));
-    WW_TRY(prepare(context, Gemm{.a = gate, .b = w.down, .d = delta, .bias = w.down_bias}, prepared));
+    WW_TRY(prepare(context,
+                   Gemm{.a = gate, .b = w.down, .d = delta, .bias = w.down_bias, .b_is_constant = true},
+                   prepared));
     return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, prepared) : Status{};
 }
 
@@ -294,7 +302,9 @@ Result<Prepared> Forward::prepare(const ForwardShape& shape, const ForwardMode& 
     WW_TRY(prepare_norm(delta, weights_->final_norm, normed, residual, prepared));
     const Embedding gather{inputs_->tensor(StepInputs::last_rows, shape.sequences), normed, last};
     WW_TRY(prepare(context, gather, prepared));
-    WW_TRY(prepare(context, Gemm{.a = last, .b = weights_->lm_head, .d = logits(shape.sequences)}, prepared));
+    WW_TRY(prepare(
+        context, Gemm{.a = last, .b = weights_->lm_head, .d = logits(shape.sequences), .b_is_constant = true},
+        prepared));
     if (c.logits_softcap != 0) {
         const Tensor raw = logits(shape.sequences);
         WW_TRY(prepare(context,

@@ -50,6 +50,7 @@ Status prepare(Context& context, const Gemm& call, Prepared& prepared) {
                         .n = static_cast<i32>(n),
                         .k = static_cast<i32>(k),
                         .activation = call.activation,
+                        .b_is_constant = call.b_is_constant,
                         .out_f32 = call.d.dtype == DType::f32,
                         .out_aligned = alignment_of({&call.d, &call.bias, &call.gate, &call.residual}) >= 16};
     return prepare_step<GemmOp>(context, problem, args, prepared);

@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programmatic dependent launch: a kernel may start before its predecessor in the stream has ended.
+//
+// The rule that every kernel keeps: all its threads wait before they touch global memory, but for what the
+// caller has promised to be constant. A grid then ends after all grids before it, so whatever a thread touches
+// behind the wait is as if launches did not overlap: what was to be written is, and nobody reads what is about
+// to be overwritten. The emulator reports an access before the wait.
+//
+// A kernel lets its successor start when it has itself waited: that one waits for its end all the same. Not
+// before: blocks of a third kernel would take the places that the first one's leave, one SM after the other, and
+// several would share an SM beside idle ones.
 #pragma once
 
 namespace warpwright::ptx {
 
-// ptx: griddepcontrol.wait | PTX ISA 9.7.13.13 | sm_90. Returns at once in a kernel that was launched
-// normally; must come before the first read of what the predecessor writes.
+// ptx: griddepcontrol.wait | PTX ISA 9.7.13.13 | sm_90. Returns when the predecessor has ended and its writes
+// can be seen; at once in a kernel that was launched normally.
 __device__ inline void wait_for_predecessor() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
 
-// ptx: griddepcontrol.launch_dependents | PTX ISA 9.7.13.13 | sm_90
+// ptx: griddepcontrol.launch_dependents | PTX ISA 9.7.13.13 | sm_90. The successor may start when every block
+// has said so: its blocks never take the place of one of this grid's.
 __device__ inline void release_successor() {
 #if __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.launch_dependents;" ::: "memory");

@@ -178,6 +178,19 @@ def no_launch_syntax(tree):
     return matches(tree, tree.having(CODE), r"<<<", "launch syntax; a launch is a call of Device::launch")
 
 
+def kernels_overlap(tree):
+    """every kernel of an operation lets its successor start and waits for its predecessor, once (ptx/launch.cuh)"""
+    calls = ["ptx::release_successor();", "ptx::wait_for_predecessor();"]
+    found = []
+    for name in tree.having({".cuh"}):
+        text = code_only(tree.text(name))
+        is_launched = "__global__" in text and f"{name.rsplit('/', 1)[0]}/operation.h" in tree.names
+        for call in calls if is_launched else []:
+            if text.count(call) != 1:
+                found.append(f"{name}:1: {call} {text.count(call)} times, expected once")
+    return found
+
+
 def spdx(tree):
     """every source file and script carries its licence line"""
     tag = "SPDX-License-Identifier: Apache-2.0"
@@ -197,7 +210,7 @@ def no_machine_paths(tree):
 
 
 RULES = [file_length, asm_only_in_ptx, asm_tagged, includes_point_down, kernels_without_headers,
-         no_architecture_conditionals, no_launch_syntax, spdx, no_machine_paths]
+         no_architecture_conditionals, no_launch_syntax, kernels_overlap, spdx, no_machine_paths]
 
 
 def main():

@@ -94,6 +94,16 @@ class RulesTest(unittest.TestCase):
         self.catches(check.no_launch_syntax, {"src/ops/a.cpp": "void f() { g<<<1, 1>>>(); }\n"}, "a.cpp:1: launch")
         self.passes(check.no_launch_syntax, {"src/ops/a.cpp": "// no <<< here\n"})
 
+    def test_kernels_overlap(self):
+        text = "__global__ void k() {\n    ptx::release_successor();\n    ptx::wait_for_predecessor();\n}\n"
+        folder = {"src/kernels/gemm/operation.h": LICENCE}
+        self.passes(check.kernels_overlap, folder | {"src/kernels/gemm/a.cuh": text})
+        for call in ["ptx::release_successor();", "ptx::wait_for_predecessor();"]:
+            self.catches(check.kernels_overlap, folder | {"src/kernels/gemm/a.cuh": text.replace(call, "")},
+                         f"a.cuh:1: {call} 0 times")
+        self.passes(check.kernels_overlap, {"src/kernels/roofline/a.cuh": "__global__ void k() {}\n"})
+        self.passes(check.kernels_overlap, folder | {"src/kernels/gemm/rows.cuh": "int a;\n"})
+
     def test_spdx(self):
         self.catches(check.spdx, {"src/a.h": "#pragma once\n"}, "src/a.h:1: no 'SPDX")
         self.catches(check.spdx, {"setup": "#!/usr/bin/env bash\n"}, "setup:1: no 'SPDX")

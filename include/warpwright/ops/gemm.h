@@ -17,6 +17,9 @@ struct Gemm {
     Tensor gate;      // optional, [m, n], like a
     Tensor residual;  // optional, [m, n], like d; may be d
     Activation activation = Activation::none;
+    // Weights: b was complete before the last synchronisation of the stream, and nothing in the stream writes
+    // it. Then it may be read while the launches before this one still run; what is computed is the same.
+    bool b_is_constant = false;
 };
 
 // Any m, n, k from 1 up, any strides. Errors: shapes or types that disagree (caller); no row (no_kernel).

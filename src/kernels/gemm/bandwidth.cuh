@@ -59,9 +59,11 @@ struct Slice {  // 32 of k
     U32x4 a[kGroupsA];
 };
 
-__device__ inline void load(Slice& slice, const Source& source, int offset) {
+__device__ inline void load_b(Slice& slice, const Source& source, int offset) {
 #pragma unroll
     for (int i = 0; i < kGroupsB; ++i) slice.b[i] = ptx::load_streaming(source.b[i] + offset);
+}
+__device__ inline void load_a(Slice& slice, const Source& source, int offset) {
 #pragma unroll
     for (int j = 0; j < kGroupsA; ++j) slice.a[j] = ptx::load(source.a[j] + offset);
 }
@@ -90,13 +92,32 @@ __device__ inline void stream(Sums& sums, const GemmArgs& args, i64 first_n, int
     const auto load_step = [&](Slice(&step)[kSlices]) {
         if (next < num_steps) {
 #pragma unroll
-            for (int s = 0; s < kSlices; ++s) load(step[s], source, s * 32);
+            for (int s = 0; s < kSlices; ++s) {
+                load_b(step[s], source, s * 32);
+                load_a(step[s], source, s * 32);
+            }
             source.advance(kRow.warps_k * kRow.tile_k);
             next += kRow.warps_k;
         }
     };
+    // The first ring of B is under way while the predecessor, which may be making A, still runs.
+    constexpr int kAdvance = kRow.warps_k * kRow.tile_k;
+    const auto first_step = [&](auto&& load) {
 #pragma unroll
-    for (int stage = 0; stage < kRow.stages; ++stage) load_step(ring[stage]);
+        for (int stage = 0; stage < kRow.stages; ++stage) {
+            if (warp + stage * kRow.warps_k >= num_steps) break;
+#pragma unroll
+            for (int s = 0; s < kSlices; ++s) load(ring[stage][s], source, stage * kAdvance + s * 32);
+        }
+    };
+    if (args.b_is_constant) first_step(load_b);
+    ptx::wait_for_predecessor();
+    ptx::release_successor();
+    if (!args.b_is_constant) first_step(load_b);
+    first_step(load_a);
+    const int num_first = min(kRow.stages, max(0, (num_steps - warp + kRow.warps_k - 1) / kRow.warps_k));
+    source.advance(num_first * kAdvance);
+    next += num_first * kRow.warps_k;
 #pragma unroll 1
     for (int step = warp; step < num_steps;) {
 #pragma unroll
@@ -115,7 +136,10 @@ __device__ inline void stream(Sums& sums, const GemmArgs& args, i64 first_n, int
 #pragma unroll 1
     for (; k < args.k; k += kRow.warps_k * 32) {
         Slice slice = {};
-        if (k + static_cast<int>(threadIdx.x % 4) * 8 < args.k) load(slice, source, 0);
+        if (k + static_cast<int>(threadIdx.x % 4) * 8 < args.k) {
+            load_b(slice, source, 0);
+            load_a(slice, source, 0);
+        }
         __syncwarp();
         multiply(sums, slice);
         source.advance(kRow.warps_k * 32);
@@ -133,9 +157,7 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
     const i64 first_n = i64{blockIdx.x} * kRow.tile_n;
 
     Sums sums = {};
-    ptx::wait_for_predecessor();
     stream(sums, args, first_n, warp);
-    ptx::release_successor();
 
     // mma's row is a row of B, its column a token.
     const int group = lane / 4, token = lane % 4 * 2;

@@ -347,7 +347,7 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
     const Block block = this_block(args);
     Sums sums = {};
     ptx::wait_for_predecessor();
-    main_loop(sums, args, block, ptx::shared_address(&shared));
     ptx::release_successor();
+    main_loop(sums, args, block, ptx::shared_address(&shared));
     epilogue(sums, args, block, shared);
 }

@@ -55,8 +55,9 @@ struct GemmArgs {
     i32 n;
     i32 k;
     Activation activation;
-    bool out_f32;      // d and residual are f32
-    bool out_aligned;  // every row of d, bias, gate and residual starts at a multiple of 16 bytes
+    bool b_is_constant;  // see warpwright/ops/gemm.h
+    bool out_f32;        // d and residual are f32
+    bool out_aligned;    // every row of d, bias, gate and residual starts at a multiple of 16 bytes
 };
 
 }  // namespace warpwright
