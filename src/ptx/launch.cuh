@@ -6,9 +6,10 @@
 // behind the wait is as if launches did not overlap: what was to be written is, and nobody reads what is about
 // to be overwritten. The emulator reports an access before the wait.
 //
-// A kernel lets its successor start when it has itself waited: that one waits for its end all the same. Not
-// before: blocks of a third kernel would take the places that the first one's leave, one SM after the other, and
-// several would share an SM beside idle ones.
+// When a kernel lets its successor start is free, as that one waits for its end all the same; measured, it is at
+// once where the successor is small (products, and keys that a merge follows), else at the end. A product whose
+// blocks come to SMs that another kernel still has configured for much shared memory keeps their small L1
+// (docs/kernels/attention.md).
 #pragma once
 
 namespace warpwright::ptx {

@@ -285,6 +285,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::num_threads(warpwright:
     using namespace warpwright;
     extern __shared__ __align__(128) unsigned char shared_memory[];
     ptx::wait_for_predecessor();
-    ptx::release_successor();
     decode_in_cluster<kRow>(args, *reinterpret_cast<AttentionShared<kRow>*>(shared_memory));
+    ptx::release_successor();
 }

@@ -86,6 +86,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, 1)
     WW_ENTRY(const __grid_constant__ warpwright::AttentionMergeArgs args) {
     using namespace warpwright;
     ptx::wait_for_predecessor();
-    ptx::release_successor();
     merge(args);
+    ptx::release_successor();
 }

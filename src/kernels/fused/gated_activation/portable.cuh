@@ -27,7 +27,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::GatedActivationArgs args) {
     using namespace warpwright;
     ptx::wait_for_predecessor();
-    ptx::release_successor();
     const i64 token = blockIdx.x;
     const i64 column = (static_cast<i64>(blockIdx.y) * kRow.threads + threadIdx.x) * (kRow.vectors ? 8 : 1);
     if (column < args.width) {
@@ -42,4 +41,5 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
             *out = ptx::from_float<T>(activate(args.activation, ptx::to_float(*gate)) * ptx::to_float(*up));
         }
     }
+    ptx::release_successor();
 }

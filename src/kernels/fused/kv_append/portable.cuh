@@ -36,7 +36,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::KvAppendArgs args) {
     using namespace warpwright;
     ptx::wait_for_predecessor();
-    ptx::release_successor();
     const i64 token = blockIdx.x;
     const i32 position = args.positions[token];
     if (position >= 0) {
@@ -46,4 +45,5 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
         append(args, args.k, args.k_stride, token, args.k_pages, args.k_page_stride, page, slot);
         append(args, args.v, args.v_stride, token, args.v_pages, args.v_page_stride, page, slot);
     }
+    ptx::release_successor();
 }

@@ -58,7 +58,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::LogitsArgs args) {
     using namespace warpwright;
     ptx::wait_for_predecessor();
-    ptx::release_successor();
     const int row = blockIdx.x;
     float* out = args.out + row * args.out_stride;
     // The list's bounds are under way with the logits.
@@ -81,4 +80,5 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
         const int token = args.tokens[entry];
         if (token >= begin && token < end) out[token] = adjusted(args, entry, out[token]);
     }
+    ptx::release_successor();
 }

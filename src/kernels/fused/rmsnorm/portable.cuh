@@ -134,10 +134,10 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     using namespace warpwright;
     __shared__ float scratch[kRow.threads / kWarpThreads];
     ptx::wait_for_predecessor();
-    ptx::release_successor();
     if constexpr (kRow.vectors > 0) {
         normalise_vectors(args, scratch);
     } else {
         normalise_elements(args, scratch);
     }
+    ptx::release_successor();
 }

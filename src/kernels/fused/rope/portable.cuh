@@ -116,10 +116,10 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     using namespace warpwright;
     __shared__ Rotations rotations;
     ptx::wait_for_predecessor();
-    ptx::release_successor();
     if constexpr (kRow.max_pairs > 0) {
         turn_vectors(args, blockIdx.x, rotations);
     } else {
         turn_elements(args, blockIdx.x);
     }
+    ptx::release_successor();
 }

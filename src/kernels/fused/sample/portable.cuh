@@ -429,6 +429,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     using namespace warpwright;
     __shared__ Shared shared;
     ptx::wait_for_predecessor();
-    ptx::release_successor();
     sample_row(args, blockIdx.x, shared);
+    ptx::release_successor();
 }
