@@ -57,8 +57,8 @@ TEST(Attention, ChoosesByTheNumberOfQueries) {
         EXPECT_EQ(chosen(kOp, target, prefill),
                   has_room ? "attention.portable.bf16.d128.r128w32" : "attention.portable.bf16.d128.r128")
             << target;
-        EXPECT_EQ(chosen(kOp, target, {}), "attention.decode.bf16.d128") << target;
-        EXPECT_EQ(chosen(kOp, target, {{"head_dim", "80"}, {"dtype", "f16"}}), "attention.decode.f16.d96")
+        EXPECT_EQ(chosen(kOp, target, {{"sequences", "64"}, {"head_dim", "80"}, {"dtype", "f16"}}),
+                  "attention.decode.f16.d96")
             << target;
         EXPECT_EQ(chosen(kOp, target, {{"head_dim", "72"}, {"alignment_bytes", "2"}}),
                   "attention.portable.bf16.d128.any")
@@ -67,6 +67,12 @@ TEST(Attention, ChoosesByTheNumberOfQueries) {
                   has_room ? "attention.portable.bf16.d256.r128k96" : "attention.portable.bf16.d256.r128")
             << target;
     }
+    // One sequence: a single launch where there are clusters, and the keys are not too many for one part of
+    // the GPU.
+    EXPECT_EQ(chosen(kOp, "a100", {}), "attention.decode.bf16.d128");
+    EXPECT_EQ(chosen(kOp, "h200", {}), "attention.cluster.bf16.d128");
+    EXPECT_EQ(chosen(kOp, "b200", {}), "attention.cluster.bf16.d128");
+    EXPECT_EQ(chosen(kOp, "h200", {{"max_kv_len", "32768"}}), "attention.decode.bf16.d128");
     EXPECT_EQ(chosen(kOp, "cpu", {}), "attention.host.bf16");
     EXPECT_EQ(chosen(kOp, "h200", {{"head_dim", "320"}}), "");
 }
@@ -75,7 +81,7 @@ TEST(Attention, EveryRowHasItsNameAndFitsEveryTargetButForShared) {
     std::set<std::string> names;
     for (const AttentionRow& row : AttentionOp::rows()) {
         EXPECT_TRUE(names.insert(row.name.text).second) << row.name.text;
-        if (row.arch == ArchClass::host) continue;
+        if (row.arch == ArchClass::host || row.clusters) continue;
         // A row may be for large shared memory only where another of its kind is not.
         if (row.shared_bytes > 99 * 1024) {
             EXPECT_TRUE(std::ranges::any_of(AttentionOp::rows(), [&](const AttentionRow& other) {
@@ -89,6 +95,37 @@ TEST(Attention, EveryRowHasItsNameAndFitsEveryTargetButForShared) {
             if (target.facts.compute_capability == 0) continue;
             EXPECT_FALSE(target_misfit(row, target.facts)) << row.name.text << " on " << target.id;
         }
+    }
+}
+
+TEST(Attention, ClusterRowsNeedClusters) {
+    const char* row = "attention.cluster.bf16.d128";
+    EXPECT_EQ(refusal(kOp, row, "h200", {}), "");
+    EXPECT_EQ(refusal(kOp, row, "b200", {}), "");
+    EXPECT_NE(refusal(kOp, row, "a100", {}).find("clusters"), std::string::npos)
+        << refusal(kOp, row, "a100", {});
+    EXPECT_NE(refusal(kOp, row, "rtx-5090", {}).find("shared memory"), std::string::npos);
+    EXPECT_EQ(refusal(kOp, "attention.cluster.bf16.d128.s2", "rtx-5090", {}), "");
+    for (const AttentionRow& each : AttentionOp::rows()) {
+        EXPECT_EQ(AttentionOp::image_fits(each, BuildTarget::sm_90a), each.arch != ArchClass::host);
+        if (each.clusters) {
+            EXPECT_FALSE(AttentionOp::image_fits(each, BuildTarget::sm_89)) << each.name.text;
+            EXPECT_FALSE(AttentionOp::image_fits(each, BuildTarget::compute_80)) << each.name.text;
+        }
+    }
+}
+
+// A cluster's blocks divide the keys without a workspace, however small that is.
+TEST(Attention, ClustersNeedNoWorkspace) {
+    const TargetFacts& facts = find_target("h200")->facts;
+    for (const AttentionRow& row : AttentionOp::rows()) {
+        if (!row.clusters || row.dtype != DType::bf16 || row.head_dim != 128) continue;
+        EXPECT_EQ(AttentionOp::num_splits(row, facts, {.max_kv_len = 8192, .max_splits = 1}), 8);
+        EXPECT_EQ(AttentionOp::num_splits(row, facts, {.max_kv_len = 64}), 1);
+        EXPECT_EQ(AttentionOp::num_splits(row, facts, {.max_kv_len = 8192, .max_cluster = 1}), 1);
+        const LaunchConfig config = AttentionOp::launch_config(row, facts, {.max_kv_len = 8192});
+        EXPECT_EQ(config.cluster.x, 8u);
+        EXPECT_EQ(config.grid.x, 64u);
     }
 }
 
