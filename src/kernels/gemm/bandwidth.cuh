@@ -102,7 +102,7 @@ __device__ inline void stream(Sums& sums, const GemmArgs& args, i64 first_n, int
     };
     // The first ring of B is under way while the predecessor, which may be making A, still runs.
     constexpr int kAdvance = kRow.warps_k * kRow.tile_k;
-    const auto first_step = [&](auto&& load) {
+    const auto load_first = [&](auto&& load) {
 #pragma unroll
         for (int stage = 0; stage < kRow.stages; ++stage) {
             if (warp + stage * kRow.warps_k >= num_steps) break;
@@ -110,11 +110,11 @@ __device__ inline void stream(Sums& sums, const GemmArgs& args, i64 first_n, int
             for (int s = 0; s < kSlices; ++s) load(ring[stage][s], source, stage * kAdvance + s * 32);
         }
     };
-    if (args.b_is_constant) first_step(load_b);
+    if (args.b_is_constant) load_first(load_b);
     ptx::wait_for_predecessor();
     ptx::release_successor();
-    if (!args.b_is_constant) first_step(load_b);
-    first_step(load_a);
+    if (!args.b_is_constant) load_first(load_b);
+    load_first(load_a);
     const int num_first = min(kRow.stages, max(0, (num_steps - warp + kRow.warps_k - 1) / kRow.warps_k));
     source.advance(num_first * kAdvance);
     next += num_first * kRow.warps_k;
