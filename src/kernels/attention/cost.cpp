@@ -128,16 +128,16 @@ double tensor_us(const TargetFacts& target, const Work& work, double blocks, con
 
 // A step of a block while `running` blocks share the GPU.
 StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Work& work, double running,
-                   const AttentionCosts& costs) {
+                   bool in_cluster, const AttentionCosts& costs) {
     const double per_sm = std::max(1.0, running / target.num_sms);
     const double memory = work.memory_bytes * running / (target.memory_gb_s * memory_share(row, costs) * 1e3);
     const double tensor = tensor_us(target, work, per_sm, costs);
     // A single stage is waited for twice, for K and for V.
     const double tile_latency = costs.memory_latency_us * (row.stages == 1 ? 2 : 1.0 / (row.stages - 1));
     const double depth = 0.4 + 0.6 * row.head_dim / 128;
-    const double latency = row.clusters       ? kCluster.step_us * depth * (row.stages > 2 ? 1 : 1.25)
-                           : row.kv_warps > 1 ? costs.decode_step_us * depth
-                                              : tile_latency;
+    const double latency = in_cluster && per_sm == 1 ? kCluster.step_us * depth * (row.stages > 2 ? 1 : 1.25)
+                           : row.kv_warps > 1        ? costs.decode_step_us * depth
+                                                     : tile_latency;
     const double factor = row.elementwise ? costs.elementwise_factor : 1;
     const double waiting = together_us({memory, latency});
     if (tensor >= waiting) return {tensor * factor, "tensor cores"};
@@ -149,9 +149,11 @@ Prediction time_with(const AttentionRow& row, const TargetFacts& target, const W
     const AttentionCosts& costs = all_costs.attention;
     const double parts = static_cast<double>(splits), blocks = work.blocks * parts;
     const double steps = std::ceil(work.steps / parts);
-    // Only whole clusters run.
+    // Only whole clusters run. A block that is alone is no faster than another decode row's, measured, nor
+    // are two that share an SM.
+    const bool in_cluster = row.clusters && splits > 1;
     const double slots = row.clusters ? std::max(1.0, std::floor(work.slots / parts)) * parts : work.slots;
-    const StepTime full = step_time(row, target, work, std::min(blocks, slots), costs);
+    const StepTime full = step_time(row, target, work, std::min(blocks, slots), in_cluster, costs);
     // Full waves, then what is left, which has the GPU to itself.
     const double full_waves = std::floor(blocks / slots);
     const bool decodes = row.kv_warps > 1;
@@ -160,7 +162,7 @@ Prediction time_with(const AttentionRow& row, const TargetFacts& target, const W
                                         : costs.tile_fill_us;
     double us = full_waves * ((decodes ? 0.5 : 1) * fill_us + steps * full.us);
     if (const double rest = blocks - full_waves * slots; rest > 0) {
-        us += fill_us + steps * step_time(row, target, work, rest, costs).us;
+        us += fill_us + steps * step_time(row, target, work, rest, in_cluster, costs).us;
     }
     if (row.clusters) {
         us += kCluster.merge_us;

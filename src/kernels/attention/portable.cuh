@@ -101,7 +101,7 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
     constexpr i64 kStepBytes = sizeof(shared.steps[0]), kQueryBytes = R.tile_rows * R.head_dim * 2;
     constexpr int kQueryStages = R.q_in_shared ? 0 : (kQueryBytes + kStepBytes - 1) / kStepBytes;
     constexpr int kFirstStages = R.stages - (kQueryStages > 1 ? kQueryStages : 1);  // filled at once
-    static_assert(kFirstStages > 0 || R.stages == 1 && R.q_in_shared);
+    static_assert(kFirstStages > 0 || (R.stages == 1 && R.q_in_shared));
     BlockWork work;
     if (!find_work<R>(args, work)) return;
     const int first_row = work.first_row + warp_id() * R.warp_rows;

@@ -115,7 +115,8 @@ __device__ inline void stream(Sums& sums, const GemmArgs& args, i64 first_n, int
     ptx::release_successor();
     if (!args.b_is_constant) load_first(load_b);
     load_first(load_a);
-    const int num_first = min(kRow.stages, max(0, (num_steps - warp + kRow.warps_k - 1) / kRow.warps_k));
+    const int num_own = (num_steps - warp + kRow.warps_k - 1) / kRow.warps_k;
+    const int num_first = num_own < kRow.stages ? num_own : kRow.stages;
     source.advance(num_first * kAdvance);
     next += num_first * kRow.warps_k;
 #pragma unroll 1
