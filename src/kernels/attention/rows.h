@@ -21,6 +21,7 @@ struct AttentionRow {
     int min_blocks = 1;        // that an SM must be able to hold at once: what bounds a thread's registers
     bool q_in_shared = false;  // the query is read again for every step: its registers are needed
     bool clusters = false;     // the blocks that divide the keys are a cluster: no workspace, no merge
+    RowName spill_reason{};    // not empty: some target's image of this row may spill registers, and why
     i64 shared_bytes = 0;      // dynamic
 
     template <class Self, class Visitor>
@@ -120,17 +121,20 @@ consteval AttentionRow sized() {
     return row;
 }
 
+// 8 to 84 bytes beyond a thread's 255 registers, more on some targets than on others.
+inline constexpr RowName kSpills{"255 are the most; smaller tiles measured slower"};
+
 // clang-format off
 // rows:begin
 inline constexpr AttentionRow kAttentionRows[] = {
     //                name                                           class                dtype       head rows  kv warps stages elementwise; warp rows, blocks, q in shared
     sized<AttentionRow{"attention.portable.bf16.d64.r128",            ArchClass::portable, DType::bf16,  64, 128,  64, 1, 2, false, 32, 2, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.d96.r128",            ArchClass::portable, DType::bf16,  96, 128,  32, 1, 2, false, 32, 2, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.d96.r128k48",         ArchClass::portable, DType::bf16,  96, 128,  48, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d96.r128",            ArchClass::portable, DType::bf16,  96, 128,  32, 1, 2, false, 32, 2, true, false, kSpills}>(),
+    sized<AttentionRow{"attention.portable.bf16.d96.r128k48",         ArchClass::portable, DType::bf16,  96, 128,  48, 1, 2, false, 32, 2, true, false, kSpills}>(),
     sized<AttentionRow{"attention.portable.bf16.d128.r128",           ArchClass::portable, DType::bf16, 128, 128,  64, 1, 2, false, 16, 1, false}>(),
-    sized<AttentionRow{"attention.portable.bf16.d128.r128w32",        ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.d256.r128",           ArchClass::portable, DType::bf16, 256, 128,  32, 1, 3, false, 16, 1, false}>(),
-    sized<AttentionRow{"attention.portable.bf16.d256.r128k96",        ArchClass::portable, DType::bf16, 256, 128,  96, 1, 1, false, 16, 1, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.r128w32",        ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true, false, kSpills}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.r128",           ArchClass::portable, DType::bf16, 256, 128,  32, 1, 3, false, 16, 1, false, false, kSpills}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.r128k96",        ArchClass::portable, DType::bf16, 256, 128,  96, 1, 1, false, 16, 1, true, false, kSpills}>(),
     sized<AttentionRow{"attention.decode.bf16.d64",                   ArchClass::portable, DType::bf16,  64,  16, 128, 8, 3}>(),
     sized<AttentionRow{"attention.decode.bf16.d96",                   ArchClass::portable, DType::bf16,  96,  16,  64, 4, 4}>(),
     sized<AttentionRow{"attention.decode.bf16.d128",                  ArchClass::portable, DType::bf16, 128,  16,  64, 4, 3}>(),
@@ -139,12 +143,12 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.portable.bf16.d128.any",            ArchClass::portable, DType::bf16, 128,  64,  32, 1, 2, true, 16, 1, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d256.any",            ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true}>(),
     sized<AttentionRow{"attention.portable.f16.d64.r128",             ArchClass::portable, DType::f16,   64, 128,  64, 1, 2, false, 32, 2, true}>(),
-    sized<AttentionRow{"attention.portable.f16.d96.r128",             ArchClass::portable, DType::f16,   96, 128,  32, 1, 2, false, 32, 2, true}>(),
-    sized<AttentionRow{"attention.portable.f16.d96.r128k48",          ArchClass::portable, DType::f16,   96, 128,  48, 1, 2, false, 32, 2, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d96.r128",             ArchClass::portable, DType::f16,   96, 128,  32, 1, 2, false, 32, 2, true, false, kSpills}>(),
+    sized<AttentionRow{"attention.portable.f16.d96.r128k48",          ArchClass::portable, DType::f16,   96, 128,  48, 1, 2, false, 32, 2, true, false, kSpills}>(),
     sized<AttentionRow{"attention.portable.f16.d128.r128",            ArchClass::portable, DType::f16,  128, 128,  64, 1, 2, false, 16, 1, false}>(),
-    sized<AttentionRow{"attention.portable.f16.d128.r128w32",         ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true}>(),
-    sized<AttentionRow{"attention.portable.f16.d256.r128",            ArchClass::portable, DType::f16,  256, 128,  32, 1, 3, false, 16, 1, false}>(),
-    sized<AttentionRow{"attention.portable.f16.d256.r128k96",         ArchClass::portable, DType::f16,  256, 128,  96, 1, 1, false, 16, 1, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.r128w32",         ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true, false, kSpills}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.r128",            ArchClass::portable, DType::f16,  256, 128,  32, 1, 3, false, 16, 1, false, false, kSpills}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.r128k96",         ArchClass::portable, DType::f16,  256, 128,  96, 1, 1, false, 16, 1, true, false, kSpills}>(),
     sized<AttentionRow{"attention.decode.f16.d64",                    ArchClass::portable, DType::f16,   64,  16, 128, 8, 3}>(),
     sized<AttentionRow{"attention.decode.f16.d96",                    ArchClass::portable, DType::f16,   96,  16,  64, 4, 4}>(),
     sized<AttentionRow{"attention.decode.f16.d128",                   ArchClass::portable, DType::f16,  128,  16,  64, 4, 3}>(),
