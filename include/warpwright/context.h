@@ -49,6 +49,12 @@ public:
     void forbid_contraction();
     bool allows_contraction() const;
 
+    // Launches prepared from now on start when the one before them in the stream has ended, and not while it
+    // drains (programmatic dependent launch, from compute capability 9.0 on). For debugging: what is computed
+    // is the same.
+    void forbid_overlap();
+    bool overlaps_launches() const;
+
     // Another context of the same device, with this one's wishes and kernels: what is forced in one is not
     // in the other.
     std::shared_ptr<Context> sibling() const;
@@ -73,6 +79,7 @@ private:
     std::map<std::string, Kernel, std::less<>> kernels_;  // by row name
     std::unique_ptr<ChoiceCache> choices_;
     bool contracts_ = true;
+    bool overlaps_ = true;
 };
 
 // What an operation is after all host work is done: launches with their arguments. Launching allocates

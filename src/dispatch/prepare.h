@@ -48,7 +48,7 @@ Status prepare_step(Context& context, const typename Op::Problem& problem, const
     WW_ASSIGN(step.kernel, kernel_of<Op>(context, *row));
     step.config = Op::launch_config(*row, context.target().facts, problem);
     // Every kernel keeps the rule of ptx/launch.cuh.
-    step.config.programmatic = context.target().facts.compute_capability >= 90;
+    step.config.programmatic = context.target().facts.compute_capability >= 90 && context.overlaps_launches();
     step.args.resize(sizeof(args));
     std::memcpy(step.args.data(), &args, sizeof(args));
     prepared.steps.push_back(std::move(step));

@@ -31,6 +31,7 @@ std::shared_ptr<Context> Context::sibling() const {
     other->forbidden_ = forbidden_;
     other->kernels_ = kernels_;
     other->contracts_ = contracts_;
+    other->overlaps_ = overlaps_;
     return other;
 }
 
@@ -71,6 +72,16 @@ void Context::forbid_contraction() {
     const std::lock_guard lock(mutex_);
     if (contracts_) kernels_.clear();
     contracts_ = false;
+}
+
+void Context::forbid_overlap() {
+    const std::lock_guard lock(mutex_);
+    overlaps_ = false;
+}
+
+bool Context::overlaps_launches() const {
+    const std::lock_guard lock(mutex_);
+    return overlaps_;
 }
 
 bool Context::allows_contraction() const {
