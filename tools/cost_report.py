@@ -165,14 +165,20 @@ would be a guess. Of the measured problems, {changes}.
 """
 
 
+def changes_text(changes):
+    """How many measured problems the model alone would run on another row, and the three where that costs most."""
+    text = f"{len(changes)} would now run another row by the model alone"
+    worst = sorted(changes, key=lambda change: change["us"] / change["chosen_us"])[:3]
+    return text + "".join(f"; {c['problem']}: {c['chosen_row']}, predicted {c['chosen_us']:.1f} us, where {c['row']} took {c['us']:.1f}"
+                          for c in worst)
+
+
 def markdown(data, data_name):
     assumed = sorted({f"`{row['problem']}`: {row['assumed']}" for row in data["sets"]["published"]["rows"] if "assumed" in row})
     return TEXT.format(
         data_name=data_name, summary="\n".join(summary_lines(data)), num_constants=len(data["constants"]), gpu=data["gpu"],
         date=data["date"], bench=data["bench"], bench_command=f"`{data['bench_command']}`",
-        changes=f"{len(data['changed_choices'])} would now run another row" + "".join(
-            f"; {c['problem']}: {c['chosen_row']} at {c['chosen_us']:.1f} us, where {c['row']} took {c['us']:.1f}"
-            for c in data["changed_choices"]),
+        changes=changes_text(data["changed_choices"]),
         engines="the " + data["published"]["engines"],
         not_predicted="\n".join(f"- {what}: {count} figures" for what, count in data["not_predicted"].items()),
         constants="\n".join(f"| {name} | {c['prior']:g} | {c['value']:g} |" for name, c in data["constants"].items()),

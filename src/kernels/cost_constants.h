@@ -109,13 +109,13 @@ struct AttentionCosts {
 
 // Operations that read and write tensors once: norm, activation, rotation, embedding, cache append, merge.
 struct StreamCosts {
-    double memory_share = 0.882;
+    double memory_share = 0.898;
     double scattered_share = 0.8;    // whole rows at places of their own
     double elementwise_share = 0.4;  // single elements: eight times the requests of 16-byte vectors
     double compute_share = 0.5;      // of the ordinary cores' fp32 rate
     double activation_flops = 25;    // an exponential or error function with its division
     double angle_flops = 40;         // sine and cosine
-    double norm_us = 0.812;          // the sum over a token: a barrier, and the token once more
+    double norm_us = 2.94;           // the sum over a token: a barrier, and the token once more
     double norm_thread_us = 0.0005;  // threads without work in a wide row
     double norm_load_us = 0.02;      // element-wise: every element of a thread is waited for
     double norm_block_us = 1.2;      // a block of short rows: load, sum, store, one after another
@@ -140,7 +140,7 @@ struct SampleCosts {
     double passes = 3;  // over a row, for the common filters
     double bytes_per_clock = 60;
     double elementwise_bytes_per_clock = 20;
-    double flops_per_element = 69;
+    double flops_per_element = 68;
     double row_us = 4;  // selection, draw
     double memory_share = 0.8;
 
