@@ -26,7 +26,7 @@ def rounded(value):
     return float(f"{value:.5g}")
 
 
-def results(bench_name, bench, published, measured, others, sample, constants, changes, models):
+def results(bench_name, bench, published, measured, others, sample, constants, changes, models, kept):
     """The report as data."""
     def row(item):
         predicted = item["predicted"]
@@ -47,7 +47,7 @@ def results(bench_name, bench, published, measured, others, sample, constants, c
             "command": "tools/fit_cost.py", "published": published["source"] | {"sample": published["sample"]["source"]},
             "not_predicted": published["not_predicted"],
             "constants": {name: {"prior": prior, "value": value} for name, (prior, value) in constants.items()},
-            "changed_choices": changes, "models": models, "sets": sets}
+            "kept": kept, "changed_choices": changes, "models": models, "sets": sets}
 
 
 def model_lines(models):
@@ -136,9 +136,13 @@ predicted at 4: the start-up of kernels and of their blocks is that of our rows,
 ## The fit
 
 Least squares of log(predicted / measured), linear beyond 30 %. Every constant is drawn to a value from before the
-measurements (*prior*), so that one which few problems speak of stays near it. Only rows that were chosen have times: the fit
-must therefore go on choosing them (and large products the same rows on an H200, which has the same SMs), since a change of row
-would be a guess. Of the measured problems, {changes}.
+measurements (*prior*), so that one which few problems speak of stays near it. A GPU with a tuning table goes by that, whatever the
+model says; on one without, only rows that were chosen have times, and the fit must go on choosing them (large products the same
+rows on an H200, which has the same SMs), since a change of row would be a guess. Of the measured problems, {changes}.
+
+Kept, as their constants are from more than the rows that were chosen:
+
+{kept}
 
     warpwright bench --device cuda:0 --set full --out docs/results/DATE_GPU_bench.json    # on the GPU
     ninja -C build predict_cost warpwright && tools/fit_cost.py                            # anywhere: constants and this page
@@ -179,6 +183,7 @@ def markdown(data, data_name):
         data_name=data_name, summary="\n".join(summary_lines(data)), num_constants=len(data["constants"]), gpu=data["gpu"],
         date=data["date"], bench=data["bench"], bench_command=f"`{data['bench_command']}`",
         changes=changes_text(data["changed_choices"]),
+        kept="\n".join(f"- {family}: {source}" for family, source in data["kept"].items()),
         engines="the " + data["published"]["engines"],
         not_predicted="\n".join(f"- {what}: {count} figures" for what, count in data["not_predicted"].items()),
         constants="\n".join(f"| {name} | {c['prior']:g} | {c['value']:g} |" for name, c in data["constants"].items()),

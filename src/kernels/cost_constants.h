@@ -84,6 +84,12 @@ struct AttentionCosts {
     double merge_us = 4.74;            // one more kernel in the stream
     double split_gain = 0.97;          // more splits must be at least this much faster
 
+    // Clusters: measured on an H100 SXM, 2026-11-25 (docs/kernels/attention.md).
+    double cluster_fill_us = 1.9;        // of a block: lengths beside page numbers, first keys
+    double cluster_step_us = 0.75;       // 64 keys at head size 128 by four warps: a warp's arithmetic
+    double cluster_merge_us = 1.2;       // sums to their owners, and two barriers
+    double cluster_memory_share = 0.85;  // clusters crowd in parts of the GPU
+
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
         v("tensor_share", self.tensor_share);
@@ -104,18 +110,22 @@ struct AttentionCosts {
         v("tile_fill_us", self.tile_fill_us);
         v("merge_us", self.merge_us);
         v("split_gain", self.split_gain);
+        v("cluster_fill_us", self.cluster_fill_us);
+        v("cluster_step_us", self.cluster_step_us);
+        v("cluster_merge_us", self.cluster_merge_us);
+        v("cluster_memory_share", self.cluster_memory_share);
     }
 };
 
 // Operations that read and write tensors once: norm, activation, rotation, embedding, cache append, merge.
 struct StreamCosts {
-    double memory_share = 0.898;
+    double memory_share = 0.905;
     double scattered_share = 0.8;    // whole rows at places of their own
     double elementwise_share = 0.4;  // single elements: eight times the requests of 16-byte vectors
     double compute_share = 0.5;      // of the ordinary cores' fp32 rate
     double activation_flops = 25;    // an exponential or error function with its division
     double angle_flops = 40;         // sine and cosine
-    double norm_us = 2.94;           // the sum over a token: a barrier, and the token once more
+    double norm_us = 0.0748;         // the sum over a token: a barrier, and the token once more
     double norm_thread_us = 0.0005;  // threads without work in a wide row
     double norm_load_us = 0.02;      // element-wise: every element of a thread is waited for
     double norm_block_us = 1.2;      // a block of short rows: load, sum, store, one after another

@@ -58,12 +58,12 @@ class Installed(unittest.TestCase):
         if "no NVRTC" in result.stderr:
             self.skipTest("needs compiled kernels")
         self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertRegex(result.stdout, r"attention\.(decode|cluster)\.bf16\.d64")
+        self.assertIn("attention.decode.bf16.d64", result.stdout)
 
     def test_plan_for_a_gpu_that_is_not_here(self):
         text = output(self.programs / "plan_elsewhere", "llama-3.1-70b", "rtx-pro-6000", "2")
         self.assertRegex(text, r"llama-3\.1-70b on 2 x rtx-pro-6000: runs, [\d.]+ tokens/s modelled")
-        self.assertRegex(text, r"  model\.layers\.\*\.self_attn\.attention: attention\.(decode|cluster)\.")
+        self.assertIn("  model.layers.*.self_attn.attention: attention.decode.", text)
         self.assertIn(": runs on the CPU, rtx-pro-6000 is a GPU", text)
         too_large = subprocess.run([self.programs / "plan_elsewhere", "llama-3.1-70b", "rtx-5090", "1"],
                                    capture_output=True, text=True)

@@ -175,7 +175,7 @@ class Operations(unittest.TestCase):
         def check(device, random):
             frequency, magnitude = warpwright.rope_frequencies(10000.0, 32)
             frequency = np.array(frequency, np.float32)
-            np.testing.assert_allclose(frequency, 10000.0 ** (-np.arange(16) / 16), rtol=1e-6)
+            np.testing.assert_allclose(frequency, 10000.0 ** (-np.arange(16) / 16), rtol=np.finfo(np.float32).eps)
             fused = half(random, 5, 6, 64)  # four heads of queries, two of keys
             positions = np.array([0, 7, 8, 100, 3], np.int32)
             before = fused.astype(float)
@@ -256,7 +256,7 @@ class Operations(unittest.TestCase):
     def test_frequencies_of_scalings(self):
         plain, _ = warpwright.rope_frequencies(500000.0, 64)
         linear, _ = warpwright.rope_frequencies(500000.0, 64, {"rope_type": "linear", "factor": 4.0})
-        np.testing.assert_allclose(np.array(linear) * 4, plain, rtol=1e-6)
+        np.testing.assert_allclose(np.array(linear) * 4, plain, rtol=np.finfo(np.float32).eps)
         _, magnitude = warpwright.rope_frequencies(10000.0, 64, {"rope_type": "yarn", "factor": 4.0})
         self.assertAlmostEqual(magnitude, 0.1 * np.log(4) + 1, places=6)
 

@@ -9,15 +9,6 @@
 namespace warpwright {
 namespace {
 
-// Measured on an H100 SXM, 2026-11-25 (docs/kernels/attention.md).
-struct ClusterCosts {
-    double fill_us = 1.9;        // of a block: lengths beside page numbers, first keys
-    double step_us = 0.75;       // 64 keys of head size 128 by four warps: bound by a warp's arithmetic
-    double merge_us = 1.2;       // sums to their owners, and two barriers
-    double memory_share = 0.85;  // clusters crowd in parts of the GPU
-};
-constexpr ClusterCosts kCluster;
-
 struct Work {
     double blocks;        // without splits
     double slots;         // blocks that the GPU holds at once
@@ -109,7 +100,7 @@ struct StepTime {
 };
 
 double memory_share(const AttentionRow& row, const AttentionCosts& costs) {
-    if (row.clusters) return kCluster.memory_share;
+    if (row.clusters) return costs.cluster_memory_share;
     return row.kv_warps > 1 ? costs.decode_memory_share : costs.memory_share;
 }
 
@@ -135,9 +126,10 @@ StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Wor
     // A single stage is waited for twice, for K and for V.
     const double tile_latency = costs.memory_latency_us * (row.stages == 1 ? 2 : 1.0 / (row.stages - 1));
     const double depth = 0.4 + 0.6 * row.head_dim / 128;
-    const double latency = in_cluster && per_sm == 1 ? kCluster.step_us * depth * (row.stages > 2 ? 1 : 1.25)
-                           : row.kv_warps > 1        ? costs.decode_step_us * depth
-                                                     : tile_latency;
+    const double latency = in_cluster && per_sm == 1
+                               ? costs.cluster_step_us * depth * (row.stages > 2 ? 1 : 1.25)
+                           : row.kv_warps > 1 ? costs.decode_step_us * depth
+                                              : tile_latency;
     const double factor = row.elementwise ? costs.elementwise_factor : 1;
     const double waiting = together_us({memory, latency});
     if (tensor >= waiting) return {tensor * factor, "tensor cores"};
@@ -157,7 +149,7 @@ Prediction time_with(const AttentionRow& row, const TargetFacts& target, const W
     // Full waves, then what is left, which has the GPU to itself.
     const double full_waves = std::floor(blocks / slots);
     const bool decodes = row.kv_warps > 1;
-    const double fill_us = row.clusters ? kCluster.fill_us
+    const double fill_us = row.clusters ? costs.cluster_fill_us
                            : decodes    ? costs.decode_fill_us
                                         : costs.tile_fill_us;
     double us = full_waves * ((decodes ? 0.5 : 1) * fill_us + steps * full.us);
@@ -165,7 +157,7 @@ Prediction time_with(const AttentionRow& row, const TargetFacts& target, const W
         us += fill_us + steps * step_time(row, target, work, rest, in_cluster, costs).us;
     }
     if (row.clusters) {
-        us += kCluster.merge_us;
+        us += costs.cluster_merge_us;
     } else if (splits > 1) {
         us += costs.merge_us + parts * work.merge_bytes / (target.memory_gb_s * 1e3);
     }
