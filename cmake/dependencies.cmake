@@ -4,14 +4,20 @@ find_package(Threads REQUIRED)
 
 add_library(ww_dependencies INTERFACE)
 
-function(ww_static_library name)
+function(ww_static_library name users)
   find_library(ww_${name} NAMES lib${name}.a REQUIRED)
-  target_link_libraries(ww_dependencies INTERFACE ${ww_${name}})
+  target_link_libraries(${users} INTERFACE ${ww_${name}})
 endfunction()
 
-ww_static_library(zstd)
-ww_static_library(pcre2-8)
-ww_static_library(utf8proc)
+ww_static_library(zstd ww_dependencies)
+ww_static_library(pcre2-8 ww_dependencies)
+ww_static_library(utf8proc ww_dependencies)
+
+# What the inspector reads beside zstd: payloads of fatbins, wheels and tar archives.
+add_library(ww_inspect_dependencies INTERFACE)
+ww_static_library(lz4 ww_inspect_dependencies)
+ww_static_library(z ww_inspect_dependencies)
+ww_static_library(lzma ww_inspect_dependencies)
 
 # Debian ships fmt as a shared library only: it is used as headers.
 find_package(fmt REQUIRED)

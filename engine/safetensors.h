@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/mapped_file.h"
+#include "image/mapped_file.h"
 #include "engine/safetensors_format.h"
 #include "warpwright/status.h"
 #include "warpwright/types.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "engine/mapped_file.h"
+#include "image/mapped_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

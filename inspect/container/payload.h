@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// A piece of device code as it lies in a file: found by magic numbers over all its bytes, validated, never
+// twice.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "inspect/bytes.h"
+#include "inspect/report.h"
+#include "warpwright/status.h"
+
+namespace warpwright::inspect {
+
+// Formats: CUDA 13.0's, measured; see docs/inspect.md for the tables of offsets and flags.
+struct Payload {
+    ImageKind kind = ImageKind::cubin;
+    bool from_fatbin = false;   // else bare: a cubin or PTX text by itself, or a zstd frame of one
+    Architecture architecture;  // of the fatbin's entry; sm 0 for bare payloads
+    Compression compression = Compression::none;
+    std::string section;  // of the host file
+    u64 offset = 0;       // of `stored` in the file
+    Bytes stored;
+    u64 bytes = 0;             // expanded; 0: not told
+    int minor = 0, major = 0;  // ABI of a cubin, ISA version of PTX
+    u64 flags = 0;
+    std::string options;      // ptxas options kept for the JIT, cicc options of LTO-IR
+    std::string source_name;  // with -g and -lineinfo
+    bool link_input = false;
+};
+
+struct ScanNotes {
+    std::vector<std::string> notes;  // damaged entries, accidental magics are not mentioned
+};
+
+// Every payload of a file, in the order of offsets. The spans are of `file`.
+std::vector<Payload> find_payloads(Bytes file, ScanNotes& notes);
+
+// The payload's bytes, expanded if compressed. Refuses what says or turns out to be larger than `max_bytes`.
+Result<std::vector<std::byte>> expand(const Payload& payload, u64 max_bytes);
+
+}  // namespace warpwright::inspect
