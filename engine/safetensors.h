@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "image/mapped_file.h"
 #include "engine/safetensors_format.h"
+#include "image/mapped_file.h"
 #include "warpwright/status.h"
 #include "warpwright/types.h"
 

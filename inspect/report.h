@@ -128,6 +128,8 @@ struct Image {
     std::string
         section;  // of the host file: ".nv_fatbin", ".cask_resource"; empty: no ELF file or between sections
     u64 offset = 0;  // in the file, of the payload
+    // Where the fatbin begins in which it lies: its images are alternatives, of which a driver loads one.
+    std::optional<u64> fatbin;  // none: a bare cubin or PTX text
     u64 stored_bytes = 0;
     u64 bytes = 0;  // expanded
     Compression compression = Compression::none;

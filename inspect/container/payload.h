@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ namespace warpwright::inspect {
 // Formats: CUDA 13.0's, measured; see docs/inspect.md for the tables of offsets and flags.
 struct Payload {
     ImageKind kind = ImageKind::cubin;
-    bool from_fatbin = false;   // else bare: a cubin or PTX text by itself, or a zstd frame of one
+    std::optional<u64>
+        fatbin;  // where it begins in the file; none: a cubin or PTX by itself, or a zstd frame
     Architecture architecture;  // of the fatbin's entry; sm 0 for bare payloads
     Compression compression = Compression::none;
     std::string section;  // of the host file
