@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// A cubin's kernels: the functions of its symbol table with the entry bit, and what .nv.info says of each.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "inspect/image/attributes.h"
+#include "inspect/image/cubin_elf.h"
+#include "inspect/image/origin.h"
+#include "inspect/image/read_image.h"
+
+namespace warpwright::inspect {
+
+namespace {
+
+constexpr int kFirstSmWithReservedShared = 90;
+constexpr u64 kReservedSharedBytes = 1024;  // of every block from sm_90 on, inside the linked section's size
+constexpr u64 kTensorMapBytes = 128;
+constexpr size_t kMaxUndefined = 256;
+constexpr size_t kMaxTexts = 16, kMaxTextBytes = 200, kMinTextBytes = 8;
+
+// Figures that .nv.info gives by symbol. -1: not told.
+struct SymbolFigures {
+    int registers = -1;
+    int frame_bytes = -1, min_stack_bytes = -1, max_stack_bytes = -1;
+};
+
+// Where the parts of a kernel are: sections, by the index of its code's section.
+struct SectionsOfCode {
+    u32 info = 0, shared = 0;
+};
+
+class CubinReader {
+public:
+    CubinReader(const CubinElf& elf, Image& image) : elf_(elf), image_(image) {}
+
+    void read() {
+        read_section_links();
+        read_symbol_figures();
+        read_kernels();
+        read_undefined();
+        read_texts();
+    }
+
+private:
+    void read_section_links() {
+        of_code_.resize(elf_.sections.size());
+        for (u32 i = 0; i < elf_.sections.size(); ++i) {
+            const CubinSection& section = elf_.sections[i];
+            if (section.info == 0 || section.info >= of_code_.size()) continue;
+            if (section.type == kSectionInfo) of_code_[section.info].info = i;
+            if (section.name.starts_with(".nv.shared.")) of_code_[section.info].shared = i;
+        }
+    }
+
+    void read_symbol_figures() {
+        figures_.resize(elf_.symbols.size());
+        for (const CubinSection& section : elf_.sections) {
+            if (section.type != kSectionInfo || section.info != 0) continue;
+            AttributeReader reader(section.content);
+            while (const auto record = reader.next()) {
+                if (record->data.size() < 8 || record->word(0) >= figures_.size()) continue;
+                SymbolFigures& figures = figures_[record->word(0)];
+                const int value = static_cast<int>(std::min(record->word(1), 0x7fffffffu));
+                if (record->is(Attribute::registers)) figures.registers = value;
+                if (record->is(Attribute::frame_bytes)) figures.frame_bytes = value;
+                if (record->is(Attribute::min_stack_bytes)) figures.min_stack_bytes = value;
+                if (record->is(Attribute::max_stack_bytes)) figures.max_stack_bytes = value;
+            }
+            if (reader.is_damaged()) damage("a record of .nv.info is cut off");
+        }
+    }
+
+    void read_kernels() {
+        u64 left_name_bytes = 8 * (u64{1} << 10);
+        for (const CubinSection& section : elf_.sections) left_name_bytes += section.content.size();
+        for (u32 i = 0; i < elf_.symbols.size(); ++i) {
+            const CubinSymbol& symbol = elf_.symbols[i];
+            if (symbol.type != kSymbolFunction || symbol.section == 0) continue;
+            if ((symbol.other & kSymbolOtherEntry) == 0) continue;
+            if (symbol.section >= elf_.sections.size()) {
+                damage(fmt::format("a kernel is in section {} of {}", symbol.section, elf_.sections.size()));
+                continue;
+            }
+            if (symbol.name.size() > left_name_bytes) {
+                damage("the kernels' names are longer than the file");
+                return;
+            }
+            left_name_bytes -= symbol.name.size();
+            image_.kernels.push_back(read_kernel(i));
+        }
+    }
+
+    Kernel read_kernel(u32 symbol_index) {
+        const CubinSymbol& symbol = elf_.symbols[symbol_index];
+        const CubinSection& code = elf_.sections[symbol.section];
+        Kernel kernel;
+        kernel.name = symbol.name;
+        kernel.code_bytes = std::min(symbol.bytes, code.bytes);
+        const SymbolFigures& figures = figures_[symbol_index];
+        kernel.registers = figures.registers;
+        kernel.stack_bytes =
+            std::max({figures.frame_bytes, figures.min_stack_bytes, figures.max_stack_bytes});
+        kernel.shared_bytes = shared_bytes(of_code_[symbol.section].shared);
+        kernel.barriers = 0;
+        if (image_.abi < 8) {  // in the header of the code's section, before there was an attribute
+            if (kernel.registers < 0 && code.info >> 24 != 0)
+                kernel.registers = static_cast<int>(code.info >> 24);
+            kernel.barriers = static_cast<int>(code.flags >> 20 & 0x7f);
+        }
+        kernel.mbarriers = 0;
+        kernel.num_parameters = kernel.parameter_bytes = 0;
+        const u32 info = of_code_[symbol.section].info;
+        if (info != 0) read_attributes(elf_.sections[info].content, kernel);
+        return kernel;
+    }
+
+    int shared_bytes(u32 section) const {
+        if (section == 0) return 0;
+        u64 bytes = elf_.sections[section].bytes;
+        const bool is_reserved = !image_.relocatable && image_.architecture.sm >= kFirstSmWithReservedShared;
+        if (is_reserved) bytes -= std::min(bytes, kReservedSharedBytes);
+        return static_cast<int>(std::min<u64>(bytes, 0x7fffffff));
+    }
+
+    void read_attributes(Bytes records, Kernel& kernel) {
+        const auto three = [](const AttributeRecord& record, std::array<int, 3>& to) {
+            if (record.data.size() < 12) return;
+            for (int i = 0; i < 3; ++i)
+                to[static_cast<size_t>(i)] = static_cast<int>(std::min(record.word(i), 0x7fffffffu));
+        };
+        AttributeReader reader(records);
+        while (const auto record = reader.next()) {
+            switch (static_cast<Attribute>(record->id)) {
+                case Attribute::max_threads: three(*record, kernel.max_threads); break;
+                case Attribute::required_threads: three(*record, kernel.required_threads); break;
+                case Attribute::cluster: three(*record, kernel.cluster); break;
+                case Attribute::parameter:
+                case Attribute::parameter2: ++kernel.num_parameters; break;
+                case Attribute::param_bytes: kernel.parameter_bytes = static_cast<int>(record->value); break;
+                case Attribute::barriers: kernel.barriers = static_cast<int>(record->value); break;
+                case Attribute::mbarriers:
+                    kernel.mbarriers = static_cast<int>(std::min(record->number().value_or(0), 0x7fffffffu));
+                    break;
+                case Attribute::externs:
+                    for (int i = 0; u64{4} * i < record->data.size(); ++i) {
+                        const u32 symbol = record->word(i);
+                        if (symbol < elf_.symbols.size() && elf_.symbols[symbol].name == "vprintf")
+                            kernel.calls_printf = true;
+                    }
+                    break;
+                default: break;
+            }
+        }
+        if (reader.is_damaged()) damage("a record of a kernel's .nv.info is cut off");
+    }
+
+    // What a driver or a linker must give. Marks of the tools themselves are left out.
+    void read_undefined() {
+        for (const CubinSymbol& symbol : elf_.symbols) {
+            if (symbol.section != 0 || symbol.name.empty() || symbol.binding == 0) continue;
+            if (symbol.name.starts_with('.') || symbol.name.starts_with("__UDT") ||
+                symbol.name.starts_with("__UFT"))
+                continue;
+            if (symbol.type > kSymbolFunction) continue;
+            if (image_.undefined.size() == kMaxUndefined) break;
+            image_.undefined.emplace_back(symbol.name.substr(0, 4096));
+        }
+        std::sort(image_.undefined.begin(), image_.undefined.end());
+        image_.undefined.erase(std::unique(image_.undefined.begin(), image_.undefined.end()),
+                               image_.undefined.end());
+    }
+
+    // Sentences among the initial values of global memory.
+    void read_texts() {
+        const CubinSection* section = elf_.find(".nv.global.init");
+        if (section == nullptr) return;
+        std::string_view rest = as_text(section->content);
+        while (!rest.empty() && image_.texts.size() < kMaxTexts) {
+            const std::string_view text = rest.substr(0, rest.find('\0'));
+            rest.remove_prefix(std::min(rest.size(), text.size() + 1));
+            const bool is_sentence = text.size() >= kMinTextBytes && text.find(' ') != text.npos &&
+                                     std::all_of(text.begin(), text.end(), [](char c) {
+                                         return (c >= ' ' && c <= '~') || c == '\n' || c == '\t';
+                                     });
+            if (is_sentence) image_.texts.emplace_back(text.substr(0, kMaxTextBytes));
+        }
+    }
+
+    void damage(std::string sentence) {
+        if (image_.damage.empty()) image_.damage = std::move(sentence);
+    }
+
+    const CubinElf& elf_;
+    Image& image_;
+    std::vector<SectionsOfCode> of_code_;
+    std::vector<SymbolFigures> figures_;
+};
+
+// Without decoding: the image uses tensor maps, and this kernel's parameters have room for one, or it is the
+// only kernel.
+void guess_tensor_maps(const CubinElf& elf, Image& image) {
+    if (tensor_map_use(elf) <= 0) return;
+    for (Kernel& kernel : image.kernels) {
+        kernel.uses_tensor_map = image.kernels.size() == 1 ||
+                                 static_cast<u64>(std::max(kernel.parameter_bytes, 0)) >= kTensorMapBytes;
+    }
+}
+
+}  // namespace
+
+bool is_cubin(Bytes bytes) {
+    return read_cubin_header(bytes).has_value();
+}
+
+void read_cubin(Bytes bytes, Depth depth, Image& image) {
+    image.kind = ImageKind::cubin;
+    const auto elf = read_cubin_elf(bytes);
+    if (!elf) {
+        image.damage = "no ELF file of CUDA device code";
+        return;
+    }
+    image.damage = elf->damage;
+    read_origin(*elf, image);
+    CubinReader(*elf, image).read();
+    if (depth == Depth::headers) guess_tensor_maps(*elf, image);
+}
+
+}  // namespace warpwright::inspect

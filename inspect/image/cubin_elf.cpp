@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inspect/image/cubin_elf.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace warpwright::inspect {
+
+namespace {
+
+struct FileHeader {
+    u8 identification[16];
+    u16 type, machine;
+    u32 version;
+    u64 entry, program_offset, section_offset;
+    u32 flags;
+    u16 header_bytes, program_entry_bytes, num_programs, section_entry_bytes, num_sections, name_section;
+};
+static_assert(sizeof(FileHeader) == 64);
+
+struct SectionEntry {
+    u32 name, type;
+    u64 flags, address, offset, bytes;
+    u32 link, info;
+    u64 alignment, entry_bytes;
+};
+static_assert(sizeof(SectionEntry) == 64);
+
+struct SymbolEntry {
+    u32 name;
+    u8 info, other;
+    u16 section;
+    u64 value, bytes;
+};
+static_assert(sizeof(SymbolEntry) == 24);
+
+constexpr u16 kExtendedIndex = 0xffff;  // the real index is elsewhere: more than 65,279 sections
+
+void add_damage(std::string& damage, std::string sentence) {
+    if (damage.empty()) damage = std::move(sentence);
+}
+
+// A table of strings can be one long string that every entry points into: names are cut, and all names
+// together are as long as a few times the file at most.
+class Names {
+public:
+    Names(Bytes strings, u64 file_bytes) : strings_(strings), left_bytes_(8 * file_bytes) {}
+    std::string_view at(u64 offset) {
+        constexpr u64 kMaxNameBytes = 64 << 10;
+        if (offset >= strings_.size()) return {};
+        const std::string_view rest =
+            as_text(strings_.subspan(offset)).substr(0, std::min(kMaxNameBytes, left_bytes_));
+        const std::string_view name = rest.substr(0, rest.find('\0'));
+        left_bytes_ -= name.size();
+        return name;
+    }
+
+private:
+    Bytes strings_;
+    u64 left_bytes_;
+};
+
+void read_sections(Bytes bytes, const FileHeader& header, CubinElf& elf) {
+    if (header.section_offset == 0) return;
+    const auto first = read_at<SectionEntry>(bytes, header.section_offset);
+    if (!first || header.section_entry_bytes != sizeof(SectionEntry)) {
+        add_damage(elf.damage, "the table of sections is outside of the file");
+        return;
+    }
+    u64 count = header.num_sections != 0 ? header.num_sections : first->bytes;
+    const u64 most = (bytes.size() - header.section_offset) / sizeof(SectionEntry);
+    if (count > most) {
+        add_damage(elf.damage, fmt::format("{} sections announced, room for {}", count, most));
+        count = most;
+    }
+    const u64 name_section = header.name_section == kExtendedIndex ? first->link : header.name_section;
+    const auto entry_at = [&](u64 index) {
+        return *read_at<SectionEntry>(bytes, header.section_offset + index * sizeof(SectionEntry));
+    };
+    const SectionEntry strings = name_section < count ? entry_at(name_section) : SectionEntry{};
+    Names names(slice(bytes, strings.offset, strings.bytes).value_or(Bytes{}), bytes.size());
+    elf.sections.reserve(count);
+    for (u64 i = 0; i < count; ++i) {
+        const SectionEntry entry = entry_at(i);
+        CubinSection section{.name = names.at(entry.name),
+                             .type = entry.type,
+                             .link = entry.link,
+                             .info = entry.info,
+                             .flags = entry.flags,
+                             .bytes = entry.bytes};
+        if (entry.type != kSectionNoBits && i != 0) {
+            const auto content = slice(bytes, entry.offset, entry.bytes);
+            if (content)
+                section.content = *content;
+            else
+                add_damage(elf.damage, fmt::format("section {} ends beyond the file", i));
+        }
+        elf.sections.push_back(section);
+    }
+}
+
+void read_symbols(Bytes bytes, CubinElf& elf) {
+    const CubinSection* table = nullptr;
+    const CubinSection* extended = nullptr;
+    for (const CubinSection& section : elf.sections) {
+        if (section.type == kSectionSymbolTable && table == nullptr) table = &section;
+        if (section.type == kSectionExtendedIndex && extended == nullptr) extended = &section;
+    }
+    if (table == nullptr) return;
+    Names names(table->link < elf.sections.size() ? elf.sections[table->link].content : Bytes{},
+                bytes.size());
+    const u64 count = table->content.size() / sizeof(SymbolEntry);
+    elf.symbols.reserve(count);
+    for (u64 i = 0; i < count; ++i) {
+        const SymbolEntry entry = *read_at<SymbolEntry>(table->content, i * sizeof(SymbolEntry));
+        CubinSymbol symbol{.name = names.at(entry.name),
+                           .type = static_cast<u8>(entry.info & 15),
+                           .binding = static_cast<u8>(entry.info >> 4),
+                           .other = entry.other,
+                           .section = entry.section,
+                           .value = entry.value,
+                           .bytes = entry.bytes};
+        if (entry.section == kExtendedIndex && extended != nullptr)
+            symbol.section = read_at<u32>(extended->content, i * sizeof(u32)).value_or(0);
+        elf.symbols.push_back(symbol);
+    }
+}
+
+}  // namespace
+
+std::optional<CubinHeader> read_cubin_header(Bytes bytes) {
+    const auto header = read_at<FileHeader>(bytes, 0);
+    if (!header) return std::nullopt;
+    constexpr u8 kMagic[7] = {0x7f, 'E', 'L', 'F', 2, 1, 1};  // 64-bit, little endian, version 1
+    if (std::memcmp(header->identification, kMagic, sizeof kMagic) != 0) return std::nullopt;
+    if (header->machine != kElfMachineCuda) return std::nullopt;
+    return CubinHeader{.os_abi = header->identification[7],
+                       .abi = header->identification[8],
+                       .type = header->type,
+                       .version = header->version,
+                       .flags = header->flags};
+}
+
+std::optional<CubinElf> read_cubin_elf(Bytes bytes) {
+    const auto header = read_cubin_header(bytes);
+    if (!header) return std::nullopt;
+    CubinElf elf;
+    elf.header = *header;
+    read_sections(bytes, *read_at<FileHeader>(bytes, 0), elf);
+    read_symbols(bytes, elf);
+    return elf;
+}
+
+const CubinSection* CubinElf::find(std::string_view name) const {
+    for (const CubinSection& section : sections) {
+        if (section.name == name) return &section;
+    }
+    return nullptr;
+}
+
+}  // namespace warpwright::inspect
