@@ -3,17 +3,15 @@
 // we lack can send back.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <thread>
 
 #include "bench/measure.h"
 #include "bench/results.h"
 #include "check/report.h"
+#include "check/run.h"
 #include "cli/progress.h"
 #include "cli/verb.h"
 #include "warpwright/context.h"
@@ -73,13 +71,7 @@ bool compare_with(const Other& other, const std::vector<CheckResult>& results, b
     return comparison.different.empty() && comparison.other_inputs == 0;
 }
 
-struct DeviceRun {
-    std::shared_ptr<Context> context;
-    std::vector<CheckResult> results;
-    double seconds = 0;
-};
-
-void print_results(const Context& context, std::string_view op, const std::vector<CheckResult>& results,
+void print_results(const Context& context, std::string_view op, std::span<const CheckResult> results,
                    bool several) {
     const CheckSummary summary = summarize(results);
     fmt::print("{:<18} {}{:3} rows  {:5} passed  {:3} failed  {:5} refused\n", op,
@@ -90,21 +82,6 @@ void print_results(const Context& context, std::string_view op, const std::vecto
         fmt::print("  FAILED {}: {}\n         {}\n", result.row, result.problem, result.text);
     }
     std::fflush(stdout);
-}
-
-// A GPU leaves the processor free for oracles; elsewhere the kernels themselves run on all of it.
-int num_workers(const Context& context, const Options& options) {
-    if (options.threads > 0) return options.threads;
-    const BuildTarget target = context.target().facts.build_target;
-    const bool on_gpu = target != BuildTarget::host && !context.device().identity().name.empty();
-    return on_gpu ? static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 32u)) : 1;
-}
-
-std::string command_of(const Options& options, const std::string& device) {
-    return fmt::format("warpwright check --device {} --seed {}{}{}{}", device, options.seed,
-                       options.op.empty() ? "" : " --op " + options.op,
-                       options.row.empty() ? "" : " --row " + options.row,
-                       options.no_contraction ? " --no-contraction" : "");
 }
 
 // How long the rows take that serve a few problems, for the report.
@@ -129,41 +106,28 @@ int forget_devices(const Options& options) {
     return 0;
 }
 
-// Runs all checks on all devices, operation by operation, so that devices share the oracles' answers.
-void run_checks(const Options& options, std::vector<DeviceRun>& runs) {
-    int num_checks = 0;
-    for (const OperationCheck* check : operation_checks()) {
-        if (!options.op.empty() && options.op != check->op()) continue;
-        for (const DeviceRun& run : runs)
-            num_checks += check->num_checks(run.context->target().facts, options.row);
-    }
-    StepProgress progress("check", num_checks);
-    for (const OperationCheck* check : operation_checks()) {
-        if (!options.op.empty() && options.op != check->op()) continue;
-        CheckAnswers answers;  // shared by the devices
-        for (DeviceRun& run : runs) {
-            const auto start = std::chrono::steady_clock::now();
-            const auto results = check->run(*run.context,
-                                            {.row = options.row,
-                                             .seed = options.seed,
-                                             .num_workers = num_workers(*run.context, options),
-                                             .progress = [&] { progress.next(std::string(check->op())); }},
-                                            answers);
-            run.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-            progress.clear();
-            if (!options.json) print_results(*run.context, check->op(), results, runs.size() > 1);
-            run.results.insert(run.results.end(), results.begin(), results.end());
-        }
-    }
+// Runs everything, and prints an operation's line when it is done.
+Status run_all(const CheckRequest& request, std::vector<CheckRun>& runs, bool quiet) {
+    StepProgress progress("check", num_checks(request, runs));
+    return run_checks(
+        request, runs,
+        {.checked =
+             [&](const CheckResult& result, int, int) {
+                 progress.next(result.op);
+                 return true;
+             },
+         .finished_operation =
+             [&](const CheckRun& run, std::string_view op, std::span<const CheckResult> results) {
+                 progress.clear();
+                 if (!quiet) print_results(*run.context, op, results, runs.size() > 1);
+             }});
 }
 
-// What the device is remembered for, and a line where that changes what will be chosen.
-Status keep_trust(const Options& options, const DeviceRun& run) {
-    if (options.no_contraction) return {};  // other kernels than those that are chosen
-    const auto verdicts = verdicts_of(run.results);
-    WW_TRY(remember(run.context->device(), verdicts));
+// Keeps what was found, and prints a line for each row that will not be chosen any more.
+Status keep_trust(const CheckRun& run, bool quiet) {
+    WW_ASSIGN(const auto verdicts, keep_verdicts(*run.context, run));
     const std::string path = trust_path(run.context->device());
-    if (path.empty() || options.json) return {};
+    if (path.empty() || quiet) return {};
     for (const TrustVerdict& verdict : verdicts) {
         if (verdict.passed) continue;
         fmt::print("{} will not be chosen here with driver {} (kept in {}; check --forget undoes it)\n",
@@ -178,54 +142,41 @@ int run(const Options& options) {
     if (!options.against.empty()) {
         WW_CLI_ASSIGN(other, read_report(options.against, !options.no_contraction));
     }
-    const auto checks = operation_checks();
-    if (!options.op.empty() && std::none_of(checks.begin(), checks.end(), [&](const OperationCheck* check) {
-            return options.op == check->op();
-        })) {
-        return report(caller_error(fmt::format("no check for operation '{}'", options.op)));
-    }
-    std::vector<DeviceRun> runs;
+    std::vector<CheckRun> runs;
     for (const std::string& device : options.devices) {
         WW_CLI_ASSIGN(auto context, Context::open(device));
         if (options.no_contraction) context->forbid_contraction();
-        runs.push_back({std::move(context), {}});
+        const std::string name = device == "auto" ? context->device().id() : device;
+        runs.push_back({.device = name, .context = std::move(context)});
     }
-    run_checks(options, runs);
+    const CheckRequest request{
+        .op = options.op, .row = options.row, .seed = options.seed, .num_workers = options.threads};
+    if (const Status status = run_all(request, runs, options.json); !status.ok()) return report(status);
     nlohmann::ordered_json reports = nlohmann::ordered_json::array();
     bool ok = true;
-    for (std::size_t i = 0; i < runs.size(); ++i) {
-        Context& context = *runs[i].context;
-        if (runs[i].results.empty()) {
-            return report(
-                caller_error(fmt::format("no row named '{}' runs on {}", options.row, context.target().id)));
-        }
-        const std::string& device = options.devices[i] == "auto" ? context.device().id() : options.devices[i];
-        auto json = check_report(context, runs[i].results,
-                                 {.device = device,
-                                  .command = command_of(options, device),
-                                  .seed = options.seed,
-                                  .seconds = runs[i].seconds});
-        if (!options.report.empty() && !options.no_times && !context.device().identity().name.empty()) {
-            WW_CLI_ASSIGN(json["times"], times_json(context));
+    for (const CheckRun& run : runs) {
+        auto json = check_report(request, run);
+        if (!options.report.empty() && !options.no_times && !run.context->device().identity().name.empty()) {
+            WW_CLI_ASSIGN(json["times"], times_json(*run.context));
         }
         reports.push_back(std::move(json));
-        const CheckSummary summary = summarize(runs[i].results);
+        const CheckSummary summary = summarize(run.results);
         ok = ok && summary.failed == 0;
         if (!options.json) {
             fmt::print("{} on {}: {} rows right, {} checks passed, {} failed, {} refused, {:.0f} s\n",
-                       summary.failed == 0 ? "ok" : "FAILED", device, summary.rows, summary.passed,
-                       summary.failed, summary.refused, runs[i].seconds);
+                       summary.failed == 0 ? "ok" : "FAILED", run.device, summary.rows, summary.passed,
+                       summary.failed, summary.refused, run.seconds);
         }
-        if (const Status status = keep_trust(options, runs[i]); !status.ok()) return report(status);
-        if (other) ok = compare_with(*other, runs[i].results, !options.json) && ok;
+        if (const Status status = keep_trust(run, options.json); !status.ok()) return report(status);
+        if (other) ok = compare_with(*other, run.results, !options.json) && ok;
     }
-    const nlohmann::ordered_json& json = runs.size() == 1 ? reports[0] : reports;
+    const std::string text = report_text(runs.size() == 1 ? reports[0] : reports);
     if (!options.report.empty()) {
         std::ofstream file(options.report);
-        file << json.dump(1) << '\n';
-        if (!file.good()) return report(unavailable("cannot write " + options.report));
+        file << text;
+        if (!file.flush()) return report(unavailable("cannot write " + options.report));
     }
-    if (options.json) fmt::print("{}\n", json.dump(1));
+    if (options.json) fmt::print("{}", text);
     return ok ? 0 : kNegative;
 }
 

@@ -55,7 +55,7 @@ extern "C" {
 /* WW_ABI_VERSION is raised when a program compiled against an older header would go wrong, and is the number
  * in libwarpwright.so.N; WW_ABI_REVISION with every addition. */
 #define WW_ABI_VERSION 1
-#define WW_ABI_REVISION 0
+#define WW_ABI_REVISION 1
 
 WW_API int32_t ww_abi_version(void); /* of the library that was loaded */
 WW_API int32_t ww_abi_revision(void);
@@ -104,7 +104,7 @@ typedef struct ww_context_options {
 
 /* "cuda:N", "cuda", "cpu", "emulated:GPU" with any name of ww_targets_json (and ",checks=off|bounds|all",
  * ",seed=N", ",threads=N"), or "auto": the first GPU, else the CPU. `options` may be null. On a
- * GPU, rows that failed `warpwright check` with its driver before are forbidden. */
+ * GPU, rows that failed ww_check or `warpwright check` with its driver before are forbidden. */
 WW_API ww_status ww_context_open(const char* device, const ww_context_options* options, ww_context** context);
 WW_API void ww_context_close(ww_context* context);
 
@@ -372,6 +372,31 @@ typedef struct ww_sample {
 } ww_sample;
 WW_API ww_status ww_prepare_sample(ww_context* context, const ww_sample* call, ww_prepared** prepared);
 WW_API ww_status ww_run_sample(ww_context* context, const ww_sample* call, void* stream);
+
+/* ---- Check --------------------------------------------------------------------------------------------- */
+
+typedef struct ww_check_options {
+    size_t struct_size;
+    const char* op;             /* this operation only; null: all */
+    const char* row;            /* this row only; null: all that the device can run */
+    uint64_t seed;              /* of the random inputs; 0: 1 */
+    int32_t num_workers;        /* problems checked at a time; 0: on a GPU one for each core, else 1 */
+    int32_t forbid_contraction; /* not 0: kernels are compiled anew so that no product and sum become one
+                                 * fma, and bits can be compared between devices; nothing is kept */
+    /* After every check, which is a row on a problem, on any thread but one at a time; not 0: no more of
+     * them. May be null. It must not end the context. */
+    int32_t (*progress)(void* user, const char* row, int32_t num_done, int32_t num_checks);
+    void* user;
+} ww_check_options;
+
+/* Every row that the device can run against its oracle in fp64, with random inputs and a tolerance derived
+ * from them. *report: the file of `warpwright check --report --no-times`, with "stopped": true where
+ * `progress` ended it early. A row that fails is no error: "failed" counts them, "results" has the text.
+ * What is found out about a GPU's rows is kept, as the verb does: a row that failed is not chosen with this
+ * driver any more, in this context from now on and in those opened later, until it passes or is forgotten
+ * (`warpwright check --forget`). Of a check that was stopped, only failures are kept. Rows forced in the
+ * context stay forced. Takes seconds to minutes; `options` may be null. */
+WW_API ww_status ww_check(ww_context* context, const ww_check_options* options, char** report);
 
 /* ---- Questions: JSON in, JSON out ---------------------------------------------------------------------- */
 

@@ -8,6 +8,7 @@ machine.
   graphs.
 * Questions that need no GPU: `plan`, `plans`, `why`, `targets`, `kernels`, `models`; and `probe`, this
   machine.
+* `check`: every kernel of a device against its definition in fp64.
 * `Engine`: text from a checkpoint.
 * ``import warpwright.torch`` registers custom operators, ``warpwright.transformers.register()`` an attention
   for Hugging Face models. ``python -m warpwright`` is the command line, ``python -m warpwright.bench`` the
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .array import Array as Array
+    from .checking import Check as Check, CheckResult as CheckResult, check as check
     from .context import Context as Context
     from .engine import Engine as Engine, Output as Output, Sampling as Sampling, Token as Token
     from .engine import Tokenizer as Tokenizer
@@ -41,6 +43,7 @@ __version__ = "0.1.0"
 # Loaded at first use, so that importing the package takes a few milliseconds.
 _FROM = {
     "array": "Array",
+    "checking": "Check CheckResult check",
     "context": "Context",
     "engine": "Engine Output Sampling Token Tokenizer",
     "errors": "CallerError NoKernelError UnavailableError WarpwrightError",

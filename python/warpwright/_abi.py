@@ -6,7 +6,8 @@ test holds this file to it, field by field.
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint8, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_size_t, c_uint8, c_uint64
+from ctypes import c_void_p
 
 ABI_VERSION = 1
 MAX_RANK = 6
@@ -96,6 +97,19 @@ RopeScaling = _sized(
     long_factor=POINTER(c_double),
 )
 
+CheckProgress = ctypes.CFUNCTYPE(c_int32, c_void_p, c_char_p, c_int32, c_int32)
+CheckOptions = _sized(
+    "CheckOptions",
+    "",
+    op=c_char_p,
+    row=c_char_p,
+    seed=c_uint64,
+    num_workers=c_int32,
+    forbid_contraction=c_int32,
+    progress=CheckProgress,
+    user=c_void_p,
+)
+
 Progress = ctypes.CFUNCTYPE(None, c_void_p, c_int64, c_int64)
 EngineOptions = _sized(
     "EngineOptions",
@@ -168,6 +182,7 @@ FUNCTIONS = {
         STATUS,
         [c_double, c_int32, POINTER(RopeScaling), c_int64, POINTER(c_float), POINTER(c_float)],
     ),
+    "ww_check": (STATUS, [c_void_p, POINTER(CheckOptions), _text_out]),
     "ww_devices_json": (STATUS, [_text_out]),
     "ww_models_json": (STATUS, [_text_out]),
     "ww_probe_json": (STATUS, [_text_out]),

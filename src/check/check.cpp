@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <map>
 #include <set>
 #include <thread>
@@ -20,13 +21,24 @@ std::string problem_text(const FieldTexts& fields) {
 
 void run_parallel(int num_workers, int count, const std::function<void(int worker, int index)>& task) {
     std::atomic<int> next{0};
+    std::mutex mutex;
+    std::exception_ptr thrown;  // the first
     const auto work = [&](int worker) {
-        for (int index = next++; index < count; index = next++) task(worker, index);
+        try {
+            for (int index = next++; index < count; index = next++) task(worker, index);
+        } catch (...) {
+            const std::lock_guard lock(mutex);
+            if (thrown == nullptr) thrown = std::current_exception();
+            next = count;  // no more of them
+        }
     };
-    std::vector<std::thread> threads;
-    for (int worker = 1; worker < std::min(num_workers, count); ++worker) threads.emplace_back(work, worker);
-    work(0);
-    for (std::thread& thread : threads) thread.join();
+    {
+        std::vector<std::jthread> threads;  // joined where one cannot be made, too
+        for (int worker = 1; worker < std::min(num_workers, count); ++worker)
+            threads.emplace_back(work, worker);
+        work(0);
+    }
+    if (thrown != nullptr) std::rethrow_exception(thrown);
 }
 
 bool is_approximate(Context& context, ImageSpec spec) {

@@ -30,10 +30,12 @@ struct CheckSelection {
     // Problems checked at a time, each in a context of its own. Results are the same, and in the same order.
     // On a GPU most of the time goes into oracles, which use one thread each.
     int num_workers = 1;
-    std::function<void()> progress;  // after every check, by one worker at a time
+    // After every check, by one worker at a time. False: no more of them.
+    std::function<bool(const CheckResult&)> progress;
 };
 
-// Calls task(worker, index) for every index below `count`, by as many threads at a time.
+// Calls task(worker, index) for every index below `count`, by as many threads at a time. What a task throws
+// comes out here, after the others' ends.
 void run_parallel(int num_workers, int count, const std::function<void(int worker, int index)>& task);
 
 class OperationCheck {
@@ -132,15 +134,16 @@ private:
         std::vector<std::optional<bool>> approximate;
         std::mutex mutex;  // of everything but the results, which have one writer each
         int failures = 0;
+        bool stopped = false;  // by `progress`
 
         bool enough() {
             const std::lock_guard lock(mutex);
-            return selection.max_failures > 0 && failures >= selection.max_failures;
+            return stopped || (selection.max_failures > 0 && failures >= selection.max_failures);
         }
         // A row that serves no problem fails after its refusals.
         std::vector<CheckResult> in_order() {
             std::vector<CheckResult> all;
-            const bool stopped = enough();
+            const bool incomplete = enough();
             for (std::size_t row = 0; row < rows.size(); ++row) {
                 bool served = false;
                 for (std::size_t problem = 0; problem < problems.size(); ++problem) {
@@ -149,7 +152,7 @@ private:
                     served = served || result->outcome != CheckResult::Outcome::refused;
                     all.push_back(std::move(*result));
                 }
-                if (served || stopped) continue;
+                if (served || incomplete) continue;
                 all.push_back({Op::kName, rows[row]->name.text, "", CheckResult::Outcome::failed,
                                "no problem of the check is served by this row"});
             }
@@ -189,8 +192,8 @@ private:
         }
         const std::lock_guard lock(sheet.mutex);
         sheet.failures += result.outcome == CheckResult::Outcome::failed;
+        if (sheet.selection.progress && !sheet.selection.progress(result)) sheet.stopped = true;
         sheet.results[row_index * sheet.problems.size() + problem_index] = std::move(result);
-        if (sheet.selection.progress) sheet.selection.progress();
     }
 
     static Answers& sheet_answers(Sheet& sheet, const std::string& problem, u64 seed) {

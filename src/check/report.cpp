@@ -53,6 +53,7 @@ Json check_report(Context& context, std::span<const CheckResult> results, const 
               {"failed", summary.failed},
               {"refused", summary.refused},
               {"rows", summary.rows}};
+    if (head.stopped) json["stopped"] = true;
     json["results"] = Json::array();
     for (const CheckResult& result : results) {
         json["results"].push_back({{"op", result.op},
@@ -67,6 +68,10 @@ Json check_report(Context& context, std::span<const CheckResult> results, const 
                                    {"text", result.text}});
     }
     return json;
+}
+
+std::string report_text(const Json& reports) {
+    return reports.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::vector<TrustVerdict> verdicts_of(std::span<const CheckResult> results) {

@@ -18,10 +18,14 @@ struct CheckReportHead {
     std::string command;  // that makes the same report
     u64 seed = 1;
     double seconds = 0;
+    bool stopped = false;  // before all checks were made
 };
 
 nlohmann::ordered_json check_report(Context& context, std::span<const CheckResult> results,
                                     const CheckReportHead& head);
+
+// One report, or an array of several, as it is written to files.
+std::string report_text(const nlohmann::ordered_json& reports);
 
 // One verdict for each row that was run: it passed when every problem of it did.
 std::vector<TrustVerdict> verdicts_of(std::span<const CheckResult> results);

@@ -4,13 +4,17 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
+#include <thread>
 
 #include "check/report.h"
+#include "check/run.h"
 #include "dispatch/prepare.h"
 #include "image/nvrtc.h"
 #include "image/store.h"
@@ -177,6 +181,54 @@ TEST_F(Trust, ARowThatFailedIsNotChosenOnThatDriver) {
     EXPECT_EQ(chosen(*open()), row);
 }
 
+// Through the whole check, as the verb and the C ABI run it: what it finds holds in a context that is open.
+TEST_F(Trust, WhatACheckFindsHoldsInTheContextFromThenOn) {
+    const auto context = open();
+    const std::string row = chosen(*context);
+    const CheckRequest request{.op = "rmsnorm", .row = row};
+    const auto check_with = [&](const std::shared_ptr<Context>& inner, int stop_after) {
+        CheckRun run{.device = "GPU", .context = inner};
+        const CheckEvents events{
+            .checked = [&](const CheckResult&, int num_done, int) { return num_done != stop_after; }};
+        EXPECT_TRUE(run_checks(request, std::span(&run, 1), events).ok());
+        return run;
+    };
+    const auto wrong = context->sibling();
+    sabotage(*wrong, row);
+    const CheckRun failed = check_with(wrong, 0);
+    EXPECT_EQ(chosen(*context), row);
+    const auto verdicts = keep_verdicts(*context, failed);
+    ASSERT_TRUE(verdicts.ok()) << verdicts.status().message();
+    ASSERT_EQ(verdicts->size(), 1u);
+    EXPECT_FALSE((*verdicts)[0].passed);
+    EXPECT_NE(chosen(*context), row);
+    EXPECT_NE(chosen(*open()), row);
+
+    // One problem that passes is not the row; all of them are.
+    const CheckRun stopped = check_with(context->sibling(), 1);
+    EXPECT_TRUE(stopped.stopped);
+    EXPECT_EQ(stopped.results.size(), 1u);
+    EXPECT_TRUE(keep_verdicts(*context, stopped)->empty());
+    EXPECT_NE(chosen(*context), row);
+    EXPECT_EQ(keep_verdicts(*context, check_with(context->sibling(), 0))->size(), 1u);
+    EXPECT_EQ(chosen(*context), row);
+    EXPECT_EQ(chosen(*open()), row);
+
+    // Kernels that are compiled for comparisons are not those that are chosen.
+    const auto compared = context->sibling();
+    compared->forbid_contraction();
+    sabotage(*compared, row);
+    const CheckRun other_kernel = check_with(compared, 0);
+    EXPECT_GT(summarize(other_kernel.results).failed, 0);
+    EXPECT_TRUE(keep_verdicts(*context, other_kernel)->empty());
+    EXPECT_EQ(chosen(*context), row);
+
+    // What the caller forbade stays so.
+    context->forbid(row, "not today");
+    EXPECT_EQ(keep_verdicts(*context, check_with(context->sibling(), 0))->size(), 1u);
+    EXPECT_NE(chosen(*context), row);
+}
+
 TEST_F(Trust, ForgottenOrAnotherKernelIsChosenAgain) {
     const auto context = open();
     const std::string row = chosen(*context);
@@ -235,8 +287,9 @@ TEST(Workers, ResultsAreThoseOfOne) {
         CheckAnswers one_answers, many_answers;
         int steps = 0;
         const auto one = check->run(*context, {}, one_answers);
-        const auto many =
-            check->run(*context, {.num_workers = 5, .progress = [&] { ++steps; }}, many_answers);
+        const auto many = check->run(
+            *context, {.num_workers = 5, .progress = [&](const CheckResult&) { return ++steps > 0; }},
+            many_answers);
         EXPECT_EQ(steps, check->num_checks(context->target().facts, ""));
         ASSERT_EQ(one.size(), many.size());
         for (std::size_t i = 0; i < one.size(); ++i) {
@@ -249,6 +302,20 @@ TEST(Workers, ResultsAreThoseOfOne) {
             EXPECT_EQ(one[i].output_digest, many[i].output_digest);
         }
         EXPECT_EQ(context->forced(check->op()), "");
+    }
+}
+
+TEST(Workers, WhatATaskThrowsComesOut) {
+    for (const int num_workers : {1, 4}) {
+        std::atomic<int> ran{0};
+        EXPECT_THROW(run_parallel(num_workers, 1000,
+                                  [&](int, int index) {
+                                      ++ran;
+                                      if (index == 3) throw std::bad_alloc();
+                                      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+                                  }),
+                     std::bad_alloc);
+        EXPECT_LT(ran, 1000);
     }
 }
 

@@ -3,10 +3,17 @@
 import ctypes
 import json
 import pathlib
+import re
+import shutil
 import subprocess
+import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "library"))
+import c_header  # noqa: E402
+
 LIBRARY = ctypes.CDLL(str(ROOT / "build" / "libwarpwright.so"))
 LIBRARY.ww_last_error.restype = ctypes.c_char_p
 
@@ -15,6 +22,24 @@ def answer(function, *arguments):
     text = ctypes.c_void_p()
     given = [argument if argument is None else argument.encode() for argument in arguments]
     status = getattr(LIBRARY, function)(*given, ctypes.byref(text))
+    if status != 0:
+        raise AssertionError(LIBRARY.ww_last_error().decode())
+    value = ctypes.string_at(text.value).decode()
+    LIBRARY.ww_free(text)
+    return value
+
+
+def answer_of_check(device, **options):
+    struct = c_header.structs()["ww_check_options"]
+    given = struct(struct_size=ctypes.sizeof(struct))
+    for name, value in options.items():
+        setattr(given, name, value if isinstance(value, int) else ctypes.cast(value, ctypes.c_void_p))
+    context = ctypes.c_void_p()
+    if LIBRARY.ww_context_open(device.encode(), None, ctypes.byref(context)) != 0:
+        raise AssertionError(LIBRARY.ww_last_error().decode())
+    text = ctypes.c_void_p()
+    status = LIBRARY.ww_check(context, ctypes.byref(given), ctypes.byref(text))
+    LIBRARY.ww_context_close(context)
     if status != 0:
         raise AssertionError(LIBRARY.ww_last_error().decode())
     value = ctypes.string_at(text.value).decode()
@@ -69,6 +94,16 @@ class Questions(unittest.TestCase):
                          verb("plan", "--model", "llama-3.1-8b", "--gpu", "h100,cpu", "--batch", "1,8", "--context",
                               "2k,1m", "--json"))
         self.assertIn("<html", answer("ww_plan", json.dumps({**several, "format": "html"})))
+
+    def test_check(self):
+        """Of the CPU: nothing is remembered of that."""
+        report = pathlib.Path(tempfile.mkdtemp(), "report.json")
+        self.addCleanup(shutil.rmtree, report.parent)
+        verb("check", "--device", "cpu", "--op", "kv_append", "--seed", "3", "--report", str(report))
+        theirs = report.read_text()
+        ours = answer_of_check("cpu", op=b"kv_append", seed=3)
+        self.assertEqual(*(re.sub(r'"seconds": .*', "", text) for text in (ours, theirs)))
+        self.assertGreater(json.loads(ours)["passed"], 3)
 
     def test_lists(self):
         models = json.loads(answer("ww_models_json"))

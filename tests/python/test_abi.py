@@ -18,6 +18,7 @@ STRUCTS = {
     "ww_tensor": _abi.Tensor,
     "ww_prepare_options": _abi.PrepareOptions,
     "ww_rope_scaling": _abi.RopeScaling,
+    "ww_check_options": _abi.CheckOptions,
     "ww_engine_options": _abi.EngineOptions,
     "ww_token": _abi.Token,
     "ww_token_logprob": _abi.TokenLogprob,
