@@ -100,6 +100,11 @@ typedef struct ww_allocator {
 typedef struct ww_context_options {
     size_t struct_size;
     const ww_allocator* allocator; /* copied; null: the device's own. Not for "emulated:". */
+    /* Not 0: a launch starts when the one before it in the stream has ended, and not while that drains
+     * (programmatic dependent launch, from compute capability 9.0 on). For debugging: results are the same.
+     */
+    int32_t forbid_overlap;
+    int32_t reserved;
 } ww_context_options;
 
 /* "cuda:N", "cuda", "cpu", "emulated:GPU" with any name of ww_targets_json (and ",checks=off|bounds|all",
@@ -152,6 +157,7 @@ WW_API ww_status ww_event_create(ww_context* context, void** event);
 WW_API void ww_event_destroy(ww_context* context, void* event);
 WW_API ww_status ww_event_record(ww_context* context, void* event, void* stream);
 WW_API ww_status ww_stream_wait(ww_context* context, void* stream, void* event); /* the stream waits */
+WW_API ww_status ww_event_synchronize(ww_context* context, void* event);         /* the caller waits */
 /* Waits for `to`. */
 WW_API ww_status ww_event_elapsed_us(ww_context* context, void* from, void* to, double* us);
 
@@ -231,7 +237,9 @@ typedef struct ww_gemm {
     ww_tensor gate;     /* optional, [m, n] like a */
     ww_tensor residual; /* optional, [m, n] like d; may be d */
     int32_t activation;
-    int32_t reserved;
+    /* Not 0: b was complete before the stream was last synchronized, and nothing in the stream writes it, as
+     * weights are. Then it may be read while the launch before is still running; the result is the same. */
+    int32_t b_is_constant;
 } ww_gemm;
 WW_API ww_status ww_prepare_gemm(ww_context* context, const ww_gemm* call, ww_prepared** prepared);
 WW_API ww_status ww_run_gemm(ww_context* context, const ww_gemm* call, void* stream);
@@ -413,7 +421,8 @@ WW_API ww_status ww_targets_json(const char* name, char** json);
 WW_API ww_status ww_kernels_json(const char* op, const char* target, char** json);
 
 /* {"op", "gpu": "cpu", "set": {"m": 16, ...}, "row", "batch_invariant": false, "format": "json"|"text"}
- * -> Explanation. */
+ * -> Explanation. "device" in place of "gpu": this machine's, as a context would be opened; rows that failed
+ * their check on it are refused. */
 WW_API ww_status ww_why(const char* request, char** answer);
 
 /* {"model": folder, config.json or built-in name, "gpu": name or [names], "gpus": 1, "link", "batch": n or

@@ -64,10 +64,8 @@ __all__ = sorted(_MODULES)
 def __getattr__(name: str) -> Any:
     module = _MODULES.get(name)
     if module is None:
-        if name in (
-            "torch",
-            "transformers",
-        ):  # these import what they are named after: only when they are asked for
+        # These import what they are named after: only when they are asked for.
+        if name in ("torch", "transformers"):
             return importlib.import_module(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{module}"), name)

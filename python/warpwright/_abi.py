@@ -47,7 +47,7 @@ def _sized(name, tensors, **scalars):
 
 PrepareOptions = _sized("PrepareOptions", "", batch_invariant=c_int32, reserved=c_int32)
 
-Gemm = _sized("Gemm", "a b d bias gate residual", activation=c_int32, reserved=c_int32)
+Gemm = _sized("Gemm", "a b d bias gate residual", activation=c_int32, b_is_constant=c_int32)
 Attention = _sized(
     "Attention",
     "q out lse_base2 k v kv_starts k_pages v_pages page_table kv_lengths q_starts workspace",

@@ -16,9 +16,8 @@ class Context:
     """A device: "cpu", "cuda:N", "cuda", "auto" (the first GPU, else the CPU), or "emulated:GPU".
 
     ``Context.of(name)`` gives the one that operations on that device use. An emulated device takes the name
-    of any
-    listed GPU and runs its kernels on the CPU, checking every access: ``"emulated:rtx-5090"``, with options
-    ``",checks=off|bounds|all"``, ``",seed=N"``, ``",threads=N"``. Thread-safe.
+    of any listed GPU and runs its kernels on the CPU, checking every access: ``"emulated:rtx-5090"``, with
+    options ``",checks=off|bounds|all"``, ``",seed=N"``, ``",threads=N"``. Thread-safe.
 
     Errors: UnavailableError for a device that is not there; CallerError for a name that is none.
     """

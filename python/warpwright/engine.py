@@ -142,7 +142,8 @@ class Engine:
         page_size_tokens: of the cache, a power of two.
         cache_tokens: of all sequences together; 0: all their contexts, as far as memory allows.
         batch_invariant: a sequence gets the same bits whatever runs beside it; slower.
-        progress: called with (done_bytes, total_bytes) while weights are loaded.
+        progress: called with (done_bytes, total_bytes) while weights are loaded; what it raises comes out when
+            they are.
 
     Errors: CallerError for a bad model, UnavailableError for a device or memory that is not there.
 
@@ -175,10 +176,21 @@ class Engine:
             cache_tokens=cache_tokens,
             batch_invariant=batch_invariant,
         )
-        if progress is not None:
-            options.progress = _abi.Progress(lambda _, done, total: progress(done, total))
+        raised: list[BaseException] = []
+
+        def loaded(_: Optional[int], done_bytes: int, total_bytes: int) -> None:
+            try:
+                if progress is not None and not raised:
+                    progress(done_bytes, total_bytes)
+            except BaseException as error:
+                raised.append(error)
+
+        options.progress = _abi.Progress(loaded)
         arguments = (self._context._handle, os.fsencode(model), ctypes.byref(options))
         self._handle = handle_of("ww_engine_create", *arguments)
+        if raised:
+            self.close()
+            raise raised[0]
         self.info: dict[str, Any] = json_of("ww_engine_json", self._handle)
 
     def __del__(self):

@@ -44,6 +44,7 @@ def gemm(
     gate: Optional[Tensor] = None,
     residual: Optional[Tensor] = None,
     activation: str = "none",
+    b_is_constant: bool = False,
     out: Optional[Tensor] = None,
     out_dtype: Optional[str] = None,
     device: Optional[str] = None,
@@ -62,6 +63,8 @@ def gemm(
         gate: [m, n], like a.
         residual: [m, n], like the result; may be `out`.
         activation: "none", "silu", "gelu" (by erf) or "gelu_tanh".
+        b_is_constant: `b` was complete before the stream was last synchronized, and nothing in the stream
+            writes it, as weights are: it may be read while the launch before is still running.
         out: [m, n], like a, or f32.
         out_dtype: "f32" for a new result in fp32.
 
@@ -79,6 +82,7 @@ def gemm(
     call.tensor("gate", gate, _FLOATS)
     call.tensor("residual", residual, "bf16, f16 or f32")
     call.struct.activation = _activation("gemm", activation)
+    call.struct.b_is_constant = b_is_constant
     dtype = out_dtype or _dtype_of(call.struct.a)
     return call.finish(call.result("d", out, (_extent(call.struct.a, 0), _extent(call.struct.b, 0)), dtype))
 

@@ -26,9 +26,8 @@ class Choice:
     bound: str  # what it waits for: "memory", "tensor cores", "latency", ...
     basis: str  # "modelled" or "measured"
     forced: bool = False  # the caller named it
-    batch_invariant: dict[str, Any] = field(
-        default_factory=dict
-    )  # the sizes that it was chosen for, in that mode
+    # The sizes that it was chosen for, in that mode.
+    batch_invariant: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -363,16 +362,38 @@ def plan_text(
 
 
 def why(
-    op: str, gpu: str, *, row: Optional[str] = None, batch_invariant: bool = False, **problem: Any
+    op: str,
+    gpu: Optional[str] = None,
+    *,
+    device: Optional[str] = None,
+    row: Optional[str] = None,
+    batch_invariant: bool = False,
+    **problem: Any,
 ) -> Explanation:
     """Which row an operation would run on a GPU, and why no other.
 
     ``why("attention", "rtx-5090", max_kv_len=8192, heads=32, kv_heads=8)``; what is not given of the problem
     is the operation's default. `chosen` is None when nothing serves it.
 
-    Errors: CallerError for an unknown operation, GPU or field.
+    Args:
+        op: the operation, by a name of `kernels`.
+        gpu: an id or alias of `targets`; by default the CPU.
+        device: in its place, one of this machine: "auto", "cpu", "cuda:N". Rows that failed their `check`
+            there are refused.
+        row: this row, whatever would be chosen.
+        batch_invariant: the row for every size of the batch.
+
+    Errors: CallerError for an unknown operation, GPU or field; UnavailableError for a device that is not
+    there.
     """
-    request = {"op": op, "gpu": gpu, "row": row, "batch_invariant": batch_invariant, "set": problem}
+    request = {
+        "op": op,
+        "gpu": gpu,
+        "device": device,
+        "row": row,
+        "batch_invariant": batch_invariant,
+        "set": problem,
+    }
     return decode(Explanation, json_of("ww_why", _request(request)))
 
 

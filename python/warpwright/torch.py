@@ -9,7 +9,7 @@ use: call an operator once before it is captured in a graph.
 ==================  ====================================================================================
 rmsnorm             (x, weight, epsilon, weight_offset) -> out
 add_rmsnorm         (x, residual!, weight, epsilon, weight_offset) -> out; residual += x
-gemm                (a, b, bias?, gate?, residual?, activation, float_out) -> d = epilogue(a b^T)
+gemm                (a, b, bias?, gate?, residual?, activation, float_out, b_is_constant) -> d
 gated_activation    (gate, up, activation) -> out
 embedding           (ids, table, scale) -> out
 rope                (q!, k!, positions, frequency, magnitude, interleaved)
@@ -70,7 +70,9 @@ _register(
 )
 
 
-def _gemm(a, b, bias=None, gate=None, residual=None, activation="none", float_out=False):
+def _gemm(
+    a, b, bias=None, gate=None, residual=None, activation="none", float_out=False, b_is_constant=False
+):
     return ops.gemm(
         a,
         b,
@@ -78,17 +80,18 @@ def _gemm(a, b, bias=None, gate=None, residual=None, activation="none", float_ou
         gate=gate,
         residual=residual,
         activation=activation,
+        b_is_constant=b_is_constant,
         out_dtype="f32" if float_out else None,
     )
 
 
-def _gemm_fake(a, b, bias=None, gate=None, residual=None, activation="none", float_out=False):
+def _gemm_fake(a, b, bias=None, gate=None, residual=None, activation="none", float_out=False, *_):
     return a.new_empty((a.shape[0], b.shape[0]), dtype=torch.float32 if float_out else a.dtype)
 
 
 _register(
     "gemm(Tensor a, Tensor b, Tensor? bias=None, Tensor? gate=None, Tensor? residual=None, "
-    'str activation="none", bool float_out=False) -> Tensor',
+    'str activation="none", bool float_out=False, bool b_is_constant=False) -> Tensor',
     _gemm,
     _gemm_fake,
 )

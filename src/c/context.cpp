@@ -50,6 +50,7 @@ ww_status ww_context_open(const char* device, const ww_context_options* options,
                 {.user = allocator.user, .allocate = allocator.allocate, .release = allocator.release}));
         }
         WW_ASSIGN(auto made, Context::open(std::move(opened)));
+        if (known.forbid_overlap != 0) made->forbid_overlap();
         *context = new ww_context{std::move(made)};
         return {};
     });
@@ -227,6 +228,13 @@ ww_status ww_stream_wait(ww_context* context, void* stream, void* event) {
     return guarded([&]() -> Status {
         WW_TRY(check_context(context, "ww_stream_wait"));
         return context->device().wait(stream_of(stream), Event{event});
+    });
+}
+
+ww_status ww_event_synchronize(ww_context* context, void* event) {
+    return guarded([&]() -> Status {
+        WW_TRY(check_context(context, "ww_event_synchronize"));
+        return context->device().wait(Event{event});
     });
 }
 

@@ -125,7 +125,8 @@ Result<Gemm> convert(const ww_gemm& c, const Device& device) {
                     .bias = tensor("bias", c.bias),
                     .gate = tensor("gate", c.gate),
                     .residual = tensor("residual", c.residual),
-                    .activation = activation_of(c.activation, status, "gemm")};
+                    .activation = activation_of(c.activation, status, "gemm"),
+                    .b_is_constant = c.b_is_constant != 0};
     WW_TRY(tensor.status());
     WW_TRY(status);
     return call;

@@ -11,6 +11,7 @@
 #include "engine/config.h"
 #include "engine/json_fields.h"
 #include "ops/kernels_json.h"
+#include "warpwright/context.h"
 #include "warpwright/device.h"
 #include "warpwright/plan.h"
 
@@ -100,8 +101,11 @@ Result<std::string> rendered(const std::string& format, const char* function, au
 Result<std::string> why(const char* request) {
     WW_ASSIGN(const json value, parse_request("ww_why", request));
     Fields fields(value, "ww_why");
-    const std::string op = fields.text("op"), gpu = fields.text_or("gpu", "cpu"),
-                      row = fields.text_or("row", ""), format = fields.text_or("format", "json");
+    const bool is_here = fields.find("device") != nullptr;
+    const std::string op = fields.text("op"), row = fields.text_or("row", ""),
+                      device = fields.text_or("device", ""), format = fields.text_or("format", "json");
+    if (is_here && fields.find("gpu") != nullptr) fields.fail("expected gpu or device, got both");
+    const std::string gpu = fields.text_or("gpu", "cpu");
     const bool batch_invariant = fields.flag_or("batch_invariant", false);
     FieldTexts settings;
     if (fields.find("set") != nullptr) {
@@ -113,9 +117,19 @@ Result<std::string> why(const char* request) {
     }
     WW_TRY(finish(fields));
     WW_ASSIGN(const Operation* operation, find_operation(op));
-    WW_ASSIGN(const Target target, named_target(gpu));
+    std::shared_ptr<const ForbiddenRows> forbidden;
+    Target target;
+    if (is_here) {
+        WW_ASSIGN(const auto context, Context::open(device));
+        target = context->target();
+        forbidden = context->forbidden();
+    } else {
+        WW_ASSIGN(target, named_target(gpu));
+    }
     WW_ASSIGN(const Explanation explanation,
-              operation->explain(target, settings, {.forced = row, .batch_invariant = batch_invariant}));
+              operation->explain(
+                  target, settings,
+                  {.forced = row, .batch_invariant = batch_invariant, .forbidden = forbidden.get()}));
     if (!row.empty() && explanation.choice() == nullptr) {
         const Status status = no_row_error(explanation, row);
         if (status.kind() != ErrorKind::no_kernel) return status;

@@ -24,6 +24,15 @@ def functions():
     return set(re.findall(r"^WW_API .*?\b(ww_\w+)\(", TEXT, re.MULTILINE))
 
 
+def surface():
+    """All that a program may have been compiled against, a line each: functions, constants, fields in order."""
+    lines = [f"{name} = {value}" for name, value in constants().items()]
+    lines += [" ".join(prototype.split()) for prototype in re.findall(r"^WW_API (.*?);", TEXT, re.MULTILINE | re.DOTALL)]
+    for name, body in re.findall(r"typedef struct (\w+) \{(.*?)\n\} \w+;", TEXT, re.DOTALL):
+        lines += [f"{name}: {' '.join(field.split())}" for field in body.split(";") if field.strip()]
+    return lines
+
+
 def structs():
     """Name -> ctypes.Structure, in the order of the header."""
     found = {}

@@ -256,6 +256,7 @@ TEST(Events, MeasureAndGraphsReplay) {
     ASSERT_WW_OK(ww_graph_launch(context.get(), graph, stream));
     ASSERT_WW_OK(ww_event_record(context.get(), to, stream));
     ASSERT_WW_OK(ww_stream_wait(context.get(), nullptr, to));
+    ASSERT_WW_OK(ww_event_synchronize(context.get(), to));
     ASSERT_WW_OK(ww_copy_out(context.get(), &value, pointer, 4, stream));
     EXPECT_EQ(value, 0x05050505);
     double us = -1;

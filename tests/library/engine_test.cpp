@@ -241,6 +241,8 @@ TEST(Questions, NameWhatIsWrongWithThem) {
     EXPECT_EQ(message(ww_why, R"({"op": "gemm", "gpus": "h100"})"), "ww_why: unknown field gpus");
     EXPECT_EQ(message(ww_why, R"({"gpu": "h100"})"), "ww_why: 'op' is missing; expected a string");
     EXPECT_EQ(message(ww_why, R"({"op": "gemm", "set": {"q": 1}})").substr(0, 18), "gemm: no field 'q'");
+    EXPECT_EQ(message(ww_why, R"({"op": "gemm", "gpu": "h100", "device": "cpu"})"),
+              "ww_why: expected gpu or device, got both");
     EXPECT_EQ(message(ww_why, "{"), "ww_why: not JSON at byte 2 of 1");
     EXPECT_EQ(message(ww_plan, R"({"model": "llama-3.1-8b", "batch": [1, 0]})"),
               "ww_plan: batch: expected integers of at least 1, got 0 among them");

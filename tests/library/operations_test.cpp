@@ -6,6 +6,10 @@
 #include <random>
 #include <vector>
 
+#include "c/handles.h"
+#include "image/nvrtc.h"
+#include "image/pack.h"
+#include "kernels/gemm/problem.h"
 #include "kernels/host_math.h"
 #include "library/c_calls.h"
 #include "warpwright/ops/attention.h"
@@ -94,6 +98,43 @@ TEST(Operations, Gemm) {
             return c;
         },
         ww_run_gemm, ww_prepare_gemm, gemm);
+}
+
+// Wishes that change no result: what is launched has them.
+TEST(Operations, GemmOfAConstantIsPreparedAsOne) {
+    const ContextHandle context = open_context("cpu");
+    std::vector<u16> a(16), b(16), d(1);
+    ww_gemm call{sizeof(ww_gemm)};
+    call.a = c_tensor(Tensor::dense(a.data(), DType::bf16, {1, 16}));
+    call.b = c_tensor(Tensor::dense(b.data(), DType::bf16, {1, 16}));
+    call.d = c_tensor(Tensor::dense(d.data(), DType::bf16, {1, 1}));
+    for (const int32_t is_constant : {0, 1}) {
+        call.b_is_constant = is_constant;
+        ww_prepared* prepared = nullptr;
+        ASSERT_WW_OK(ww_prepare_gemm(context.get(), &call, &prepared));
+        const PreparedHandle owner(prepared);
+        const auto& step = prepared->prepared.steps.at(0);
+        GemmArgs args;
+        ASSERT_EQ(step.args.size(), sizeof(args));
+        std::memcpy(&args, step.args.data(), sizeof(args));
+        EXPECT_EQ(args.b_is_constant, is_constant == 1);
+    }
+}
+
+TEST(Operations, OverlapUnlessTheContextForbidsIt) {
+    if (Pack::linked().entries().empty() && !nvrtc().ok()) GTEST_SKIP() << "needs compiled kernels";
+    std::vector<u16> numbers(64);
+    ww_gated_activation call{sizeof(ww_gated_activation)};
+    call.gate = call.up = call.out = c_tensor(Tensor::dense(numbers.data(), DType::bf16, {1, 64}));
+    for (const int32_t forbid : {0, 1}) {
+        ww_context_options options{sizeof(ww_context_options)};
+        options.forbid_overlap = forbid;
+        const ContextHandle context = open_context("emulated:h100", &options);
+        ww_prepared* prepared = nullptr;
+        ASSERT_WW_OK(ww_prepare_gated_activation(context.get(), &call, &prepared));
+        const PreparedHandle owner(prepared);
+        EXPECT_EQ(prepared->prepared.steps.at(0).config.programmatic, forbid == 0);
+    }
 }
 
 // Queries 2 and 3 of the second sequence see two keys each; the first sequence has one query.

@@ -3,6 +3,7 @@
 import ctypes
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,16 +27,23 @@ GLOBAL_STATE = {
 }
 
 
+# What each revision of the ABI added, in the words of c_header.surface(). Nothing is ever taken out or changed
+# without another WW_ABI_VERSION.
+SURFACE = ROOT / "tests" / "library" / "abi.txt"
+
+C_STANDARDS = {"c": ["c89", "c99", "c11", "c17"], "cpp": ["c++98", "c++11", "c++20"]}
+
+
 def output(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def compile_c(source, folder, *options, language="c"):
+def compile_c(source, folder, *options, language="c", compiler=None, standard="c11"):
     path = pathlib.Path(folder, "program." + language)
     path.write_text(source)
-    compiler = ["cc", "-std=c11"] if language == "c" else ["c++", "-std=c++11"]
+    command = [compiler or ("cc" if language == "c" else "c++"), f"-std={standard}", *WARNINGS]
     program = pathlib.Path(folder, "program")
-    result = subprocess.run([*compiler, *WARNINGS, f"-I{ROOT / 'include'}", path, "-o", program, *options],
+    result = subprocess.run([*command, f"-I{ROOT / 'include'}", path, "-o", program, *options],
                             capture_output=True, text=True)
     if result.returncode != 0:
         raise AssertionError(result.stderr)
@@ -43,13 +51,39 @@ def compile_c(source, folder, *options, language="c"):
 
 
 class Abi(unittest.TestCase):
-    def test_header_is_c11_and_cpp11(self):
+    def test_header_is_c_and_cpp_of_every_standard(self):
+        source = '#include "warpwright/c.h"\n#include "warpwright/c.h"\n'
+        source += "int main(void) { ww_gemm call = {sizeof(ww_gemm)}; return call.struct_size == 0; }\n"
+        compilers = {"c": ["cc", "clang"], "cpp": ["c++", "clang++"]}
         with tempfile.TemporaryDirectory() as folder:
-            for language in ("c", "cpp"):
-                compile_c('#include "warpwright/c.h"\nint main(void) { ww_gemm call = {sizeof(ww_gemm)};'
-                          " return call.struct_size == 0; }\n" if language == "c" else
-                          '#include "warpwright/c.h"\nint main() { return ww_gemm{}.struct_size != 0; }\n',
-                          folder, "-Wno-missing-field-initializers", language=language)
+            for language, standards in C_STANDARDS.items():
+                for compiler in filter(shutil.which, compilers[language]):
+                    for standard in standards:
+                        with self.subTest(compiler=compiler, standard=standard):
+                            compile_c(source, folder, "-fsyntax-only", "-Wno-missing-field-initializers",
+                                      language=language, compiler=compiler, standard=standard)
+
+    def test_nothing_is_taken_out_or_changed(self):
+        revisions = re.split(r"^# revision (\d+)\n", SURFACE.read_text(), flags=re.MULTILINE)[1:]
+        self.assertEqual([int(number) for number in revisions[::2]], list(range(len(revisions) // 2)))
+        known = []
+        for line in filter(None, "".join(revisions[1::2]).splitlines()):
+            field = line.removesuffix(" (was reserved)")
+            if field == line:
+                known.append(line)
+            else:
+                known[known.index(re.sub(r"\w+$", "reserved", field))] = field
+        now = c_header.surface()
+        self.assertEqual([line for line in known if line not in now], [],
+                         "programs that use this would go wrong: raise WW_ABI_VERSION and begin tests/library/abi.txt anew")
+        revision = int(re.search(r"#define WW_ABI_REVISION (\d+)", c_header.TEXT).group(1))
+        self.assertEqual([line for line in now if line not in known], [],
+                         f"raise WW_ABI_REVISION, now {revision}, and put this under it in tests/library/abi.txt")
+        self.assertEqual(revision, int(revisions[-2]))
+        # Fields are added at the end: their order is that of the file.
+        for name in c_header.structs():
+            self.assertEqual([line for line in now if line.startswith(f"{name}: ")],
+                             [line for line in known if line.startswith(f"{name}: ")])
 
     def test_structs_are_what_ctypes_makes_of_them(self):
         structs = c_header.structs()

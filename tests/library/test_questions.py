@@ -82,6 +82,11 @@ class Questions(unittest.TestCase):
         self.assertEqual(answer("ww_why", json.dumps({**request, "row": row, "batch_invariant": True})),
                          verb("why", *options, "--row", row, "--batch-invariant", "--json"))
 
+    def test_why_of_a_device(self):
+        request = {"op": "rope", "device": "cpu", "set": {"tokens": 3}}
+        self.assertEqual(answer("ww_why", json.dumps(request)),
+                         verb("why", "rope", "--device", "cpu", "--set", "tokens=3", "--json"))
+
     def test_plan(self):
         one = {"model": "qwen3-32b", "gpu": "rtx-5090", "batch": 4, "context": 8192, "prompt": 1000, "gpus": 2}
         options = ["--model", "qwen3-32b", "--gpu", "rtx-5090", "--batch", "4", "--context", "8k", "--prompt", "1000",

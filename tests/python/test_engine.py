@@ -191,6 +191,16 @@ class OnGpu(unittest.TestCase):
         self.assertEqual(together, alone)
 
 
+@support.needs()
+class Progress(unittest.TestCase):
+    def test_what_it_raises_comes_out(self):
+        def interrupt(done, total):
+            raise KeyboardInterrupt(done)
+
+        with self.assertRaises(KeyboardInterrupt):
+            warpwright.Engine(support.MODEL, "cpu", max_context_tokens=64, progress=interrupt)
+
+
 TEMPLATE = (
     "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
     "{% if add_generation_prompt %}{{ tone }} assistant:{% endif %}"

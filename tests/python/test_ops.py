@@ -50,6 +50,8 @@ class Operations(unittest.TestCase):
 
             plain = warpwright.gemm(a, b, out_dtype="f32", device=device)
             self.assertEqual(plain.dtype, np.float32)
+            early = warpwright.gemm(a, b, out_dtype="f32", b_is_constant=True, device=device)
+            np.testing.assert_array_equal(early, plain)
             oracle = a.astype(float) @ b.astype(float).T
             support.assert_derived(
                 self, plain, oracle, a.astype(np.float32) @ b.astype(np.float32).T, magnitude

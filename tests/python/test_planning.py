@@ -90,6 +90,9 @@ class Planning(unittest.TestCase):
         self.assertEqual(answer.chosen.basis, "modelled")
         refused = next(candidate for candidate in answer.candidates if not candidate.accepted)
         self.assertEqual(refused.text, "dtype: needs f16, got bf16")
+        self.assertEqual(warpwright.why("rope", device="cpu"), warpwright.why("rope"))
+        with self.assertRaisesRegex(warpwright.CallerError, "expected gpu or device, got both"):
+            warpwright.why("rope", "h200", device="cpu")
         with self.assertRaisesRegex(warpwright.CallerError, "rmsnorm"):
             warpwright.why("rmsnrm", "h200")
         with self.assertRaisesRegex(warpwright.CallerError, "h200"):

@@ -3,8 +3,7 @@
 flashinfer, deep_gemm, vllm): the same problems as ``warpwright bench``, the same inputs, in the same run.
 
 Timed like everything of this project: the median of nine replays of a captured CUDA graph of at least 20
-    launches,
-over rotating buffers of at least four times the L2, random data.
+launches, over rotating buffers of at least four times the L2, random data.
 
     python -m warpwright.bench --quick
     python -m warpwright.bench --set full --json results.json --svg results.svg
