@@ -18,6 +18,8 @@ struct Limits {
     u64 max_expansion = 1000;             // expanded : stored, beyond 64 MiB
     u64 max_files = 1'000'000;
     int max_depth = 3;  // archives in archives
+    u64 pool_bytes =
+        u64{384} << 20;  // of members that are expanded at once; beyond, they go to temporary files
 };
 
 struct FileBytes {
@@ -27,9 +29,10 @@ struct FileBytes {
 };
 
 struct FileVisitor {
-    // Every file that may hold device code (by content, not by name). May be called from several threads at
-    // once.
+    // Every file that may hold device code (by content, not by name), and every named one that is no archive.
+    // May be called from several threads at once.
     std::function<void(const FileBytes&)> file;
+    // These from one thread at a time.
     std::function<void(const std::string& sentence)> refused;
     std::function<void(u64 done_bytes, u64 total_bytes)> progress;  // total grows while folders are read
     std::function<bool()> stop;                                     // true: end early
@@ -39,6 +42,9 @@ struct FileVisitor {
 // once.
 Status visit_files(const std::vector<std::string>& paths, const Limits& limits, int threads,
                    const FileVisitor& visitor);
+
+// The same of one file whose bytes are at hand.
+void visit_bytes(const std::string& path, Bytes bytes, const Limits& limits, const FileVisitor& visitor);
 
 // Files of site-packages of an installed Python environment (a venv, a prefix, or site-packages itself).
 Result<std::vector<std::string>> environment_paths(const std::string& folder);

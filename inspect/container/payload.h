@@ -3,7 +3,7 @@
 // twice.
 #pragma once
 
-#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,14 +32,48 @@ struct Payload {
     bool link_input = false;
 };
 
+// What is damaged; accidental magic numbers are not mentioned. A bad file could fill the memory with notes:
+// the first are kept, the others counted.
 struct ScanNotes {
-    std::vector<std::string> notes;  // damaged entries, accidental magics are not mentioned
+    static constexpr size_t kMaxNotes = 20;
+    std::vector<std::string> notes;
+    u64 num_left_out = 0;
+    void add(std::string sentence) {
+        if (notes.size() < kMaxNotes)
+            notes.push_back(std::move(sentence));
+        else
+            ++num_left_out;
+    }
 };
 
 // Every payload of a file, in the order of offsets. The spans are of `file`.
 std::vector<Payload> find_payloads(Bytes file, ScanNotes& notes);
 
-// The payload's bytes, expanded if compressed. Refuses what says or turns out to be larger than `max_bytes`.
+// Payloads' bytes, expanded if compressed. Refuses what says or turns out to be larger than `max_bytes`, and
+// what is not as large as it says. Keeps its memory from one payload to the next: one expander per thread.
+class Expander {
+public:
+    Expander();
+    ~Expander();
+    Expander(const Expander&) = delete;
+    Expander& operator=(const Expander&) = delete;
+
+    // Of the payload itself where it is stored plainly, else valid until the next call. PTX ends before its
+    // NULs.
+    Result<Bytes> expand(const Payload& payload, u64 max_bytes);
+
+private:
+    Status expand_lz4(Bytes stored, u64 bytes);
+    Status expand_zstd(Bytes stored, u64 bytes, u64 max_bytes);
+    bool reserve(u64 bytes);
+
+    struct Zstd;
+    std::unique_ptr<Zstd> zstd_;
+    std::unique_ptr<std::byte[]> memory_;
+    u64 capacity_ = 0, used_ = 0;
+};
+
+// The same, once.
 Result<std::vector<std::byte>> expand(const Payload& payload, u64 max_bytes);
 
 }  // namespace warpwright::inspect

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// As much of ELF (64 bits, little endian) as containers need: which section an offset of a host file is in,
+// and where a cubin inside of another file ends.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "inspect/bytes.h"
+
+namespace warpwright::inspect {
+
+constexpr u16 kElfMachineCuda = 190;
+
+struct ElfHeader {
+    std::array<u8, 16> ident;
+    u16 type, machine;
+    u32 version;
+    u64 entry, program_offset, section_offset;
+    u32 flags;
+    u16 header_bytes, program_entry_bytes, num_programs, section_entry_bytes, num_sections, name_section;
+};
+static_assert(sizeof(ElfHeader) == 64);
+
+// Nothing where no 64-bit little-endian header stands.
+std::optional<ElfHeader> read_elf_header(Bytes bytes, u64 offset = 0);
+
+// The bytes from the beginning of the ELF file to the end of what its headers speak of; nothing where that is
+// not all there, or the headers are none.
+std::optional<u64> elf_extent(Bytes from_header);
+
+// The sections of a host file.
+class HostSections {
+public:
+    // None where the file is no host ELF file, or its table is damaged. The file must outlive this.
+    explicit HostSections(Bytes file);
+
+    // ".nv_fatbin"; empty: in no section.
+    std::string name_at(u64 offset) const;
+
+private:
+    struct Section {
+        u64 begin, end;
+        u32 name;
+    };
+    std::vector<Section> sections_;  // by `begin`
+    Bytes names_;
+};
+
+}  // namespace warpwright::inspect
