@@ -12,6 +12,7 @@
 
 #include "dispatch/operation.h"
 #include "image/cache.h"
+#include "image/file_lock.h"
 #include "image/key.h"
 #include "image/sources.h"
 
@@ -78,6 +79,9 @@ Result<ForbiddenRows> distrusted_rows(const Device& device) {
 Status remember(const Device& device, std::span<const TrustVerdict> verdicts) {
     const std::string path = trust_path(device);
     if (path.empty() || verdicts.empty()) return {};
+    std::error_code ignored;  // locking says what is wrong
+    fs::create_directories(fs::path(path).parent_path(), ignored);
+    WW_ASSIGN(const FileLock lock, FileLock::acquire(path + ".lock"));  // nobody's verdicts are lost
     WW_ASSIGN(Json json, read(device, path));
     Json& rows = json["drivers"][device.identity().driver];
     for (const TrustVerdict& verdict : verdicts) {
@@ -88,8 +92,6 @@ Status remember(const Device& device, std::span<const TrustVerdict> verdicts) {
         if (!verdict.passed) entry["text"] = verdict.text;
         rows[verdict.row] = std::move(entry);
     }
-    std::error_code ignored;  // writing says what is wrong
-    fs::create_directories(fs::path(path).parent_path(), ignored);
     const std::string fresh = path + ".tmp";
     {
         std::ofstream file(fresh);

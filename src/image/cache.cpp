@@ -2,21 +2,19 @@
 #include "image/cache.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <thread>
 
 #include <fmt/format.h>
 
 #include "image/encode.h"
+#include "image/file_lock.h"
 #include "image/sha256.h"
 
 namespace warpwright {
@@ -25,8 +23,6 @@ namespace {
 constexpr std::string_view kMagic = "WWIMG001";
 constexpr std::size_t kHeaderBytes = 8 + 16;  // magic and version, checksum of the key and the payload
 constexpr int kZstdLevel = 3;
-// A holder that was stopped, or a broken lock on a network file system, must not hang everybody.
-constexpr auto kMaxWait = std::chrono::minutes(2);
 
 std::string checksum(const std::string& key, std::string_view payload) {
     Sha256 hash;
@@ -37,70 +33,6 @@ std::string checksum(const std::string& key, std::string_view payload) {
 Status os_error(std::string_view action, const std::string& path) {
     return unavailable(fmt::format("{} {}: {}", action, path, std::strerror(errno)));
 }
-
-class FileDescriptor {
-public:
-    FileDescriptor() = default;
-    explicit FileDescriptor(int fd) : fd_(fd) {}
-    FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    FileDescriptor& operator=(FileDescriptor&& other) noexcept {
-        std::swap(fd_, other.fd_);
-        return *this;
-    }
-    ~FileDescriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    int get() const { return fd_; }
-    int close() { return ::close(std::exchange(fd_, -1)); }
-
-private:
-    int fd_ = -1;
-};
-
-class KeyLock {
-public:
-    KeyLock() = default;
-    KeyLock(KeyLock&&) = default;
-    KeyLock& operator=(KeyLock&&) = default;
-    ~KeyLock() {
-        if (fd_.get() < 0) return;
-        ::unlink(path_.c_str());
-        // A child forked meanwhile shares the descriptor: closing it here alone would leave the lock held.
-        ::flock(fd_.get(), LOCK_UN);
-    }
-
-    static Result<KeyLock> acquire(std::string path) {
-        auto deadline = std::chrono::steady_clock::now() + kMaxWait;
-        auto pause = std::chrono::milliseconds(1);
-        while (true) {
-            FileDescriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-            if (fd.get() < 0) return os_error("cannot open", path);
-            while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-                if (errno == EINTR) continue;
-                if (errno != EWOULDBLOCK) return os_error("cannot lock", path);
-                if (std::chrono::steady_clock::now() > deadline) {
-                    return unavailable(fmt::format("{} is held by another process for too long", path));
-                }
-                std::this_thread::sleep_for(pause);
-                pause = std::min(pause * 2, std::chrono::milliseconds(32));
-            }
-            // Its last holder may have removed the file between our open and our lock.
-            struct stat ours {};
-            struct stat current {};
-            if (::fstat(fd.get(), &ours) == 0 && ::stat(path.c_str(), &current) == 0 &&
-                ours.st_ino == current.st_ino && ours.st_dev == current.st_dev) {
-                KeyLock lock;
-                lock.path_ = std::move(path);
-                lock.fd_ = std::move(fd);
-                return lock;
-            }
-        }
-    }
-
-private:
-    std::string path_;
-    FileDescriptor fd_;
-};
 
 bool write_all(int fd, std::string_view bytes) {
     while (!bytes.empty()) {
@@ -198,13 +130,13 @@ Result<ImageCache::Fetched> ImageCache::get(const ImageKey& key,
     if (std::optional<Image> image = read(key)) return Fetched{std::move(*image), true, {}};
 
     Status problem;
-    KeyLock lock;
+    FileLock lock;
     std::error_code error;
     if (directory_.empty()) {
         problem = unavailable("none of WARPWRIGHT_CACHE, XDG_CACHE_HOME and HOME is set");
     } else if (std::filesystem::create_directories(directory_, error); error) {
         problem = unavailable(fmt::format("cannot create {}: {}", directory_, error.message()));
-    } else if (Result<KeyLock> taken = KeyLock::acquire(path(key, ".lock")); !taken.ok()) {
+    } else if (Result<FileLock> taken = FileLock::acquire(path(key, ".lock")); !taken.ok()) {
         problem = taken.status();
     } else {
         lock = std::move(taken).value();

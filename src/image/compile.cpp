@@ -206,6 +206,9 @@ Result<Compiled> compile(const ImageSpec& spec, const SourceClosure& sources, co
     if (int code = program.create(text, files); code != 0) return failed(nvrtc.error_text(code));
     std::vector<std::string> options = compile_flags(spec);
     options.push_back(fmt::format("-DWW_ROW={}", is_only_row ? 0 : spec.row_index));
+    // With a driver, NVRTC keeps what anybody compiles in the driver's cache, and what it takes from there
+    // comes without the assembler's log.
+    options.emplace_back("--no-cache");
     int code = program.compile(options);
     std::string log = program.log();
     if (code != 0) {

@@ -27,7 +27,7 @@ Result<Compiled> compile(const ImageSpec& spec, const SourceClosure& sources, co
 // With the sources and the compiler of this process.
 Result<Compiled> compile(const ImageSpec& spec);
 
-// The compiler's options but for -DWW_ROW: a row's index is not part of its key.
+// The compiler's options but for those that are not part of a key: the row's index, and where NVRTC looks.
 std::vector<std::string> compile_flags(const ImageSpec& spec);
 
 // The row's name with what an identifier cannot hold turned to '_'.

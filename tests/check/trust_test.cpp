@@ -251,6 +251,29 @@ TEST_F(Trust, ForgottenOrAnotherKernelIsChosenAgain) {
     EXPECT_EQ(chosen(*open()), row);
 }
 
+// Checks that run at once, in this process or others, keep all they find.
+TEST_F(Trust, VerdictsOfManyAtOnceAreAllKept) {
+    constexpr int kNumThreads = 8, kNumRows = 6;
+    const auto context = open();
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kNumThreads; ++thread) {
+        threads.emplace_back([&, thread] {
+            for (int row = 0; row < kNumRows; ++row) {
+                const std::string name = "row" + std::to_string(thread * kNumRows + row);
+                const std::vector<TrustVerdict> verdict{{"rmsnorm", name, true, ""}};
+                EXPECT_TRUE(remember(context->device(), verdict).ok());
+            }
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    const auto json = nlohmann::json::parse(std::ifstream(trust_path(context->device())));
+    EXPECT_EQ(json["drivers"]["999.1"].size(), static_cast<std::size_t>(kNumThreads * kNumRows));
+    std::vector<std::string> left;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ / "trust"))
+        left.push_back(entry.path().filename());
+    EXPECT_EQ(left, std::vector<std::string>{"GPU-1234_5.json"});
+}
+
 TEST_F(Trust, AFileOfSomethingElseIsNamed) {
     const std::string path = trust_path(open()->device());
     std::filesystem::create_directories(std::filesystem::path(path).parent_path());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/compile.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 
@@ -101,6 +102,28 @@ TEST(compile, one_image_has_one_entry_point) {
                     .status()
                     .message()
                     .starts_with("image scale.two for sm_80: expected the one entry point scale_two, got "));
+}
+
+std::vector<std::string> seen_options;
+
+// NVRTC's own cache, which needs a driver, gives images without resource figures.
+TEST(compile, nothing_comes_from_the_cache_of_nvrtc) {
+    WW_NEEDS_NVRTC();
+    static const Nvrtc real = *nvrtc().value();
+    Nvrtc listening = real;
+    listening.compile_program = [](Nvrtc::Program program, int num_options, const char* const* options) {
+        seen_options.assign(options, options + num_options);
+        return real.compile_program(program, num_options, options);
+    };
+    const ScaleFiles files;
+    const std::vector<EmbeddedFile> embedded = files.files();
+    const ImageSpec spec = scale_spec(1, BuildTarget::sm_90a);
+    const KernelSources sources(embedded);
+    EXPECT_TRUE(compile(spec, *sources.closure(spec.source).value(), listening).ok());
+    EXPECT_EQ(std::count(seen_options.begin(), seen_options.end(), "--no-cache"), 1);
+    // Images are the same with or without it: it is not part of their keys.
+    const auto flags = compile_flags(spec);
+    EXPECT_EQ(std::count(flags.begin(), flags.end(), "--no-cache"), 0);
 }
 
 TEST(compile, a_host_row_has_no_image) {
