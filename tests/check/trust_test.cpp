@@ -185,7 +185,7 @@ TEST_F(Trust, ARowThatFailedIsNotChosenOnThatDriver) {
 TEST_F(Trust, WhatACheckFindsHoldsInTheContextFromThenOn) {
     const auto context = open();
     const std::string row = chosen(*context);
-    const CheckRequest request{.op = "rmsnorm", .row = row};
+    const CheckRequest request{.op = "rmsnorm", .row = row, .num_workers = 1};
     const auto check_with = [&](const std::shared_ptr<Context>& inner, int stop_after) {
         CheckRun run{.device = "GPU", .context = inner};
         const CheckEvents events{
