@@ -39,7 +39,8 @@ struct FileVisitor {
 };
 
 // A path that is not there is a caller error; what is wrong inside is `refused`. `threads` files are read at
-// once.
+// once. Each file is read once, whatever links lead to it; links to folders are followed where they are
+// named, not inside of folders.
 Status visit_files(const std::vector<std::string>& paths, const Limits& limits, int threads,
                    const FileVisitor& visitor);
 
@@ -49,7 +50,8 @@ void visit_bytes(const std::string& path, Bytes bytes, const Limits& limits, con
 // Files of site-packages of an installed Python environment (a venv, a prefix, or site-packages itself).
 Result<std::vector<std::string>> environment_paths(const std::string& folder);
 
-// The JIT caches of this user that are there: Triton, FlashInfer, DeepGEMM, DeepEP, CuTe DSL, the driver's.
+// The JIT caches of this user that are there: Triton, FlashInfer, DeepGEMM, DeepEP, CuTe DSL,
+// PyTorch Inductor, the driver's.
 struct JitCache {
     std::string name, path;
 };

@@ -162,7 +162,7 @@ bool visit_streamed(Visit& visit, const Item& archive, const StreamedMember& mem
 }
 
 void visit_item(Visit& visit, const Item& item) {
-    const FileForm form = sniff(item.bytes);
+    const FileForm form = is_program_with_zip(item.bytes) ? FileForm::zip : sniff(item.bytes);
     const bool is_archive = form != FileForm::code && form != FileForm::other;
     if (is_archive && item.depth >= visit.limits.max_depth) {
         visit.refuse(fmt::format("{}: an archive in {} others: refused", item.path, item.depth));

@@ -89,6 +89,8 @@ struct StreamedMember {
 bool visit_streamed(Visit& visit, const Item& archive, const StreamedMember& member, Stream& stream,
                     bool skip_to_end);
 
+// A script and a zip archive behind it: .pex, .pyz.
+bool is_program_with_zip(Bytes file);
 void visit_zip(Visit& visit, const Item& archive);
 void visit_ar(Visit& visit, const Item& archive);
 void visit_tar(Visit& visit, const Item& archive);         // in place

@@ -83,7 +83,7 @@ private:
         while (!folders.empty() && !visit_.stopped()) {
             auto [folder, id] = std::move(folders.back());
             folders.pop_back();
-            if (!seen_folders_.insert(id).second) continue;  // a link that leads back, too
+            if (!seen_folders_.insert(id).second) continue;  // named twice, or mounted into itself
             for (const std::string& name : names_in(folder)) {
                 const std::string path =
                     folder.ends_with('/') ? folder + name : fmt::format("{}/{}", folder, name);
@@ -91,7 +91,7 @@ private:
                 struct stat target {};
                 if (lstat(path.c_str(), &entry) != 0 || stat(path.c_str(), &target) != 0)
                     continue;  // a dangling link
-                if (S_ISDIR(target.st_mode)) folders.emplace_back(path, id_of(target));
+                if (S_ISDIR(entry.st_mode)) folders.emplace_back(path, id_of(target));
                 if (S_ISREG(target.st_mode) && target.st_size > 0 && files_.size() <= visit_.limits.max_files)
                     add_file(path, target, false, S_ISLNK(entry.st_mode));
             }

@@ -57,6 +57,18 @@ constexpr u16 kStored = 0, kDeflated = 8, kZstd = 93;
 constexpr u16 kMany16 = 0xFFFF;
 constexpr u32 kMany32 = 0xFFFFFFFF;
 
+// The end record is the last 22 bytes, but for a comment.
+std::optional<u64> find_end(Bytes file) {
+    if (file.size() < sizeof(EndRecord)) return std::nullopt;
+    const u64 last = file.size() - sizeof(EndRecord);
+    const u64 first = last - std::min<u64>(last, kMany16);
+    for (u64 at = last + 1; at-- > first;) {
+        const auto end = read_at<EndRecord>(file, at);
+        if (end->signature == kEnd && end->comment_bytes <= last - at) return at;
+    }
+    return std::nullopt;
+}
+
 struct Member {
     std::string_view name;
     u16 flags, method;
@@ -101,16 +113,9 @@ private:
     }
     std::string shown(const Member& member) const { return printable(member.name.substr(0, 256)); }
 
-    // The end record is the last 22 bytes, but for a comment.
     std::optional<Directory> find_directory() {
-        constexpr u64 kMostBehind = sizeof(EndRecord) + kMany16;
-        const u64 first = file_.size() - std::min<u64>(file_.size(), kMostBehind);
-        for (u64 at = file_.size() - std::min<u64>(file_.size(), sizeof(EndRecord)) + 1; at-- > first;) {
-            const auto end = read_at<EndRecord>(file_, at);
-            if (!end || end->signature != kEnd || at + sizeof(EndRecord) + end->comment_bytes > file_.size())
-                continue;
-            return read_end(*end, at);
-        }
+        if (const auto end_at = find_end(file_))
+            return read_end(*read_at<EndRecord>(file_, *end_at), *end_at);
         refuse("a zip archive without its end: cut off");
         return std::nullopt;
     }
@@ -288,6 +293,10 @@ private:
 };
 
 }  // namespace
+
+bool is_program_with_zip(Bytes file) {
+    return as_text(file).starts_with("#!") && find_end(file).has_value();
+}
 
 void visit_zip(Visit& visit, const Item& archive) {
     ZipReader(visit, archive).run();
