@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inspect/knowledge/drivers.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace warpwright::inspect {
+namespace {
+
+// Versions of the ISA and of CUDA: "PTX ISA release history" of
+// docs.nvidia.com/cuda/parallel-thread-execution (9.1, December 2025), drivers: table "CUDA Toolkit and
+// Corresponding Driver Versions" of the release notes of each CUDA toolkit, the major version alone. Read
+// 2026-11-26. The driver of 9.1 is that of CUDA 13.1.
+constexpr PtxIsaFloor kPtxIsaFloors[] = {
+    {60, 90, 38400},  {61, 91, 38700},  {62, 92, 39600},  {63, 100, 41000}, {64, 101, 41800},
+    {65, 102, 44000}, {70, 110, 45000}, {71, 111, 45500}, {72, 112, 46000}, {73, 113, 46500},
+    {74, 114, 47000}, {75, 115, 49500}, {76, 116, 51000}, {77, 117, 51500}, {78, 118, 52000},
+    {80, 120, 52500}, {81, 121, 53000}, {82, 122, 53500}, {83, 123, 54500}, {84, 124, 55000},
+    {85, 125, 55500}, {86, 127, 56500}, {87, 128, 57000}, {88, 129, 57500}, {90, 130, 58000},
+    {91, 131, 59000},
+};
+
+// docs.nvidia.com/deploy/cuda-compatibility, "Minor Version Compatibility", read 2026-11-26: code that a
+// toolkit compiled runs on the drivers of its whole major release.
+struct ToolkitFloor {
+    int major;
+    int driver;
+};
+constexpr ToolkitFloor kToolkitFloors[] = {{11, 45000}, {12, 52500}, {13, 58000}};
+
+// zstd in fatbins: docs.rapids.ai/api/rapids-cmake, rapids_cuda_enable_fatbin_compression ("balanced", CUDA
+// 12: 550.54.14 or later), read 2026-11-26.
+constexpr int kZstdDriver = 55054;
+
+int toolkit_major(const Image& image) {
+    if (image.abi >= 8) return 13;
+    int major = 0;
+    std::from_chars(image.toolkit.data(), image.toolkit.data() + image.toolkit.size(), major);
+    return major;
+}
+
+void raise(Floor& floor, int driver, std::string reason) {
+    if (driver > floor.driver) floor = {driver, std::move(reason)};
+}
+
+}  // namespace
+
+std::span<const PtxIsaFloor> ptx_isa_floors() {
+    return kPtxIsaFloors;
+}
+
+Floor driver_floor(const Image& image) {
+    Floor floor;
+    if (image.kind == ImageKind::ptx) {
+        const std::span<const PtxIsaFloor> table = ptx_isa_floors();
+        const auto entry = std::find_if(table.begin(), table.end(), [&](const PtxIsaFloor& row) {
+            return row.isa_version >= image.isa_version;
+        });
+        const std::string reason =
+            fmt::format("PTX ISA {}.{}", image.isa_version / 10, image.isa_version % 10);
+        if (image.isa_version > 0)
+            raise(floor, entry != table.end() ? entry->driver : table.back().driver + 1, reason);
+    } else {
+        const int major = toolkit_major(image);
+        for (const ToolkitFloor& row : kToolkitFloors) {
+            if (row.major == major) raise(floor, row.driver, fmt::format("code of CUDA {}", major));
+        }
+    }
+    if (image.compression == Compression::zstd) raise(floor, kZstdDriver, "compressed with zstd");
+    return floor;
+}
+
+std::string driver_text(int driver) {
+    if (driver % 100 == 0) return std::to_string(driver / 100);
+    return fmt::format("{}.{:02}", driver / 100, driver % 100);
+}
+
+std::optional<int> parse_driver(std::string_view version) {
+    int major = 0, minor = 0;
+    const char* end = version.data() + version.size();
+    auto [at, error] = std::from_chars(version.data(), end, major);
+    if (error != std::errc() || major < 100 || major > 9999) return std::nullopt;
+    if (at == end) return major * 100;
+    if (*at != '.') return std::nullopt;
+    auto [rest, minor_error] = std::from_chars(at + 1, end, minor);
+    if (minor_error != std::errc() || minor < 0 || minor > 9999) return std::nullopt;
+    if (rest != end && *rest != '.') return std::nullopt;
+    return major * 100 + std::min(minor, 99);  // 470.256: later than any two digits
+}
+
+}  // namespace warpwright::inspect

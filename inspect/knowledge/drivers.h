@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The oldest drivers that take an image: by the version of its PTX, its toolkit, its compression.
+//
+// A driver is a number: major x 100 + minor, 55054 for 550.54.14, 58000 for any 580.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "inspect/report.h"
+
+namespace warpwright::inspect {
+
+struct PtxIsaFloor {
+    int isa_version;  // 10 x major + minor of .version
+    int cuda;         // 10 x major + minor of the toolkit that brought it
+    int driver;       // of that toolkit
+};
+std::span<const PtxIsaFloor> ptx_isa_floors();  // oldest first
+
+struct Floor {
+    int driver = 0;      // 0: any
+    std::string reason;  // "PTX ISA 8.7", "CUDA 13 code", "compressed with zstd"
+};
+// PTX of a version that is newer than the table needs a driver newer than the table's last.
+Floor driver_floor(const Image& image);
+
+std::string driver_text(int driver);                        // "580", "550.54"
+std::optional<int> parse_driver(std::string_view version);  // "580", "580.95", "550.54.14"
+
+}  // namespace warpwright::inspect

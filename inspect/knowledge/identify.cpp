@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "inspect/knowledge/identify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <unordered_set>
+
+#include "dispatch/operation.h"
+#include "image/compile.h"
+#include "inspect/knowledge/fingerprints.h"
+#include "inspect/knowledge/template_arch.h"
+
+namespace warpwright::inspect {
+namespace {
+
+constexpr std::size_t kLongestShown = 100;
+
+std::string shown(std::string_view text) {
+    if (text.size() <= kLongestShown) return std::string(text);
+    return std::string(text.substr(0, kLongestShown)) + "...";
+}
+
+// The printable text around an occurrence, within its NUL-terminated string.
+std::string_view string_at(std::string_view file, std::size_t offset) {
+    const auto printable = [&](std::size_t at) { return file[at] >= ' ' && file[at] < 127; };
+    std::size_t begin = offset, end = offset;
+    while (begin > 0 && offset - begin < kLongestShown && printable(begin - 1)) --begin;
+    while (end < file.size() && end - offset < kLongestShown && printable(end)) ++end;
+    return file.substr(begin, end - begin);
+}
+
+// "2.28.9+cuda13.0" at the beginning of the text; empty where no version begins there.
+std::string version_at(std::string_view text) {
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    std::size_t end = 0;
+    while (end < text.size() && end < 40 &&
+           (is_digit(text[end]) || std::isalpha(static_cast<unsigned char>(text[end])) || text[end] == '.' ||
+            text[end] == '+' || text[end] == '-'))
+        ++end;
+    const std::string_view version = text.substr(0, end);
+    const std::size_t dot = version.find('.');
+    const bool is_version = dot != std::string_view::npos && dot > 0 && is_digit(version[0]) &&
+                            dot + 1 < version.size() && is_digit(version[dot + 1]);
+    return is_version ? std::string(version) : std::string();
+}
+
+// The parts of a file that are no device code, which is most of a file and looked at by its kernels' names.
+std::vector<std::pair<u64, u64>> host_parts(const FileReport& report, u64 size) {
+    std::vector<std::pair<u64, u64>> images, parts;
+    for (const Image& image : report.images) images.emplace_back(image.offset, image.stored_bytes);
+    std::sort(images.begin(), images.end());
+    u64 at = 0;
+    for (const auto& [offset, bytes] : images) {
+        const u64 begin = std::min(offset, size);
+        if (begin > at) parts.emplace_back(at, begin - at);
+        at = std::max(at, begin + std::min(bytes, size - begin));
+    }
+    if (at < size) parts.emplace_back(at, size - at);
+    return parts;
+}
+
+// Entries of our own kernels are named after their rows.
+bool is_our_kernel(const std::string& name) {
+    static const std::unordered_set<std::string> names = [] {
+        std::unordered_set<std::string> entries;
+        for (const Operation* operation : operations()) {
+            for (int row = 0; row < operation->num_rows(); ++row)
+                entries.insert(entry_name(operation->row_name(row)));
+        }
+        return entries;
+    }();
+    return names.contains(name);
+}
+
+struct Finding {
+    std::string version;
+    std::size_t num_kernels = 0;
+    std::string first_kernel;
+    std::set<int> templates;
+    std::vector<std::string> evidence;
+    std::set<u32> strings;  // patterns seen
+    bool found = false;
+};
+
+class Identifier {
+public:
+    explicit Identifier(const FileReport& report) : report_(report), findings_(known_.libraries.size()) {}
+
+    void look_at_path() {
+        for (std::size_t i = 0; i < known_.libraries.size(); ++i) {
+            for (const std::string& glob : known_.libraries[i].files) {
+                if (!path_matches(report_.path, glob)) continue;
+                findings_[i].found = true;
+                findings_[i].evidence.push_back(fmt::format("file name: {}", glob));
+                break;
+            }
+        }
+    }
+
+    void look_at_kernels() {
+        std::unordered_set<std::string_view> seen;
+        std::vector<bool> counted(findings_.size());
+        for (const Image& image : report_.images) {
+            for (const Kernel& kernel : image.kernels) {
+                if (!seen.insert(kernel.name).second) continue;
+                counted.assign(counted.size(), false);
+                if (is_our_kernel(kernel.name)) note_kernel(ours_, kernel);
+                known_.kernels.set.scan(kernel.name, [&](u32 pattern, std::size_t offset) {
+                    const u32 owner = known_.kernels.owner[pattern];
+                    if ((known_.kernels.anchored[pattern] && offset != 0) || counted[owner]) return;
+                    counted[owner] = true;
+                    note_kernel(owner, kernel);
+                });
+            }
+        }
+    }
+
+    void look_at_strings(std::string_view file) {
+        // A pattern may lie across the end of a part only where device code cuts it: not a string then.
+        for (const auto& [offset, size] : host_parts(report_, file.size())) {
+            const std::string_view part = file.substr(offset, size);
+            known_.strings.set.scan(part,
+                                    [&](u32 pattern, std::size_t at) { note_string(part, pattern, at); });
+        }
+    }
+
+    std::vector<Library> libraries() {
+        std::vector<Library> list;
+        for (std::size_t i = 0; i < findings_.size(); ++i) {
+            Finding& finding = findings_[i];
+            if (!finding.found) continue;
+            Library library{.id = known_.libraries[i].id,
+                            .name = known_.libraries[i].name,
+                            .version = finding.version,
+                            .detail = detail(finding),
+                            .evidence = std::move(finding.evidence)};
+            if (finding.num_kernels > 0)
+                library.evidence.push_back(
+                    fmt::format("{} kernel{}: {}{}", finding.num_kernels, finding.num_kernels == 1 ? "" : "s",
+                                shown(finding.first_kernel), finding.num_kernels == 1 ? "" : " and others"));
+            list.push_back(std::move(library));
+        }
+        return list;
+    }
+
+private:
+    void note_kernel(std::size_t owner, const Kernel& kernel) {
+        Finding& finding = findings_[owner];
+        finding.found = true;
+        if (finding.num_kernels++ == 0) finding.first_kernel = kernel.name;
+        if (!known_.libraries[owner].templates) return;
+        if (const int sm = template_architecture(kernel.name)) finding.templates.insert(sm);
+    }
+
+    void note_string(std::string_view part, u32 pattern, std::size_t at) {
+        Finding& finding = findings_[known_.strings.owner[pattern]];
+        if (finding.strings.contains(pattern)) return;
+        if (known_.strings.versioned[pattern]) {
+            const std::string version =
+                version_at(part.substr(at + known_.strings.set.patterns()[pattern].size()));
+            if (version.empty()) return;
+            finding.version = version;
+        }
+        finding.strings.insert(pattern);
+        finding.found = true;
+        finding.evidence.push_back(fmt::format("string: {}", shown(string_at(part, at))));
+    }
+
+    static std::string detail(const Finding& finding) {
+        std::string text;
+        for (const int sm : finding.templates) text += fmt::format("{}sm{}", text.empty() ? "" : ", ", sm);
+        return text.empty() ? text : "templates of " + text;
+    }
+
+    const Fingerprints& known_ = fingerprints();
+    const FileReport& report_;
+    const std::size_t ours_ = static_cast<std::size_t>(known_.find("warpwright") - known_.libraries.data());
+    std::vector<Finding> findings_;
+};
+
+// Strings of the libraries whose licence forbids disassembly, to be looked for before anything else.
+const PatternSet& headers_only_strings() {
+    static const PatternSet set = [] {
+        std::vector<std::string> patterns;
+        for (const Fingerprint& library : fingerprints().libraries) {
+            if (library.headers_only)
+                patterns.insert(patterns.end(), library.strings.begin(), library.strings.end());
+        }
+        return PatternSet(std::move(patterns));
+    }();
+    return set;
+}
+
+}  // namespace
+
+std::vector<Library> identify(const FileReport& report, Bytes file) {
+    Identifier identifier(report);
+    identifier.look_at_path();
+    identifier.look_at_kernels();
+    identifier.look_at_strings(as_text(file));
+    return identifier.libraries();
+}
+
+bool headers_only(std::string_view path, Bytes file) {
+    for (const Fingerprint& library : fingerprints().libraries) {
+        if (!library.headers_only) continue;
+        for (const std::string& glob : library.files) {
+            if (path_matches(path, glob)) return true;
+        }
+    }
+    bool found = false;
+    headers_only_strings().scan(as_text(file), [&](u32, std::size_t) { found = true; });
+    return found;
+}
+
+}  // namespace warpwright::inspect

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// What becomes of each kernel of a file on one GPU.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "inspect/knowledge/kernel_index.h"
+#include "inspect/knowledge/verdict.h"
+
+namespace warpwright::inspect {
+
+enum class State : u8 {  // the best of a kernel's images counts; best first
+    native,
+    jit,
+    stub,     // the image is there, the kernel in it does nothing
+    unfit,    // the kernel asks for more than the GPU has
+    driver,   // the image needs a newer driver
+    lacking,  // the image that the driver takes has no such kernel, another one has
+    missing,  // no image for this GPU
+};
+
+inline bool runs(State state) {
+    return state <= State::jit;
+}
+
+struct Outcome {
+    State state = State::missing;
+    const Image* image = nullptr;  // that the driver takes, or would; null: missing
+    const Kernel* kernel = nullptr;
+    bool operator<(const Outcome& other) const { return state < other.state; }
+};
+
+class Outcomes {
+public:
+    Outcomes(const FileReport& file, const KernelIndex& index, const Target& target,
+             const JudgeOptions& options);
+
+    Outcome of(const IndexedKernel& kernel) const;
+
+private:
+    struct Choice {
+        int preference = -1;  // of the image taken; -1: none fits
+        const Image* image = nullptr;
+        const Image* too_new = nullptr;  // fits, but for the driver
+    };
+    Outcome of(const KernelPlace& place) const;
+    bool fits(const Image& image) const;
+    bool too_new(const Image& image) const;
+
+    const FileReport& file_;
+    const KernelIndex& index_;
+    const TargetFacts& facts_;
+    JudgeOptions options_;
+    std::vector<Choice> choices_;  // of each group
+};
+
+// What the kernel asks for beyond the GPU: "163840 bytes of static shared memory, at most 101376"; empty:
+// nothing.
+std::string excess(const Kernel& kernel, const TargetFacts& facts);
+
+}  // namespace warpwright::inspect
