@@ -149,7 +149,7 @@ Fingerprints parse_fingerprints(std::string_view text) {
     } catch (const toml::parse_error& error) {
         broken("the file", error.description());
     }
-    only_known_keys(root, {"library", "work"}, "the file");
+    only_known_keys(root, {"library", "work", "runtime"}, "the file");
     std::set<std::string> ids;
     for (const char* list : {"library", "work"}) {
         const toml::array* array = root[list].as_array();
@@ -171,6 +171,14 @@ Fingerprints parse_fingerprints(std::string_view text) {
         kernels.push_back(&library.kernels);
         strings.push_back(&library.strings);
         versions.push_back(library.version);
+    }
+    const toml::table* runtime = root["runtime"].as_table();
+    if (runtime == nullptr) broken("runtime", "no such table");
+    only_known_keys(*runtime, {"compilers", "linkers", "loaders"}, "runtime");
+    for (int i = 0; i < kNumRuntimeCodes; ++i) {
+        const char* keys[] = {"compilers", "linkers", "loaders"};
+        result.runtime[i] = list_of(*runtime, keys[i], "runtime");
+        strings.push_back(&result.runtime[i]);
     }
     for (const Work& work : result.works) works.push_back(&work.kernels);
     result.kernels = owned(kernels, {});

@@ -34,6 +34,10 @@ struct Work {
     std::vector<std::string> needs;    // one of these must be, if there are any
 };
 
+// What calls make or load device code at run time.
+enum class RuntimeCode : u8 { compiler, linker, loader };
+constexpr int kNumRuntimeCodes = 3;
+
 // A set of patterns, each of which belongs to an entry of a list.
 struct OwnedPatterns {
     PatternSet set;
@@ -45,6 +49,8 @@ struct OwnedPatterns {
 struct Fingerprints {
     std::vector<Fingerprint> libraries;
     std::vector<Work> works;
+    std::vector<std::string> runtime[kNumRuntimeCodes];
+    // The owners of `strings` are libraries and, after them, `runtime`.
     OwnedPatterns kernels, strings, work_kernels;
 
     const Fingerprint* find(std::string_view id) const;

@@ -9,6 +9,7 @@
 
 #include "dispatch/operation.h"
 #include "image/compile.h"
+#include "inspect/container/elf.h"
 #include "inspect/knowledge/fingerprints.h"
 #include "inspect/knowledge/template_arch.h"
 
@@ -86,7 +87,7 @@ struct Finding {
 
 class Identifier {
 public:
-    explicit Identifier(const FileReport& report) : report_(report), findings_(known_.libraries.size()) {}
+    explicit Identifier(FileReport& report) : report_(report), findings_(known_.libraries.size()) {}
 
     void look_at_path() {
         for (std::size_t i = 0; i < known_.libraries.size(); ++i) {
@@ -117,13 +118,26 @@ public:
         }
     }
 
-    void look_at_strings(std::string_view file) {
+    void look_at_strings(Bytes file) {
+        const HostSections sections(file);
+        std::set<std::string> calls;
         // A pattern may lie across the end of a part only where device code cuts it: not a string then.
         for (const auto& [offset, size] : host_parts(report_, file.size())) {
-            const std::string_view part = file.substr(offset, size);
-            known_.strings.set.scan(part,
-                                    [&](u32 pattern, std::size_t at) { note_string(part, pattern, at); });
+            const u64 begin = offset;
+            const std::string_view part = as_text(file.subspan(offset, size));
+            known_.strings.set.scan(part, [&](u32 pattern, std::size_t at) {
+                const std::size_t owner = known_.strings.owner[pattern];
+                if (owner < findings_.size()) return note_string(part, pattern, at);
+                const auto code = static_cast<RuntimeCode>(owner - findings_.size());
+                if (code == RuntimeCode::loader && sections.name_at(begin + at) != ".dynstr") return;
+                report_.runtime_code = true;
+                report_.links_ltoir |= code == RuntimeCode::linker;
+                calls.insert(known_.strings.set.patterns()[pattern]);
+            });
         }
+        std::string listed;
+        for (const std::string& call : calls) listed += (listed.empty() ? "" : ", ") + call;
+        if (!listed.empty()) report_.notes.push_back("makes or loads device code at run time: " + listed);
     }
 
     std::vector<Library> libraries() {
@@ -175,7 +189,7 @@ private:
     }
 
     const Fingerprints& known_ = fingerprints();
-    const FileReport& report_;
+    FileReport& report_;
     const std::size_t ours_ = static_cast<std::size_t>(known_.find("warpwright") - known_.libraries.data());
     std::vector<Finding> findings_;
 };
@@ -195,12 +209,12 @@ const PatternSet& headers_only_strings() {
 
 }  // namespace
 
-std::vector<Library> identify(const FileReport& report, Bytes file) {
+void identify(FileReport& report, Bytes file) {
     Identifier identifier(report);
     identifier.look_at_path();
     identifier.look_at_kernels();
-    identifier.look_at_strings(as_text(file));
-    return identifier.libraries();
+    identifier.look_at_strings(file);
+    report.libraries = identifier.libraries();
 }
 
 bool headers_only(std::string_view path, Bytes file) {

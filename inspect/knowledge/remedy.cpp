@@ -60,8 +60,7 @@ std::string our_rows(const Target& target, const FileReport& file, std::span<con
         const std::string row = our_row(target, work);
         if (!row.empty()) append(text, fmt::format("{} by {}", work.name, row), ", ");
     }
-    if (text.empty()) return {};
-    return fmt::format("warpwright has on {}: {}", target.id, text);
+    return text.empty() ? text : "warpwright has here: " + text;
 }
 
 // What the licence holders' own release must bring.

@@ -27,17 +27,17 @@ std::string ids(const std::vector<Library>& libraries) {
 }
 
 std::string by_kernel(const std::string& name) {
-    return ids(identify(file({image("sm_90", {kernel(name)})}), {}));
+    return ids(identified(file({image("sm_90", {kernel(name)})}), {}));
 }
 
 std::string by_string(const std::string& text) {
-    return ids(identify(file({}), bytes_of(std::string(100, '\0') + text + std::string(1, '\0'))));
+    return ids(identified(file({}), bytes_of(std::string(100, '\0') + text + std::string(1, '\0'))));
 }
 
 std::string by_path(const std::string& path) {
     FileReport report = file({});
     report.path = path;
-    return ids(identify(report, {}));
+    return ids(identified(report, {}));
 }
 
 TEST(Identify, Kernels) {
@@ -120,7 +120,7 @@ TEST(Identify, VersionsAndEvidence) {
         {image("sm_90", {kernel("_Z24ncclDevKernel_AllGatherv"), kernel("_Z24ncclDevKernel_Broadcav")})});
     report.path = "x/libnccl.so.2";
     const std::string text = std::string("abc\0", 4) + "NCCL version 2.28.9+cuda13.0" + std::string(5, '\0');
-    const std::vector<Library> libraries = identify(report, bytes_of(text));
+    const std::vector<Library> libraries = identified(report, bytes_of(text));
     ASSERT_EQ(ids(libraries), "nccl");
     EXPECT_EQ(libraries[0].name, "NCCL");
     EXPECT_EQ(libraries[0].version, "2.28.9+cuda13.0");
@@ -134,9 +134,9 @@ TEST(Identify, DeviceCodeIsNoHostString) {
     const std::string text = std::string(64, 'x') + "NCCL version 2.1.0" + std::string(64, 'x');
     report.images[0].offset = 60;
     report.images[0].stored_bytes = 30;
-    EXPECT_EQ(ids(identify(report, bytes_of(text))), "");
+    EXPECT_EQ(ids(identified(report, bytes_of(text))), "");
     report.images[0].stored_bytes = 4;
-    EXPECT_EQ(ids(identify(report, bytes_of(text))), "nccl");
+    EXPECT_EQ(ids(identified(report, bytes_of(text))), "nccl");
 }
 
 TEST(Identify, DamagedOffsetsAreHarmless) {
@@ -145,7 +145,7 @@ TEST(Identify, DamagedOffsetsAreHarmless) {
     report.images[0].stored_bytes = ~u64{0};
     report.images[1].offset = 2;
     report.images[1].stored_bytes = ~u64{0};
-    EXPECT_EQ(ids(identify(report, bytes_of("NCCL version 2.1.0"))), "");
+    EXPECT_EQ(ids(identified(report, bytes_of("NCCL version 2.1.0"))), "");
 }
 
 TEST(Identify, Paths) {
@@ -154,12 +154,26 @@ TEST(Identify, Paths) {
     EXPECT_EQ(by_path("site-packages/vllm/vllm_flash_attn/_vllm_fa3_C.abi3.so"), "flash-attention-3");
     EXPECT_EQ(by_path("/usr/lib/libcublasLt.so.13.1.0"), "cublaslt");
     EXPECT_EQ(by_path("nvidia/cublas/lib/libcublas.so.12"), "cublas");
-    EXPECT_EQ(by_path("/home/me/.triton/cache/ABC/add_kernel.cubin"), "triton");
+    EXPECT_EQ(by_path("me/.triton/cache/ABC/add_kernel.cubin"), "triton");
     EXPECT_EQ(by_path("bitsandbytes/libbitsandbytes_cuda130.so"), "bitsandbytes");
     EXPECT_EQ(by_path("x/other/_C.abi3.so"), "");
     EXPECT_EQ(by_path("mylibcublas.so.13"), "");
     EXPECT_EQ(by_path("libcublas.txt"), "");
     EXPECT_EQ(by_path("notvllm/_C.abi3.so"), "");
+}
+
+TEST(Identify, CodeMadeAtRunTime) {
+    const auto found = [](const std::string& text) {
+        FileReport report = file({});
+        identify(report, bytes_of(text));
+        EXPECT_EQ(report.runtime_code, !report.notes.empty());
+        return std::pair(report.runtime_code, report.links_ltoir);
+    };
+    EXPECT_EQ(found("nothing of the kind"), std::pair(false, false));
+    EXPECT_EQ(found("nvrtcCompileProgram"), std::pair(true, false));
+    EXPECT_EQ(found("__nvJitLinkCreate_13_0"), std::pair(true, true));
+    EXPECT_EQ(found("cuModuleLoadData"), std::pair(false, false))
+        << "every static CUDA runtime has this string";
 }
 
 TEST(Identify, TemplatesOfCutlass) {
@@ -169,7 +183,7 @@ TEST(Identify, TemplatesOfCutlass) {
          kernel("_ZN7cutlass13device_kernelINS_4gemm6kernel13GemmUniversalINS1_36MainloopSm100TmaUmmaWE"
                 "NS_8epilogue12Sm90EVTE"),
          kernel("_ZN7cutlass6KernelINS_4gemm6kernel4GemmINS_4arch4Sm80EEEEvT_")})});
-    const std::vector<Library> libraries = identify(report, {});
+    const std::vector<Library> libraries = identified(report, {});
     ASSERT_EQ(ids(libraries), "cutlass");
     EXPECT_EQ(libraries[0].detail, "templates of sm80, sm90, sm100");
     EXPECT_EQ(template_architecture("_ZN9deep_gemm21sm90_fp8_gemm_1d2d_implE"), 90);
@@ -261,7 +275,9 @@ TEST(Fingerprints, ABrokenFileIsNamed) {
     };
     const std::string library =
         "[[library]]\nid = 'a'\nname = 'A'\nkernels = ['abcdef']\nsource = 's'\ndate = 2026-11-26\n";
-    const std::string work = "[[work]]\nid = 'w'\nname = 'W'\nop = 'gemm'\nkernels = ['abcdef']\n";
+    const std::string work =
+        "[runtime]\ncompilers = ['abcdef']\n[[work]]\nid = 'w'\nname = 'W'\nop = 'gemm'\nkernels = "
+        "['abcdef']\n";
     EXPECT_EQ(error(library + work), "");
     EXPECT_EQ(error(library + library + work), "data/fingerprints.toml: a: twice");
     EXPECT_EQ(error(library + "kernles = ['abcdef']\n" + work),
@@ -317,7 +333,7 @@ TEST(Patterns, AHostFileIsReadFast) {
     double best_s = 1e9;
     for (int round = 0; round < 3; ++round) {
         const auto start = std::chrono::steady_clock::now();
-        EXPECT_EQ(ids(identify(report, bytes_of(text))), "");
+        EXPECT_EQ(ids(identified(report, bytes_of(text))), "");
         EXPECT_FALSE(headers_only("x", bytes_of(text)));
         best_s =
             std::min(best_s, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());

@@ -218,6 +218,8 @@ TEST(Verdict, LtoIrRunsWhereTheFileLinksIt) {
     EXPECT_NE(verdict.text.find("LTO-IR runs nowhere before nvJitLink links it"), std::string::npos)
         << verdict.text;
     report.runtime_code = true;
+    EXPECT_EQ(judge(report, gpu(90)).runs, Runs::no);
+    report.links_ltoir = true;
     verdict = judge(report, gpu(90));
     EXPECT_EQ(verdict.runs, Runs::jit);
     EXPECT_NE(verdict.text.find("LTO-IR (nvJitLink)"), std::string::npos) << verdict.text;
@@ -326,6 +328,19 @@ TEST(Verdict, EveryTargetInOneCallIsTheSame) {
         EXPECT_EQ(verdicts[i].runs, one.runs);
         EXPECT_EQ(verdicts[i].text, one.text);
         EXPECT_EQ(verdicts[i].runs, gpus[i].facts.compute_capability < 90 ? Runs::native : Runs::jit);
+    }
+}
+
+// The page shows GPUs with the same verdict as one.
+TEST(Verdict, NoNameOfAGpuIsInTheWords) {
+    FileReport report =
+        file({image("sm_86", {kernel("k"), kernel("l", Stub::trap)}), image("compute_100f", {kernel("m")})});
+    report.images[0].kernels[0].shared_bytes = 200'000;
+    for (const Target& target : targets()) {
+        if (target.facts.compute_capability == 0) continue;
+        const Verdict verdict = judge(report, target);
+        EXPECT_EQ(verdict.text.find(target.id), std::string::npos) << verdict.text;
+        EXPECT_EQ(verdict.fix.find(target.id), std::string::npos) << verdict.fix;
     }
 }
 
