@@ -59,8 +59,7 @@ Outcomes::Outcomes(const FileReport& file, const KernelIndex& index, const Targe
 bool Outcomes::fits(const Image& image) const {
     // LTO-IR is for a program that links it: one that calls nvJitLink, for its own GPU.
     if (image.kind == ImageKind::ltoir)
-        return file_.runtime_code &&
-               ptx_misfit(image.architecture, facts_.compute_capability) == Misfit::none;
+        return file_.links_ltoir && ptx_misfit(image.architecture, facts_.compute_capability) == Misfit::none;
     return misfit(image, facts_.compute_capability) == Misfit::none;
 }
 

@@ -26,6 +26,11 @@ std::string ids(const std::vector<Library>& libraries) {
     return text;
 }
 
+std::vector<Library> identified(FileReport report, Bytes file) {
+    identify(report, file);
+    return report.libraries;
+}
+
 std::string by_kernel(const std::string& name) {
     return ids(identified(file({image("sm_90", {kernel(name)})}), {}));
 }
