@@ -21,10 +21,14 @@ enum class Attribute : u8 {
     param_bytes = 0x19,
     max_stack_bytes = 0x23,
     registers = 0x2f,  // u32 symbol, u32 registers
-    mbarriers = 0x38,
-    cluster = 0x3d,  // 3 x u32
+    mbarriers = 0x38,  // initialised; there wherever one is used
+    cluster = 0x3d,    // 3 x u32
     parameter2 = 0x45,
     barriers = 0x4c,
+    sparse_products = 0x50,  // a bit for each kind of product with structured sparsity
+    tcgen05_1cta = 0x51,
+    tcgen05_2cta = 0x52,
+    setmaxnreg = 0x54,
 };
 
 // Of .nv.compat.

@@ -6,8 +6,10 @@
 
 #include "inspect/image/attributes.h"
 #include "inspect/image/cubin_elf.h"
+#include "inspect/image/kernel_code.h"
 #include "inspect/image/origin.h"
 #include "inspect/image/read_image.h"
+#include "inspect/image/stub.h"
 
 namespace warpwright::inspect {
 
@@ -17,7 +19,7 @@ constexpr int kFirstSmWithReservedShared = 90;
 constexpr u64 kReservedSharedBytes = 1024;  // of every block from sm_90 on, inside the linked section's size
 constexpr u64 kTensorMapBytes = 128;
 constexpr size_t kMaxUndefined = 256;
-constexpr size_t kMaxTexts = 16, kMaxTextBytes = 200, kMinTextBytes = 8;
+constexpr size_t kMaxTextsRead = 4096, kMaxTexts = 16, kMaxTextBytes = 200, kMinTextBytes = 8;
 
 // Figures that .nv.info gives by symbol. -1: not told.
 struct SymbolFigures {
@@ -30,16 +32,28 @@ struct SectionsOfCode {
     u32 info = 0, shared = 0;
 };
 
+// A call to one of these is a copy to another CTA's shared memory that the chip has no hardware for.
+constexpr std::string_view kEmulatedCopy = "__cuda_syscall_cp_async_bulk";
+
+bool is_message_function(std::string_view name) {
+    return name == "vprintf" || name == "__assertfail" || name == "__assert_fail";
+}
+
 class CubinReader {
 public:
-    CubinReader(const CubinElf& elf, Image& image) : elf_(elf), image_(image) {}
+    CubinReader(const CubinElf& elf, Depth depth, Image& image)
+        : elf_(elf),
+          image_(image),
+          code_(elf, image.architecture.sm),
+          reads_code_(depth == Depth::instructions && can_read_code(image.architecture.sm)),
+          left_bytes_(8 * elf.file_bytes) {}
 
     void read() {
         read_section_links();
+        read_texts();
         read_symbol_figures();
         read_kernels();
         read_undefined();
-        read_texts();
     }
 
 private:
@@ -57,6 +71,7 @@ private:
         figures_.resize(elf_.symbols.size());
         for (const CubinSection& section : elf_.sections) {
             if (section.type != kSectionInfo || section.info != 0) continue;
+            if (!spend(section.content.size())) return;
             AttributeReader reader(section.content);
             while (const auto record = reader.next()) {
                 if (record->data.size() < 8 || record->word(0) >= figures_.size()) continue;
@@ -72,8 +87,6 @@ private:
     }
 
     void read_kernels() {
-        u64 left_name_bytes = 8 * (u64{1} << 10);
-        for (const CubinSection& section : elf_.sections) left_name_bytes += section.content.size();
         for (u32 i = 0; i < elf_.symbols.size(); ++i) {
             const CubinSymbol& symbol = elf_.symbols[i];
             if (symbol.type != kSymbolFunction || symbol.section == 0) continue;
@@ -82,11 +95,8 @@ private:
                 damage(fmt::format("a kernel is in section {} of {}", symbol.section, elf_.sections.size()));
                 continue;
             }
-            if (symbol.name.size() > left_name_bytes) {
-                damage("the kernels' names are longer than the file");
-                return;
-            }
-            left_name_bytes -= symbol.name.size();
+            const CubinSection& info = elf_.sections[of_code_[symbol.section].info];
+            if (!spend(symbol.name.size() + info.content.size())) return;
             image_.kernels.push_back(read_kernel(i));
         }
     }
@@ -112,7 +122,49 @@ private:
         kernel.num_parameters = kernel.parameter_bytes = 0;
         const u32 info = of_code_[symbol.section].info;
         if (info != 0) read_attributes(elf_.sections[info].content, kernel);
+        const bool calls_message = read_calls(symbol_index, kernel);
+        if (reads_code_) read_instructions(symbol_index, calls_message, kernel);
         return kernel;
+    }
+
+    // True when it calls what prints or asserts.
+    bool read_calls(u32 symbol_index, Kernel& kernel) {
+        bool calls_message = kernel.calls_printf;
+        for (const std::string_view name : code_.calls_outside(symbol_index))
+            add_call(name, kernel, calls_message);
+        for (const u32 symbol : externs_) add_call(elf_.symbols[symbol].name, kernel, calls_message);
+        return calls_message;
+    }
+    static void add_call(std::string_view name, Kernel& kernel, bool& calls_message) {
+        kernel.calls_printf |= name == "vprintf";
+        calls_message |= is_message_function(name);
+        if (name.starts_with(kEmulatedCopy)) kernel.classes.add(InstructionClass::emulated_tma);
+    }
+
+    void read_instructions(u32 symbol_index, bool calls_message, Kernel& kernel) {
+        const auto facts = code_.of(symbol_index);
+        if (!facts) return damage("the sections of code overlap: instructions were not read");
+        kernel.classes_known = true;
+        kernel.classes.bits |= facts->classes.bits;
+        kernel.uses_tensor_map = facts->uses_tensor_map;
+        if (is_emulated_fp8(*facts, image_.architecture.sm))
+            kernel.classes.add(InstructionClass::emulated_fp8_mma);
+        const BodyFacts body{.has_effect = facts->has_effect,
+                             .calls = facts->calls,
+                             .traps = facts->traps,
+                             .calls_message = calls_message,
+                             .has_matrix_product = has_matrix_product(kernel.classes)};
+        kernel.stub = stub_of(body, kernel.num_parameters, image_.texts);
+    }
+
+    // All that is read more than once, sections that overlap among it, is as long as a few times the file.
+    bool spend(u64 bytes) {
+        if (bytes > left_bytes_) {
+            damage("sections overlap, or names do: the rest was not read");
+            return false;
+        }
+        left_bytes_ -= bytes;
+        return true;
     }
 
     int shared_bytes(u32 section) const {
@@ -129,6 +181,7 @@ private:
             for (int i = 0; i < 3; ++i)
                 to[static_cast<size_t>(i)] = static_cast<int>(std::min(record.word(i), 0x7fffffffu));
         };
+        externs_.clear();
         AttributeReader reader(records);
         while (const auto record = reader.next()) {
             switch (static_cast<Attribute>(record->id)) {
@@ -141,12 +194,19 @@ private:
                 case Attribute::barriers: kernel.barriers = static_cast<int>(record->value); break;
                 case Attribute::mbarriers:
                     kernel.mbarriers = static_cast<int>(std::min(record->number().value_or(0), 0x7fffffffu));
+                    kernel.classes.add(InstructionClass::mbarrier);
                     break;
+                case Attribute::sparse_products:
+                    if (record->value != 0) kernel.classes.add(InstructionClass::sparse_mma);
+                    break;
+                case Attribute::tcgen05_2cta:
+                    kernel.classes.add(InstructionClass::tcgen05_2cta);
+                    [[fallthrough]];
+                case Attribute::tcgen05_1cta: kernel.classes.add(InstructionClass::tcgen05); break;
+                case Attribute::setmaxnreg: kernel.classes.add(InstructionClass::setmaxnreg); break;
                 case Attribute::externs:
                     for (int i = 0; u64{4} * i < record->data.size(); ++i) {
-                        const u32 symbol = record->word(i);
-                        if (symbol < elf_.symbols.size() && elf_.symbols[symbol].name == "vprintf")
-                            kernel.calls_printf = true;
+                        if (record->word(i) < elf_.symbols.size()) externs_.push_back(record->word(i));
                     }
                     break;
                 default: break;
@@ -176,7 +236,7 @@ private:
         const CubinSection* section = elf_.find(".nv.global.init");
         if (section == nullptr) return;
         std::string_view rest = as_text(section->content);
-        while (!rest.empty() && image_.texts.size() < kMaxTexts) {
+        while (!rest.empty() && image_.texts.size() < kMaxTextsRead) {
             const std::string_view text = rest.substr(0, rest.find('\0'));
             rest.remove_prefix(std::min(rest.size(), text.size() + 1));
             const bool is_sentence = text.size() >= kMinTextBytes && text.find(' ') != text.npos &&
@@ -185,6 +245,8 @@ private:
                                      });
             if (is_sentence) image_.texts.emplace_back(text.substr(0, kMaxTextBytes));
         }
+        sort_messages(image_.texts);
+        if (image_.texts.size() > kMaxTexts) image_.texts.resize(kMaxTexts);
     }
 
     void damage(std::string sentence) {
@@ -193,8 +255,12 @@ private:
 
     const CubinElf& elf_;
     Image& image_;
+    KernelCode code_;
+    bool reads_code_;
+    u64 left_bytes_;
     std::vector<SectionsOfCode> of_code_;
     std::vector<SymbolFigures> figures_;
+    std::vector<u32> externs_;  // symbols, of the kernel that is read
 };
 
 // Without decoding: the image uses tensor maps, and this kernel's parameters have room for one, or it is the
@@ -222,7 +288,7 @@ void read_cubin(Bytes bytes, Depth depth, Image& image) {
     }
     image.damage = elf->damage;
     read_origin(*elf, image);
-    CubinReader(*elf, image).read();
+    CubinReader(*elf, depth, image).read();
     if (depth == Depth::headers) guess_tensor_maps(*elf, image);
 }
 

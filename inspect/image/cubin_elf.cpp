@@ -147,6 +147,7 @@ std::optional<CubinElf> read_cubin_elf(Bytes bytes) {
     if (!header) return std::nullopt;
     CubinElf elf;
     elf.header = *header;
+    elf.file_bytes = bytes.size();
     read_sections(bytes, *read_at<FileHeader>(bytes, 0), elf);
     read_symbols(bytes, elf);
     return elf;

@@ -49,6 +49,7 @@ constexpr u8 kSymbolOtherEntry = 0x10;
 
 struct CubinElf {
     CubinHeader header;
+    u64 file_bytes = 0;
     std::vector<CubinSection> sections;
     std::vector<CubinSymbol> symbols;
     std::string damage;  // what could not be read; what could is here

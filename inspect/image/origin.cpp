@@ -12,7 +12,8 @@ namespace warpwright::inspect {
 namespace {
 
 constexpr u8 kFirstAbiOfCuda13 = 8;
-constexpr u32 kFlagSpecific = 0x800;  // of ABI 7
+// 'a'. In ABI 8, ptxas 13.0 leaves it clear where later ones set it.
+constexpr u32 kFlagSpecific = 0x800, kFlagSpecificAbi8 = 0x8;
 constexpr size_t kMaxTextBytes = 4096;
 constexpr size_t kMaxToolNotes = 4096;
 
@@ -117,7 +118,7 @@ std::string toolkit_name(int toolkit) {
     return toolkit >= 60 && toolkit < 1000 ? fmt::format("{}.{}", toolkit / 10, toolkit % 10) : "";
 }
 
-// What each source says. Only 'a' is in .nv.compat, nothing but the number in ABI 8's e_flags.
+// What each source says. Of suffixes, e_flags and .nv.compat know 'a' only.
 void settle_architecture(const CubinElf& elf, const CompatFacts& compat, const std::vector<ToolNote>& tools,
                          const CudaNote& cuda, Image& image) {
     const Architecture entry = image.architecture;  // of the fatbin, where there is one
@@ -162,7 +163,10 @@ void settle_architecture(const CubinElf& elf, const CompatFacts& compat, const s
 }  // namespace
 
 Architecture architecture_of_flags(const CubinHeader& header) {
-    if (header.abi >= kFirstAbiOfCuda13) return {static_cast<int>(header.flags >> 8 & 0xff), Suffix::none};
+    if (header.abi >= kFirstAbiOfCuda13) {
+        return {static_cast<int>(header.flags >> 8 & 0xff),
+                (header.flags & kFlagSpecificAbi8) != 0 ? Suffix::a : Suffix::none};
+    }
     return {static_cast<int>(header.flags & 0xff),
             (header.flags & kFlagSpecific) != 0 ? Suffix::a : Suffix::none};
 }
