@@ -7,6 +7,7 @@
 #include "inspect/image/attributes.h"
 #include "inspect/image/cubin_elf.h"
 #include "inspect/image/kernel_code.h"
+#include "inspect/image/kernel_texts.h"
 #include "inspect/image/origin.h"
 #include "inspect/image/read_image.h"
 #include "inspect/image/stub.h"
@@ -19,7 +20,6 @@ constexpr int kFirstSmWithReservedShared = 90;
 constexpr u64 kReservedSharedBytes = 1024;  // of every block from sm_90 on, inside the linked section's size
 constexpr u64 kTensorMapBytes = 128;
 constexpr size_t kMaxUndefined = 256;
-constexpr size_t kMaxTextsRead = 4096, kMaxTexts = 16, kMaxTextBytes = 200, kMinTextBytes = 8;
 
 // Figures that .nv.info gives by symbol. -1: not told.
 struct SymbolFigures {
@@ -35,22 +35,19 @@ struct SectionsOfCode {
 // A call to one of these is a copy to another CTA's shared memory that the chip has no hardware for.
 constexpr std::string_view kEmulatedCopy = "__cuda_syscall_cp_async_bulk";
 
-bool is_message_function(std::string_view name) {
-    return name == "vprintf" || name == "__assertfail" || name == "__assert_fail";
-}
-
 class CubinReader {
 public:
     CubinReader(const CubinElf& elf, Depth depth, Image& image)
         : elf_(elf),
           image_(image),
           code_(elf, image.architecture.sm),
+          texts_(elf),
           reads_code_(depth == Depth::instructions && can_read_code(image.architecture.sm)),
           left_bytes_(8 * elf.file_bytes) {}
 
     void read() {
         read_section_links();
-        read_texts();
+        image_.texts = texts_.all();
         read_symbol_figures();
         read_kernels();
         read_undefined();
@@ -154,7 +151,9 @@ private:
                              .traps = facts->traps,
                              .calls_message = calls_message,
                              .has_matrix_product = has_matrix_product(kernel.classes)};
-        kernel.stub = stub_of(body, kernel.num_parameters, image_.texts);
+        std::vector<std::string> texts;
+        if (calls_message) texts = texts_.used_by(code_.sections_of(symbol_index), facts->bank4_offsets);
+        kernel.stub = stub_of(body, kernel.num_parameters, texts);
     }
 
     // All that is read more than once, sections that overlap among it, is as long as a few times the file.
@@ -231,24 +230,6 @@ private:
                                image_.undefined.end());
     }
 
-    // Sentences among the initial values of global memory.
-    void read_texts() {
-        const CubinSection* section = elf_.find(".nv.global.init");
-        if (section == nullptr) return;
-        std::string_view rest = as_text(section->content);
-        while (!rest.empty() && image_.texts.size() < kMaxTextsRead) {
-            const std::string_view text = rest.substr(0, rest.find('\0'));
-            rest.remove_prefix(std::min(rest.size(), text.size() + 1));
-            const bool is_sentence = text.size() >= kMinTextBytes && text.find(' ') != text.npos &&
-                                     std::all_of(text.begin(), text.end(), [](char c) {
-                                         return (c >= ' ' && c <= '~') || c == '\n' || c == '\t';
-                                     });
-            if (is_sentence) image_.texts.emplace_back(text.substr(0, kMaxTextBytes));
-        }
-        sort_messages(image_.texts);
-        if (image_.texts.size() > kMaxTexts) image_.texts.resize(kMaxTexts);
-    }
-
     void damage(std::string sentence) {
         if (image_.damage.empty()) image_.damage = std::move(sentence);
     }
@@ -256,6 +237,7 @@ private:
     const CubinElf& elf_;
     Image& image_;
     KernelCode code_;
+    KernelTexts texts_;
     bool reads_code_;
     u64 left_bytes_;
     std::vector<SectionsOfCode> of_code_;

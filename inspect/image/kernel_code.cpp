@@ -55,11 +55,18 @@ const CodeFacts* KernelCode::of_section(u32 section) {
     return &*facts;
 }
 
-std::optional<CodeFacts> KernelCode::of(u32 symbol) {
-    CodeFacts all;
+std::vector<u32> KernelCode::sections_of(u32 symbol) {
+    std::vector<u32> sections;
     for (const u32 function : reachable(symbol)) {
         const u32 section = elf_.symbols[function].section;
-        if (section == 0 || section >= elf_.sections.size()) continue;
+        if (section != 0 && section < elf_.sections.size()) sections.push_back(section);
+    }
+    return sections;
+}
+
+std::optional<CodeFacts> KernelCode::of(u32 symbol) {
+    CodeFacts all;
+    for (const u32 section : sections_of(symbol)) {
         const CodeFacts* facts = of_section(section);
         if (facts == nullptr) return std::nullopt;
         all.add(*facts);

@@ -20,6 +20,9 @@ public:
     // that all of them are longer than the file a few times.
     std::optional<CodeFacts> of(u32 symbol);
 
+    // The sections of its code.
+    std::vector<u32> sections_of(u32 symbol);
+
     // Names of the symbols outside that it calls, itself or through other functions.
     std::vector<std::string_view> calls_outside(u32 symbol);
 
@@ -32,7 +35,8 @@ private:
     std::vector<std::pair<u32, u32>> calls_;  // caller, called; sorted
     std::vector<std::optional<CodeFacts>> of_section_;
     u64 left_bytes_ = 0;
-    u64 left_visits_ = 0;  // of functions, of all kernels together: beyond, what a kernel calls is not looked at
+    u64 left_visits_ =
+        0;  // of functions, of all kernels together: beyond, what a kernel calls is not looked at
 };
 
 }  // namespace warpwright::inspect

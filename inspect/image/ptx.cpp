@@ -2,12 +2,14 @@
 // PTX text: directives of the module, entries with their parameters and bounds, the instructions' classes.
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "inspect/image/ptx_classes.h"
 #include "inspect/image/ptx_scanner.h"
 #include "inspect/image/read_image.h"
+#include "inspect/image/stub.h"
 
 namespace warpwright::inspect {
 
@@ -15,7 +17,7 @@ namespace {
 
 constexpr int kMaxBytes = 0x7fffffff;
 constexpr size_t kMaxSharedVariables = 64;
-constexpr size_t kMaxTexts = 16, kMaxTextBytes = 200;
+constexpr size_t kMaxTextsRead = 4096, kMaxTexts = 16, kMaxTextBytes = 200;
 
 int type_bytes(std::string_view type) {
     if (type.ends_with("128")) return 16;
@@ -96,10 +98,25 @@ std::array<int, 3> three_numbers(PtxScanner& scanner) {
 struct Body {
     InstructionClasses classes;
     bool uses_tensor_map = false;
-    bool traps_first = false;  // before anything that has an effect
-    bool has_effect = false;   // beyond calls: writes memory, waits, branches
+    bool has_effect = false;  // beyond arithmetic, calls and traps
+    bool traps = false;
     std::vector<std::string_view> calls;
+    std::vector<std::string> texts;  // that it uses
 };
+
+// Arithmetic, branches, fences; parameters and the thread's own memory: what is left of a body that was
+// compiled out, and what hands printf its arguments.
+bool is_pure(std::string_view mnemonic) {
+    for (const std::string_view space : {"ld.param", "st.param", "ld.local", "st.local"}) {
+        if (mnemonic.starts_with(space)) return true;
+    }
+    constexpr std::string_view kPure[] = {"abs", "add",  "and",  "bfe",   "bfi",  "bra", "cvt",  "cvta",
+                                          "div", "exit", "fma",  "fence", "lop3", "mad", "max",  "membar",
+                                          "min", "mov",  "mul",  "neg",   "not",  "or",  "prmt", "rem",
+                                          "ret", "selp", "setp", "shf",   "shl",  "shr", "sub",  "xor"};
+    const std::string_view first = mnemonic.substr(0, mnemonic.find('.'));
+    return std::find(std::begin(kPure), std::end(kPure), first) != std::end(kPure);
+}
 
 struct Function {
     std::string_view name;
@@ -116,6 +133,8 @@ public:
         for (scanner_.skip_space(); !scanner_.at_end(); scanner_.skip_space()) read_directive();
         if (image_.isa_version == 0) damage("no .version");
         if (image_.architecture.sm == 0) damage("no .target");
+        sort_messages(image_.texts);
+        if (image_.texts.size() > kMaxTexts) image_.texts.resize(kMaxTexts);
         join_called_functions();
     }
 
@@ -188,7 +207,7 @@ private:
     void read_values() {
         const std::string_view statement = scanner_.until(';');
         const size_t values = statement.find('{');
-        if (values == statement.npos || image_.texts.size() >= kMaxTexts) return;
+        if (values == statement.npos || image_.texts.size() >= kMaxTextsRead) return;
         if (statement.substr(0, values).find(".b8") == statement.npos) return;
         PtxScanner numbers(statement.substr(values + 1));
         std::string text;
@@ -203,7 +222,9 @@ private:
             if (numbers.peek() != ',') break;
             numbers.step();
         }
-        if (text.size() >= 8 && text.find(' ') != text.npos) image_.texts.push_back(std::move(text));
+        if (text.size() < 8 || text.find(' ') == text.npos) return;
+        image_.texts.push_back(text);
+        texts_.emplace(read_variable(statement.substr(0, values)).name, std::move(text));
     }
 
     // "(.param ...) name (.param ...) .maxntid 384, 1, 1 { ... }", or a ';' instead of the body.
@@ -283,12 +304,12 @@ private:
                 scanner_.step();
                 continue;
             }
-            if (c == '@') {  // a predicate: the instruction may not be executed
+            if (c == '@') {  // a predicate
                 scanner_.step();
                 if (scanner_.peek() == '!') scanner_.step();
                 scanner_.word();
                 scanner_.skip_space();
-                read_instruction(scanner_.word(), true, body);
+                read_instruction(scanner_.word(), body);
                 continue;
             }
             const std::string_view word = scanner_.word();
@@ -302,13 +323,13 @@ private:
                 const std::string_view statement = scanner_.until(';');
                 if (word == ".shared") shared_end = placed_behind(shared_end, read_variable(statement));
             } else {
-                read_instruction(word, false, body);
+                read_instruction(word, body);
             }
         }
         kernel.shared_bytes = static_cast<int>(std::min<u64>(shared_end, kMaxBytes));
     }
 
-    void read_instruction(std::string_view word, bool is_predicated, Body& body) {
+    void read_instruction(std::string_view word, Body& body) {
         // "label:" before it
         const size_t colon = word.find(':');
         if (colon != word.npos && (colon + 1 == word.size() || word[colon + 1] != ':')) {
@@ -321,20 +342,21 @@ private:
         body.classes.bits |= classes_of_mnemonic(mnemonic).bits;
         body.uses_tensor_map |= uses_tensor_map(mnemonic);
         if (mnemonic.starts_with("call")) return read_call(operands, body);
-        if (mnemonic == "trap" || mnemonic == "brkpt") {
-            if (!body.has_effect && body.calls.empty() && !is_predicated) body.traps_first = true;
-            return;
-        }
-        body.has_effect |= has_effect(mnemonic);
+        if (mnemonic == "trap" || mnemonic == "brkpt")
+            body.traps = true;
+        else
+            body.has_effect |= !is_pure(mnemonic);
+        if (!texts_.empty() && mnemonic.starts_with("mov")) add_text(operands, body);
     }
 
-    // Moves, address arithmetic, loads and stores of parameters and of a frame for printf do not count.
-    static bool has_effect(std::string_view mnemonic) {
-        for (const std::string_view harmless : {"mov", "ld.param", "st.param", "cvta", "ret", "exit",
-                                                "st.local", "add.s64", "add.u64", "ld.local"}) {
-            if (mnemonic.starts_with(harmless)) return false;
-        }
-        return true;
+    // "mov.u64 %rd1, $str$2": the address of a text.
+    void add_text(std::string_view operands, Body& body) const {
+        const size_t comma = operands.find(',');
+        if (comma == operands.npos) return;
+        PtxScanner scanner(operands.substr(comma + 1));
+        scanner.skip_space();
+        const auto text = texts_.find(scanner.word());
+        if (text != texts_.end() && body.texts.size() < kMaxTexts) body.texts.push_back(text->second);
     }
 
     // "(retval0), name, (param0, param1)"
@@ -367,29 +389,42 @@ private:
         if (depth_ == Depth::headers) return;
         std::map<std::string_view, size_t> by_name;
         for (size_t i = 0; i < functions_.size(); ++i) by_name.emplace(functions_[i].name, i);
-        for (const Function& function : functions_) {
-            if (function.kernel < 0) continue;
-            Kernel& kernel = image_.kernels[static_cast<size_t>(function.kernel)];
-            kernel.classes_known = true;
-            kernel.classes = function.body.classes;
-            kernel.uses_tensor_map = function.body.uses_tensor_map;
-            std::vector<size_t> pending{static_cast<size_t>(&function - functions_.data())};
-            std::vector<size_t> seen = pending;
-            while (!pending.empty() && seen.size() < 1000) {
-                const Body& body = functions_[pending.back()].body;
-                pending.pop_back();
-                kernel.classes.bits |= body.classes.bits;
-                kernel.uses_tensor_map |= body.uses_tensor_map;
-                for (const std::string_view name : body.calls) {
-                    if (name == "vprintf") kernel.calls_printf = true;
-                    const auto called = by_name.find(name);
-                    if (called == by_name.end()) continue;
-                    if (std::find(seen.begin(), seen.end(), called->second) != seen.end()) continue;
-                    seen.push_back(called->second);
+        u64 left_visits = 64 * functions_.size() + 4096;
+        for (size_t i = 0; i < functions_.size(); ++i) {
+            if (functions_[i].kernel >= 0) join(i, by_name, left_visits);
+        }
+    }
+
+    void join(size_t function, const std::map<std::string_view, size_t>& by_name, u64& left_visits) {
+        Kernel& kernel = image_.kernels[static_cast<size_t>(functions_[function].kernel)];
+        BodyFacts facts;
+        std::vector<std::string> texts;
+        std::set<size_t> seen{function};
+        std::vector<size_t> pending{function};
+        while (!pending.empty() && left_visits > 0) {
+            const Body& body = functions_[pending.back()].body;
+            pending.pop_back();
+            kernel.classes.bits |= body.classes.bits;
+            kernel.uses_tensor_map |= body.uses_tensor_map;
+            facts.has_effect |= body.has_effect;
+            facts.traps |= body.traps;
+            if (texts.size() < kMaxTexts) texts.insert(texts.end(), body.texts.begin(), body.texts.end());
+            for (const std::string_view name : body.calls) {
+                left_visits -= std::min<u64>(left_visits, 1);
+                kernel.calls_printf |= name == "vprintf";
+                const bool is_message = is_message_function(name);
+                facts.calls_message |= is_message;
+                facts.calls = true;
+                const auto called = by_name.find(name);
+                if (called != by_name.end() && seen.insert(called->second).second)
                     pending.push_back(called->second);
-                }
+                else if (called == by_name.end() && !is_message)
+                    facts.has_effect = true;  // it is not known which
             }
         }
+        facts.has_matrix_product = has_matrix_product(kernel.classes);
+        kernel.classes_known = true;
+        kernel.stub = stub_of(facts, kernel.num_parameters, texts);
     }
 
     void damage(std::string sentence) {
@@ -402,7 +437,8 @@ private:
     Architecture target_;
     bool is_disagreement_said_ = false;
     bool is_extern_ = false;
-    std::vector<Variable> shared_;  // of the module
+    std::vector<Variable> shared_;                   // of the module
+    std::map<std::string_view, std::string> texts_;  // by variable
     std::vector<Function> functions_;
 };
 

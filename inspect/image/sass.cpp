@@ -11,8 +11,10 @@ using Class = InstructionClass;
 
 // What is to be done about an instruction.
 enum class Action : u8 {
-    nothing,  // unknown, has an effect
-    pure,     // has none beyond registers and the thread's own memory; fences and branches among them
+    nothing,   // unknown, has an effect
+    pure,      // has none beyond registers and the thread's own memory; fences and branches among them
+    constant,  // pure, and reads a constant bank
+    wide_constant,
     call,
     trap,
     // one class, plainly
@@ -124,6 +126,12 @@ constexpr OpcodeRule kRules[] = {
     {0x03e, kArithmetic,            89, 121, Action::conversion},
     {0x021, forms({0x2}),           75, 121, Action::sum},
     {0x030, forms({0x2}),           75, 121, Action::sum},
+    // ---- constants
+    {0x182, forms({0xb}),           75, 121, Action::constant},
+    {0x0b9, forms({0xa}),           75, 121, Action::constant},
+    {0x002, forms({0xa}),           75, 121, Action::constant},
+    {0x024, forms({0x6}),           75, 121, Action::constant},
+    {0x1ac, forms({0x7}),          100, 121, Action::wide_constant},
     // ---- calls and traps
     {0x143, kEvery,                 75, 121, Action::call},
     {0x144, kEvery,                 75, 121, Action::call},
@@ -180,6 +188,15 @@ constexpr bool packs_small_floats(u64 high) {
 }
 constexpr bool unpacks_small_floats(u64 high) {
     return bit(high, 25) && !bit(high, 26) && !bit(high, 22);
+}
+
+constexpr u64 kBankOfAddresses = 4;
+constexpr size_t kMaxBankOffsets = 64;
+
+// The bank is in bits 54 to 58 of the low word; the offset, in words, from bit 40 on. LDCU counts 8 bytes.
+void add_constant(u64 low, u32 unit_bytes, CodeFacts& facts) {
+    if ((low >> 54 & 31) != kBankOfAddresses || facts.bank4_offsets.size() >= kMaxBankOffsets) return;
+    facts.bank4_offsets.push_back(static_cast<u32>(low >> 40 & 0x3fff) * unit_bytes);
 }
 
 constexpr u64 scope_of(u64 high) {
@@ -256,6 +273,7 @@ void CodeFacts::add(const CodeFacts& other) {
     num_half_products_from_zero += other.num_half_products_from_zero;
     num_fp8_unpacked += other.num_fp8_unpacked;
     num_sums += other.num_sums;
+    bank4_offsets.insert(bank4_offsets.end(), other.bank4_offsets.begin(), other.bank4_offsets.end());
 }
 
 bool can_read_code(int sm) {
@@ -273,7 +291,11 @@ CodeFacts read_code(Bytes code, int sm) {
         std::memcpy(words, code.data() + 16 * i, sizeof words);
         const Action action = generation->table[words[0] & 0xfff];
         if (action == Action::pure) continue;
-        if (action == Action::call) {
+        if (action == Action::constant) {
+            add_constant(words[0], 4, facts);
+        } else if (action == Action::wide_constant) {
+            add_constant(words[0], 8, facts);
+        } else if (action == Action::call) {
             facts.calls = true;
         } else if (action == Action::trap) {
             facts.traps = true;

@@ -5,6 +5,8 @@
 // assembled one by one by ptxas 13.0 for 23 targets, and the bits compared.
 #pragma once
 
+#include <vector>
+
 #include "inspect/bytes.h"
 #include "inspect/report.h"
 
@@ -17,6 +19,8 @@ struct CodeFacts {
     bool calls = false;
     bool traps = false;
     u64 num_instructions = 0;
+    // Where constant bank 4 is read, in bytes: addresses of texts are there. The first of them.
+    std::vector<u32> bank4_offsets;
     // A product of fp8 values by conversions to fp16, which is what a compiler makes of fp8 mma.sync where
     // tensor cores have none: products that begin at zero, and sums behind them.
     u64 num_half_products = 0, num_half_products_from_zero = 0;

@@ -40,6 +40,10 @@ void sort_messages(std::vector<std::string>& texts) {
     std::stable_partition(texts.begin(), texts.end(), is_stub_message);
 }
 
+bool is_message_function(std::string_view name) {
+    return name == "vprintf" || name == "__assertfail" || name == "__assert_fail";
+}
+
 bool has_matrix_product(InstructionClasses classes) {
     using enum InstructionClass;
     for (const InstructionClass c :

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "inspect/report.h"
@@ -18,7 +19,7 @@ struct BodyFacts {
 };
 
 // A kernel without parameters may rightly be empty (event markers, warm-up, device queries): it is no stub.
-// `texts` are those of the image.
+// `texts` are those that the kernel uses.
 Stub stub_of(const BodyFacts& body, int num_parameters, const std::vector<std::string>& texts);
 
 // A sentence that says that the code was built for another architecture.
@@ -26,6 +27,9 @@ bool is_stub_message(const std::string& text);
 
 // Puts those first, so that a cut list keeps them.
 void sort_messages(std::vector<std::string>& texts);
+
+// vprintf, __assertfail
+bool is_message_function(std::string_view name);
 
 bool has_matrix_product(InstructionClasses classes);
 
