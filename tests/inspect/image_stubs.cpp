@@ -36,14 +36,14 @@ __global__ void traps(float* p) {
 #if HAS_FEATURES
     p[threadIdx.x] = 1;
 #else
-    asm volatile("trap;");
+    __trap();
 #endif
 }
 __global__ void breaks(float* p) {
 #if HAS_FEATURES
     p[threadIdx.x] = 1;
 #else
-    asm volatile("brkpt;");
+    __brkpt();
 #endif
 }
 // CUTLASS's way.
