@@ -119,26 +119,30 @@ private:
         kernel.num_parameters = kernel.parameter_bytes = 0;
         const u32 info = of_code_[symbol.section].info;
         if (info != 0) read_attributes(elf_.sections[info].content, kernel);
-        const bool calls_message = read_calls(symbol_index, kernel);
-        if (reads_code_) read_instructions(symbol_index, calls_message, kernel);
+        const OutsideCalls calls = read_calls(symbol_index, kernel);
+        if (reads_code_) read_instructions(symbol_index, calls, kernel);
         return kernel;
     }
 
-    // True when it calls what prints or asserts.
-    bool read_calls(u32 symbol_index, Kernel& kernel) {
-        bool calls_message = kernel.calls_printf;
-        for (const std::string_view name : code_.calls_outside(symbol_index))
-            add_call(name, kernel, calls_message);
-        for (const u32 symbol : externs_) add_call(elf_.symbols[symbol].name, kernel, calls_message);
-        return calls_message;
-    }
-    static void add_call(std::string_view name, Kernel& kernel, bool& calls_message) {
-        kernel.calls_printf |= name == "vprintf";
-        calls_message |= is_message_function(name);
-        if (name.starts_with(kEmulatedCopy)) kernel.classes.add(InstructionClass::emulated_tma);
+    // What a kernel calls that is not in the file.
+    struct OutsideCalls {
+        int num_messages = 0, num_others = 0;
+    };
+    OutsideCalls read_calls(u32 symbol_index, Kernel& kernel) {
+        std::vector<std::string_view> names = code_.calls_outside(symbol_index);
+        for (const u32 symbol : externs_) {
+            if (elf_.symbols[symbol].section == 0) names.push_back(elf_.symbols[symbol].name);
+        }
+        OutsideCalls calls;
+        for (const std::string_view name : names) {
+            ++(is_message_function(name) ? calls.num_messages : calls.num_others);
+            kernel.calls_printf |= name == "vprintf";
+            if (name.starts_with(kEmulatedCopy)) kernel.classes.add(InstructionClass::emulated_tma);
+        }
+        return calls;
     }
 
-    void read_instructions(u32 symbol_index, bool calls_message, Kernel& kernel) {
+    void read_instructions(u32 symbol_index, const OutsideCalls& calls, Kernel& kernel) {
         const auto facts = code_.of(symbol_index);
         if (!facts) return damage("the sections of code overlap: instructions were not read");
         kernel.classes_known = true;
@@ -146,13 +150,17 @@ private:
         kernel.uses_tensor_map = facts->uses_tensor_map;
         if (is_emulated_fp8(*facts, image_.architecture.sm))
             kernel.classes.add(InstructionClass::emulated_fp8_mma);
+        // A call that leads nowhere goes through a pointer.
+        const bool is_pointer_call = facts->calls && calls.num_messages + calls.num_others == 0 &&
+                                     code_.sections_of(symbol_index).size() == 1;
         const BodyFacts body{.has_effect = facts->has_effect,
-                             .calls = facts->calls,
                              .traps = facts->traps,
-                             .calls_message = calls_message,
+                             .calls_message = calls.num_messages > 0,
+                             .calls_unknown = calls.num_others > 0 || is_pointer_call,
                              .has_matrix_product = has_matrix_product(kernel.classes)};
         std::vector<std::string> texts;
-        if (calls_message) texts = texts_.used_by(code_.sections_of(symbol_index), facts->bank4_offsets);
+        if (calls.num_messages > 0)
+            texts = texts_.used_by(code_.sections_of(symbol_index), facts->bank4_offsets);
         kernel.stub = stub_of(body, kernel.num_parameters, texts);
     }
 

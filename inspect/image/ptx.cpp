@@ -414,12 +414,11 @@ private:
                 kernel.calls_printf |= name == "vprintf";
                 const bool is_message = is_message_function(name);
                 facts.calls_message |= is_message;
-                facts.calls = true;
                 const auto called = by_name.find(name);
                 if (called != by_name.end() && seen.insert(called->second).second)
                     pending.push_back(called->second);
                 else if (called == by_name.end() && !is_message)
-                    facts.has_effect = true;  // it is not known which
+                    facts.calls_unknown = true;
             }
         }
         facts.has_matrix_product = has_matrix_product(kernel.classes);

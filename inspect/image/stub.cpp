@@ -57,7 +57,8 @@ Stub stub_of(const BodyFacts& body, int num_parameters, const std::vector<std::s
     const bool says_so = std::any_of(texts.begin(), texts.end(), is_stub_message);
     // A kernel whose products all print instead still copies and waits.
     if (body.calls_message && says_so && (!body.has_effect || !body.has_matrix_product)) return Stub::message;
-    if (body.has_effect || body.calls || num_parameters <= 0) return Stub::none;
+    const bool does_something = body.has_effect || body.calls_message || body.calls_unknown;
+    if (does_something || num_parameters <= 0) return Stub::none;
     return body.traps ? Stub::trap : Stub::empty;
 }
 

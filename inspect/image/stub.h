@@ -12,9 +12,10 @@ namespace warpwright::inspect {
 
 // What a body does, read from machine code or from PTX.
 struct BodyFacts {
-    bool has_effect = false;  // anything but arithmetic, fences, calls, traps
-    bool calls = false, traps = false;
+    bool has_effect = false;  // anything but arithmetic, fences, calls, traps; in what it calls, too
+    bool traps = false;
     bool calls_message = false;  // vprintf, __assertfail
+    bool calls_unknown = false;  // what has no body here, or goes through a pointer
     bool has_matrix_product = false;
 };
 
