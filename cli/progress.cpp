@@ -13,8 +13,9 @@ using Clock = std::chrono::steady_clock;
 Progress::Progress(std::string what)
     : what_(std::move(what)), start_(Clock::now()), last_(start_), terminal_(isatty(STDERR_FILENO) == 1) {}
 
-Progress::~Progress() {
+void Progress::finish() {
     if (shown_) fmt::print(stderr, "\r\033[K");
+    shown_ = false;
 }
 
 void Progress::update(i64 done_bytes, i64 total_bytes) {

@@ -13,8 +13,9 @@ namespace warpwright::cli {
 class Progress {
 public:
     explicit Progress(std::string what);
-    ~Progress();
+    ~Progress() { finish(); }
     void update(i64 done_bytes, i64 total_bytes);
+    void finish();  // before anything else is printed
 
 private:
     std::string what_;

@@ -176,7 +176,7 @@ struct Verdict {
 struct FileReport {
     std::string path;  // "wheel.whl!/vllm/_C.abi3.so"
     u64 bytes = 0;
-    // "elf", "archive member", "cubin", "fatbin", "ptx", "data"
+    // "elf" (host code), "cubin", "fatbin", "ptx", "data" (anything else)
     std::string type;
     std::vector<Library> libraries;
     std::vector<Image> images;

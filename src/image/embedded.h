@@ -13,6 +13,7 @@ struct EmbeddedFile {
 };
 
 std::span<const EmbeddedFile> embedded_data();  // data/
+std::span<const EmbeddedFile> embedded_page();  // inspect/page/
 std::span<const EmbeddedFile>
 embedded_kernels();  // src/ptx, src/tile, src/kernels, include/warpwright/types.h
 
