@@ -88,15 +88,19 @@ Result<std::vector<std::string>> paths_of(const Options& options) {
 bool expectations_hold(const inspect::Report& report, const std::vector<Target>& targets,
                        const std::vector<std::string>& names) {
     bool hold = true;
+    if (!names.empty() &&
+        std::ranges::all_of(report.files, [](const auto& file) { return file.verdicts.empty(); })) {
+        fmt::print(stderr, "no device code in {} files\n", report.num_files);
+        return false;
+    }
     for (const std::string& name : names) {
         const Target target = find_target(name).value();
         const auto index =
             static_cast<size_t>(std::ranges::find(targets, target.id, &Target::id) - targets.begin());
         for (const inspect::FileReport& file : report.files) {
+            if (file.verdicts.empty()) continue;
             const inspect::Verdict& verdict = file.verdicts[index];
-            if (file.images.empty() || verdict.runs == inspect::Runs::native ||
-                verdict.runs == inspect::Runs::jit)
-                continue;
+            if (verdict.runs == inspect::Runs::native || verdict.runs == inspect::Runs::jit) continue;
             fmt::print(stderr, "{}: {} on {}: {}\n", inspect::printable(file.path),
                        inspect::runs_name(verdict.runs), target.id, inspect::printable(verdict.text));
             hold = false;

@@ -111,7 +111,7 @@ void print_file(const FileReport& file, bool kernels) {
     if (file.runtime_code)
         fmt::print("  makes or loads further device code at run time, which cannot be seen here\n");
     for (const std::string& note : file.notes) fmt::print("  note: {}\n", printable(note));
-    if (!file.images.empty()) print_verdicts(file, kernels);
+    print_verdicts(file, kernels);
     if (kernels) print_kernels(file);
     fmt::print("\n");
 }

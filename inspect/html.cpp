@@ -50,7 +50,8 @@ std::vector<Column> columns_of(const Report& report, const std::vector<Target>& 
         const auto same = std::ranges::find_if(columns, [&](const Column& column) {
             return column.capability == name &&
                    std::ranges::all_of(report.files, [&](const FileReport& file) {
-                       return file.verdicts[column.first].runs == file.verdicts[i].runs;
+                       return file.verdicts.empty() ||
+                              file.verdicts[column.first].runs == file.verdicts[i].runs;
                    });
         });
         if (same != columns.end())
@@ -84,6 +85,10 @@ void write_matrix(const Report& report, const std::vector<Column>& columns, cons
         write(fmt::format("<tr><th scope=row><a href=\"#f{}\" title=\"{}\">{}</a></th>", i,
                           escape_html(file.path), escape_html(short_path(file.path))));
         for (const Column& column : columns) {
+            if (file.verdicts.empty()) {
+                write("<td class=quiet title=\"no device code\">&ndash;</td>");
+                continue;
+            }
             const Verdict& verdict = file.verdicts[column.first];
             write(fmt::format("<td class={0} title=\"{1}\">{2} {0}</td>", runs_name(verdict.runs),
                               escape_html(verdict.text), symbol(verdict.runs)));

@@ -84,7 +84,8 @@ FileReport inspect_bytes(std::string path, Bytes bytes, const InspectOptions& op
         report.images.push_back(std::move(image));
     }
     identify(report, bytes);
-    report.verdicts = judge(report, options.targets, options.judge);
+    if (!report.images.empty() || report.runtime_code)
+        report.verdicts = judge(report, options.targets, options.judge);
     return report;
 }
 

@@ -180,8 +180,10 @@ struct FileReport {
     std::string type;
     std::vector<Library> libraries;
     std::vector<Image> images;
-    std::vector<Verdict> verdicts;  // one per target asked for, in the order of the list
-    bool headers_only = false;      // the licence forbids disassembly: container and headers were read
+    // One per target asked for, in the order of the list; none where there is no device code and none is
+    // made.
+    std::vector<Verdict> verdicts;
+    bool headers_only = false;  // the licence forbids disassembly: container and headers were read
     bool runtime_code = false;  // makes or loads device code at run time (NVRTC, nvJitLink, cuModuleLoadData)
     bool links_ltoir = false;   // by nvJitLink
     std::vector<std::string> notes;  // "17 images of __nv_relfatbin are inputs of the device link"
