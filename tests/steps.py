@@ -319,8 +319,15 @@ def fuzz_step(report):
         timed("fuzz", lambda report: f"{run_ctest(report, ROOT / 'build-sanitize', ['-L', '^fuzz$'])} programs", report)
 
 
+def threads_step(report):
+    timed("build (threads)", lambda report: build_step(report, "threads") and None, report)
+    if "build (threads)" not in report.failed:
+        timed("threads", lambda report: f"{run_ctest(report, ROOT / 'build-threads', ['-L', THREADS])} programs", report)
+
+
 # --- what to run, and the end --------------------------------------------------------------------------------
 
+THREADS = "^(check|device|dispatch|image|library)$"  # the tests that ./setup threads builds
 CHECKS = {"format": format_step, "structure": structure_step, "lint": lint_step}
 
 
@@ -337,9 +344,10 @@ def print_skipped(report):
 
 def main(arguments):
     labels = sorted({*folders_with("*.cpp"), *folders_with("test_*.py")} - {"fuzz", *CHECKS})
-    known = [*CHECKS, "lint-all", "emulated", "fuzz", *labels]
+    steps = [*CHECKS, "lint-all", "emulated", "fuzz", "threads"]
+    known = [*steps, *labels]
     if arguments == ["--list"]:
-        print("steps:  " + " ".join([*CHECKS, "lint-all", "emulated", "fuzz"]))
+        print("steps:  " + " ".join(steps))
         print("labels: " + " ".join(labels))
         return 0
     unknown = [name for name in arguments if name not in known]
@@ -361,6 +369,8 @@ def main(arguments):
         emulated_step(report)
     if "fuzz" in wanted:
         fuzz_step(report)
+    if "threads" in wanted:
+        threads_step(report)
     if "lint" in wanted:
         timed("lint", lint_step, report)
     if "lint-all" in wanted:

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// One context, eight threads with eight streams each: everything from the first load of a kernel on at once,
-// and every stream gets what it gets alone.
+// Eight threads with eight streams each on one context: everything from the first load of a kernel on at
+// once, and every stream gets what it gets alone. And calls of all kinds at once.
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <random>
 #include <thread>
 #include <vector>
@@ -96,9 +97,9 @@ bool can_run(const std::string& device) {
     return device == "cpu" || !Pack::linked().entries().empty() || nvrtc().ok();
 }
 
-class Threads : public testing::TestWithParam<std::string> {};
+class ThreadsOn : public testing::TestWithParam<std::string> {};
 
-TEST_P(Threads, ShareAContext) {
+TEST_P(ThreadsOn, ShareAContext) {
     const std::string device = GetParam();
     if (!can_run(device)) GTEST_SKIP() << "needs " << (device == "cuda:0" ? "a GPU" : "compiled kernels");
     const int num_steps = device == "cpu" ? 300 : device == "cuda:0" ? 300 : 10;
@@ -127,7 +128,107 @@ TEST_P(Threads, ShareAContext) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, Threads, testing::Values("cpu", "emulated:rtx-5090,threads=1", "cuda:0"),
+std::string answer(ww_status (*ask)(const char*, char**), const char* request) {
+    char* text = nullptr;
+    if (ask(request, &text) != WW_OK) return {};
+    const std::string copy = text;
+    ww_free(text);
+    return copy;
+}
+
+// What one thread of EverythingAtOnce does again and again; false: it went wrong.
+using Job = std::function<bool()>;
+
+// Many kinds of calls on one context, one engine and one tokenizer: under the thread sanitizer (`./test
+// threads`) this is where a lock that is missing shows.
+TEST(Threads, DoEverythingAtOnce) {
+    constexpr int kNumRounds = 6;
+    const std::string model = std::string(WW_SOURCE_DIR) + "/models/glossary";
+    const ContextHandle context = open_context("cpu");
+    ww_tokenizer* tokenizer = nullptr;
+    ASSERT_WW_OK(ww_tokenizer_load(model.c_str(), &tokenizer));
+    ww_engine* engine = nullptr;
+    ww_engine_options options{sizeof(ww_engine_options)};
+    options.max_context_tokens = 64;
+    ASSERT_WW_OK(ww_engine_create(context.get(), model.c_str(), &options, &engine));
+
+    const std::string plan_request = R"({"model": "llama-3.1-8b", "gpu": "h100"})",
+                      why_request = R"({"op": "rope", "device": "cpu"})";
+    const std::string plan = answer(ww_plan, plan_request.c_str()), why = answer(ww_why, why_request.c_str());
+    ASSERT_FALSE(plan.empty() || why.empty()) << ww_last_error();
+    const std::vector<Job> jobs{
+        [&] {
+            Chain chain(context.get(), 1);
+            return chain.step() && chain.step() && !chain.result().empty();
+        },
+        [&] {  // rows that no other job uses
+            return ww_context_force(context.get(), "logits", "logits.host") == WW_OK &&
+                   ww_context_forbid(context.get(), "gemm.host.f16", "not now") == WW_OK &&
+                   ww_context_forbid(context.get(), "gemm.host.f16", nullptr) == WW_OK &&
+                   ww_context_force(context.get(), "logits", nullptr) == WW_OK;
+        },
+        [&] { return answer(ww_plan, plan_request.c_str()) == plan; },
+        [&] { return answer(ww_why, why_request.c_str()) == why; },
+        [&] {
+            int32_t* tokens = nullptr;
+            std::size_t count = 0, bytes = 0;
+            char* text = nullptr;
+            const bool ok = ww_encode(tokenizer, "a river", 7, 0, &tokens, &count) == WW_OK &&
+                            ww_decode(tokenizer, tokens, count, 1, &text, &bytes) == WW_OK &&
+                            std::string(text, bytes) == "a river";
+            ww_free(tokens);
+            ww_free(text);
+            return ok;
+        },
+        [&] {
+            int32_t first = 0, count = 0;
+            const char* request = R"({"prompt": "A river is", "max_tokens": 3, "ignore_eos": true})";
+            if (ww_engine_add(engine, request, &first) != WW_OK) return false;
+            bool ok = true;
+            for (int i = 0; ok && i < 4; ++i) ok = ww_engine_step(engine, &count) == WW_OK;
+            return ok;
+        },
+        [&] {
+            int32_t first = 0;
+            char* json = nullptr;
+            const char* request = R"({"prompt": [1, 2], "max_tokens": 9, "num_sequences": 2})";
+            const bool ok = ww_engine_add(engine, request, &first) == WW_OK &&
+                            ww_engine_cancel(engine, first, nullptr) == WW_OK &&
+                            ww_engine_stats_json(engine, &json) == WW_OK;
+            ww_free(json);
+            return ok;
+        },
+        [&] {
+            ww_check_options check{sizeof(ww_check_options)};
+            check.op = "kv_append";
+            check.num_workers = 2;
+            check.progress = [](void*, const char*, int32_t num_done, int32_t) { return num_done / 4; };
+            char* report = nullptr;
+            const bool ok = ww_check(context.get(), &check, &report) == WW_OK;
+            ww_free(report);
+            return ok;
+        },
+        [&] {
+            ww_context* none = nullptr;
+            return ww_context_open("gpu", nullptr, &none) == WW_ERROR_CALLER &&
+                   std::string(ww_last_error()).find("gpu") != std::string::npos;
+        },
+    };
+    std::vector<std::string> problems(jobs.size());
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+        threads.emplace_back([&, i] {
+            for (int round = 0; round < kNumRounds && problems[i].empty(); ++round)
+                if (!jobs[i]()) problems[i] = std::string("it went wrong: ") + ww_last_error();
+        });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (std::size_t i = 0; i < jobs.size(); ++i) EXPECT_EQ(problems[i], "") << "job " << i;
+    ww_engine_free(engine);
+    ww_tokenizer_free(tokenizer);
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, ThreadsOn, testing::Values("cpu", "emulated:rtx-5090,threads=1", "cuda:0"),
                          [](const auto& info) { return info.param.substr(0, info.param.find(':')); });
 
 }  // namespace
