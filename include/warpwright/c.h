@@ -410,7 +410,7 @@ WW_API ww_status ww_check(ww_context* context, const ww_check_options* options, 
 
 /* A request is an object; a field that is unknown or ill-typed is a caller error that names it. The answer is
  * that of the verb's --json, and is there also where the verb's exit code would be 1 (no kernel, does not
- * fit). No function here needs a GPU. */
+ * fit). No function here needs a GPU, unless the request names this machine's. */
 
 WW_API ww_status ww_devices_json(char** json); /* {"devices": ["cuda:0", "cpu"], "cuda_problem"} */
 WW_API ww_status ww_models_json(char** json);  /* {"models": [names], "architectures": [names]} */

@@ -170,6 +170,7 @@ FUNCTIONS = {
     "ww_import_host": (STATUS, [c_void_p, c_void_p, c_size_t, c_int32, _handle_out]),
     "ww_copy_in": (STATUS, [c_void_p, c_void_p, c_void_p, c_size_t, c_void_p]),
     "ww_copy_out": (STATUS, [c_void_p, c_void_p, c_void_p, c_size_t, c_void_p]),
+    "ww_copy": (STATUS, [c_void_p, c_void_p, c_void_p, c_size_t, c_void_p]),
     "ww_fill": (STATUS, [c_void_p, c_void_p, c_uint8, c_size_t, c_void_p]),
     "ww_stream_synchronize": (STATUS, [c_void_p, c_void_p]),
     "ww_prepared_create": (STATUS, [c_void_p, POINTER(PrepareOptions), _handle_out]),

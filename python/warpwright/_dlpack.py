@@ -118,6 +118,11 @@ def view(tensor: Any, stream: Optional[int] = None) -> View:
     kind, index = device_of(tensor)
     # The protocol's numbers: 1 is the legacy default stream, 0 is not allowed.
     capsule = tensor.__dlpack__() if kind == "cpu" else tensor.__dlpack__(stream=stream or 1)
+    return managed_view(capsule, "cpu" if kind == "cpu" else f"cuda:{index}")
+
+
+def managed_view(capsule: Any, device: str) -> View:
+    """What a capsule holds."""
     # The capsule stays as it is ("not consumed"): its own destructor frees the tensor when the view's owner
     # goes.
     managed = ctypes.cast(_capsule_pointer(capsule, _NAME), ctypes.POINTER(_DLManagedTensor))
@@ -129,7 +134,6 @@ def view(tensor: Any, stream: Optional[int] = None) -> View:
     if dtype is None:
         lanes = f"x{raw.dtype.lanes}" if raw.dtype.lanes != 1 else ""
         dtype = f"{_CODE_NAMES.get(code, f'type{code}_')}{raw.dtype.bits}{lanes}"
-    device = "cpu" if kind == "cpu" else f"cuda:{index}"
     return View((raw.data or 0) + raw.byte_offset, dtype, shape, strides, device, capsule)
 
 

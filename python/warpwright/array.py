@@ -95,8 +95,24 @@ class Array:
             raise CallerError(f"expected an array of a cpu or cuda device to share, got one of {self.device}")
         return (_dlpack.CPU, 0) if kind == "cpu" else (_dlpack.CUDA, int(index))
 
-    def __dlpack__(self, *, stream: Optional[int] = None, **_: Any) -> Any:
+    def __dlpack__(
+        self,
+        *,
+        stream: Optional[int] = None,
+        max_version: Optional[tuple[int, int]] = None,
+        dl_device: Optional[tuple[int, int]] = None,
+        copy: Optional[bool] = None,
+    ) -> Any:
+        """The protocol's: a capsule of this memory, or with `copy` of a copy."""
+        own = self.__dlpack_device__()
+        if dl_device is not None and tuple(map(int, dl_device)) != own:
+            raise BufferError(f"expected the array's own device {own}, got {tuple(map(int, dl_device))}")
+        source = self
+        if copy:
+            source = Array(self.shape, self.dtype, self.context)
+            handles = self.context._handle, source._data, self._data
+            check(library().ww_copy(*handles, self.nbytes, None))
         # What this package wrote here without being given a stream is on the default one.
-        if self.device != "cpu" and stream != -1:
+        if self.device != "cpu" and (copy or stream != -1):
             self.context.synchronize()
-        return _dlpack.export(self.view(), self)
+        return _dlpack.export(source.view(), source)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tensors as they are given: places, types, strides, frameworks; and what is said about wrong ones."""
 
+import ctypes
 import gc
 import os
 import pathlib
@@ -202,6 +203,21 @@ class Frameworks(unittest.TestCase):
         del capsule
         gc.collect()
         self.assertEqual(len(_dlpack._exported), before)
+
+    def test_export_as_the_protocol_asks_for_it(self):
+        array = warpwright.Array.from_numpy(self.x, "cpu")
+        address = array.view().data
+
+        def exported(**wishes):
+            view = _dlpack.managed_view(array.__dlpack__(**wishes), "cpu")
+            values = (ctypes.c_uint16 * self.x.size).from_address(view.data)
+            np.testing.assert_array_equal(values, self.x.view(np.uint16).ravel())
+            return view.data
+
+        self.assertEqual(exported(max_version=(1, 0), dl_device=(1, 0), copy=False), address)
+        self.assertNotEqual(exported(copy=True), address)
+        with self.assertRaisesRegex(BufferError, r"own device \(1, 0\), got \(2, 0\)"):
+            array.__dlpack__(dl_device=(2, 0))
 
     def test_read_only_inputs_and_strides(self):
         wide = halves(3, 200)
