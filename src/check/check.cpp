@@ -41,6 +41,11 @@ void run_parallel(int num_workers, int count, const std::function<void(int worke
     if (thrown != nullptr) std::rethrow_exception(thrown);
 }
 
+bool has_image(Context& context, ImageSpec spec) {
+    spec.contracts = context.allows_contraction();
+    return ImageStore::shared().get(spec).ok();
+}
+
 bool is_approximate(Context& context, ImageSpec spec) {
     spec.contracts = context.allows_contraction();
     const auto image = ImageStore::shared().get(spec);

@@ -61,6 +61,9 @@ CheckSummary summarize(std::span<const CheckResult> results);
 
 std::string problem_text(const FieldTexts& fields);  // "tokens=3 hidden=64 ..."
 
+// Whether the row's kernel can be had: from the pack or a cache, or compiled.
+bool has_image(Context& context, ImageSpec spec);
+
 // Whether the image has instructions that PTX does not define to the bit.
 bool is_approximate(Context& context, ImageSpec spec);
 
@@ -169,6 +172,11 @@ private:
         return rows;
     }
 
+    static bool has_image(Context& context, const Row& row) {
+        return row.arch == ArchClass::host ||
+               warpwright::has_image(context, image_spec_of<Op>(row, context.target().facts.build_target));
+    }
+
     static bool is_approximate(Context& context, const Row& row) {
         return row.arch != ArchClass::host &&
                warpwright::is_approximate(context,
@@ -188,6 +196,8 @@ private:
             Workbench bench(context, case_seed, &sheet_answers(sheet, result.problem, case_seed));
             Check::run(bench, problem, result);
             context.force(Op::kName, {});
+            if (result.outcome == CheckResult::Outcome::failed)
+                result.tried = bench.has_memory() && has_image(context, row);
             result.approximate = known_approximate(context, sheet, row_index);
         }
         const std::lock_guard lock(sheet.mutex);

@@ -30,6 +30,7 @@ Tensor Workbench::allocate(DType type, std::initializer_list<i64> shape, bool mi
     const std::size_t total_bytes = payload_offset + payload_bytes + band_bytes;
     auto buffer = Buffer::allocate(context_.shared_device(), total_bytes);
     if (!buffer.ok()) {
+        has_memory_ = false;
         fail(buffer.status());
         return tensor;
     }

@@ -29,6 +29,8 @@ struct CheckResult {
     u64 input_digest = 0;
     u64 output_digest = 0;
     bool approximate = false;
+    bool tried =
+        true;  // false: its kernel could not be made, or memory was short: it says nothing of the row
 };
 
 // FNV-1a, 64 bits.
@@ -83,6 +85,7 @@ public:
 
     // Any failure of the calls above, and then guard bands that were written to.
     Status finish();
+    bool has_memory() const { return has_memory_; }  // all that was asked for
     u64 input_digest() const { return input_digest_; }
     u64 output_digest() const { return output_digest_; }  // as of the last finish()
 
@@ -116,6 +119,7 @@ private:
     std::vector<Buffer> buffers_;
     std::vector<Guarded> guarded_;
     Status status_;
+    bool has_memory_ = true;
     u64 input_digest_ = kDigestStart;
     u64 output_digest_ = 0;
 };

@@ -77,7 +77,7 @@ std::string report_text(const Json& reports) {
 std::vector<TrustVerdict> verdicts_of(std::span<const CheckResult> results) {
     std::vector<TrustVerdict> verdicts;
     for (const CheckResult& result : results) {
-        if (result.outcome == CheckResult::Outcome::refused) continue;
+        if (result.outcome == CheckResult::Outcome::refused || !result.tried) continue;
         auto known = std::find_if(verdicts.begin(), verdicts.end(), [&](const TrustVerdict& verdict) {
             return verdict.op == result.op && verdict.row == result.row;
         });

@@ -27,7 +27,7 @@ nlohmann::ordered_json check_report(Context& context, std::span<const CheckResul
 // One report, or an array of several, as it is written to files.
 std::string report_text(const nlohmann::ordered_json& reports);
 
-// One verdict for each row that was run: it passed when every problem of it did.
+// One verdict for each row that was tried: it passed when every problem of it did.
 std::vector<TrustVerdict> verdicts_of(std::span<const CheckResult> results);
 
 }  // namespace warpwright

@@ -71,15 +71,14 @@ public:
 
     Result<void*> allocate_own(std::size_t bytes) override {
         // aligned_alloc wants a multiple of the alignment; nothing is allocated as one unit of it.
-        const std::size_t rounded =
-            (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
-        const bool is_large = rounded >= 4 * kHugePage;
-        void* pointer =
-            rounded < bytes ? nullptr : std::aligned_alloc(is_large ? kHugePage : kAlignment, rounded);
+        const bool is_large = bytes >= 4 * kHugePage;
+        const std::size_t alignment = is_large ? kHugePage : kAlignment;
+        const std::size_t rounded = (std::max<std::size_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+        void* pointer = rounded < bytes ? nullptr : std::aligned_alloc(alignment, rounded);
         if (pointer == nullptr)
             return unavailable(fmt::format("cpu: out of memory allocating {} bytes", bytes));
         // Fewer faults while it is filled, and fewer misses of address translation ever after.
-        if (is_large) (void)madvise(pointer, rounded / kHugePage * kHugePage, MADV_HUGEPAGE);
+        if (is_large) (void)madvise(pointer, rounded, MADV_HUGEPAGE);
         return pointer;
     }
     void release_own(void* pointer) override { std::free(pointer); }

@@ -34,7 +34,11 @@ public:
     const Target& target() const override { return device_->target(); }
     Result<MemoryInfo> memory() override { return device_->memory(); }
     bool poisons_fresh_memory() const override { return device_->poisons_fresh_memory(); }
-    Result<void*> allocate_own(std::size_t bytes) override { return device_->allocate(bytes); }
+    Result<void*> allocate_own(std::size_t bytes) override {
+        if (out_of_memory) return unavailable("taken by somebody else");
+        return device_->allocate(bytes);
+    }
+    static inline bool out_of_memory = false;
     void release_own(void* pointer) override { device_->release(pointer); }
     Status copy_in(void* to, const void* from, std::size_t bytes, Stream stream) override {
         return device_->copy_in(to, from, bytes, stream);
@@ -251,6 +255,21 @@ TEST_F(Trust, ForgottenOrAnotherKernelIsChosenAgain) {
     EXPECT_EQ(chosen(*open()), row);
 }
 
+// What a machine lacks for a moment is not held against a row.
+TEST_F(Trust, WithoutMemoryNothingIsKnown) {
+    const auto context = open();
+    const std::string row = chosen(*context);
+    const CheckRequest request{.op = "rmsnorm", .row = row, .num_workers = 1};
+    CheckRun run{.device = "GPU", .context = context->sibling()};
+    NamedDevice::out_of_memory = true;
+    EXPECT_TRUE(run_checks(request, std::span(&run, 1), {}).ok());
+    NamedDevice::out_of_memory = false;
+    EXPECT_EQ(summarize(run.results).passed, 0);
+    EXPECT_GT(summarize(run.results).failed, 0) << "it is no success either";
+    EXPECT_TRUE(keep_verdicts(*context, run)->empty());
+    EXPECT_EQ(chosen(*context), row);
+}
+
 // Checks that run at once, in this process or others, keep all they find.
 TEST_F(Trust, VerdictsOfManyAtOnceAreAllKept) {
     constexpr int kNumThreads = 8, kNumRows = 6;
@@ -289,10 +308,15 @@ TEST_F(Trust, AFileOfSomethingElseIsNamed) {
 TEST(Verdicts, ARowPassesWhenAllOfItsProblemsDo) {
     using Outcome = CheckResult::Outcome;
     const std::vector<CheckResult> results{
-        {"gemm", "a", "m=1", Outcome::passed},          {"gemm", "a", "m=2", Outcome::failed, "wrong"},
-        {"gemm", "a", "m=3", Outcome::failed, "worse"}, {"gemm", "a", "m=4", Outcome::passed},
-        {"gemm", "b", "m=1", Outcome::refused},         {"gemm", "c", "m=1", Outcome::passed},
-        {"gemm", "c", "m=2", Outcome::refused}};
+        {"gemm", "a", "m=1", Outcome::passed},
+        {"gemm", "a", "m=2", Outcome::failed, "wrong"},
+        {"gemm", "a", "m=3", Outcome::failed, "worse"},
+        {"gemm", "a", "m=4", Outcome::passed},
+        {"gemm", "b", "m=1", Outcome::refused},
+        {"gemm", "c", "m=1", Outcome::passed},
+        {"gemm", "c", "m=2", Outcome::refused},
+        {.op = "gemm", .row = "d", .problem = "m=1", .outcome = Outcome::failed, .tried = false},
+        {.op = "gemm", .row = "c", .problem = "m=3", .outcome = Outcome::failed, .tried = false}};
     const auto verdicts = verdicts_of(results);
     ASSERT_EQ(verdicts.size(), 2u);
     EXPECT_EQ(verdicts[0].row, "a");
