@@ -63,6 +63,16 @@ inline int first_lane(u32 lanes) {
     return std::countr_zero(lanes);
 }
 
+// Lanes beside each other, all of them in a mask.
+struct Run {
+    int begin = 0, count = 0;
+    u32 lanes = 0;
+};
+inline Run first_run(u32 lanes) {
+    const int begin = first_lane(lanes), count = std::countr_one(lanes >> begin);
+    return {begin, count, static_cast<u32>(((u64{1} << count) - 1) << begin)};
+}
+
 bool find_global_slow(Warp& warp, u32 index, u64 address, Span& span);
 
 // The allocation around the address. Each instruction has an entry of the warp's cache, which it shares with

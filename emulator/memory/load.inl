@@ -115,7 +115,17 @@ static inline __attribute__((always_inline)) const std::byte* gather(const Instr
         return gathered;
     }
     switch (lookup.layout) {
-        case Layout::row: return data + lookup.first;
+        case Layout::row:
+            if (lookup.inside == kAllLanes) return data + lookup.first;
+            // Of lanes that are not active nothing is read, as nothing is written: others may write there.
+            for (u32 rest = lookup.inside; rest != 0;) {
+                const Run run = first_run(rest);
+                const auto offset = static_cast<std::size_t>(run.begin) * kBytes;
+                std::memcpy(gathered + offset, data + lookup.first + offset,
+                            static_cast<std::size_t>(run.count) * kBytes);
+                rest &= ~run.lanes;
+            }
+            break;
         case Layout::same: {
             std::byte value[kBytes];
             std::memcpy(value, data + lookup.first, kBytes);

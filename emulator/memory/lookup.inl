@@ -166,27 +166,30 @@ static inline __attribute__((always_inline)) bool is_shadow_wrong(const Lookup& 
     constexpr Scalar kRight = static_cast<Scalar>(0x0101'0101'0101'0101ull *
                                                   (kUse == Use::store ? kShadowAsync : kShadowWritten));
     Word wrong = {};
-    const auto look = [&](const u8* shadow, bool counts) {
+    const auto look = [&](const u8* shadow) {
         Word marks;
         std::memcpy(&marks, shadow, kWordBytes);
-        marks = kUse == Use::store ? marks & kRight : marks ^ kRight;
-        wrong |= counts ? marks : Word{};
+        wrong |= kUse == Use::store ? marks & kRight : marks ^ kRight;
     };
     const u8* const shadow = lookup.span.shadow + lookup.first;
     if (lookup.layout == Layout::row) {
         if (lookup.inside == kAllLanes) {
-            for (int i = 0; i < kLanes * kWords; ++i) look(shadow + i * kWordBytes, true);
+            for (int i = 0; i < kLanes * kWords; ++i) look(shadow + i * kWordBytes);
         } else {
-            for (int i = 0; i < kLanes * kWords; ++i)
-                look(shadow + i * kWordBytes, (lookup.inside & kLaneBits.bit[i / kWords]) != 0);
+            for (u32 rest = lookup.inside; rest != 0;) {
+                const Run run = first_run(rest);
+                const u8* const marks = shadow + run.begin * kBytes;
+                for (int i = 0; i < run.count * kWords; ++i) look(marks + i * kWordBytes);
+                rest &= ~run.lanes;
+            }
         }
     } else if (lookup.layout == Layout::same) {
-        for (int i = 0; i < kWords; ++i) look(shadow + i * kWordBytes, true);
+        for (int i = 0; i < kWords; ++i) look(shadow + i * kWordBytes);
     } else {
 #pragma GCC unroll 32
         for (int l = 0; l < kLanes; ++l) {
             for (int i = 0; i < kWords; ++i)
-                look(lookup.span.shadow + lookup.offset[l] + i * kWordBytes, true);
+                look(lookup.span.shadow + lookup.offset[l] + i * kWordBytes);
         }
     }
     if constexpr (kBytes >= 16)

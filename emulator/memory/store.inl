@@ -134,15 +134,14 @@ static inline __attribute__((always_inline)) bool scatter(const Instruction& ins
     } else if (lookup.layout == Layout::row) {
         // Lanes that are not active write nothing, not even what was there: others may write it.
         for (u32 rest = lookup.inside; rest != 0;) {
-            const int begin = first_lane(rest);
-            const int count = std::countr_one(rest >> begin);
-            const u64 offset = lookup.first + static_cast<u64>(begin) * kBytes;
-            const auto bytes = static_cast<std::size_t>(count) * kBytes;
+            const Run run = first_run(rest);
+            const u64 offset = lookup.first + static_cast<u64>(run.begin) * kBytes;
+            const auto bytes = static_cast<std::size_t>(run.count) * kBytes;
             std::byte* to = lookup.span.data + offset;
-            difference |= std::memcmp(to, from + begin * kBytes, bytes) != 0;
-            std::memcpy(to, from + begin * kBytes, bytes);
+            difference |= std::memcmp(to, from + run.begin * kBytes, bytes) != 0;
+            std::memcpy(to, from + run.begin * kBytes, bytes);
             if (shadow != nullptr) std::memset(shadow + offset, kShadowWritten, bytes);
-            rest &= ~(((u64{1} << count) - 1) << begin);
+            rest &= ~run.lanes;
         }
     } else if (lookup.layout == Layout::scattered && lookup.inside == kAllLanes) {
 #pragma GCC unroll 4
