@@ -14,7 +14,7 @@ namespace warpwright::bench {
 namespace {
 
 constexpr int kRounds = 31, kWarmUps = 100;  // 15 ms, until the core runs at its clock
-constexpr int kCalls = 50;  // in a round: the queue of a stream takes more without waiting
+constexpr int kCalls = 50;                   // in a round: the queue of a stream takes more without waiting
 
 // The median over rounds of one call's microseconds. `after` is not timed.
 template <class Call, class After>
