@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
     add_bench(app, action);
     add_tune(app, action);
     add_inspect(app, action);
+    add_diagnose(app, action);
     try {
         app.parse(argc, argv);
         return action();

@@ -19,6 +19,10 @@ ww_static_library(lz4 ww_inspect_dependencies)
 ww_static_library(z ww_inspect_dependencies)
 ww_static_library(lzma ww_inspect_dependencies)
 
+# The patterns of logs.
+add_library(ww_diagnose_dependencies INTERFACE)
+ww_static_library(re2 ww_diagnose_dependencies)
+
 # Debian ships fmt as a shared library only: it is used as headers.
 find_package(fmt REQUIRED)
 target_link_libraries(ww_dependencies INTERFACE fmt::fmt-header-only)
