@@ -169,8 +169,10 @@ TEST(FailureCatalogue, PlaceholdersAreGroupsOfEveryPatternThatUsesThem) {
 TEST(FailureCatalogue, OfAndOriginsNameTheSameLibraries) {
     std::set<std::string> named;
     for (const Origin& origin : catalogue().origins) named.insert(origin.library);
-    for (const Failure& failure : catalogue().failures)
-        if (!failure.of.empty()) EXPECT_TRUE(named.contains(failure.of)) << failure.id;
+    for (const Failure& failure : catalogue().failures) {
+        if (failure.of.empty()) continue;
+        EXPECT_TRUE(named.contains(failure.of)) << failure.id;
+    }
 }
 
 // What a flaw in the file is called.
