@@ -83,7 +83,9 @@ Match Matcher::match(const LogLine& line, std::string_view text) {
             continue;
         if (!is_near(failure, line)) continue;
         if (compute_capability_ != 0 && !failure.applies_to(compute_capability_)) {
-            if (match.elsewhere == nullptr) match.elsewhere = &failure;
+            if (match.elsewhere != nullptr) continue;
+            match.elsewhere = &failure;
+            match.library = failure.library;
             continue;
         }
         name_library(failure, line, match);

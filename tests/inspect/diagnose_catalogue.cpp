@@ -51,12 +51,12 @@ bool finds(const Report& report, std::string_view id) {
                                [&](const Finding& finding) { return finding.failure->id == id; });
 }
 
-// Whether a pattern of the failure matches a line, whatever is around it.
-bool matches_a_line(const Failure& failure, std::string_view text) {
+// Whether one of the patterns matches a line, whatever is around it.
+bool matches_a_line(const std::vector<std::string>& patterns, std::string_view text) {
     for (size_t begin = 0; begin < text.size();) {
         const size_t end = std::min(text.find('\n', begin), text.size());
         const re2::StringPiece line(text.data() + begin, end - begin);
-        for (const std::string& pattern : failure.patterns)
+        for (const std::string& pattern : patterns)
             if (re2::RE2::PartialMatch(line, re2::RE2(pattern, re2::RE2::Latin1))) return true;
         begin = end + 1;
     }
@@ -86,11 +86,12 @@ TEST(FailureCatalogue, PositiveLinesGiveTheEntryAndNothingElse) {
     }
 }
 
-TEST(FailureCatalogue, EveryPatternIsNeededByALine) {
+TEST(FailureCatalogue, EveryPatternMatchesAPositiveLine) {
     for (const Failure& failure : catalogue().failures) {
         std::string all;
         for (const std::string& text : lines().at(failure.id).positive) all += text + "\n";
-        EXPECT_TRUE(matches_a_line(failure, all)) << failure.id;
+        for (const std::string& pattern : failure.patterns)
+            EXPECT_TRUE(matches_a_line({pattern}, all)) << failure.id << ": " << pattern;
     }
 }
 
@@ -110,7 +111,7 @@ TEST(FailureCatalogue, OverlapsAreDeclared) {
         for (const std::string& text : own.positive) all += text + "\n";
         std::set<std::string> found;
         for (const Failure& other : catalogue().failures)
-            if (&other != &failure && matches_a_line(other, all)) found.insert(other.id);
+            if (&other != &failure && matches_a_line(other.patterns, all)) found.insert(other.id);
         EXPECT_EQ(found, std::set<std::string>(own.also.begin(), own.also.end())) << failure.id;
     }
 }
