@@ -69,7 +69,8 @@ int run(const Options& options) {
         options.files.empty() ? std::vector<std::string>{"-"} : options.files;
     if (options.follow && files.size() > 1)
         return report(caller_error(fmt::format("--follow: expected one file, got {}", files.size())));
-    diagnose::Diagnoser diagnoser(diagnose::catalogue(), gpu ? gpu->facts.compute_capability : 0);
+    diagnose::Matcher matcher(diagnose::catalogue(), gpu ? gpu->facts.compute_capability : 0);
+    diagnose::Diagnoser diagnoser(matcher);
     const auto stop = [] { return interrupted.load(); };
     if (options.follow) {
         catch_interrupts();

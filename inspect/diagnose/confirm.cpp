@@ -72,21 +72,25 @@ Confirmation check_images(const Finding& finding, const inspect::Report& binarie
     const Files files = files_for(finding, binaries);
     if (files.list.empty()) return {Confirmed::cannot_tell, "there is no device code in what was inspected"};
     std::string bad, makes_code, judged;
-    size_t num_bad = 0;
+    size_t num_bad = 0, num_good = 0;
     for (size_t t = 0; t < targets.size(); ++t) {
         const int capability = targets[t].facts.compute_capability;
         if (!finding.failure->applies_to(capability)) continue;
         judged += (judged.empty() ? "" : ", ") + capability_text(capability);
         for (const FileReport* file : files.list) {
             if (file->runtime_code && makes_code.empty()) makes_code = file->path;
-            if (t >= file->verdicts.size() || file->images.empty() || !is_bad(file->verdicts[t].runs))
+            if (t >= file->verdicts.size() || file->images.empty()) continue;
+            if (!is_bad(file->verdicts[t].runs)) {
+                ++num_good;
                 continue;
+            }
             if (num_bad++ == 0) bad = lacks(*file, file->verdicts[t], capability);
         }
     }
     if (judged.empty()) return {Confirmed::cannot_tell, "not said for which GPU: give --gpu"};
     if (num_bad > 0) {
-        if (num_bad > 1) bad += fmt::format(" (and {} more like it)", num_bad - 1);
+        if (num_bad > 1) bad += fmt::format("; {} more like it", num_bad - 1);
+        if (num_good > 0) bad += fmt::format("; {} others run there", num_good);
         return {Confirmed::yes, bad};
     }
     if (!makes_code.empty()) {

@@ -81,9 +81,8 @@ std::string without_colours(std::string_view text) {
     return plain;
 }
 
-Diagnoser::Diagnoser(const Catalogue& catalogue, int compute_capability)
-    : matcher_(catalogue, compute_capability),
-      reader_(matcher_.scanner(), [this](const LogLine& line) { take(line); }) {}
+Diagnoser::Diagnoser(Matcher& matcher)
+    : matcher_(matcher), reader_(matcher_.scanner(), [this](const LogLine& line) { take(line); }) {}
 
 void Diagnoser::begin(std::string file) {
     file_ = std::move(file);

@@ -64,9 +64,8 @@ public:
     static constexpr size_t kMaxUnknown = 200;
     static constexpr size_t kMaxShownBytes = 400;
 
-    // compute_capability (10 x major + minor): only failures that happen there; 0: all. The catalogue
-    // outlives the report.
-    Diagnoser(const Catalogue& catalogue, int compute_capability);
+    // The matcher outlives the diagnoser, and its catalogue the report.
+    explicit Diagnoser(Matcher& matcher);
 
     // Called for each finding when it is first seen.
     std::function<void(const Finding&)> on_new;
@@ -85,7 +84,7 @@ private:
                      const std::string& file, std::string_view text, const Failure& failure);
     void take_unknown(const LogLine& line, const Match& match, std::string_view text);
 
-    Matcher matcher_;
+    Matcher& matcher_;
     LogReader reader_;
     std::string file_;
     Report report_;

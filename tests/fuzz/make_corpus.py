@@ -9,6 +9,7 @@ runs thousands of them a second.
 import json
 import pathlib
 import struct
+import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CORPUS = pathlib.Path(__file__).parent / "corpus"
@@ -155,8 +156,20 @@ def make_templates():
         write("chat", name, f"{family}\n{compact(variables)}")
 
 
+# --- logs --------------------------------------------------------------------------------------------------
+
+
+def make_logs():
+    """Every positive line of the catalogue, a few failures to a log."""
+    failures = tomllib.loads((ROOT / "data/failure_lines.toml").read_text())["failure"]
+    for begin in range(0, len(failures), 10):
+        lines = [line for failure in failures[begin : begin + 10] for line in failure["positive"]]
+        write("diagnose", f"lines{begin:03}", "INFO fine\n" + "\n".join(lines) + "\n")
+
+
 if __name__ == "__main__":
     make_safetensors()
     make_configs()
     make_tokenizers()
     make_templates()
+    make_logs()

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -12,9 +13,11 @@
 namespace warpwright::diagnose {
 
 // `chunk`: how many bytes arrive at once.
-inline Report diagnose(std::string_view log, int compute_capability = 0, size_t chunk = 1 << 20,
-                       const Catalogue& failures = catalogue()) {
-    Diagnoser diagnoser(failures, compute_capability);
+inline Report diagnose(std::string_view log, int compute_capability = 0, size_t chunk = 1 << 20) {
+    static std::map<int, Matcher> matchers;
+    Matcher& matcher =
+        matchers.try_emplace(compute_capability, catalogue(), compute_capability).first->second;
+    Diagnoser diagnoser(matcher);
     diagnoser.begin("log");
     while (!log.empty()) {
         const std::span<char> room = diagnoser.room();
