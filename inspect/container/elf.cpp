@@ -100,6 +100,12 @@ HostSections::HostSections(Bytes file) {
                      [](const Section& a, const Section& b) { return a.begin < b.begin; });
 }
 
+std::vector<std::pair<u64, u64>> HostSections::ranges() const {
+    std::vector<std::pair<u64, u64>> list;
+    for (const Section& section : sections_) list.emplace_back(section.begin, section.end);
+    return list;
+}
+
 std::string HostSections::name_at(u64 offset) const {
     const auto after = std::upper_bound(sections_.begin(), sections_.end(), offset,
                                         [](u64 at, const Section& section) { return at < section.begin; });

@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "inspect/bytes.h"
@@ -39,6 +40,8 @@ public:
 
     // ".nv_fatbin"; empty: in no section.
     std::string name_at(u64 offset) const;
+    // [begin, end) of each, in the order of offsets.
+    std::vector<std::pair<u64, u64>> ranges() const;
 
 private:
     struct Section {

@@ -35,8 +35,7 @@ constexpr ToolkitFloor kToolkitFloors[] = {{11, 45000}, {12, 52500}, {13, 58000}
 constexpr int kZstdDriver = 55054;
 
 int toolkit_major(const Image& image) {
-    if (image.abi >= 8) return 13;
-    int major = 0;
+    int major = 0;  // of the ABI 8 too: code for Blackwell has it from CUDA 12.8 on, all code from 13.0 on
     std::from_chars(image.toolkit.data(), image.toolkit.data() + image.toolkit.size(), major);
     return major;
 }

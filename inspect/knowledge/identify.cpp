@@ -225,7 +225,17 @@ bool headers_only(std::string_view path, Bytes file) {
         }
     }
     bool found = false;
-    headers_only_strings().scan(as_text(file), [&](u32, std::size_t) { found = true; });
+    const auto look_at = [&](Bytes part) {
+        headers_only_strings().scan(as_text(part), [&](u32, std::size_t) { found = true; });
+    };
+    const HostSections sections(file);
+    const std::vector<std::pair<u64, u64>> ranges = sections.ranges();
+    if (ranges.empty()) look_at(file);
+    for (const auto& [begin, end] : ranges) {
+        const std::string name = sections.name_at(begin);
+        if (name != ".nv_fatbin" && name != "__nv_relfatbin" && !found)
+            look_at(file.subspan(begin, end - begin));
+    }
     return found;
 }
 

@@ -24,11 +24,18 @@ u32 build_key(const Image& image) {
 
 KernelIndex::KernelIndex(const FileReport& file) {
     group.resize(file.images.size());
-    std::map<u64, u32> fatbins;
+    std::map<u64, u32> fatbins, objects_at;
     std::unordered_map<std::string_view, u32> by_name;
     for (u32 i = 0; i < file.images.size(); ++i) {
         const Image& image = file.images[i];
-        if (image.link_input) continue;
+        if (image.link_input) {
+            const u64 at = image.fatbin.value_or(image.offset);
+            const auto object = objects_at.try_emplace(at, static_cast<u32>(objects.size())).first->second;
+            objects.resize(std::max<std::size_t>(objects.size(), object + 1));
+            objects[object].push_back(i);
+            for (const Kernel& kernel : image.kernels) linked_names.insert(kernel.name);
+            continue;
+        }
         images.push_back(&image);
         group[i] = num_groups;
         if (driver_chooses(image)) group[i] = fatbins.try_emplace(*image.fatbin, num_groups).first->second;
@@ -36,8 +43,12 @@ KernelIndex::KernelIndex(const FileReport& file) {
         for (const Kernel& kernel : image.kernels) {
             const auto [entry, is_new] = by_name.try_emplace(kernel.name, static_cast<u32>(kernels.size()));
             if (is_new) kernels.push_back({.name = kernel.name, .places = {}, .classes = {}});
-            kernels[entry->second].places.push_back({i, &kernel});
-            kernels[entry->second].classes.bits |= kernel.classes.bits;
+            IndexedKernel& indexed = kernels[entry->second];
+            indexed.places.push_back({i, &kernel});
+            indexed.classes.bits |= kernel.classes.bits;
+            const bool is_largest =
+                indexed.largest.kernel == nullptr || kernel.code_bytes > indexed.largest.kernel->code_bytes;
+            if (image.kind == ImageKind::cubin && is_largest) indexed.largest = indexed.places.back();
         }
     }
     if (kernels.empty() && !images.empty()) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "inspect/report.h"
@@ -19,6 +20,7 @@ struct IndexedKernel {
     std::vector<KernelPlace> places;  // in the order of images
     InstructionClasses classes;       // of all places
     u32 builds = 0;                   // index into KernelIndex::builds
+    KernelPlace largest;              // where it has most machine code; without a kernel: nowhere
 };
 
 struct KernelIndex {
@@ -30,6 +32,10 @@ struct KernelIndex {
     std::vector<IndexedKernel> kernels;  // in the order in which they are found
     // For a file whose images tell no kernels, one kernel without a name stands for all of each group.
     bool nameless = false;
+    // Images that a device link took in, by object. Where no linked code fits, the driver links them again,
+    // from their PTX, and needs something of each object.
+    std::vector<std::vector<u32>> objects;
+    std::unordered_set<std::string_view> linked_names;  // kernels of the objects; empty: not read
     // The different sets of builds that kernels have: images of one kind and architecture each.
     std::vector<std::vector<const Image*>> builds;
 };

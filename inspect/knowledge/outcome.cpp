@@ -15,6 +15,17 @@ constexpr int kRegistersPerSm = 64 * 1024;  // every GPU of the list; CUDA progr
 constexpr int kLargestCluster = 16;         // with the attribute for sizes that are not portable
 constexpr int kWarp = 32;
 
+// Code that much smaller than another build's has lost its body to an #if: FlashAttention 3's kernels are 256
+// bytes for 8.0 and 50 KB for 9.0. Loops that another GPU unrolls differ by far less.
+constexpr u64 kHuskBytes = 512;
+constexpr u64 kTimesHusk = 16;
+
+bool is_husk(const IndexedKernel& kernel, const Kernel& here) {
+    return here.code_bytes > 0 && here.code_bytes <= kHuskBytes && kernel.largest.kernel != nullptr &&
+           kernel.largest.kernel->code_bytes >= kTimesHusk * here.code_bytes &&
+           kernel.largest.kernel->code_bytes >= kTimesHusk * kHuskBytes;
+}
+
 i64 product(const std::array<int, 3>& sizes) {
     return i64{sizes[0]} * sizes[1] * sizes[2];
 }
@@ -54,6 +65,26 @@ Outcomes::Outcomes(const FileReport& file, const KernelIndex& index, const Targe
             choice.image = &image;
         }
     }
+    look_at_objects();
+}
+
+// nvcc's documentation, "JIT Linking Support": where no linked cubin fits, the driver links the objects
+// again, each from its cubin or its PTX, and fails where an object has neither.
+void Outcomes::look_at_objects() {
+    const Image* newest = nullptr;
+    for (const std::vector<u32>& object : index_.objects) {
+        bool usable = false;
+        for (const u32 i : object) {
+            const Image& image = file_.images[i];
+            if (image.kind == ImageKind::ltoir || !fits(image) || too_new(image)) continue;
+            usable = true;
+            if (image.kind == ImageKind::ptx &&
+                (newest == nullptr || preference(image, false) > preference(*newest, false)))
+                newest = &image;
+        }
+        if (!usable) return;
+    }
+    relinked_ = newest;
 }
 
 bool Outcomes::fits(const Image& image) const {
@@ -67,29 +98,40 @@ bool Outcomes::too_new(const Image& image) const {
     return options_.driver != 0 && driver_floor(image).driver > options_.driver;
 }
 
-Outcome Outcomes::of(const KernelPlace& place) const {
+Outcome Outcomes::of(const IndexedKernel& kernel, const KernelPlace& place) const {
     const Image& image = file_.images[place.image];
     const Choice& choice = choices_[index_.group[place.image]];
-    if (choice.image == nullptr)
-        return choice.too_new != nullptr && fits(image) ? Outcome{State::driver, &image, place.kernel}
-                                                        : Outcome{};
+    if (choice.image == nullptr) {
+        if (choice.too_new == nullptr || !fits(image)) return {};
+        return {.state = State::driver, .image = &image, .kernel = place.kernel};
+    }
     // Two images of one kind and architecture are parts of one program: either may have the kernel.
     if (!fits(image) || too_new(image) || preference(image, options_.force_ptx_jit) != choice.preference)
-        return {State::lacking, choice.image, place.kernel};
-    Outcome outcome{image.kind == ImageKind::cubin ? State::native : State::jit, &image, place.kernel};
+        return {.state = State::lacking, .image = choice.image, .kernel = place.kernel};
+    Outcome outcome{.state = image.kind == ImageKind::cubin ? State::native : State::jit,
+                    .image = &image,
+                    .kernel = place.kernel};
     if (place.kernel == nullptr) return outcome;
-    if (place.kernel->stub != Stub::none)
+    if (place.kernel->stub != Stub::none) {
         outcome.state = State::stub;
-    else if (!excess(*place.kernel, facts_).empty())
+    } else if (image.kind == ImageKind::cubin && is_husk(kernel, *place.kernel)) {
+        outcome.state = State::stub;
+        outcome.whole = &file_.images[kernel.largest.image];
+    } else if (!excess(*place.kernel, facts_).empty()) {
         outcome.state = State::unfit;
+    }
     return outcome;
 }
 
 Outcome Outcomes::of(const IndexedKernel& kernel) const {
     Outcome best;
     for (const KernelPlace& place : kernel.places) {
-        if (const Outcome outcome = of(place); outcome < best) best = outcome;
+        if (const Outcome outcome = of(kernel, place); outcome < best) best = outcome;
     }
+    const bool has_no_image = best.state == State::missing || best.state == State::driver;
+    if (has_no_image && relinked_ != nullptr &&
+        (index_.linked_names.empty() || index_.linked_names.contains(kernel.name)))
+        return {.state = State::jit, .image = relinked_, .relinked = true};
     return best;
 }
 

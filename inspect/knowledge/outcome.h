@@ -28,6 +28,9 @@ struct Outcome {
     State state = State::missing;
     const Image* image = nullptr;  // that the driver takes, or would; null: missing
     const Kernel* kernel = nullptr;
+    const Image* whole =
+        nullptr;            // stub: the other build beside which its size shows that; null: its code does
+    bool relinked = false;  // from the objects of a device link
     bool operator<(const Outcome& other) const { return state < other.state; }
 };
 
@@ -44,7 +47,8 @@ private:
         const Image* image = nullptr;
         const Image* too_new = nullptr;  // fits, but for the driver
     };
-    Outcome of(const KernelPlace& place) const;
+    Outcome of(const IndexedKernel& kernel, const KernelPlace& place) const;
+    void look_at_objects();
     bool fits(const Image& image) const;
     bool too_new(const Image& image) const;
 
@@ -52,7 +56,8 @@ private:
     const KernelIndex& index_;
     const TargetFacts& facts_;
     JudgeOptions options_;
-    std::vector<Choice> choices_;  // of each group
+    std::vector<Choice> choices_;      // of each group
+    const Image* relinked_ = nullptr;  // PTX that a link at run time begins with; null: none is possible
 };
 
 // What the kernel asks for beyond the GPU: "163840 bytes of static shared memory, at most 101376"; empty:

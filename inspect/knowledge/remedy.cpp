@@ -37,28 +37,33 @@ std::string our_row(const Target& target, const Work& work) {
     return entry->second;
 }
 
-// By what the kernels' names tell, else by what their libraries are for.
+// By what the kernels' names tell, else by what their libraries are for; those of most kernels.
 std::string our_rows(const Target& target, const FileReport& file, std::span<const std::string_view> names) {
+    constexpr std::size_t kWorksShown = 3;
     const std::vector<Work>& works = fingerprints().works;
-    std::vector<bool> wanted(works.size());
+    std::vector<std::pair<int, const Work*>> wanted;
+    for (const Work& work : works) wanted.emplace_back(0, &work);
     for (const std::string_view name : names) {
-        if (const auto work = fingerprints().work_of(name)) wanted[*work] = true;
+        if (const auto work = fingerprints().work_of(name)) --wanted[*work].first;
     }
     if (names.empty()) {
         for (const Library& library : file.libraries) {
             const Fingerprint* fingerprint = fingerprints().find(library.id);
             for (std::size_t i = 0; i < works.size() && fingerprint != nullptr; ++i) {
                 const std::vector<std::string>& ids = fingerprint->works;
-                if (std::find(ids.begin(), ids.end(), works[i].id) != ids.end()) wanted[i] = true;
+                if (std::find(ids.begin(), ids.end(), works[i].id) != ids.end()) --wanted[i].first;
             }
         }
     }
+    std::sort(wanted.begin(), wanted.end());
     std::string text;
-    for (std::size_t i = 0; i < works.size(); ++i) {
-        const Work& work = works[i];
-        if (!wanted[i]) continue;
-        const std::string row = our_row(target, work);
-        if (!row.empty()) append(text, fmt::format("{} by {}", work.name, row), ", ");
+    std::size_t shown = 0;
+    for (const auto& [count, work] : wanted) {
+        if (count == 0 || shown == kWorksShown) break;
+        const std::string row = our_row(target, *work);
+        if (row.empty()) continue;
+        append(text, fmt::format("{} by {}", work->name, row), ", ");
+        ++shown;
     }
     return text.empty() ? text : "warpwright has here: " + text;
 }
@@ -94,22 +99,22 @@ std::string foreign_instructions(InstructionClasses classes, int compute_capabil
 
 std::string remedy(const FileReport& file, const Target& target, const Failing& failing) {
     const int capability = target.facts.compute_capability;
+    // Libraries that choose among kernels themselves have kernels for each GPU, and need no more than those.
+    if (file.headers_only && failing.others_run && failing.driver == 0) return {};
     std::string text;
     if (failing.driver != 0)
         append(text, fmt::format("install driver {} or later", driver_text(failing.driver)));
     if (failing.forced_jit_helps) append(text, "set CUDA_FORCE_PTX_JIT=1: their PTX is whole");
-    if (failing.rebuilding_helps) {
-        const std::string foreign =
-            failing.classes_known ? foreign_instructions(failing.common, capability) : std::string();
-        const std::string flag = gencode(capability, failing.suffixed);
-        if (file.headers_only) {
-            append(text, fmt::format("take a release of {} with code for {}", library_name(file),
-                                     capability_text(capability)));
-        } else if (!foreign.empty()) {
-            append(text, fmt::format("rebuilding alone does not help: they use {}", foreign));
-        } else {
-            append(text, "rebuild with " + flag);
-        }
+    if (failing.rebuilding_helps && file.headers_only) {
+        append(text, fmt::format("take a release of {} with code for {}", library_name(file),
+                                 capability_text(capability)));
+    } else if (failing.rebuilding_helps) {
+        const bool all_foreign = failing.num_foreign == failing.names.size() && failing.num_foreign > 0;
+        if (!all_foreign) append(text, "rebuild with " + gencode(capability, failing.suffixed));
+        if (failing.num_foreign > 0)
+            append(text,
+                   fmt::format("{} of them use {}: other kernels are needed, not another build",
+                               all_foreign ? "all" : std::to_string(failing.num_foreign), failing.foreign));
     }
     append(text, our_rows(target, file, failing.names));
     return text;

@@ -33,17 +33,25 @@ std::string where(std::span<const Image* const> images, bool majors) {
 }
 
 std::string why_no_cubin(std::span<const Image* const> cubins, int compute_capability) {
-    const std::string code = architectures({cubins.begin(), cubins.end()}) + " code";
     if (all(cubins, Misfit::unknown, compute_capability)) return "nothing tells what its code is for";
-    if (all(cubins, Misfit::one_chip, compute_capability) ||
-        all(cubins, Misfit::embedded, compute_capability))
-        return fmt::format("{} runs on {}", code, where(cubins, false));
-    if (all(cubins, Misfit::other_major, compute_capability))
-        return fmt::format("{} runs on {}", code, where(cubins, true));
-    if (all(cubins, Misfit::newer_minor, compute_capability))
-        return fmt::format("{} is for {} and later of its major", code,
-                           capability_text(cubins.front()->architecture.sm));
-    return fmt::format("{} runs on other GPUs", code);
+    // What is of the GPU's own major is nearest to running there: of that is said why it does not.
+    std::vector<const Image*> near, rest;
+    for (const Image* image : cubins)
+        (image->architecture.sm / 10 == compute_capability / 10 ? near : rest).push_back(image);
+    std::string text;
+    if (!near.empty()) {
+        const std::string code = architectures(near) + " code";
+        if (all(near, Misfit::newer_minor, compute_capability)) {
+            text = fmt::format("{} is for {} and later of its major", code,
+                               capability_text(near.front()->architecture.sm));
+        } else {
+            text = fmt::format("{} runs on {}", code, where(near, false));
+        }
+        return rest.empty() ? text : text + ", other code on other majors";
+    }
+    const std::string code = architectures(rest) + " code";
+    const bool is_bound = all(rest, Misfit::one_chip, compute_capability);
+    return fmt::format("{} runs on {}", code, where(rest, !is_bound));
 }
 
 std::string why_no_ptx(std::span<const Image* const> ptx, int compute_capability) {
@@ -67,8 +75,12 @@ const char* what_stubs_do(Stub stub) {
     return "do nothing";
 }
 
+std::string noun_of(const Image& image) {
+    return image.kind == ImageKind::cubin ? "code" : "PTX";
+}
+
 std::string code_of(const Image& image) {
-    return image_architecture(image) + (image.kind == ImageKind::cubin ? " code" : " PTX");
+    return image_architecture(image) + ' ' + noun_of(image);
 }
 
 // Feature macros follow arch=compute_..., never code=sm_....
@@ -128,6 +140,9 @@ std::string why_not(const Outcome& outcome, std::span<const Image* const> builds
         case State::native:
         case State::jit: return {};
         case State::stub:
+            if (outcome.whole != nullptr)
+                return fmt::format("their {} is a stub, less than a sixteenth of the {}",
+                                   code_of(*outcome.image), code_of(*outcome.whole));
             return fmt::format("their {} holds stubs that {}, {}", code_of(*outcome.image),
                                what_stubs_do(outcome.kernel->stub), why_stub(*outcome.image, builds));
         case State::unfit: return "they ask for " + excess(*outcome.kernel, target.facts);
@@ -137,7 +152,7 @@ std::string why_not(const Outcome& outcome, std::span<const Image* const> builds
                                floor.reason, driver_text(floor.driver), driver_text(options.driver));
         }
         case State::lacking:
-            return fmt::format("the {} that the driver takes has no such kernels, {} has",
+            return fmt::format("the {} that the driver takes has no such kernels, unlike {}",
                                code_of(*outcome.image), architectures({builds.begin(), builds.end()}));
         case State::missing: return why_missing(builds, capability);
     }

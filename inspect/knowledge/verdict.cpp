@@ -42,8 +42,10 @@ public:
         verdict.target = target_.id;
         if (index_.kernels.empty()) {
             verdict.runs = file_.runtime_code ? Runs::jit : Runs::no;
-            verdict.text = file_.runtime_code ? "no device code in the file: it makes its own at run time"
-                                              : "no device code in the file";
+            verdict.text = file_.runtime_code
+                               ? "no device code in the file: it makes or loads its own at run time, and "
+                                 "nothing here tells for which GPUs"
+                               : "no device code in the file";
             return verdict;
         }
         for (const IndexedKernel& kernel : index_.kernels) sort_in(kernel);
@@ -117,13 +119,16 @@ private:
             text = fmt::format("{} {} {} code, which {} loads", counted(native_, total, index_.nameless),
                                native_ == 1 ? "has" : "have", architectures(native_images_), capability_);
         if (jit_ > 0) {
+            const bool relinked = std::any_of(jit_images_.begin(), jit_images_.end(),
+                                              [](const Image* image) { return image->link_input; });
             const bool linked = std::all_of(jit_images_.begin(), jit_images_.end(), [](const Image* image) {
                 return image->kind == ImageKind::ltoir;
             });
             if (!text.empty()) text += "; ";
-            text += fmt::format("{} {} compiled from {} {} at run time",
-                                counted(jit_, total, index_.nameless), jit_ == 1 ? "is" : "are",
-                                architectures(jit_images_), linked ? "LTO-IR (nvJitLink)" : "PTX");
+            text +=
+                fmt::format("{} {} compiled from {} {} {}at run time", counted(jit_, total, index_.nameless),
+                            jit_ == 1 ? "is" : "are", architectures(jit_images_),
+                            linked ? "LTO-IR (nvJitLink)" : "PTX", relinked ? "and linked again " : "");
         }
         return text + driver_note() + emulation_notes();
     }
@@ -182,10 +187,20 @@ private:
         return text.empty() ? text : fmt::format("; by their names {}", text);
     }
 
+    // Instructions that this GPU has not, where each build with a body uses some.
+    std::string foreign_to_all(const IndexedKernel& kernel) const {
+        std::string found;
+        for (const KernelPlace& place : kernel.places) {
+            if (place.kernel == nullptr || place.kernel->stub != Stub::none) continue;
+            if (!place.kernel->classes_known) return {};
+            found = foreign_instructions(place.kernel->classes, target_.facts.compute_capability);
+            if (found.empty()) return {};
+        }
+        return found;
+    }
+
     Failing failing() {
         Failing result;
-        result.common.bits = ~u64{0};
-        result.classes_known = true;
         JudgeOptions forced = options_;
         forced.force_ptx_jit = true;
         const Outcomes by_ptx(file_, index_, target_, forced);
@@ -193,12 +208,14 @@ private:
         for (const IndexedKernel* kernel : failing_) {
             if (!index_.nameless) names_.push_back(kernel->name);
             result.forced_jit_helps &= runs(by_ptx.of(*kernel).state);
-            result.common.bits &= kernel->classes.bits;
-            for (const KernelPlace& place : kernel->places)
-                result.classes_known &= place.kernel != nullptr && place.kernel->classes_known;
+            if (const std::string foreign = foreign_to_all(*kernel); !foreign.empty()) {
+                result.foreign = foreign;
+                ++result.num_foreign;
+            }
             for (const Image* image : index_.builds[kernel->builds])
                 result.suffixed |= image->architecture.suffix != Suffix::none;
         }
+        result.others_run = native_ + jit_ > 0;
         result.names = names_;
         const auto count = [&](State state) { return states_[static_cast<int>(state)]; };
         result.rebuilding_helps = count(State::stub) + count(State::lacking) + count(State::missing) > 0;

@@ -166,6 +166,61 @@ TEST(Verdict, StubsBesideKernelsThatRunArePartly) {
     EXPECT_NE(verdict.text.find("only print that they were built for another GPU"), std::string::npos);
 }
 
+// FlashAttention 3 for 8.x: kernels of 256 bytes that have 53 KB on 9.0.
+TEST(Verdict, ASizeThatNoOtherBuildHasIsAStub) {
+    FileReport report = file({image("sm_80", {kernel("k")}), image("sm_90a", {kernel("k")})});
+    u64& small = report.images[0].kernels[0].code_bytes;
+    u64& large = report.images[1].kernels[0].code_bytes;
+    small = 256, large = 52992;
+    const Verdict verdict = judge(report, gpu(80));
+    EXPECT_EQ(verdict.runs, Runs::stub);
+    EXPECT_NE(verdict.text.find("their sm_80 code is a stub, less than a sixteenth of the sm_90a code"),
+              std::string::npos)
+        << verdict.text;
+    EXPECT_EQ(judge(report, gpu(90)).runs, Runs::native);
+    large = 8191;  // what another GPU unrolls
+    EXPECT_EQ(judge(report, gpu(80)).runs, Runs::native);
+    small = 640, large = 52992;
+    EXPECT_EQ(judge(report, gpu(80)).runs, Runs::native);
+    small = 0;  // not told
+    EXPECT_EQ(judge(report, gpu(80)).runs, Runs::native);
+}
+
+TEST(Verdict, ObjectsOfADeviceLinkAreLinkedAgainFromPtx) {
+    FileReport report = file({image("sm_80", {kernel("k")}), image("sm_80", {}), image("compute_80", {}),
+                              image("sm_80", {}), image("compute_80", {})});
+    for (int i = 1; i < 5; ++i) {
+        report.images[i].link_input = true;
+        report.images[i].section = "__nv_relfatbin";
+        report.images[i].fatbin = i < 3 ? 4096 : 8192;
+    }
+    EXPECT_EQ(judge(report, gpu(80)).runs, Runs::native);
+    Verdict verdict = judge(report, gpu(120));
+    EXPECT_EQ(verdict.runs, Runs::jit);
+    EXPECT_NE(verdict.text.find("compiled from compute_80 PTX and linked again at run time"),
+              std::string::npos)
+        << verdict.text;
+    // An object without PTX is in the way of all.
+    report.images[4].architecture = *parse_architecture("compute_121");
+    EXPECT_EQ(judge(report, gpu(120)).runs, Runs::no);
+    EXPECT_EQ(judge(report, gpu(121)).runs, Runs::jit);
+    // A kernel of a module that was not linked stays where it is.
+    report.images[4].architecture = *parse_architecture("compute_80");
+    report.images[2].kernels = {kernel("other")};
+    EXPECT_EQ(judge(report, gpu(120)).runs, Runs::no);
+    report.images[2].kernels = {kernel("k")};
+    EXPECT_EQ(judge(report, gpu(120)).runs, Runs::jit);
+}
+
+TEST(Verdict, TheNearestCodeTellsTheReason) {
+    const FileReport report = file(
+        {image("sm_80", {kernel("k")}), image("sm_90a", {kernel("k")}), image("sm_100a", {kernel("k")})});
+    const std::string text = judge(report, gpu(103)).text;
+    EXPECT_NE(text.find("sm_100a code runs on 10.0 alone, other code on other majors, and there is no PTX"),
+              std::string::npos)
+        << text;
+}
+
 TEST(Verdict, ForcedJitWherePtxIsWhole) {
     const FileReport report =
         file({image("sm_120", {kernel("k", Stub::empty)}), image("compute_120f", {kernel("k")})});
@@ -204,7 +259,9 @@ TEST(Verdict, TheToolkitAndTheCompressionNeedADriver) {
     code.compression = Compression::zstd;
     EXPECT_EQ(judge(report, gpu(90), {.driver = 54500}).runs, Runs::no);
     EXPECT_EQ(judge(report, gpu(90), {.driver = 55054}).runs, Runs::native);
-    code.abi = 8;
+    code.abi = 8;  // alone it tells no toolkit: code for Blackwell has it from CUDA 12.8 on
+    EXPECT_EQ(judge(report, gpu(90), {.driver = 57000}).runs, Runs::native);
+    code.toolkit = "13.0.88 (ptxas)";
     EXPECT_EQ(judge(report, gpu(90), {.driver = 57000}).runs, Runs::no);
     const Verdict verdict = judge(report, gpu(90), {.driver = 58000});
     EXPECT_EQ(verdict.runs, Runs::native);
@@ -275,13 +332,16 @@ TEST(Verdict, RebuildingDoesNotHelpWhereTheInstructionsAreOfAnotherGpu) {
     FileReport report = file({image("sm_90a", {kernel("k")})});
     report.images[0].kernels[0].classes.add(InstructionClass::hgmma);
     const std::string fix = judge(report, gpu(120)).fix;
-    EXPECT_NE(fix.find("rebuilding alone does not help: they use wgmma, which only 9.0 has"),
-              std::string::npos)
+    EXPECT_NE(
+        fix.find("all of them use wgmma, which only 9.0 has: other kernels are needed, not another build"),
+        std::string::npos)
         << fix;
     EXPECT_EQ(fix.find("-gencode"), std::string::npos) << fix;
     // A second kernel that uses none of it can be rebuilt.
     report.images[0].kernels.push_back(kernel("l"));
-    EXPECT_NE(judge(report, gpu(120)).fix.find("-gencode arch=compute_120f,code=sm_120f"), std::string::npos);
+    const std::string mixed = judge(report, gpu(120)).fix;
+    EXPECT_NE(mixed.find("-gencode arch=compute_120f,code=sm_120f"), std::string::npos) << mixed;
+    EXPECT_NE(mixed.find("1 of them use wgmma"), std::string::npos) << mixed;
 }
 
 TEST(Verdict, AForbiddenLibraryNeedsAnotherRelease) {
@@ -289,6 +349,13 @@ TEST(Verdict, AForbiddenLibraryNeedsAnotherRelease) {
     report.headers_only = true;
     report.libraries.push_back({.id = "cublas", .name = "cuBLAS"});
     EXPECT_EQ(judge(report, gpu(120)).fix, "take a release of cuBLAS with code for 12.0");
+    // With kernels for several GPUs, those of others are not missed.
+    Image other = image("sm_120", {kernel("l")});
+    other.fatbin = 4096;
+    report.images.push_back(other);
+    const Verdict verdict = judge(report, gpu(120));
+    EXPECT_EQ(verdict.runs, Runs::partly);
+    EXPECT_EQ(verdict.fix, "");
 }
 
 TEST(Verdict, NamesTellForWhomAKernelIs) {
