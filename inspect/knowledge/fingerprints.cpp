@@ -149,7 +149,9 @@ Fingerprints parse_fingerprints(std::string_view text) {
     } catch (const toml::parse_error& error) {
         broken("the file", error.description());
     }
-    only_known_keys(root, {"library", "work", "runtime"}, "the file");
+    only_known_keys(root, {"library", "work", "runtime", "begin", "end"}, "the file");
+    result.begin = {text_of(root, "begin", "the file")};
+    result.end = {"# " + text_of(root, "end", "the file")};
     std::set<std::string> ids;
     for (const char* list : {"library", "work"}) {
         const toml::array* array = root[list].as_array();
@@ -180,6 +182,8 @@ Fingerprints parse_fingerprints(std::string_view text) {
         result.runtime[i] = list_of(*runtime, keys[i], "runtime");
         strings.push_back(&result.runtime[i]);
     }
+    strings.push_back(&result.begin);
+    strings.push_back(&result.end);
     for (const Work& work : result.works) works.push_back(&work.kernels);
     result.kernels = owned(kernels, {});
     result.strings = owned(strings, versions);

@@ -50,7 +50,9 @@ struct Fingerprints {
     std::vector<Fingerprint> libraries;
     std::vector<Work> works;
     std::vector<std::string> runtime[kNumRuntimeCodes];
-    // The owners of `strings` are libraries and, after them, `runtime`.
+    // Where this list stands in a file, between these two.
+    std::vector<std::string> begin, end;
+    // The owners of `strings` are libraries and, after them, `runtime`, `begin` and `end`.
     OwnedPatterns kernels, strings, work_kernels;
 
     const Fingerprint* find(std::string_view id) const;

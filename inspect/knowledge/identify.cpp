@@ -23,13 +23,24 @@ std::string shown(std::string_view text) {
     return std::string(text.substr(0, kLongestShown)) + "...";
 }
 
-// The printable text around an occurrence, within its NUL-terminated string.
-std::string_view string_at(std::string_view file, std::size_t offset) {
-    const auto printable = [&](std::size_t at) { return file[at] >= ' ' && file[at] < 127; };
-    std::size_t begin = offset, end = offset;
-    while (begin > 0 && offset - begin < kLongestShown && printable(begin - 1)) --begin;
-    while (end < file.size() && end - offset < kLongestShown && printable(end)) ++end;
-    return file.substr(begin, end - begin);
+// Strings of the list of fingerprints in a file, but for those of such a list itself.
+template <class Found>
+void find_strings(std::string_view text, Found&& found) {
+    // A list without an end, of a file that was cut, hides no more than this.
+    constexpr std::size_t kLongestList = 256 * 1024;
+    const Fingerprints& known = fingerprints();
+    const std::size_t begin = known.libraries.size() + kNumRuntimeCodes;
+    std::size_t hidden_until = 0;
+    known.strings.set.scan(text, [&](u32 pattern, std::size_t at) {
+        const u32 owner = known.strings.owner[pattern];
+        if (owner == begin) {
+            hidden_until = at + kLongestList;
+        } else if (owner == begin + 1) {
+            hidden_until = 0;
+        } else if (at >= hidden_until) {
+            found(pattern, at, owner);
+        }
+    });
 }
 
 // "2.28.9+cuda13.0" at the beginning of the text; empty where no version begins there.
@@ -94,7 +105,7 @@ public:
             for (const std::string& glob : known_.libraries[i].files) {
                 if (!path_matches(report_.path, glob)) continue;
                 findings_[i].found = true;
-                findings_[i].evidence.push_back(fmt::format("file name: {}", glob));
+                findings_[i].evidence.push_back(fmt::format("file name {}", glob));
                 break;
             }
         }
@@ -125,9 +136,9 @@ public:
         for (const auto& [offset, size] : host_parts(report_, file.size())) {
             const u64 begin = offset;
             const std::string_view part = as_text(file.subspan(offset, size));
-            known_.strings.set.scan(part, [&](u32 pattern, std::size_t at) {
-                const std::size_t owner = known_.strings.owner[pattern];
-                if (owner < findings_.size()) return note_string(part, pattern, at);
+            find_strings(part, [&](u32 pattern, std::size_t at, std::size_t owner) {
+                if (owner < findings_.size())
+                    return note_string(part, pattern, at, sections.name_at(begin + at));
                 const auto code = static_cast<RuntimeCode>(owner - findings_.size());
                 if (code == RuntimeCode::loader && sections.name_at(begin + at) != ".dynstr") return;
                 report_.runtime_code = true;
@@ -168,18 +179,21 @@ private:
         if (const int sm = template_architecture(kernel.name)) finding.templates.insert(sm);
     }
 
-    void note_string(std::string_view part, u32 pattern, std::size_t at) {
+    void note_string(std::string_view part, u32 pattern, std::size_t at, const std::string& section) {
         Finding& finding = findings_[known_.strings.owner[pattern]];
         if (finding.strings.contains(pattern)) return;
+        std::string text = known_.strings.set.patterns()[pattern];
         if (known_.strings.versioned[pattern]) {
             const std::string version =
                 version_at(part.substr(at + known_.strings.set.patterns()[pattern].size()));
             if (version.empty()) return;
             finding.version = version;
+            text += version;
         }
         finding.strings.insert(pattern);
         finding.found = true;
-        finding.evidence.push_back(fmt::format("string: {}", shown(string_at(part, at))));
+        const bool is_symbol = section == ".dynstr" || section == ".strtab";
+        finding.evidence.push_back(fmt::format("{} \"{}\"", is_symbol ? "symbol" : "string", text));
     }
 
     static std::string detail(const Finding& finding) {
@@ -194,19 +208,6 @@ private:
     std::vector<Finding> findings_;
 };
 
-// Strings of the libraries whose licence forbids disassembly, to be looked for before anything else.
-const PatternSet& headers_only_strings() {
-    static const PatternSet set = [] {
-        std::vector<std::string> patterns;
-        for (const Fingerprint& library : fingerprints().libraries) {
-            if (library.headers_only)
-                patterns.insert(patterns.end(), library.strings.begin(), library.strings.end());
-        }
-        return PatternSet(std::move(patterns));
-    }();
-    return set;
-}
-
 }  // namespace
 
 void identify(FileReport& report, Bytes file) {
@@ -218,7 +219,8 @@ void identify(FileReport& report, Bytes file) {
 }
 
 bool headers_only(std::string_view path, Bytes file) {
-    for (const Fingerprint& library : fingerprints().libraries) {
+    const Fingerprints& known = fingerprints();
+    for (const Fingerprint& library : known.libraries) {
         if (!library.headers_only) continue;
         for (const std::string& glob : library.files) {
             if (path_matches(path, glob)) return true;
@@ -226,7 +228,9 @@ bool headers_only(std::string_view path, Bytes file) {
     }
     bool found = false;
     const auto look_at = [&](Bytes part) {
-        headers_only_strings().scan(as_text(part), [&](u32, std::size_t) { found = true; });
+        find_strings(as_text(part), [&](u32, std::size_t, std::size_t owner) {
+            found |= owner < known.libraries.size() && known.libraries[owner].headers_only;
+        });
     };
     const HostSections sections(file);
     const std::vector<std::pair<u64, u64>> ranges = sections.ranges();

@@ -20,6 +20,12 @@ u32 build_key(const Image& image) {
            static_cast<u32>(image.architecture.suffix);
 }
 
+bool is_empty_everywhere(const IndexedKernel& kernel) {
+    return std::all_of(kernel.places.begin(), kernel.places.end(), [](const KernelPlace& place) {
+        return place.kernel != nullptr && place.kernel->stub == Stub::empty;
+    });
+}
+
 }  // namespace
 
 KernelIndex::KernelIndex(const FileReport& file) {
@@ -75,6 +81,15 @@ KernelIndex::KernelIndex(const FileReport& file) {
                 [&](const KernelPlace& candidate) { return build_key(file.images[candidate.image]) == key; });
             set.push_back(&file.images[place->image]);
         }
+    }
+    std::size_t num_empty = 0;
+    for (IndexedKernel& kernel : kernels) {
+        kernel.empty_by_design = builds[kernel.builds].size() > 1 && is_empty_everywhere(kernel);
+        num_empty += kernel.empty_by_design;
+    }
+    // A file of nothing else was built wrongly.
+    if (num_empty == kernels.size()) {
+        for (IndexedKernel& kernel : kernels) kernel.empty_by_design = false;
     }
 }
 

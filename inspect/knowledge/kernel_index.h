@@ -20,7 +20,9 @@ struct IndexedKernel {
     std::vector<KernelPlace> places;  // in the order of images
     InstructionClasses classes;       // of all places
     u32 builds = 0;                   // index into KernelIndex::builds
-    KernelPlace largest;              // where it has most machine code; without a kernel: nowhere
+    // Does nothing in any of two or more builds, which is how it is meant: marlin::MarlinDefault.
+    bool empty_by_design = false;
+    KernelPlace largest;  // where it has most machine code; without a kernel: nowhere
 };
 
 struct KernelIndex {

@@ -111,7 +111,7 @@ Outcome Outcomes::of(const IndexedKernel& kernel, const KernelPlace& place) cons
     Outcome outcome{.state = image.kind == ImageKind::cubin ? State::native : State::jit,
                     .image = &image,
                     .kernel = place.kernel};
-    if (place.kernel == nullptr) return outcome;
+    if (place.kernel == nullptr || kernel.empty_by_design) return outcome;
     if (place.kernel->stub != Stub::none) {
         outcome.state = State::stub;
     } else if (image.kind == ImageKind::cubin && is_husk(kernel, *place.kernel)) {

@@ -4,11 +4,13 @@
 
 #include <gtest/gtest.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 
 #include "dispatch/operation.h"
 #include "image/compile.h"
+#include "image/embedded.h"
+#include "image/mapped_file.h"
 #include "inspect/knowledge/fingerprints.h"
 #include "inspect/knowledge/template_arch.h"
 #include "tests/inspect/synthetic.h"
@@ -130,7 +132,7 @@ TEST(Identify, VersionsAndEvidence) {
     EXPECT_EQ(libraries[0].name, "NCCL");
     EXPECT_EQ(libraries[0].version, "2.28.9+cuda13.0");
     EXPECT_EQ(libraries[0].evidence,
-              (std::vector<std::string>{"file name: libnccl.so*", "string: NCCL version 2.28.9+cuda13.0",
+              (std::vector<std::string>{"file name libnccl.so*", "string \"NCCL version 2.28.9+cuda13.0\"",
                                         "2 kernels: _Z24ncclDevKernel_AllGatherv and others"}));
 }
 
@@ -215,6 +217,33 @@ TEST(Identify, WhatMayNotBeDisassembled) {
     EXPECT_FALSE(headers_only("vllm/_C.abi3.so", bytes_of("cublasGemmEx libcublas.so.13")));
 }
 
+// A program that has the list in it, as ours, holds none of what it speaks of.
+TEST(Identify, TheListItselfHoldsNothing) {
+    std::string list;
+    for (const EmbeddedFile& embedded : embedded_data()) {
+        if (embedded.path == "data/fingerprints.toml") list = embedded.text;
+    }
+    ASSERT_FALSE(list.empty());
+    EXPECT_EQ(by_string(list), "");
+    EXPECT_FALSE(headers_only("x", bytes_of(list)));
+    FileReport report = file({});
+    identify(report, bytes_of(list));
+    EXPECT_FALSE(report.runtime_code);
+    // What stands before and behind it counts, and a list that was cut hides a bounded part.
+    EXPECT_EQ(by_string("NCCL version 2.1.0" + std::string(9, '\0') + list), "nccl");
+    EXPECT_EQ(by_string(list + "NCCL version 2.1.0"), "nccl");
+    const std::string cut = list.substr(0, list.size() / 2);
+    EXPECT_EQ(by_string(cut + "NCCL version 2.1.0"), "");
+    EXPECT_EQ(by_string(cut + std::string(300 << 10, '\0') + "NCCL version 2.1.0"), "nccl");
+}
+
+TEST(Identify, OurOwnProgramIsOurs) {
+    const auto program = MappedFile::open(WW_BINARY_DIR "/warpwright");
+    if (!program.ok()) GTEST_SKIP() << "needs the program warpwright, not built";
+    EXPECT_FALSE(headers_only("warpwright", program.value().bytes()));
+    EXPECT_EQ(ids(identified(file({}), program.value().bytes())), "warpwright");
+}
+
 TEST(Fingerprints, TheFileIsWhole) {
     const Fingerprints& all = fingerprints();
     EXPECT_GE(all.libraries.size(), 40u);
@@ -272,7 +301,7 @@ TEST(Fingerprints, MangledLengthsAreRight) {
 TEST(Fingerprints, ABrokenFileIsNamed) {
     const auto error = [](const std::string& toml) {
         try {
-            parse_fingerprints(toml);
+            parse_fingerprints("begin = 'abcdef'\nend = 'ghijkl'\n" + toml);
         } catch (const std::logic_error& thrown) {
             return std::string(thrown.what());
         }
@@ -281,7 +310,7 @@ TEST(Fingerprints, ABrokenFileIsNamed) {
     const std::string library =
         "[[library]]\nid = 'a'\nname = 'A'\nkernels = ['abcdef']\nsource = 's'\ndate = 2026-11-26\n";
     const std::string work =
-        "[runtime]\ncompilers = ['abcdef']\n[[work]]\nid = 'w'\nname = 'W'\nop = 'gemm'\nkernels = "
+        "[runtime]\ncompilers = ['mnopqr']\n[[work]]\nid = 'w'\nname = 'W'\nop = 'gemm'\nkernels = "
         "['abcdef']\n";
     EXPECT_EQ(error(library + work), "");
     EXPECT_EQ(error(library + library + work), "data/fingerprints.toml: a: twice");
@@ -326,7 +355,8 @@ TEST(Patterns, EveryOccurrenceIsFound) {
     EXPECT_THROW(PatternSet({"abcde"}), std::logic_error);
 }
 
-// The bar is 500 MB/s for all that is done per byte of a host file; a machine under load is given half.
+// The bar is 500 MB/s of a core for all that is done per byte of a host file; half is demanded of any
+// machine.
 TEST(Patterns, AHostFileIsReadFast) {
     std::mt19937 random(7);
     std::string text(64 << 20, '\0');
@@ -334,14 +364,12 @@ TEST(Patterns, AHostFileIsReadFast) {
         const u32 word = static_cast<u32>(random()) & 0x7f7f7f7f;
         std::memcpy(text.data() + i, &word, 4);
     }
-    FileReport report = file({});
     double best_s = 1e9;
     for (int round = 0; round < 3; ++round) {
-        const auto start = std::chrono::steady_clock::now();
-        EXPECT_EQ(ids(identified(report, bytes_of(text))), "");
+        const std::clock_t start = std::clock();  // of this process: others may want the core
+        EXPECT_EQ(ids(identified(file({}), bytes_of(text))), "");
         EXPECT_FALSE(headers_only("x", bytes_of(text)));
-        best_s =
-            std::min(best_s, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+        best_s = std::min(best_s, static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC);
     }
     const double mb_s = static_cast<double>(text.size()) * 1e-6 / best_s;
     RecordProperty("mb_s", std::to_string(mb_s));

@@ -186,6 +186,28 @@ TEST(Verdict, ASizeThatNoOtherBuildHasIsAStub) {
     EXPECT_EQ(judge(report, gpu(80)).runs, Runs::native);
 }
 
+// marlin::MarlinDefault has no body anywhere.
+TEST(Verdict, WhatIsEmptyInEveryBuildIsMeantSo) {
+    const Kernel empty = kernel("e", Stub::empty);
+    const FileReport report =
+        file({image("sm_80", {kernel("k"), empty}), image("sm_120", {kernel("k"), empty})});
+    EXPECT_EQ(judge(report, gpu(80)).runs, Runs::native);
+    EXPECT_EQ(judge(report, gpu(120)).runs, Runs::native);
+    EXPECT_EQ(judge(report, gpu(90)).runs, Runs::no);
+    // Not where one build has a body, where there is one build, or where there is nothing else.
+    const FileReport body =
+        file({image("sm_80", {kernel("k"), kernel("e")}), image("sm_120", {kernel("k"), empty})});
+    EXPECT_EQ(judge(body, gpu(120)).runs, Runs::partly);
+    EXPECT_EQ(judge(file({image("sm_120", {kernel("k"), empty})}), gpu(120)).runs, Runs::partly);
+    EXPECT_EQ(judge(file({image("sm_80", {empty}), image("sm_120", {empty})}), gpu(120)).runs, Runs::stub);
+    // A trap is never meant.
+    const Kernel trap = kernel("t", Stub::trap);
+    EXPECT_EQ(
+        judge(file({image("sm_80", {kernel("k"), trap}), image("sm_120", {kernel("k"), trap})}), gpu(120))
+            .runs,
+        Runs::partly);
+}
+
 TEST(Verdict, ObjectsOfADeviceLinkAreLinkedAgainFromPtx) {
     FileReport report = file({image("sm_80", {kernel("k")}), image("sm_80", {}), image("compute_80", {}),
                               image("sm_80", {}), image("compute_80", {})});
