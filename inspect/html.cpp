@@ -217,8 +217,10 @@ void write_html(const Report& report, const PageOptions& options, const Write& w
                     "<title>{0}: where it runs</title>\n<style>\n{1}</style></head><body>\n"
                     "<h1>{0}: where it runs</h1>\n<p class=quiet>{2}</p>\n",
                     escape_html(options.title), page_file("style.css"), escape_html(options.made_by)));
-    write(fmt::format("<p>{} files with device code, of {} looked at ({}).</p>\n", report.files.size(),
-                      report.num_files, bytes_text(report.bytes)));
+    write(
+        fmt::format("<p>{} of {} files ({}) hold device code, make it at run time, or belong to a library "
+                    "that does.</p>\n",
+                    report.files.size(), report.num_files, bytes_text(report.bytes)));
     write(
         "<ul class=legend><li class=native>● native <span>machine code for it</span>"
         "<li class=jit>◐ jit <span>the driver compiles PTX at first use</span>"
