@@ -30,11 +30,11 @@ private:
                 while (at_ < pattern_.size() && pattern_[at_++] != '}') continue;
                 [[fallthrough]];
             case '*':
-            case '?':  // the character before may be absent; after a group there is none
+            case '?':
+            case '+':  // the character before may be absent, or more than one; after a group there is none
                 if (!run_.empty()) run_.pop_back();
                 end_run();
                 break;
-            case '+':
             case '.':
             case '^':
             case '$': end_run(); break;

@@ -35,7 +35,7 @@ TEST(DiagnoseLiterals, RequiredLiteralsAreTheLongestOutsideOfOptionalParts) {
     EXPECT_EQ(one("abc(de(f[)]g)h)longest(x)"), "longest");
     EXPECT_EQ(one("abcd?efgh"), "efgh");
     EXPECT_EQ(one("abcd*ef"), "abc");
-    EXPECT_EQ(one("abcd+ef"), "abcd");
+    EXPECT_EQ(one("abcd+ef"), "abc");
     EXPECT_EQ(one("abcd{0,3}ef"), "abc");
     EXPECT_EQ(one("\\d+ errors[]x] at \\w+"), " errors");
     EXPECT_EQ(one("(only|groups)"), "");
