@@ -37,6 +37,11 @@ static_assert(sizeof(SymbolEntry) == 24);
 
 constexpr u16 kExtendedIndex = 0xffff;  // the real index is elsewhere: more than 65,279 sections
 
+// Types of the format's own may have a size and no bytes: shared memory of objects and of debuggers.
+bool is_in_file(u32 type) {
+    return type <= kSectionInfo || type == kSectionCallGraph || type == kSectionCompat;
+}
+
 void add_damage(std::string& damage, std::string sentence) {
     if (damage.empty()) damage = std::move(sentence);
 }
@@ -93,7 +98,7 @@ void read_sections(Bytes bytes, const FileHeader& header, CubinElf& elf) {
             const auto content = slice(bytes, entry.offset, entry.bytes);
             if (content)
                 section.content = *content;
-            else
+            else if (is_in_file(entry.type))
                 add_damage(elf.damage, fmt::format("section {} ends beyond the file", i));
         }
         elf.sections.push_back(section);

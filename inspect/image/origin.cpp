@@ -79,7 +79,8 @@ bool is_printable(std::string_view text) {
 
 struct CompatFacts {
     bool is_there = false;
-    bool is_specific = false;
+    // Attribute 9; CUDA 12 does not write it.
+    bool tells_specific = false, is_specific = false;
     int isa_class = -1;
     int tensor_maps = 0;
 };
@@ -90,7 +91,10 @@ CompatFacts read_compat(const CubinElf& elf) {
         facts.is_there = true;
         AttributeReader reader(section.content);
         while (const auto record = reader.next()) {
-            if (record->is(CompatAttribute::specific)) facts.is_specific = record->value == 1;
+            if (record->is(CompatAttribute::specific)) {
+                facts.tells_specific = true;
+                facts.is_specific = record->value == 1;
+            }
             if (record->is(CompatAttribute::isa_class)) facts.isa_class = static_cast<int>(record->value);
             if (record->is(CompatAttribute::tensor_maps)) facts.tensor_maps = static_cast<int>(record->value);
         }
@@ -130,7 +134,7 @@ void settle_architecture(const CubinElf& elf, const CompatFacts& compat, const s
     Architecture& found = image.architecture;
     found.sm = flags.sm != 0 ? flags.sm : entry.sm != 0 ? entry.sm : command ? command->sm : 0;
     evidence.push_back(fmt::format("e_flags: {}", architecture_name(flags)));
-    if (compat.is_there)
+    if (compat.tells_specific)
         evidence.push_back(fmt::format(
             ".nv.compat: {}", compat.is_specific ? "architecture-specific" : "not architecture-specific"));
     if (command) evidence.push_back(fmt::format("tkinfo: -arch {}", architecture_name(*command)));
@@ -152,7 +156,7 @@ void settle_architecture(const CubinElf& elf, const CompatFacts& compat, const s
         contradicts("tkinfo", *command, "e_flags", flags);
     if (command && entry.sm == command->sm && entry.suffix != command->suffix)
         contradicts("the fatbin's entry", entry, "tkinfo", *command);
-    if (compat.is_there && !compat.is_specific && found.suffix == Suffix::a)
+    if (compat.tells_specific && !compat.is_specific && found.suffix == Suffix::a)
         evidence.push_back(
             fmt::format("disagreement: .nv.compat knows nothing of the 'a' of {}", architecture_name(found)));
     if (compat.is_specific && command && command->suffix != Suffix::a)
