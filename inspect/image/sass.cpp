@@ -202,7 +202,7 @@ void add_constant(u64 low, u32 unit_bytes, CodeFacts& facts) {
 constexpr u64 scope_of(u64 high) {
     return high >> 13 & 15;
 }
-constexpr u64 kScopeSystem = 10, kScopeSystemOf75 = 11;
+constexpr u64 kScopeSystem = 10, kScopeSystemOf75 = 11, kScopeSystemIo = 12;
 constexpr u64 kZeroRegister = 0xff;
 
 void decode(Action action, u64 high, u64 system_scope, CodeFacts& facts) {
@@ -244,7 +244,8 @@ void decode(Action action, u64 high, u64 system_scope, CodeFacts& facts) {
         case Action::tma_prefetch: facts.uses_tensor_map = true; break;
         case Action::bulk_copy: add_copy(Class::bulk_copy, false); break;
         case Action::atomic:
-            if (scope_of(high) == system_scope) classes.add(Class::system_atomics);
+            if (scope_of(high) == system_scope || scope_of(high) == kScopeSystemIo)
+                classes.add(Class::system_atomics);
             break;
         case Action::conversion:
             if (packs_small_floats(high)) classes.add(Class::fp8_conversions);

@@ -47,7 +47,8 @@ std::string read_file(const std::string& path) {
 }
 
 // Runs the command with "IN" and "OUT" as files in a folder; the result is kept by command and content.
-Sample make(std::string_view command, const std::vector<std::string>& inputs, const std::string& suffix) {
+Sample make(std::string_view command, const std::vector<std::string>& inputs, const std::string& suffix,
+            bool has_output = true) {
     static std::mutex mutex;
     static std::map<std::string, Sample> made;
     static int count = 0;
@@ -64,12 +65,16 @@ Sample make(std::string_view command, const std::vector<std::string>& inputs, co
         line += " " + folder.write(stem + "_" + std::to_string(i) + suffix, inputs[i]);
     const std::string output = folder.path(stem + ".out");
     const std::string log = folder.path(stem + ".log");
-    line += " -o " + output + " >" + log + " 2>&1";
+    if (has_output) line += " -o " + output;
+    line += " >" + log + " 2>&1";
     Sample sample;
     sample.exit_code = std::system(line.c_str());  // NOLINT: one test at a time
     sample.bytes = read_file(output);
     sample.log = read_file(log);
-    for (const std::string& path : {output, log}) fs::remove(path);
+    for (const std::string& path : {output, log}) {
+        std::error_code ignored;
+        fs::remove(path, ignored);
+    }
     return made.emplace(std::move(key), std::move(sample)).first->second;
 }
 
@@ -112,6 +117,14 @@ std::optional<Sample> link_sample(const std::vector<std::string>& cubins, std::s
     const std::string program = toolkit_program("nvlink");
     if (program.empty()) return std::nullopt;
     return make(program + " -arch=" + std::string(target), cubins, ".cubin");
+}
+
+std::optional<std::string> printed_by(const std::string& program, std::string_view options,
+                                      const std::string& cubin) {
+    const std::string path = toolkit_program(program);
+    if (path.empty()) return std::nullopt;
+    const Sample sample = make(path + " " + std::string(options), {cubin}, ".cubin", false);
+    return sample.exit_code == 0 ? std::optional(sample.log) : std::nullopt;
 }
 
 }  // namespace warpwright::inspect

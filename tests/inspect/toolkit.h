@@ -34,6 +34,10 @@ std::optional<Sample> compile_sample(std::string_view source, std::string_view o
 // nvlink of relocatable cubins.
 std::optional<Sample> link_sample(const std::vector<std::string>& cubins, std::string_view target);
 
+// What NVIDIA's own program prints about a cubin: "nvdisasm -hex", "cuobjdump -res-usage".
+std::optional<std::string> printed_by(const std::string& program, std::string_view options,
+                                      const std::string& cubin);
+
 inline Bytes bytes_of(const std::string& text) {
     return std::as_bytes(std::span(text.data(), text.size()));
 }
