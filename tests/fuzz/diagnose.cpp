@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "fuzz/input.h"
+#include "input.h"
 #include "inspect/diagnose/output.h"
 
 using namespace warpwright::diagnose;  // NOLINT: a program of one function
