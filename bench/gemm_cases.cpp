@@ -13,7 +13,8 @@ Case gemm_case(i64 m, i64 n, i64 k) {
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 const Gemm call{.a = b.random(kType, {m, k}),
                                 .b = b.random(kType, {n, k}, 0.05f),
-                                .d = b.zeros(kType, {m, n})};
+                                .d = b.zeros(kType, {m, n}),
+                                .b_is_constant = true};  // weights, as the engine's
                 return preparer(context, call);
             },
             m <= 16            ? "gemm m=1, 16"

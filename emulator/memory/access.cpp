@@ -203,9 +203,12 @@ Flow check_order(Warp& warp, const Instruction& instruction, Space space, u32 la
                  const Addresses& addresses, Use use) {
     const Program& program = *warp.grid().program;
     const auto statement = static_cast<std::size_t>(instruction.statement);
-    const bool is_constant = use == Use::load && statement < program.statements.size() &&
-                             program.statements[statement].name.find(".nc") != std::string::npos;
-    if (is_constant) return Flow::next;
+    if (use == Use::load && statement < program.statements.size()) {
+        // What is read as a constant: asynchronous copies have no .nc, kernels give them a policy instead.
+        const std::string_view name = program.statements[statement].name;
+        const bool is_copy = name.starts_with("cp.async");
+        if (name.find(is_copy ? ".L2::cache_hint" : ".nc") != std::string_view::npos) return Flow::next;
+    }
     u32 wrong = 0;
     for (u32 rest = lanes & warp.unordered; rest != 0; rest &= rest - 1) {
         const int lane = first_lane(rest);

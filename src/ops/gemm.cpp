@@ -49,6 +49,7 @@ Status prepare(Context& context, const Gemm& call, Prepared& prepared) {
                         .m = static_cast<i32>(m),
                         .n = static_cast<i32>(n),
                         .k = static_cast<i32>(k),
+                        .num_sms = context.target().facts.num_sms,
                         .activation = call.activation,
                         .b_is_constant = call.b_is_constant,
                         .out_f32 = call.d.dtype == DType::f32,

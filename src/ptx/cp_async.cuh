@@ -23,6 +23,22 @@ __device__ inline void cp_async_16(u32 shared_address, const void* source, int s
                  : "memory");
 }
 
+// ptx: createpolicy.fractional.L2::evict_first.b64 | PTX ISA 9.7.9.18 | sm_80. For data that is read once.
+__device__ inline u64 read_once_policy() {
+    u64 policy;
+    asm("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    return policy;
+}
+
+// ptx: cp.async.cg.shared.global.L2::cache_hint.L2::128B 16, src-size | PTX ISA 9.7.9.25.3.1 | sm_80. Of
+// constants (weights): as ld.global.nc, it may come before the wait for the predecessor (ptx/launch.cuh).
+__device__ inline void cp_async_16(u32 shared_address, const void* source, int source_bytes, u64 policy) {
+    asm volatile(
+        "cp.async.cg.shared.global.L2::cache_hint.L2::128B [%0], [%1], 16, %2, %3;" ::"r"(shared_address),
+        "l"(source), "r"(source_bytes), "l"(policy)
+        : "memory");
+}
+
 // ptx: cp.async.ca.shared.global 4, src-size | PTX ISA 9.7.9.25.3.1 | sm_80. Both addresses are multiples
 // of 4.
 __device__ inline void cp_async_4(u32 shared_address, const void* source, int source_bytes = 4) {

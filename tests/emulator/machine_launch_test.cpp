@@ -287,6 +287,8 @@ TEST(Launches, ProgrammaticOnesWaitBeforeTheyTouchGlobalMemory) {
         {"st.global.u32 [%rd0], %r0;", "written"},
         {"atom.global.add.u32 %r0, [%rd0], 1;", "changed"},
         {"cp.async.ca.shared.global [box], [%rd0], 4;", "read"},
+        {"cp.async.ca.shared.global.L2::cache_hint [box], [%rd0], 4, %rd0; cp.async.wait_all;", nullptr},
+        {"ld.global.L2::cache_hint.u32 %r0, [%rd0], %rd0;", "read"},
         {"ld.global.nc.u32 %r0, [%rd0];", nullptr},
         {"st.shared.u32 [box], %r0; ld.shared.u32 %r0, [box];", nullptr},
     };

@@ -15,6 +15,12 @@ inline void cp_async_16(u32 shared_address, const void* source) {
 inline void cp_async_16(u32 shared_address, const void* source, int source_bytes) {
     copy_groups().back().push_back({shared_address, source, 16, source_bytes});
 }
+inline u64 read_once_policy() {
+    return 0;
+}
+inline void cp_async_16(u32 shared_address, const void* source, int source_bytes, u64) {
+    cp_async_16(shared_address, source, source_bytes);
+}
 inline void cp_async_4(u32 shared_address, const void* source, int source_bytes = 4) {
     copy_groups().back().push_back({shared_address, source, 4, source_bytes});
 }

@@ -49,6 +49,7 @@ public:
             return unavailable("simt: only grids and blocks of one dimension");
         const auto entry = reinterpret_cast<HostFunction>(kernel.handle);
         std::vector<std::byte> copy(args.begin(), args.end());
+        gridDim.x = config.grid.x;
         for (u32 block = 0; block < config.grid.x; ++block) {
             run_block(static_cast<int>(config.block.x), block, [&] { entry(copy.data(), threads_); });
         }

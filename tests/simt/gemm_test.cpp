@@ -56,8 +56,6 @@
 #include "simt/gemm_row.inl"
 #define WW_ROW 17
 #include "simt/gemm_row.inl"
-#undef SIMT_KERNEL
-#define SIMT_KERNEL "kernels/gemm/bandwidth.cuh"
 #define WW_ROW 18
 #include "simt/gemm_row.inl"
 #define WW_ROW 19
@@ -66,17 +64,27 @@
 #include "simt/gemm_row.inl"
 #define WW_ROW 21
 #include "simt/gemm_row.inl"
+#undef SIMT_KERNEL
+#define SIMT_KERNEL "kernels/gemm/bandwidth.cuh"
 #define WW_ROW 22
 #include "simt/gemm_row.inl"
 #define WW_ROW 23
 #include "simt/gemm_row.inl"
+#define WW_ROW 24
+#include "simt/gemm_row.inl"
+#define WW_ROW 25
+#include "simt/gemm_row.inl"
+#define WW_ROW 26
+#include "simt/gemm_row.inl"
+#define WW_ROW 27
+#include "simt/gemm_row.inl"
 #undef SIMT_KERNEL
 #define SIMT_KERNEL "kernels/gemm/portable.cuh"
-#define WW_ROW 36
+#define WW_ROW 44
 #include "simt/gemm_row.inl"
 #undef SIMT_KERNEL
 #define SIMT_KERNEL "kernels/gemm/bandwidth.cuh"
-#define WW_ROW 43
+#define WW_ROW 51
 #include "simt/gemm_row.inl"
 // clang-format on
 
@@ -94,8 +102,8 @@ const Kernel16 kKernels[] = {
     {5, row5_entry},   {6, row6_entry},   {7, row7_entry},   {8, row8_entry},   {9, row9_entry},
     {10, row10_entry}, {11, row11_entry}, {12, row12_entry}, {13, row13_entry}, {14, row14_entry},
     {15, row15_entry}, {16, row16_entry}, {17, row17_entry}, {18, row18_entry}, {19, row19_entry},
-    {20, row20_entry}, {21, row21_entry}, {22, row22_entry}, {23, row23_entry}, {36, row36_entry},
-    {43, row43_entry},
+    {20, row20_entry}, {21, row21_entry}, {22, row22_entry}, {23, row23_entry}, {24, row24_entry},
+    {25, row25_entry}, {26, row26_entry}, {27, row27_entry}, {44, row44_entry}, {51, row51_entry},
 };
 
 struct Shape {
@@ -151,6 +159,8 @@ void run(const Kernel16& kernel, const Shape& shape) {
     args.d_stride = args.gate_stride = args.residual_stride = n_stride;
     args.m = static_cast<i32>(shape.m), args.n = static_cast<i32>(shape.n),
     args.k = static_cast<i32>(shape.k);
+    args.num_sms = 1;
+    args.b_is_constant = shape.bias || shape.residual;
     args.activation = shape.activation;
     args.out_f32 = shape.out_f32;
     args.out_aligned = n_stride % 8 == 0;
@@ -158,6 +168,7 @@ void run(const Kernel16& kernel, const Shape& shape) {
     const GemmProblem problem{.m = shape.m, .n = shape.n, .k = shape.k, .dtype = row.dtype, .out = out_type};
     const LaunchConfig config = GemmOp::launch_config(row, {}, problem);
     simt::machine.bank_conflicts = 0;
+    gridDim.x = config.grid.x;
     for (u32 block = 0; block < config.grid.x; ++block) {
         simt::run_block(static_cast<int>(config.block.x), block, [&] { kernel.entry(args); });
     }

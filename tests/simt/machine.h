@@ -71,7 +71,7 @@ inline Machine machine;
 
 }  // namespace simt
 
-inline simt::Index threadIdx, blockIdx;
+inline simt::Index threadIdx, blockIdx, gridDim;
 alignas(1024) inline unsigned char shared_memory[simt::kSharedBytes];
 
 namespace simt {

@@ -114,7 +114,11 @@ struct GemmCheck {
         const Matrix a = narrowed(bench.input(problem.dtype, {m, k_stride}, 1, misaligned), k);
         const Matrix b = narrowed(bench.input(problem.dtype, {n, k_stride}, scale, misaligned), k);
         const Matrix d = narrowed(bench.output(problem.out, {m, n_stride}, misaligned), n);
-        Gemm call{.a = a.view, .b = b.view, .d = d.view, .activation = problem.activation};
+        Gemm call{.a = a.view,
+                  .b = b.view,
+                  .d = d.view,
+                  .activation = problem.activation,
+                  .b_is_constant = n % 2 == 0};
         GemmOperands operands{m, n, k, read(bench, a), read(bench, b), {}, {}, {}, problem.activation};
         if (problem.bias) {
             call.bias = bench.input(problem.dtype, {n}, 1, misaligned);

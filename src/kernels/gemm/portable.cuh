@@ -90,12 +90,15 @@ struct Copier {
     }
 
     // `elements` of the chunk are inside k. Passes come in their order.
+    template <bool early>
     __device__ void copy_partly(int pass, u32 to, int elements) {
         if (pass == 0) next = base + offset(0);
         const T* source = reinterpret_cast<const T*>(next);
         next += stride_bytes * kRowsPerPass;
         const int count = (exists >> pass & 1) != 0 ? elements : 0;
-        if constexpr (kRow.aligned) {
+        if constexpr (early) {
+            ptx::cp_async_16(to, source, count * 2, ptx::read_once_policy());
+        } else if constexpr (kRow.aligned) {
             ptx::cp_async_16(to, source, count * 2);
         } else {
             u32 pairs[4] = {};
@@ -111,6 +114,7 @@ struct Copier {
 // why: sizes of copies that vary cost eight instructions a copy and registers that 64 x 64 sums have not
 // left. So there are two loops: one for tiles that all exist, one for the others.
 enum class Tiles { whole, any };
+enum class Operands { both, a, early_b };
 
 struct Copies {
     Copier<kRow.tile_m> a;
@@ -130,9 +134,9 @@ struct Copies {
           offset(Swizzle<kRowChunks>::offset_bytes(static_cast<int>(threadIdx.x) / kRowChunks,
                                                    static_cast<int>(threadIdx.x) % kRowChunks)) {}
 
-    // Part `part` of `parts` of the next tile; with the last part a group ends, also when nothing is left.
-    // One tile of zeros follows the last: its first fragments are loaded, though not used.
-    template <Tiles tiles>
+    // Part `part` of `parts` of the next tile; with the last part a group ends, also when nothing is left,
+    // but for B alone. One tile of zeros follows the last: its first fragments are loaded, though not used.
+    template <Tiles tiles, Operands operands = Operands::both>
     __device__ void copy(u32 stage, int part, int parts) {
         if (tiles == Tiles::whole || tiles_left >= 0) {
             const int elements = k_left < 0 ? 0 : k_left < 8 ? k_left : 8;
@@ -140,17 +144,20 @@ struct Copies {
             for (int pass = 0; pass < kPasses; ++pass) {
                 if (pass * parts / kPasses != part) continue;
                 const bool is_a = pass < kPassesA;
+                if (operands == (is_a ? Operands::early_b : Operands::a)) continue;
                 constexpr u32 kPassBytes = Copier<kRow.tile_m>::kRowsPerPass * kRowBytes;
                 const u32 to = stage + offset + pass * kPassBytes;  // B follows A
                 if constexpr (tiles == Tiles::whole) {
                     is_a ? a.copy_whole(pass, to) : b.copy_whole(pass - kPassesA, to);
                 } else {
-                    is_a ? a.copy_partly(pass, to, elements) : b.copy_partly(pass - kPassesA, to, elements);
+                    constexpr bool kEarly = operands == Operands::early_b;
+                    is_a ? a.template copy_partly<false>(pass, to, elements)
+                         : b.template copy_partly<kEarly>(pass - kPassesA, to, elements);
                 }
             }
         }
         if (part < parts - 1) return;
-        ptx::cp_async_commit();
+        if (operands != Operands::early_b) ptx::cp_async_commit();
         a.base += kRowBytes;
         b.base += kRowBytes;
         k_left -= kRow.tile_k;
@@ -229,12 +236,35 @@ __device__ inline void multiply_tile(Sums& sums, Fragments (&fragments)[2], Copi
     }
 }
 
+// Copies the first stages - 1 tiles, and waits for the predecessor before it touches A.
+__device__ inline void begin_ring(Copies& copies, const GemmArgs& args, u32 begin) {
+    // The ring is full of constant B while the predecessor, which may be making A, still runs. Its groups end
+    // with A's copies, and in their order: the first product waits for all of B, so blocks that come later do
+    // without. So do those of a small grid: its successor is resident already, and would take memory from it.
+    constexpr bool kMayBeEarly = kRow.aligned && kRow.tile_m <= 64;
+    constexpr u32 kAhead = kRow.stages - 1;
+    const u32 num_first = static_cast<u32>(args.num_sms * kRow.blocks_per_sm);
+    const bool early =
+        kMayBeEarly && args.b_is_constant && blockIdx.x < num_first && gridDim.x * 2 > num_first;
+    if (early) {
+        Copies ahead = copies;
+#pragma unroll 1
+        for (u32 stage = 0; stage < kAhead; ++stage) {
+            ahead.copy<Tiles::any, Operands::early_b>(begin + stage * kStageBytes, 0, 1);
+        }
+    }
+    ptx::wait_for_predecessor();
+    ptx::release_successor();
+#pragma unroll(kMayBeEarly ? 1 : kAhead)
+    for (u32 stage = 0; stage < kAhead; ++stage) {
+        const u32 to = begin + stage * kStageBytes;
+        early ? copies.copy<Tiles::any, Operands::a>(to, 0, 1) : copies.copy<Tiles::any>(to, 0, 1);
+    }
+}
+
 __device__ inline void main_loop(Sums& sums, const GemmArgs& args, Block block, u32 begin) {
     Copies copies(args, block);
-#pragma unroll
-    for (int stage = 0; stage < kRow.stages - 1; ++stage) {
-        copies.copy<Tiles::any>(begin + stage * kStageBytes, 0, 1);
-    }
+    begin_ring(copies, args, begin);
     ptx::cp_async_wait<kRow.stages - 2>();
     __syncthreads();
 
@@ -346,8 +376,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
     Shared& shared = *reinterpret_cast<Shared*>(shared_memory);
     const Block block = this_block(args);
     Sums sums = {};
-    ptx::wait_for_predecessor();
-    ptx::release_successor();
     main_loop(sums, args, block, ptx::shared_address(&shared));
     epilogue(sums, args, block, shared);
 }

@@ -54,6 +54,7 @@ struct GemmArgs {
     i32 m;
     i32 n;
     i32 k;
+    i32 num_sms;  // of the device
     Activation activation;
     bool b_is_constant;  // see warpwright/ops/gemm.h
     bool out_f32;        // d and residual are f32
