@@ -35,7 +35,7 @@ struct GemmCosts {
     double latency_us = 1.22;           // of a memory access under load
     double l2_bytes_per_clock = 42.2;   // an SM's share of L2's bandwidth when all ask at once
     double l2_over_memory = 1.5;        // L2's bandwidth is at least this many times the memory's
-    double stream_share = 0.956;        // of the memory bandwidth, by long streams into registers
+    double stream_share = 0.956;        // of the memory bandwidth, by long streams of B
     double ring_share = 0.848;          // the same for tiles through shared memory, with barriers between
     double first_block_us = 1.87;       // until the first products
     double next_block_us = 1.88;        // from a block's last products to its successor's first, on its own

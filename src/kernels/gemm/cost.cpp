@@ -39,13 +39,17 @@ double bytes_moved(const GemmProblem& p) {
            outputs * ((p.gate ? element : 0) + (p.residual ? out : 0) + out);
 }
 
+// Rows of A that a block loads.
+double rows_of_a(const GemmRow& row, const GemmProblem& problem) {
+    return static_cast<double>(is_bandwidth(row) ? problem.m : std::min<i64>(row.tile_m, problem.m));
+}
+
 // Bytes of operands that a block has requested and not yet received.
 double bytes_under_way(const GemmRow& row, const GemmProblem& problem) {
     if (is_bandwidth(row)) {
-        return 2.0 * row.tile_k * (row.tile_n + static_cast<double>(problem.m)) * (row.stages - 0.5) *
-               row.warps_k;
+        return 2.0 * row.tile_k * (row.tile_n + rows_of_a(row, problem)) * (row.stages - 0.5) * row.warps_k;
     }
-    const double tile = 2.0 * row.tile_k * (row.tile_m + row.tile_n);
+    const double tile = 2.0 * row.tile_k * (rows_of_a(row, problem) + row.tile_n);
     return row.aligned ? tile * (row.stages - 1) : tile / 8;
 }
 
@@ -75,9 +79,10 @@ Prediction GemmOp::predict(const Row& row, const TargetFacts& target, const Prob
                              : fragment_share(row, costs) * (row.aligned ? 1 : costs.unaligned_tensor_share);
     const double tensor_us = per_sm * block_flops / (sm_tflops * share * 1e6);
 
-    const double stream_share = is_bandwidth(row) ? costs.stream_share : costs.ring_share;
+    const bool streams = is_bandwidth(row) || (row.aligned && row.tile_m <= 16);
+    const double stream_share = streams ? costs.stream_share : costs.ring_share;
     const double memory_us = bytes_moved(problem) / (target.memory_gb_s * stream_share * 1e3);
-    const double block_bytes = 2.0 * padded_k * (row.tile_n + (is_bandwidth(row) ? problem.m : row.tile_m));
+    const double block_bytes = 2.0 * padded_k * (row.tile_n + rows_of_a(row, problem));
     const double l2_gb_s = std::max(target.num_sms * costs.l2_bytes_per_clock * target.boost_mhz * 1e-3,
                                     costs.l2_over_memory * target.memory_gb_s);
     const double l2_us = per_sm * block_bytes / (l2_gb_s / target.num_sms * 1e3);
@@ -89,12 +94,13 @@ Prediction GemmOp::predict(const Row& row, const TargetFacts& target, const Prob
     // Tiles reach shared memory through the same ports that the products' fragments leave it by.
     const double products_us =
         is_bandwidth(row) ? std::max(tensor_us, l2_us) : together_us({tensor_us, l2_us});
-    const double rate_us = std::max({products_us, memory_us, sm_us});
-    const char* bound = rate_us < start_us     ? "latency"
-                        : rate_us == memory_us ? "memory"
-                        : rate_us == sm_us     ? "latency"
-                        : tensor_us >= l2_us   ? "tensor cores"
-                                               : "l2";
+    // Where an SM has but little more under way than memory takes to answer, waits add up.
+    const double loads_us = together_us({memory_us, sm_us});
+    const double rate_us = std::max(products_us, loads_us);
+    const char* bound = rate_us < start_us    ? "latency"
+                        : rate_us == loads_us ? (memory_us >= sm_us ? "memory" : "latency")
+                        : tensor_us >= l2_us  ? "tensor cores"
+                                              : "l2";
     return {start_us + rate_us, bound};
 }
 
