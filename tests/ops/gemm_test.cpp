@@ -40,8 +40,8 @@ std::string chosen(std::string_view gpu, const GemmProblem& problem) {
     return best.ok() ? (*best)->name.text : best.status().message();
 }
 
-// Every row can exist on 8.0, but for the deepest ring. Where a block has but 99 KiB, each tile with few rows of A and each large one
-// has a row all the same.
+// Every row can exist on 8.0, but for the deepest ring. Where a block has but 99 KiB, each tile with few rows
+// of A and each large one has a row all the same.
 constexpr bool table_is_sound() {
     int small = 0, large = 0;
     for (const GemmRow& r : kGemmRows) {
