@@ -94,13 +94,20 @@ Payload payload_of(const EntryHeader& entry, Bytes header, Bytes stored, u64 off
 
 }  // namespace
 
-std::optional<Fatbin> read_fatbin(Bytes file, u64 offset, ScanNotes& notes) {
+bool is_fatbin(Bytes file, u64 offset) {
+    constexpr u32 kMagic = 0xBA55ED50;
     const auto header = read_at<FatbinHeader>(file, offset);
-    if (!header || header->version != 1 || header->header_bytes != sizeof(FatbinHeader)) return std::nullopt;
-    u64 at = offset + sizeof(FatbinHeader);
-    const auto first = read_at<EntryHeader>(file, at);
-    if (!first || !is_entry(*first)) return std::nullopt;
+    if (!header || header->magic != kMagic || header->version != 1 ||
+        header->header_bytes != sizeof(FatbinHeader))
+        return false;
+    const auto first = read_at<EntryHeader>(file, offset + sizeof(FatbinHeader));
+    return first && is_entry(*first);
+}
 
+std::optional<Fatbin> read_fatbin(Bytes file, u64 offset, ScanNotes& notes) {
+    if (!is_fatbin(file, offset)) return std::nullopt;
+    const auto header = read_at<FatbinHeader>(file, offset);
+    u64 at = offset + sizeof(FatbinHeader);
     const u64 available = file.size() - at;
     const bool is_whole = header->payload_bytes <= available;
     const u64 end = at + std::min(header->payload_bytes, available);

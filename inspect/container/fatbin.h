@@ -18,7 +18,10 @@ struct Fatbin {
     std::vector<Payload> entries;
 };
 
-// The fatbin whose magic number stands at `offset`; nothing where no fatbin begins there: code holds
+// Whether a fatbin with an entry begins at `offset`, by its headers.
+bool is_fatbin(Bytes file, u64 offset);
+
+// The fatbin at `offset`; nothing where no fatbin begins there: code holds
 // accidental ones. What is damaged is noted, and the entries before it are given.
 std::optional<Fatbin> read_fatbin(Bytes file, u64 offset, ScanNotes& notes);
 

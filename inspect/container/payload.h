@@ -46,6 +46,9 @@ struct ScanNotes {
     }
 };
 
+// What a file is as a whole, by its content: "cubin", "elf" (of a host), "fatbin", "ptx", else "data".
+std::string file_type(Bytes file);
+
 // Every payload of a file, in the order of offsets. The spans are of `file`.
 std::vector<Payload> find_payloads(Bytes file, ScanNotes& notes);
 

@@ -144,6 +144,13 @@ private:
 
 }  // namespace
 
+std::string file_type(Bytes file) {
+    if (const auto header = read_elf_header(file))
+        return header->machine == kElfMachineCuda ? "cubin" : "elf";
+    if (is_fatbin(file, 0)) return "fatbin";
+    return begins_as_ptx(as_text(file)) == PtxBeginning::yes ? "ptx" : "data";
+}
+
 std::vector<Payload> find_payloads(Bytes file, ScanNotes& notes) {
     return Scan(file, notes).run();
 }

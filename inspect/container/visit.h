@@ -51,6 +51,8 @@ public:
     // Of its bytes, some are read: the rest is counted at the end.
     void add_done(u64 bytes);
     bool may_expand(u64 bytes);
+    // Of its own bytes, these are not wanted again soon: memory may serve others.
+    virtual void release(Bytes /*bytes*/) {}
 
 private:
     Visit& visit_;

@@ -2,10 +2,13 @@
 // Folders and files of the disk.
 #include <dirent.h>
 #include <fmt/format.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 #include <set>
 #include <tuple>
@@ -135,6 +138,14 @@ public:
     DiskFile& operator=(const DiskFile&) = delete;
 
     Bytes bytes() const { return file_.bytes(); }
+
+    // The pages within: a file's pages are read again where that is wrong.
+    void release(Bytes bytes) override {
+        const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+        const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
+        const auto end = (reinterpret_cast<std::uintptr_t>(bytes.data()) + bytes.size()) / page * page;
+        if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+    }
 
 private:
     Visit& visit_;

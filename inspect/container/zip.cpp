@@ -255,7 +255,9 @@ private:
 
     static void visit_member(Visit& visit, const Item& archive, const Member& member) {
         visit_content(visit, archive, member);
-        archive.top->add_done(archive.depth == 0 ? member.stored_bytes : 0);
+        if (archive.depth > 0) return;
+        archive.top->add_done(member.stored_bytes);
+        archive.top->release(member.stored);
     }
 
     static void visit_content(Visit& visit, const Item& archive, const Member& member) {

@@ -2,9 +2,11 @@
 // What fuzz targets share: inputs of several texts, and conditions that must hold whatever the input is.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -14,6 +16,15 @@ inline void require(bool condition, const char* what) {
     if (condition) return;
     std::fprintf(stderr, "fuzz: does not hold: %s\n", what);
     std::abort();
+}
+
+// Reads every byte: sanitizers see where one is not there.
+inline void touch(std::span<const std::byte> bytes) {
+    unsigned sum = 0;
+    for (const std::byte byte : bytes) sum += static_cast<unsigned>(byte);
+    static volatile unsigned kept;
+    kept = sum;
+    static_cast<void>(kept);
 }
 
 // The texts between lines "---"; at least one.
