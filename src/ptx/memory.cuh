@@ -38,6 +38,14 @@ __device__ inline i32 load_i32(const i32* address) {
     return value;
 }
 
+// ptx: ld.global.nc.s32 | PTX ISA 9.7.9.9 | sm_32. What nobody writes while this grid, or the one before it
+// in the stream, runs.
+__device__ inline i32 load_constant_i32(const i32* address) {
+    i32 value;
+    asm volatile("ld.global.nc.s32 %0, [%1];" : "=r"(value) : "l"(address));
+    return value;
+}
+
 // ptx: st.global.v4.u32 | PTX ISA 9.7.9.12 | sm_20
 __device__ inline void store(void* address, U32x4 v) {
     asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(v.x), "r"(v.y), "r"(v.z),

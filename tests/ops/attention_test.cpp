@@ -115,6 +115,14 @@ TEST(Attention, ClusterRowsNeedClusters) {
     }
 }
 
+// Few rows are merged by several warps each, which read all splits at once; many by one.
+TEST(Attention, MergeIsChosenByHowManyRowsThereAre) {
+    const char* op = "attention_merge";
+    EXPECT_EQ(chosen(op, "h100-sxm", {{"splits", "16"}}), "attention_merge.portable.bf16.w4");
+    EXPECT_EQ(chosen(op, "h100-sxm", {{"splits", "2"}, {"q_tokens", "2048"}}),
+              "attention_merge.portable.bf16");
+}
+
 // A cluster's blocks divide the keys without a workspace, however small that is.
 TEST(Attention, ClustersNeedNoWorkspace) {
     const TargetFacts& facts = find_target("h200")->facts;

@@ -21,6 +21,12 @@ inline U32x4 load(const void* address) {
 inline U32x4 load_streaming(const void* address) {
     return load(address);
 }
+inline i32 load_i32(const i32* address) {
+    return *address;
+}
+inline i32 load_constant_i32(const i32* address) {
+    return *address;
+}
 inline void store(void* address, U32x4 v) {
     if (reinterpret_cast<u64>(address) % 16 != 0) simt::die("16-byte store to an odd address");
     std::memcpy(address, &v, 16);

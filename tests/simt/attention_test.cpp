@@ -13,11 +13,12 @@ struct float4 {
 #include <gtest/gtest.h>
 
 #include "check/ops/checks.h"
-#include "kernels/attention/kv_rows.cuh"
+#include "kernels/attention/key_slices.cuh"
 #include "kernels/attention/kv_tiles.cuh"
 #include "kernels/attention/merge/operation.h"
 #include "kernels/attention/operation.h"
 #include "kernels/attention/warp_rows.cuh"
+#include "kernels/attention/warp_sums.cuh"
 #include "kernels/attention/warp_tile.cuh"
 #include "ptx/launch.cuh"
 #include "ptx/math.cuh"
@@ -42,6 +43,8 @@ namespace attention_decode { using namespace warpwright; }
 #undef warpwright
 #undef WW_ENTRY
 #undef WW_ROW
+#undef __shared__
+#define __shared__ static
 namespace merge_bf16 { using namespace warpwright; }
 #define WW_ROW 0
 #define warpwright merge_bf16
@@ -51,9 +54,9 @@ namespace merge_bf16 { using namespace warpwright; }
 #undef WW_ENTRY
 #undef WW_ROW
 namespace merge_f16 { using namespace warpwright; }
-#define WW_ROW 1
+#define WW_ROW 3
 #define warpwright merge_f16
-#define WW_ENTRY attention_merge_f16_entry
+#define WW_ENTRY attention_merge_f16_w4_entry
 #include "kernels/attention/merge/portable.cuh"
 #undef warpwright
 // clang-format on
@@ -113,7 +116,8 @@ void expect_all_pass(const OperationCheck& check, Context& context, const std::s
 TEST(AttentionOnTheCpu, RowsAgreeWithTheOracle) {
     Context context(std::make_shared<simt::SimtDevice>("rtx-pro-6000"));
     ASSERT_TRUE(context.kernel("attention_merge.portable.bf16", thread_of_merge<attention_merge_bf16_entry>));
-    ASSERT_TRUE(context.kernel("attention_merge.portable.f16", thread_of_merge<attention_merge_f16_entry>));
+    ASSERT_TRUE(
+        context.kernel("attention_merge.portable.f16.w4", thread_of_merge<attention_merge_f16_w4_entry>));
     std::vector<std::string> names;
     add_rows(context, names);
     EXPECT_EQ(names.size(), 16u);

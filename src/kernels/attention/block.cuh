@@ -45,10 +45,11 @@ struct BlockWork {
     }
 };
 
-// The block's part of the grid; false where there is nothing to do. Splits change fastest and row tiles
-// slowest, the last tile first: with a causal mask it has the most keys.
+// The block's part of the grid. Splits change fastest and row tiles slowest, the last tile first: with a
+// causal mask it has the most keys.
 template <AttentionRow R>
-__device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
+__device__ inline BlockWork find_place(const AttentionArgs& args) {
+    BlockWork work;
     work.group = args.heads / args.kv_heads;
     const u32 num_splits = args.num_splits, kv_heads = args.kv_heads, sequences = args.sequences;
     const int num_tiles = (args.max_q_len * work.group + R.tile_rows - 1) / R.tile_rows;
@@ -59,7 +60,12 @@ __device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
     index /= kv_heads;
     work.sequence = index % sequences;
     work.first_row = (num_tiles - 1 - static_cast<int>(index / sequences)) * R.tile_rows;
+    return work;
+}
 
+// The lengths, and what follows from them; false where there is nothing to do.
+template <AttentionRow R>
+__device__ inline bool read_lengths(const AttentionArgs& args, BlockWork& work) {
     work.q_start = args.q_starts[work.sequence];
     work.q_len = args.q_starts[work.sequence + 1] - work.q_start;
     // Before the first branch, so that all lengths are under way together.
@@ -80,6 +86,12 @@ __device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
     work.kv_begin = min(visible, first + work.split * steps_per_split * R.kv_tile);
     work.kv_end = min(visible, work.kv_begin + steps_per_split * R.kv_tile);
     return true;
+}
+
+template <AttentionRow R>
+__device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
+    work = find_place<R>(args);
+    return read_lengths<R>(args, work);
 }
 
 // A lane's share of the query fragments of 16 packed rows, in the order of an mma's A operand.

@@ -78,19 +78,8 @@ struct QueryFragments<R, true> {
     alignas(128) u32 q[num_threads(R) / 32][R.head_dim / 16 * (R.warp_rows / kMmaRows)][32][4];
 };
 
-// What the warps of a block tell each other after their keys. Rows are 8 floats longer than head_dim so that
-// the eight rows of a fragment start in different banks.
-template <AttentionRow R, bool divides_keys = (R.kv_warps > 1)>
-struct WarpExchange {};
-template <AttentionRow R>
-struct WarpExchange<R, true> {
-    float max[R.kv_warps][kMmaRows];
-    float sum[R.kv_warps][kMmaRows];
-    alignas(16) float out[R.kv_warps][kMmaRows][R.head_dim + 8];
-};
-
 // What a block gets from all blocks of its cluster: their maxima and sums, and their share of the outputs
-// that are its own, as pairs of columns.
+// that are its own, as vectors of four columns.
 template <AttentionRow R, bool clusters = R.clusters>
 struct PeerSums {};
 template <AttentionRow R>
@@ -98,7 +87,7 @@ struct PeerSums<R, true> {
     static constexpr int kMostBlocks = 8;
     struct {
         alignas(16) float max_and_sum[kMostBlocks][kMmaRows][2];
-        float out[kMmaRows * R.head_dim + 2 * kMostBlocks];
+        alignas(16) float out[kMmaRows * R.head_dim + 4 * kMostBlocks];
     } received;
 };
 
@@ -108,10 +97,7 @@ struct AttentionShared : QueryFragments<R>, PeerSums<R> {
         u16 k[R.kv_tile * R.head_dim];
         u16 v[R.kv_tile * R.head_dim];
     };
-    union {
-        alignas(128) Step steps[R.stages];
-        WarpExchange<R> exchange;  // after the last step
-    };
+    alignas(128) Step steps[R.stages];
 };
 
 template <AttentionRow R>

@@ -26,7 +26,8 @@ struct AttentionMergeOp {
                               const CostConstants& costs = kCosts);
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
         if (row.arch == ArchClass::host) return {};
-        return {.grid = {static_cast<u32>(ceil_div(problem.q_tokens * problem.heads, row.threads / 32))},
+        const i64 rows = ceil_div(problem.q_tokens * problem.heads, rows_per_block(row));
+        return {.grid = {static_cast<u32>(rows * ceil_div(problem.head_dim, kMergeColumns))},
                 .block = {static_cast<u32>(row.threads)}};
     }
     static HostFunction host_function(const Row& row);
