@@ -34,6 +34,16 @@ constexpr ToolkitFloor kToolkitFloors[] = {{11, 45000}, {12, 52500}, {13, 58000}
 // 12: 550.54.14 or later), read 2026-11-26.
 constexpr int kZstdDriver = 55054;
 
+// The first version of PTX that has each architecture, measured with ptxas 13.0: drivers before it do not
+// know the GPU. A suffix is a matter of the compiler.
+struct ArchitectureIsa {
+    int sm;
+    int isa_version;
+};
+constexpr ArchitectureIsa kArchitectureIsas[] = {{75, 63},  {80, 70},  {86, 71},  {87, 74},
+                                                 {88, 73},  {89, 78},  {90, 78},  {100, 86},
+                                                 {103, 88}, {110, 90}, {120, 87}, {121, 88}};
+
 int toolkit_major(const Image& image) {
     int major = 0;  // of the ABI 8 too: code for Blackwell has it from CUDA 12.8 on, all code from 13.0 on
     std::from_chars(image.toolkit.data(), image.toolkit.data() + image.toolkit.size(), major);
@@ -52,6 +62,13 @@ std::span<const PtxIsaFloor> ptx_isa_floors() {
 
 Floor driver_floor(const Image& image) {
     Floor floor;
+    for (const ArchitectureIsa& known : kArchitectureIsas) {
+        if (image.kind != ImageKind::cubin || known.sm != image.architecture.sm) continue;
+        for (const PtxIsaFloor& row : kPtxIsaFloors) {
+            if (row.isa_version == known.isa_version)
+                raise(floor, row.driver, "the first that knows such GPUs");
+        }
+    }
     if (image.kind == ImageKind::ptx) {
         const std::span<const PtxIsaFloor> table = ptx_isa_floors();
         const auto entry = std::find_if(table.begin(), table.end(), [&](const PtxIsaFloor& row) {

@@ -32,6 +32,13 @@ i64 product(const std::array<int, 3>& sizes) {
 
 }  // namespace
 
+bool is_meant_for_others(const Outcome& outcome) {
+    if (outcome.state != State::stub || outcome.whole == nullptr) return false;
+    // Without a suffix, beside a body with one, it may lack no more than that.
+    return outcome.image->architecture.suffix != Suffix::none ||
+           outcome.whole->architecture.suffix == Suffix::none;
+}
+
 std::string excess(const Kernel& kernel, const TargetFacts& facts) {
     if (kernel.shared_bytes > facts.shared_per_block_bytes)
         return fmt::format("{} bytes of static shared memory, at most {}", kernel.shared_bytes,
@@ -112,15 +119,23 @@ Outcome Outcomes::of(const IndexedKernel& kernel, const KernelPlace& place) cons
                     .image = &image,
                     .kernel = place.kernel};
     if (place.kernel == nullptr || kernel.empty_by_design) return outcome;
-    if (place.kernel->stub != Stub::none) {
+    outcome.by_size = image.kind == ImageKind::cubin && is_husk(kernel, *place.kernel);
+    if (place.kernel->stub != Stub::none || outcome.by_size) {
         outcome.state = State::stub;
-    } else if (image.kind == ImageKind::cubin && is_husk(kernel, *place.kernel)) {
-        outcome.state = State::stub;
-        outcome.whole = &file_.images[kernel.largest.image];
+        outcome.whole = body_of(kernel);
     } else if (!excess(*place.kernel, facts_).empty()) {
         outcome.state = State::unfit;
     }
     return outcome;
+}
+
+const Image* Outcomes::body_of(const IndexedKernel& kernel) const {
+    for (const KernelPlace& place : kernel.places) {
+        const Image& image = file_.images[place.image];
+        const bool is_husk_there = image.kind == ImageKind::cubin && is_husk(kernel, *place.kernel);
+        if (place.kernel->stub == Stub::none && !is_husk_there) return &image;
+    }
+    return nullptr;
 }
 
 Outcome Outcomes::of(const IndexedKernel& kernel) const {

@@ -24,13 +24,18 @@ inline bool runs(State state) {
     return state <= State::jit;
 }
 
+struct Outcome;
+// A stub whose body is in builds for other GPUs, on purpose: another build for this one would not have it
+// either.
+bool is_meant_for_others(const Outcome& outcome);
+
 struct Outcome {
     State state = State::missing;
     const Image* image = nullptr;  // that the driver takes, or would; null: missing
     const Kernel* kernel = nullptr;
-    const Image* whole =
-        nullptr;            // stub: the other build beside which its size shows that; null: its code does
-    bool relinked = false;  // from the objects of a device link
+    const Image* whole = nullptr;  // stub: another build that has the body; null: none
+    bool by_size = false;          // stub: its size beside that build's shows it
+    bool relinked = false;         // from the objects of a device link
     bool operator<(const Outcome& other) const { return state < other.state; }
 };
 
@@ -49,6 +54,7 @@ private:
     };
     Outcome of(const IndexedKernel& kernel, const KernelPlace& place) const;
     void look_at_objects();
+    const Image* body_of(const IndexedKernel& kernel) const;  // null: no build has one
     bool fits(const Image& image) const;
     bool too_new(const Image& image) const;
 

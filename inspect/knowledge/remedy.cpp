@@ -68,6 +68,12 @@ std::string our_rows(const Target& target, const FileReport& file, std::span<con
     return text.empty() ? text : "warpwright has here: " + text;
 }
 
+std::string of_them(std::size_t count, std::size_t total, const char* one, const char* many) {
+    if (count == total)
+        return fmt::format("{} {}", total == 1 ? "it" : "all of them", total == 1 ? one : many);
+    return fmt::format("{} of them {}", count, count == 1 ? one : many);
+}
+
 // What the licence holders' own release must bring.
 std::string library_name(const FileReport& file) {
     for (const Library& library : file.libraries) {
@@ -109,12 +115,17 @@ std::string remedy(const FileReport& file, const Target& target, const Failing& 
         append(text, fmt::format("take a release of {} with code for {}", library_name(file),
                                  capability_text(capability)));
     } else if (failing.rebuilding_helps) {
-        const bool all_foreign = failing.num_foreign == failing.names.size() && failing.num_foreign > 0;
-        if (!all_foreign) append(text, "rebuild with " + gencode(capability, failing.suffixed));
+        // Where images tell no kernels, there are no names to count.
+        const std::size_t no_help = failing.num_foreign + failing.num_elsewhere;
+        const bool all = no_help > 0 && no_help >= failing.names.size();
+        if (!all) append(text, "rebuild with " + gencode(capability, failing.suffixed));
         if (failing.num_foreign > 0)
-            append(text,
-                   fmt::format("{} of them use {}: other kernels are needed, not another build",
-                               all_foreign ? "all" : std::to_string(failing.num_foreign), failing.foreign));
+            append(text, fmt::format("{} {}: other kernels are needed, not another build",
+                                     of_them(failing.num_foreign, failing.names.size(), "uses", "use"),
+                                     failing.foreign));
+        if (failing.num_elsewhere > 0)
+            append(text, fmt::format("{} meant for other GPUs",
+                                     of_them(failing.num_elsewhere, failing.names.size(), "is", "are")));
     }
     append(text, our_rows(target, file, failing.names));
     return text;

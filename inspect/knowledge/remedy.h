@@ -14,6 +14,7 @@ namespace warpwright::inspect {
 struct Failing {
     std::span<const std::string_view> names;  // mangled
     std::string foreign;            // instructions that this GPU has not, of all builds of some of them
+    std::size_t num_elsewhere = 0;  // stubs that are meant for other GPUs
     std::size_t num_foreign = 0;    // how many
     bool others_run = false;        // some kernels of the file run
     bool suffixed = false;          // some build of theirs carries a suffix

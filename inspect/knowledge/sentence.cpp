@@ -83,15 +83,16 @@ std::string code_of(const Image& image) {
     return image_architecture(image) + ' ' + noun_of(image);
 }
 
-// Feature macros follow arch=compute_..., never code=sm_....
-std::string why_stub(const Image& image, std::span<const Image* const> builds) {
+std::string why_stub(const Outcome& outcome) {
+    const Image& image = *outcome.image;
+    if (is_meant_for_others(outcome))
+        return fmt::format("their bodies are in the {}", code_of(*outcome.whole));
+    if (outcome.whole != nullptr)
+        return fmt::format("built without the macros that {} has", image_architecture(*outcome.whole));
+    // Feature macros follow arch=compute_..., never code=sm_....
     if (image.architecture.suffix != Suffix::none)
         return fmt::format("built with an arch= without the suffix, as arch=compute_{0},code={1} is",
                            image.architecture.sm, architecture_name(image.architecture));
-    for (const Image* build : builds) {
-        if (build->architecture.suffix != Suffix::none)
-            return fmt::format("built without the macros that {} has", image_architecture(*build));
-    }
     return "built without the macros that their bodies ask for";
 }
 
@@ -140,11 +141,11 @@ std::string why_not(const Outcome& outcome, std::span<const Image* const> builds
         case State::native:
         case State::jit: return {};
         case State::stub:
-            if (outcome.whole != nullptr)
+            if (outcome.by_size && outcome.kernel->stub == Stub::none)
                 return fmt::format("their {} is a stub, less than a sixteenth of the {}",
                                    code_of(*outcome.image), code_of(*outcome.whole));
             return fmt::format("their {} holds stubs that {}, {}", code_of(*outcome.image),
-                               what_stubs_do(outcome.kernel->stub), why_stub(*outcome.image, builds));
+                               what_stubs_do(outcome.kernel->stub), why_stub(outcome));
         case State::unfit: return "they ask for " + excess(*outcome.kernel, target.facts);
         case State::driver: {
             const Floor floor = driver_floor(*outcome.image);

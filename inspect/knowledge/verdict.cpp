@@ -211,6 +211,8 @@ private:
             if (const std::string foreign = foreign_to_all(*kernel); !foreign.empty()) {
                 result.foreign = foreign;
                 ++result.num_foreign;
+            } else if (is_meant_for_others(outcomes_.of(*kernel))) {
+                ++result.num_elsewhere;
             }
             for (const Image* image : index_.builds[kernel->builds])
                 result.suffixed |= image->architecture.suffix != Suffix::none;

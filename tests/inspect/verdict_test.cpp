@@ -186,6 +186,22 @@ TEST(Verdict, ASizeThatNoOtherBuildHasIsAStub) {
     EXPECT_EQ(judge(report, gpu(80)).runs, Runs::native);
 }
 
+// FlashMLA's kernels for 10.0 in the code for 9.0: nothing was built wrongly.
+TEST(Verdict, AStubWhoseBodyIsForAnotherGpuIsMeantSo) {
+    FileReport report = file({image("sm_90a", {kernel("for90"), kernel("for100", Stub::message)}),
+                              image("sm_100a", {kernel("for90", Stub::message), kernel("for100")})});
+    const Verdict verdict = judge(report, gpu(90));
+    EXPECT_EQ(verdict.runs, Runs::partly);
+    EXPECT_NE(verdict.text.find("their bodies are in the sm_100a code"), std::string::npos) << verdict.text;
+    EXPECT_EQ(verdict.fix, "it is meant for other GPUs");
+    // Its instructions say more.
+    report.images[1].kernels[1].classes.add(InstructionClass::tcgen05);
+    EXPECT_EQ(
+        judge(report, gpu(90)).fix,
+        "it uses tcgen05 and tensor memory, which only 10.x and 11.0 have: other kernels are needed, not "
+        "another build");
+}
+
 // marlin::MarlinDefault has no body anywhere.
 TEST(Verdict, WhatIsEmptyInEveryBuildIsMeantSo) {
     const Kernel empty = kernel("e", Stub::empty);
@@ -290,6 +306,16 @@ TEST(Verdict, TheToolkitAndTheCompressionNeedADriver) {
     EXPECT_NE(verdict.text.find("driver 580 or later: code of CUDA 13"), std::string::npos) << verdict.text;
 }
 
+TEST(Verdict, ADriverMustKnowTheGpu) {
+    FileReport report = file({image("sm_120", {kernel("k")})});
+    report.images[0].toolkit = "12.8.93 (ptxas)";
+    const Verdict verdict = judge(report, gpu(120));
+    EXPECT_NE(verdict.text.find("driver 570 or later: the first that knows such GPUs"), std::string::npos)
+        << verdict.text;
+    EXPECT_EQ(judge(report, gpu(120), {.driver = 56000}).runs, Runs::no);
+    EXPECT_EQ(judge(report, gpu(120), {.driver = 57000}).runs, Runs::native);
+}
+
 TEST(Verdict, LtoIrRunsWhereTheFileLinksIt) {
     FileReport report = file({image("lto_75", {})});
     Verdict verdict = judge(report, gpu(90));
@@ -354,16 +380,15 @@ TEST(Verdict, RebuildingDoesNotHelpWhereTheInstructionsAreOfAnotherGpu) {
     FileReport report = file({image("sm_90a", {kernel("k")})});
     report.images[0].kernels[0].classes.add(InstructionClass::hgmma);
     const std::string fix = judge(report, gpu(120)).fix;
-    EXPECT_NE(
-        fix.find("all of them use wgmma, which only 9.0 has: other kernels are needed, not another build"),
-        std::string::npos)
+    EXPECT_NE(fix.find("it uses wgmma, which only 9.0 has: other kernels are needed, not another build"),
+              std::string::npos)
         << fix;
     EXPECT_EQ(fix.find("-gencode"), std::string::npos) << fix;
     // A second kernel that uses none of it can be rebuilt.
     report.images[0].kernels.push_back(kernel("l"));
     const std::string mixed = judge(report, gpu(120)).fix;
     EXPECT_NE(mixed.find("-gencode arch=compute_120f,code=sm_120f"), std::string::npos) << mixed;
-    EXPECT_NE(mixed.find("1 of them use wgmma"), std::string::npos) << mixed;
+    EXPECT_NE(mixed.find("1 of them uses wgmma"), std::string::npos) << mixed;
 }
 
 TEST(Verdict, AForbiddenLibraryNeedsAnotherRelease) {
@@ -416,7 +441,9 @@ TEST(Verdict, EveryTargetInOneCallIsTheSame) {
         EXPECT_EQ(verdicts[i].target, gpus[i].id);
         EXPECT_EQ(verdicts[i].runs, one.runs);
         EXPECT_EQ(verdicts[i].text, one.text);
-        EXPECT_EQ(verdicts[i].runs, gpus[i].facts.compute_capability < 90 ? Runs::native : Runs::jit);
+        const int capability = gpus[i].facts.compute_capability;
+        const bool has_code = cubin_misfit({.sm = 80}, capability) == Misfit::none;
+        EXPECT_EQ(verdicts[i].runs, has_code ? Runs::native : capability >= 90 ? Runs::jit : Runs::no);
     }
 }
 
