@@ -141,7 +141,7 @@ TEST(Verdict, PlainPtxBesideASuffixedBuildIsAStub) {
     EXPECT_EQ(verdict.runs, Runs::stub);
     EXPECT_NE(
         verdict.text.find("compute_90 PTX holds stubs that return at once, built without the macros that "
-                          "compute_90a has"),
+                          "sm_90a has"),
         std::string::npos)
         << verdict.text;
     EXPECT_EQ(judge(report, gpu(89)).runs, Runs::no);
