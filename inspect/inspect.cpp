@@ -31,7 +31,7 @@ Image image_of(const Payload& payload) {
     image.compression = payload.compression;
     image.link_input = payload.link_input;
     image.options = payload.options;
-    if (payload.kind == ImageKind::cubin) image.abi = payload.major;
+    if (payload.kind == ImageKind::cubin) image.abi = payload.minor;
     if (payload.kind == ImageKind::ptx) image.isa_version = 10 * payload.major + payload.minor;
     return image;
 }

@@ -52,7 +52,16 @@ Result<Bytes> Expander::expand(const Payload& payload, u64 max_bytes) {
     switch (payload.compression) {
         case Compression::none: return payload.stored;
         case Compression::lz4: WW_TRY(expand_lz4(payload.stored, payload.bytes)); break;
-        case Compression::zstd: WW_TRY(expand_zstd(payload.stored, payload.bytes, max_bytes)); break;
+        case Compression::zstd: {
+            const u64 head_bytes = std::min<u64>(payload.head.size(), payload.bytes);
+            WW_TRY(expand_zstd(payload.stored, payload.bytes - head_bytes, max_bytes));
+            if (payload.head.empty()) break;
+            if (!reserve(used_ + payload.head.size())) return unavailable("no memory for a text's head");
+            std::memmove(memory_.get() + payload.head.size(), memory_.get(), used_);
+            std::memcpy(memory_.get(), payload.head.data(), payload.head.size());
+            used_ += payload.head.size();
+            break;
+        }
     }
     while (payload.kind == ImageKind::ptx && used_ > 0 && memory_[used_ - 1] == std::byte{0}) --used_;
     return Bytes(memory_.get(), used_);

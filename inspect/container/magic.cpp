@@ -18,7 +18,8 @@ bool has_candidate(const std::byte* at) {
     std::memcpy(&first, at, sizeof first);
     std::memcpy(&second, at + 1, sizeof second);
     const auto found = ((first == 0x50) & (second == 0xED)) | ((first == 0x7F) & (second == 'E')) |
-                       ((first == 0x28) & (second == 0xB5)) | ((first == '.') & (second == 'v'));
+                       ((first == 0x28) & (second == 0xB5)) | ((first == '.') & (second == 'v')) |
+                       ((first == 'W') & (second == 'W'));
     const Words words = reinterpret_cast<const Words&>(found);
     return (words[0] | words[1]) != 0;
 }
@@ -39,6 +40,10 @@ std::optional<Magic> magic_at(Bytes bytes, u64 offset) {
         case '.':
             if (const auto text = slice(bytes, offset, 8); text && as_text(*text) == ".version")
                 return Magic::ptx;
+            break;
+        case 'W':
+            if (const auto text = slice(bytes, offset, 8); text && as_text(*text) == "WWPACK01")
+                return Magic::pack;
             break;
         default: break;
     }

@@ -14,6 +14,7 @@ enum class Magic : u8 {
     cubin,   // 7F "ELF", 64 bits, little endian, of CUDA's machine 190
     zstd,    // 28 B5 2F FD
     ptx,     // ".version"
+    pack,    // "WWPACK01"
 };
 
 struct MagicHit {

@@ -30,6 +30,8 @@ struct Payload {
     std::string options;      // ptxas options kept for the JIT, cicc options of LTO-IR
     std::string source_name;  // with -g and -lineinfo
     bool link_input = false;
+    std::string
+        head;  // of PTX in our own pack: text that comes before the stored one, and is part of `bytes`
 };
 
 // What is damaged; accidental magic numbers are not mentioned. A bad file could fill the memory with notes:

@@ -6,6 +6,7 @@
 #include "inspect/container/elf.h"
 #include "inspect/container/fatbin.h"
 #include "inspect/container/magic.h"
+#include "inspect/container/own_pack.h"
 #include "inspect/container/payload.h"
 #include "inspect/container/ptx_text.h"
 #include "inspect/container/zstd_frame.h"
@@ -41,6 +42,7 @@ private:
             case Magic::cubin: return may_work() ? take_cubin(hit.offset) : 0;
             case Magic::zstd: return may_work() ? take_zstd(hit.offset) : 0;
             case Magic::ptx: return take_ptx(hit.offset);
+            case Magic::pack: return may_work() ? take_pack(hit.offset) : 0;
         }
         return 0;
     }
@@ -94,6 +96,17 @@ private:
         payload.major = text->major;
         payload.minor = text->minor;
         return text->end;
+    }
+
+    u64 take_pack(u64 offset) {
+        auto images = read_own_pack(file_, offset);
+        work(images.work);
+        const std::string section = sections_.name_at(offset);
+        for (Payload& payload : images.payloads) {
+            payload.section = section;
+            payloads_.push_back(std::move(payload));
+        }
+        return images.end;
     }
 
     static std::optional<ImageKind> image_kind_of(Bytes beginning) {

@@ -188,7 +188,12 @@ void visit_item(Visit& visit, const Item& item) {
                 visit.refuse(fmt::format("{}: bzip2 is not read: unpack it first", item.path));
             return;
     }
-    if (!visit.stopped() && visit.visitor.file) visit.visitor.file({item.path, item.bytes, item.named});
+    if (visit.stopped() || !visit.visitor.file) return;
+    try {
+        visit.visitor.file({item.path, item.bytes, item.named});
+    } catch (const std::bad_alloc&) {
+        visit.refuse(fmt::format("{}: the memory does not suffice to read it", item.path));
+    }
 }
 
 void visit_bytes(const std::string& path, Bytes bytes, const Limits& limits, const FileVisitor& visitor) {

@@ -182,6 +182,14 @@ Result<Image> Pack::unpack(const Entry& entry) const {
     return image;
 }
 
+std::string_view Pack::head(int index) const {
+    return index < 0 ? std::string_view() : heads_[static_cast<std::size_t>(index)];
+}
+
+std::string_view Pack::compressed_blob(int index) const {
+    return index < 0 ? std::string_view() : blobs_[static_cast<std::size_t>(index)].compressed;
+}
+
 PackedBlob Pack::packed_blob(int index) const {
     if (index < 0) return {};
     const Blob& blob = blobs_[static_cast<std::size_t>(index)];

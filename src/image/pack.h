@@ -68,6 +68,9 @@ public:
     const Entry* find(const std::string& hash) const;  // null when absent
     Result<Image> unpack(const Entry& entry) const;
     PackedImage packed(const Entry& entry) const;  // as it is, for the next pack
+    // As they lie in the pack; empty for indices that an entry has not.
+    std::string_view head(int index) const;
+    std::string_view compressed_blob(int index) const;
 
     // "12 images for sm_80, 3 for sm_90a"; "no images" when it is empty.
     std::string summary() const;
