@@ -52,16 +52,6 @@ void read_payload(const Payload& payload, Depth depth, u64 max_bytes, Expander& 
     }
 }
 
-std::string type_of(Bytes bytes, const std::vector<Payload>& payloads) {
-    if (is_cubin(bytes)) return "cubin";
-    if (as_text(bytes).starts_with("\x7f"
-                                   "ELF"))
-        return "elf";
-    if (payloads.empty() || payloads[0].offset != 0)
-        return !payloads.empty() && payloads[0].fatbin == 0 ? "fatbin" : "data";
-    return image_kind_name(payloads[0].kind);
-}
-
 }  // namespace
 
 FileReport inspect_bytes(std::string path, Bytes bytes, const InspectOptions& options) {
@@ -70,7 +60,7 @@ FileReport inspect_bytes(std::string path, Bytes bytes, const InspectOptions& op
     report.bytes = bytes.size();
     ScanNotes notes;
     const std::vector<Payload> payloads = find_payloads(bytes, notes);
-    report.type = type_of(bytes, payloads);
+    report.type = file_type(bytes);
     report.notes = std::move(notes.notes);
     if (notes.num_left_out != 0) report.notes.push_back(fmt::format("and {} more notes", notes.num_left_out));
     report.headers_only = headers_only(report.path, bytes);
