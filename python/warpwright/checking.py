@@ -7,13 +7,13 @@ import ctypes
 import json
 import os
 import pathlib
+import threading
 from dataclasses import dataclass, field
 from typing import Callable, Optional, Union
 
 from . import _abi
 from ._decode import decode
-from ._library import check as check_status
-from ._library import library
+from ._library import text_of
 from .context import Context
 from .errors import CallerError
 
@@ -108,9 +108,9 @@ def check(
         workers: problems checked at a time; 0: on a GPU one for each core, else 1.
         contraction: False compiles kernels anew so that no product and sum become one fma: bits can be
             compared between devices.
-        progress: called after every check with (row, number done, number of checks), one call at a time but
-            from any thread. Where it returns True the check stops, and what was found so far is returned.
-            What it raises stops the check too, and is raised here.
+        progress: called after every check with (row, number done, number of checks), one call at a time, from
+            other threads. Where it returns True the check stops, and what was found so far is returned. What
+            it raises stops the check too, and is raised here.
 
     A row that fails is no exception: see `ok` and `failures`. What is found out about a GPU's rows is kept,
     as ``warpwright check`` does: a row that failed is not chosen with this driver any more, here and in later
@@ -123,34 +123,62 @@ def check(
         raise CallerError(f"seed: expected at least 1, got {seed}")
     if workers < 0:
         raise CallerError(f"workers: expected 0 or more, got {workers}")
-    raised: list[BaseException] = []
-
-    # Also without `progress`: so that Ctrl-C is noticed between two checks.
-    def after_check(_: Optional[int], name: bytes, num_done: int, num_checks: int) -> int:
-        try:
-            return bool(progress is not None and progress(name.decode(), num_done, num_checks))
-        except BaseException as error:
-            raised.append(error)
-            return 1
-
     options = _abi.CheckOptions(
         op=op.encode() if op else None,
         row=row.encode() if row else None,
         seed=seed,
         num_workers=workers,
         forbid_contraction=not contraction,
-        progress=_abi.CheckProgress(after_check),
     )
-    text = ctypes.c_void_p()
-    status = library().ww_check(Context.of(device)._handle, ctypes.byref(options), ctypes.byref(text))
-    if raised:
-        library().ww_free(text)
-        raise raised[0]
-    check_status(status)
-    try:
-        report = ctypes.string_at(text.value or 0).decode()
-    finally:
-        library().ww_free(text)
+    report = _Run(Context.of(device), options, progress).report()
     found: Check = decode(Check, json.loads(report))
     found.report = report
     return found
+
+
+class _Run:
+    """The library's call on a thread of its own: in this one Ctrl-C is noticed, and stops the check. (In a
+    callback of ctypes it could be lost: before the callback's first statement nothing can catch it.)
+    """
+
+    def __init__(self, context: Context, options: _abi.CheckOptions, progress: Optional[Progress]):
+        self._context = context
+        self._options = options
+        self._progress = progress
+        self._options.progress = _abi.CheckProgress(self._after_check)
+        self._stopped = False
+        self._ended = threading.Event()  # a thread's join() does not wait any more once it was interrupted
+        self._error: Optional[BaseException] = None
+        self._report = ""
+
+    def report(self) -> str:
+        thread = threading.Thread(target=self._call, name="warpwright.check", daemon=True)
+        try:
+            thread.start()
+            self._ended.wait()
+        except BaseException:
+            self._stopped = True
+            if thread.is_alive():
+                self._ended.wait()  # the check at hand ends first
+            raise
+        if self._error is not None:
+            raise self._error
+        return self._report
+
+    def _call(self) -> None:
+        try:
+            self._report = text_of("ww_check", self._context._handle, ctypes.byref(self._options))
+        except BaseException as error:
+            self._error = self._error or error
+        finally:
+            self._ended.set()
+
+    def _after_check(self, _: Optional[int], row: bytes, num_done: int, num_checks: int) -> int:
+        try:
+            if self._progress is not None and not self._stopped:
+                if self._progress(row.decode(), num_done, num_checks):
+                    self._stopped = True
+        except BaseException as error:
+            self._error = error
+            self._stopped = True
+        return self._stopped

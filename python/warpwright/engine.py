@@ -178,14 +178,16 @@ class Engine:
         )
         raised: list[BaseException] = []
 
-        def loaded(_: Optional[int], done_bytes: int, total_bytes: int) -> None:
-            try:
-                if progress is not None and not raised:
-                    progress(done_bytes, total_bytes)
-            except BaseException as error:
-                raised.append(error)
+        if progress is not None:
 
-        options.progress = _abi.Progress(loaded)
+            def loaded(_: Optional[int], done_bytes: int, total_bytes: int) -> None:
+                try:
+                    if not raised:
+                        progress(done_bytes, total_bytes)
+                except BaseException as error:
+                    raised.append(error)
+
+            options.progress = _abi.Progress(loaded)
         arguments = (self._context._handle, os.fsencode(model), ctypes.byref(options))
         self._handle = handle_of("ww_engine_create", *arguments)
         if raised:

@@ -61,7 +61,9 @@ FieldTexts field_texts(const Struct& value) {
 template <class Struct>
 Status set_fields(Struct& value, const FieldTexts& settings, std::string_view op) {
     std::string known;
-    for (const auto& [name, text] : settings) {
+    for (const auto& setting : settings) {
+        // Not a structured binding: clang before 16 lets no lambda see one.
+        const std::string &name = setting.first, &text = setting.second;
         bool found = false;
         Status status;
         known.clear();

@@ -3,7 +3,9 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -79,6 +81,29 @@ class Checking(unittest.TestCase):
         for workers in (1, 3):
             with self.assertRaises(KeyboardInterrupt):
                 warpwright.check("cpu", workers=workers, progress=interrupt)
+
+    def test_ctrl_c(self):
+        script = """
+import os, signal, warpwright
+steps = []
+def progress(row, done, total):
+    steps.append(done)
+    if done == 2:
+        os.kill(os.getpid(), signal.SIGINT)
+try:
+    warpwright.check("cpu", progress=progress)
+except KeyboardInterrupt:
+    count = len(steps)
+    warpwright.check("cpu", op="kv_append")
+    print("interrupted", count < 100, count == len(steps))
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            cwd=None if os.environ.get("WARPWRIGHT_INSTALLED") else support.ROOT / "python",
+        )
+        self.assertEqual((done.stdout.split(), done.stderr), (["interrupted", "True", "True"], ""))
 
     def test_errors(self):
         with self.assertRaisesRegex(warpwright.CallerError, "rmsnorm"):
