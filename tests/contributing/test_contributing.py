@@ -24,7 +24,7 @@ import check  # noqa: E402
 
 # What the registry is linked from, of the library's objects.
 OBJECTS = re.compile(r"src/dispatch/\w+|src/ops/registry|src/kernels/.*/cost|"
-                     r"src/image/(cache|compile|encode|key|nvrtc|sha256|sources)|embed/\w+/table")
+                     r"src/image/(cache|compile|encode|file_lock|key|nvrtc|sha256|sources)|embed/\w+/table")
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
