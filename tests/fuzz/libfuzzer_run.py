@@ -22,7 +22,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build-fuzzer" / "tests"
-CHUNK = 250_000
+CHUNK = 50_000
 MAX_BYTES = 8192
 OPTIONS = [f"-max_len={MAX_BYTES}", "-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"]
 
