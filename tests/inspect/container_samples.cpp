@@ -173,8 +173,7 @@ std::string tar(const std::vector<TarMember>& members, TarNames names, bool has_
             header.replace(124, 11, size);
         } else {
             header[124] = '\x80';
-            for (int i = 0; i < 8; ++i)
-                header[static_cast<size_t>(128 + i)] = static_cast<char>(bytes >> (56 - 8 * i));
+            for (size_t i = 0; i < 8; ++i) header[128 + i] = static_cast<char>(bytes >> (56 - 8 * i));
         }
         header[156] = type;
         header.replace(157, link.size(), link);
