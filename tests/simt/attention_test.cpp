@@ -54,8 +54,24 @@ namespace merge_bf16 { using namespace warpwright; }
 #undef WW_ENTRY
 #undef WW_ROW
 namespace merge_f16 { using namespace warpwright; }
-#define WW_ROW 3
+#define WW_ROW 1
 #define warpwright merge_f16
+#define WW_ENTRY attention_merge_f16_entry
+#include "kernels/attention/merge/portable.cuh"
+#undef warpwright
+#undef WW_ENTRY
+#undef WW_ROW
+namespace merge_bf16_w4 { using namespace warpwright; }
+#define WW_ROW 2
+#define warpwright merge_bf16_w4
+#define WW_ENTRY attention_merge_bf16_w4_entry
+#include "kernels/attention/merge/portable.cuh"
+#undef warpwright
+#undef WW_ENTRY
+#undef WW_ROW
+namespace merge_f16_w4 { using namespace warpwright; }
+#define WW_ROW 3
+#define warpwright merge_f16_w4
 #define WW_ENTRY attention_merge_f16_w4_entry
 #include "kernels/attention/merge/portable.cuh"
 #undef warpwright
@@ -116,6 +132,9 @@ void expect_all_pass(const OperationCheck& check, Context& context, const std::s
 TEST(AttentionOnTheCpu, RowsAgreeWithTheOracle) {
     Context context(std::make_shared<simt::SimtDevice>("rtx-pro-6000"));
     ASSERT_TRUE(context.kernel("attention_merge.portable.bf16", thread_of_merge<attention_merge_bf16_entry>));
+    ASSERT_TRUE(context.kernel("attention_merge.portable.f16", thread_of_merge<attention_merge_f16_entry>));
+    ASSERT_TRUE(
+        context.kernel("attention_merge.portable.bf16.w4", thread_of_merge<attention_merge_bf16_w4_entry>));
     ASSERT_TRUE(
         context.kernel("attention_merge.portable.f16.w4", thread_of_merge<attention_merge_f16_w4_entry>));
     std::vector<std::string> names;
