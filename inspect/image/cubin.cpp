@@ -103,7 +103,7 @@ private:
         const CubinSection& code = elf_.sections[symbol.section];
         Kernel kernel;
         kernel.name = symbol.name;
-        kernel.code_bytes = std::min(symbol.bytes, code.bytes);
+        kernel.code_bytes = std::min<u64>(symbol.bytes, code.content.size());
         const SymbolFigures& figures = figures_[symbol_index];
         kernel.registers = figures.registers;
         kernel.stack_bytes =

@@ -152,6 +152,65 @@ def host_of(sections):
     return header + content + table
 
 
+# --- images --------------------------------------------------------------------------------------------------
+
+KERNELS = """#include <cstdio>
+__device__ __noinline__ int other(int* p) { return *p + 1; }
+__global__ void __launch_bounds__(64, 2) work(int* p, char c) {
+    __shared__ int s[32];
+    s[threadIdx.x] = other(p);
+    __syncthreads();
+    p[1] = s[c];
+}
+__global__ void says(int* p) { printf("only supported on sm90\\n"); }
+"""
+FORMS = """.version 9.0
+.target sm_120f
+.address_size 64
+.extern .func (.param .b32 r) vprintf (.param .b64 a, .param .b64 b);
+.global .align 1 .b8 $str[12] = {114, 101, 113, 117, 105, 114, 101, 115, 32, 115, 109, 0};
+.shared .align 16 .b8 tile[100];
+.func (.param .b32 r) helper(.param .b32 x) { red.sys.global.add.u32 [%rd1], 1; // a ; here
+ ret; }
+.visible .entry k(.param .u64 .ptr .global .align 16 p, .param .align 64 .b8 map[128])
+.maxntid 384, 1, 1 .reqnctapercluster 2
+{ .reg .b32 %r<3>; .shared .f64 b;
+$L_1: @%p1 bra $L_1;
+ { cp.async.bulk.tensor.2d.shared::cta.global.tile.mbarrier::complete_tx::bytes [%r1], [%rd1, {%r1, %r2}], [%r2]; }
+ mma.sync.aligned.m16n8k32.row.col.kind::f8f6f4.f32.e4m3.e5m2.f32 {%f0,%f1}, {%r1}, {%r2}, {%f0,%f1};
+ mov.u64 %rd2, $str; call.uni (r), vprintf, (a, b); call (r), helper, (x); trap; ret; }
+"""
+
+
+def make_images(nvcc):
+    def compiled(*options):
+        with tempfile.TemporaryDirectory() as folder:
+            source = pathlib.Path(folder) / "k.cu"
+            source.write_text(KERNELS)
+            output = pathlib.Path(folder) / "k.out"
+            subprocess.run([nvcc, *options, "-o", output, source], check=True)
+            return output.read_bytes()
+
+    hopper = compiled("-cubin", "-arch=sm_90a")
+    write("inspect_cubin", "linked_80", compiled("-cubin", "-arch=sm_80"))
+    write("inspect_cubin", "linked_90a", hopper)
+    write("inspect_cubin", "linked_120f", compiled("-cubin", "-arch=sm_120f"))
+    write("inspect_cubin", "object_90a", compiled("-cubin", "-rdc=true", "-arch=sm_90a"))
+    # Header of ABI 7: the toolkit as version, sm_90a as flags.
+    old = bytearray(hopper)
+    old[7:9] = b"\x33\x07"
+    struct.pack_into("<I", old, 20, 0x7B)
+    struct.pack_into("<I", old, 48, 0x5A0D5A)
+    write("inspect_cubin", "abi7", bytes(old))
+    write("inspect_ptx", "nvcc", compiled("-ptx", "-arch=compute_80"))
+    write("inspect_ptx", "forms", FORMS.encode())
+    for number, name in enumerate(("_ZN1a1bI1cLi5ELb1EXadL_ZNS_1dEvEEJifEEEvT_DpT0_PKS1_", "_Z1fPFivERA4_KSsOK1aIS_E",
+                                   "_ZZN1a1fEvENKUliE_clEi", "_Z1kIN1aC1EvEEvDnz")):
+        write("inspect_ptx", f"name{number}", name.encode() + b"\n" + PTX)
+
+
 if __name__ == "__main__":
+    compiler = sys.argv[1] if len(sys.argv) > 1 else "nvcc"
     make_files()
-    make_scan(sys.argv[1] if len(sys.argv) > 1 else "nvcc")
+    make_scan(compiler)
+    make_images(compiler)
