@@ -31,6 +31,20 @@ Result<double> median_us(const Call& call, const After& after) {
     return samples[kRounds / 2];
 }
 
+Status measure_launches(Device& device, Stream stream, const Prepared& prepared, HostOverhead& overhead) {
+    const auto wait = [&] { return device.synchronize(stream); };
+    WW_ASSIGN(overhead.launch_us, median_us([&] { return prepared.launch(device, stream); }, wait));
+    if (!device.supports_graphs()) return {};
+    WW_TRY(device.begin_capture(stream));
+    const Status captured = prepared.launch(device, stream);
+    WW_ASSIGN(const Graph graph, device.end_capture(stream));
+    const auto graph_us = median_us([&] { return device.launch(graph, stream); }, wait);
+    device.destroy(graph);
+    WW_TRY(captured);
+    WW_ASSIGN(overhead.graph_launch_us, graph_us);
+    return {};
+}
+
 template <class Op>
 Result<HostOverhead> measure(Context& context, const Case& item) {
     HostOverhead overhead{item.op, item.problem};
@@ -60,10 +74,9 @@ Result<HostOverhead> measure(Context& context, const Case& item) {
     overhead.launches = static_cast<int>(prepared.steps.size());
     Device& device = context.device();
     WW_ASSIGN(const Stream stream, device.create_stream());
-    const auto wait = [&] { return device.synchronize(stream); };
-    const auto launch_us = median_us([&] { return prepared.launch(device, stream); }, wait);
+    const Status launched = measure_launches(device, stream, prepared, overhead);
     device.destroy(stream);
-    WW_ASSIGN(overhead.launch_us, launch_us);
+    WW_TRY(launched);
     return overhead;
 }
 

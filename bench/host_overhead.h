@@ -18,6 +18,7 @@ struct HostOverhead {
     double choose_cached_us = 0;  // the same problem again
     double prepare_us = 0;        // checked, chosen (cached), kernel loaded, arguments in place
     double launch_us = 0;         // of a prepared call, as many launches as it has; what they do excluded
+    double graph_launch_us = -1;  // of the same call captured as a graph; -1: the device has no graphs
     int launches = 0;
 };
 
