@@ -71,23 +71,25 @@ struct AttentionCosts {
     double exponential_exposed = 0.317;
     double step_clocks = 35.6;
 
-    double decode_memory_share = 0.9;  // of the bandwidth, measured: warps wait for their own copies
-    double memory_share = 0.75;        // with a barrier a step, copies stop while the slowest warp works
-    double l2_factor = 3;              // how much faster L2 serves keys that another row tile has read
-    double padding_cost = 0.5;         // of a row that is all padding: copies and products of zeros
-    double softcap_columns = 32;       // what a softcap adds to a step, in columns of head_dim
-    double elementwise_factor = 8;     // single elements: eight times the requests of 16-byte vectors
-    double memory_latency_us = 0.9;    // a copy under load; hidden by the stages beyond the first
-    double decode_step_us = 1.28;      // one warp's 16 keys at head size 128, copies to products, measured
-    double decode_fill_us = 1.92;      // lengths, page numbers, first keys: three loads one after another
-    double tile_fill_us = 7.87;        // a tile's queries and first keys, and at its end the output
-    double merge_us = 4.74;            // one more kernel in the stream
-    double split_gain = 0.97;          // more splits must be at least this much faster
+    double decode_memory_share = 0.92;  // of the bandwidth, measured: warps wait for their own copies
+    double memory_share = 0.75;         // with a barrier a step, copies stop while the slowest warp works
+    double l2_factor = 3;               // how much faster L2 serves keys that another row tile has read
+    double padding_cost = 0.5;          // of a row that is all padding: copies and products of zeros
+    double softcap_columns = 32;        // what a softcap adds to a step, in columns of head_dim
+    double elementwise_factor = 8;      // single elements: eight times the requests of 16-byte vectors
+    double memory_latency_us = 0.9;     // a copy under load; hidden by the stages beyond the first
+    double decode_step_us = 0.75;       // one warp's 16 keys at head size 128, copies to products, measured
+    double decode_fill_us = 1.92;       // lengths, page numbers, first keys: three loads one after another
+    double tile_fill_us = 7.87;         // a tile's queries and first keys, and at its end the output
+    double merge_us = 1.7;              // one more kernel in the stream, most of whose start is hidden
+    double merge_part_us = 0.04;        // a split more: its results, and blocks that end at different times
+    double merge_batch_us = 0.6;        // a merge's loads of some splits' results, one batch after another
+    double split_gain = 0.985;          // more splits must be at least this much faster
 
-    // Clusters: measured on an H100 SXM, 2026-11-25 (docs/kernels/attention.md).
-    double cluster_fill_us = 1.9;        // of a block: lengths beside page numbers, first keys
-    double cluster_step_us = 0.75;       // 64 keys at head size 128 by four warps: a warp's arithmetic
-    double cluster_merge_us = 1.2;       // sums to their owners, and two barriers
+    // Clusters: measured on an H100 SXM, 2026-11-26 (docs/kernels/attention.md).
+    double cluster_fill_us = 1.7;        // of a block: lengths beside page numbers, first keys
+    double cluster_step_us = 0.53;       // 64 keys at head size 128 by four warps: a warp's arithmetic
+    double cluster_merge_us = 1.1;       // sums to their owners, and two barriers
     double cluster_memory_share = 0.85;  // clusters crowd in parts of the GPU
 
     template <class Self, class Visitor>
@@ -109,6 +111,8 @@ struct AttentionCosts {
         v("decode_fill_us", self.decode_fill_us);
         v("tile_fill_us", self.tile_fill_us);
         v("merge_us", self.merge_us);
+        v("merge_part_us", self.merge_part_us);
+        v("merge_batch_us", self.merge_batch_us);
         v("split_gain", self.split_gain);
         v("cluster_fill_us", self.cluster_fill_us);
         v("cluster_step_us", self.cluster_step_us);

@@ -9,20 +9,6 @@
 namespace warpwright {
 namespace {
 
-// Rows of few queries, measured on an H100 SXM, 2026-11-26 (docs/kernels/attention.md).
-struct DecodeCosts {
-    double memory_share = 0.92;   // of the bandwidth: warps wait for their own copies
-    double step_us = 0.75;        // one warp's 16 keys at head size 128, copies to products
-    double fill_us = 1.92;        // lengths beside page numbers, first keys, at the end the warps' sums
-    double merge_us = 1.7;        // one more kernel in the stream, most of whose start is hidden
-    double merge_part_us = 0.04;  // a split more: its results, and blocks that end at different times
-    double split_gain = 0.985;    // more splits must be at least this much faster
-    double cluster_fill_us = 1.7;
-    double cluster_step_us = 0.53;  // 64 keys at head size 128 by four warps: a warp's arithmetic
-    double cluster_merge_us = 1.1;  // sums to their owners, and two barriers
-};
-constexpr DecodeCosts kDecode;
-
 struct Work {
     double blocks;        // without splits
     double slots;         // blocks that the GPU holds at once
@@ -115,7 +101,7 @@ struct StepTime {
 
 double memory_share(const AttentionRow& row, const AttentionCosts& costs) {
     if (row.clusters) return costs.cluster_memory_share;
-    return row.kv_warps > 1 ? kDecode.memory_share : costs.memory_share;
+    return row.kv_warps > 1 ? costs.decode_memory_share : costs.memory_share;
 }
 
 // A step's arithmetic on an SM that has `blocks` blocks: the products, and what they do not hide of reading
@@ -141,8 +127,8 @@ StepTime step_time(const AttentionRow& row, const TargetFacts& target, const Wor
     const double tile_latency = costs.memory_latency_us * (row.stages == 1 ? 2 : 1.0 / (row.stages - 1));
     const double depth = 0.4 + 0.6 * row.head_dim / 128;
     const double latency = in_cluster && per_sm == 1
-                               ? kDecode.cluster_step_us * depth * (row.stages > 2 ? 1 : 1.25)
-                           : row.kv_warps > 1 ? kDecode.step_us * depth
+                               ? costs.cluster_step_us * depth * (row.stages > 2 ? 1 : 1.25)
+                           : row.kv_warps > 1 ? costs.decode_step_us * depth
                                               : tile_latency;
     const double factor = row.elementwise ? costs.elementwise_factor : 1;
     const double waiting = together_us({memory, latency});
@@ -163,18 +149,18 @@ Prediction time_with(const AttentionRow& row, const TargetFacts& target, const W
     // Full waves, then what is left, which has the GPU to itself.
     const double full_waves = std::floor(blocks / slots);
     const bool decodes = row.kv_warps > 1;
-    const double fill_us = row.clusters ? kDecode.cluster_fill_us
-                           : decodes    ? kDecode.fill_us
+    const double fill_us = row.clusters ? costs.cluster_fill_us
+                           : decodes    ? costs.decode_fill_us
                                         : costs.tile_fill_us;
     double us = full_waves * ((decodes ? 0.5 : 1) * fill_us + steps * full.us);
     if (const double rest = blocks - full_waves * slots; rest > 0) {
         us += fill_us + steps * step_time(row, target, work, rest, in_cluster, costs).us;
     }
     if (row.clusters) {
-        us += kDecode.cluster_merge_us;
+        us += costs.cluster_merge_us;
     } else if (splits > 1) {
-        us += kDecode.merge_us +
-              parts * std::max(kDecode.merge_part_us, work.merge_bytes / (target.memory_gb_s * 1e3));
+        us += costs.merge_us +
+              parts * std::max(costs.merge_part_us, work.merge_bytes / (target.memory_gb_s * 1e3));
     }
     return {start_up_us(target, all_costs) + us * (1 + costs.padding_cost * work.padding), full.bound};
 }
@@ -193,7 +179,7 @@ i64 AttentionOp::num_splits(const Row& row, const TargetFacts& target, const Pro
     double best_us = time_with(row, target, work, 1, costs).us;
     for (i64 splits = 2; splits <= most; row.clusters ? splits *= 2 : ++splits) {
         const double us = time_with(row, target, work, splits, costs).us;
-        if (us < best_us * kDecode.split_gain) best = splits, best_us = us;
+        if (us < best_us * costs.attention.split_gain) best = splits, best_us = us;
     }
     return best;
 }

@@ -13,13 +13,12 @@ Prediction AttentionMergeOp::predict(const Row& row, const TargetFacts& target, 
     Prediction prediction = roofline(target, costs, bytes, flops, fp32_tflops(target, costs),
                                      costs.stream.memory_share, costs.stream.compute_share);
     if (row.arch == ArchClass::host) return prediction;
-    constexpr double kBatchUs = 0.6;  // measured, H100 SXM
     // Batches of loads one after another, and blocks that take turns.
     const i64 batches = ceil_div(problem.splits, i64{kMergeBatch} * row.row_warps);
     const i64 blocks_per_sm = target.max_threads_per_sm / row.threads;
     const i64 turns = ceil_div(ceil_div(problem.q_tokens * problem.heads, rows_per_block(row)),
                                target.num_sms * blocks_per_sm);
-    prediction.us += kBatchUs * static_cast<double>(batches * turns);
+    prediction.us += costs.attention.merge_batch_us * static_cast<double>(batches * turns);
     return prediction;
 }
 
