@@ -8,35 +8,19 @@
 namespace warpwright::inspect {
 namespace {
 
-struct SectionHeader {
-    u32 name, type;
-    u64 flags, address, offset, bytes;
-    u32 link, info;
-    u64 alignment, entry_bytes;
-};
-static_assert(sizeof(SectionHeader) == 64);
-
-struct ProgramHeader {
-    u32 type, flags;
-    u64 offset, virtual_address, physical_address, file_bytes, memory_bytes, alignment;
-};
-static_assert(sizeof(ProgramHeader) == 56);
-
-constexpr u32 kNull = 0, kNoBits = 8;
-constexpr u16 kExtendedIndex = 0xFFFF;
 constexpr u64 kMaxNameBytes = 256;
 constexpr u64 kMaxSections = 1u << 20;  // object files with a section per function have some 100,000
 
 // The table of sections, whole; where there are too many for the header, the first one says how many.
-std::optional<std::vector<SectionHeader>> read_sections(Bytes file, const ElfHeader& header) {
-    std::vector<SectionHeader> sections;
+std::optional<std::vector<ElfSectionHeader>> read_sections(Bytes file, const ElfHeader& header) {
+    std::vector<ElfSectionHeader> sections;
     if (header.section_offset == 0) return sections;
-    if (header.section_entry_bytes != sizeof(SectionHeader)) return std::nullopt;
-    const auto first = read_at<SectionHeader>(file, header.section_offset);
+    if (header.section_entry_bytes != sizeof(ElfSectionHeader)) return std::nullopt;
+    const auto first = read_at<ElfSectionHeader>(file, header.section_offset);
     if (!first) return std::nullopt;
     const u64 count = header.num_sections != 0 ? header.num_sections : first->bytes;
     if (count > kMaxSections) return std::nullopt;
-    const auto table = slice(file, header.section_offset, count * sizeof(SectionHeader));
+    const auto table = slice(file, header.section_offset, count * sizeof(ElfSectionHeader));
     if (!table) return std::nullopt;
     sections.resize(count);
     if (count > 0) std::memcpy(sections.data(), table->data(), table->size());
@@ -63,18 +47,18 @@ std::optional<u64> elf_extent(Bytes from_header) {
     };
     const auto sections = read_sections(from_header, *header);
     if (!sections) return std::nullopt;
-    if (!extend(header->section_offset, sections->size() * sizeof(SectionHeader))) return std::nullopt;
-    for (const SectionHeader& section : *sections) {
-        if (section.type == kNull || section.type == kNoBits) continue;
+    if (!extend(header->section_offset, sections->size() * sizeof(ElfSectionHeader))) return std::nullopt;
+    for (const ElfSectionHeader& section : *sections) {
+        if (section.type == kElfNull || section.type == kElfNoBits) continue;
         if (!extend(section.offset, section.bytes)) return std::nullopt;
     }
     if (header->num_programs == 0) return end;
-    if (header->program_entry_bytes != sizeof(ProgramHeader)) return std::nullopt;
-    if (!extend(header->program_offset, u64{header->num_programs} * sizeof(ProgramHeader)))
+    if (header->program_entry_bytes != sizeof(ElfProgramHeader)) return std::nullopt;
+    if (!extend(header->program_offset, u64{header->num_programs} * sizeof(ElfProgramHeader)))
         return std::nullopt;
     for (u64 i = 0; i < header->num_programs; ++i) {
         const auto program =
-            read_at<ProgramHeader>(from_header, header->program_offset + i * sizeof(ProgramHeader));
+            read_at<ElfProgramHeader>(from_header, header->program_offset + i * sizeof(ElfProgramHeader));
         if (!extend(program->offset, program->file_bytes)) return std::nullopt;
     }
     return end;
@@ -86,13 +70,13 @@ HostSections::HostSections(Bytes file) {
     const auto headers = read_sections(file, *header);
     if (!headers || headers->empty()) return;
     const u64 names_index =
-        header->name_section == kExtendedIndex ? headers->front().link : header->name_section;
+        header->name_section == kElfExtendedIndex ? headers->front().link : header->name_section;
     if (names_index >= headers->size()) return;
     const auto names = slice(file, (*headers)[names_index].offset, (*headers)[names_index].bytes);
     if (!names) return;
     names_ = *names;
-    for (const SectionHeader& section : *headers) {
-        if (section.type == kNull || section.type == kNoBits || section.bytes == 0) continue;
+    for (const ElfSectionHeader& section : *headers) {
+        if (section.type == kElfNull || section.type == kElfNoBits || section.bytes == 0) continue;
         if (!slice(file, section.offset, section.bytes)) continue;
         sections_.push_back({section.offset, section.offset + section.bytes, section.name});
     }

@@ -3,27 +3,15 @@
 // and where a cubin inside of another file ends.
 #pragma once
 
-#include <array>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "inspect/bytes.h"
+#include "inspect/elf_format.h"
 
 namespace warpwright::inspect {
-
-constexpr u16 kElfMachineCuda = 190;
-
-struct ElfHeader {
-    std::array<u8, 16> ident;
-    u16 type, machine;
-    u32 version;
-    u64 entry, program_offset, section_offset;
-    u32 flags;
-    u16 header_bytes, program_entry_bytes, num_programs, section_entry_bytes, num_sections, name_section;
-};
-static_assert(sizeof(ElfHeader) == 64);
 
 // Nothing where no 64-bit little-endian header stands.
 std::optional<ElfHeader> read_elf_header(Bytes bytes, u64 offset = 0);

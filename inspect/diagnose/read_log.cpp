@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "image/file_descriptor.h"
 #include "inspect/diagnose/diagnose.h"
 
 namespace warpwright::diagnose {
@@ -19,29 +20,10 @@ namespace {
 
 constexpr int kPoll_ms = 100;
 
-class File {
-public:
-    File() = default;
-    explicit File(int handle) : handle_(handle) {}
-    File(File&& other) noexcept : handle_(std::exchange(other.handle_, -1)) {}
-    File& operator=(File&& other) noexcept {
-        std::swap(handle_, other.handle_);
-        return *this;
-    }
-    ~File() {
-        if (handle_ > STDIN_FILENO) close(handle_);
-    }
-    int get() const { return handle_; }
-    bool is_open() const { return handle_ >= 0; }
-
-private:
-    int handle_ = -1;
-};
-
-Result<File> open_log(const std::string& path) {
-    if (path == "-") return File(STDIN_FILENO);
-    File file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
-    if (!file.is_open()) return caller_error(fmt::format("{}: {}", path, std::strerror(errno)));
+Result<FileDescriptor> open_log(const std::string& path) {
+    if (path == "-") return FileDescriptor(dup(STDIN_FILENO));
+    FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    if (file.get() < 0) return caller_error(fmt::format("{}: {}", path, std::strerror(errno)));
     struct stat about {};
     if (fstat(file.get(), &about) == 0 && S_ISDIR(about.st_mode))
         return caller_error(fmt::format("{}: expected a log file, got a folder", path));
@@ -49,13 +31,13 @@ Result<File> open_log(const std::string& path) {
 }
 
 // Waits for something to read; a pipe whose writer is gone has an end to read.
-bool is_ready(const File& file) {
+bool is_ready(const FileDescriptor& file) {
     pollfd wanted{file.get(), POLLIN, 0};
     return poll(&wanted, 1, kPoll_ms) > 0;
 }
 
 // The number of bytes that were there: 0 at the end, for now or for good.
-Result<size_t> read_some(const std::string& path, const File& file, Diagnoser& diagnoser) {
+Result<size_t> read_some(const std::string& path, const FileDescriptor& file, Diagnoser& diagnoser) {
     const std::span<char> room = diagnoser.room();
     for (;;) {
         const ssize_t got = read(file.get(), room.data(), room.size());
@@ -70,7 +52,7 @@ Result<size_t> read_some(const std::string& path, const File& file, Diagnoser& d
     }
 }
 
-Status follow_pipe(const File& file, Diagnoser& diagnoser, const std::function<bool()>& stop) {
+Status follow_pipe(const FileDescriptor& file, Diagnoser& diagnoser, const std::function<bool()>& stop) {
     while (!stop()) {
         if (!is_ready(file)) continue;
         WW_ASSIGN(const size_t got, read_some("-", file, diagnoser));
@@ -81,7 +63,7 @@ Status follow_pipe(const File& file, Diagnoser& diagnoser, const std::function<b
 }
 
 // Another file of the same name, or the same one cut down.
-bool is_replaced(const std::string& path, const File& file) {
+bool is_replaced(const std::string& path, const FileDescriptor& file) {
     struct stat now {
     }, ours{};
     if (stat(path.c_str(), &now) != 0 || fstat(file.get(), &ours) != 0) return false;
@@ -92,7 +74,7 @@ bool is_replaced(const std::string& path, const File& file) {
 }  // namespace
 
 Status read_log(const std::string& path, Diagnoser& diagnoser, const std::function<bool()>& stop) {
-    WW_ASSIGN(const File file, open_log(path));
+    WW_ASSIGN(const FileDescriptor file, open_log(path));
     diagnoser.begin(path);
     while (!stop()) {
         WW_ASSIGN(const size_t got, read_some(path, file, diagnoser));
@@ -103,7 +85,7 @@ Status read_log(const std::string& path, Diagnoser& diagnoser, const std::functi
 }
 
 Status follow_log(const std::string& path, Diagnoser& diagnoser, const std::function<bool()>& stop) {
-    WW_ASSIGN(File file, open_log(path));
+    WW_ASSIGN(FileDescriptor file, open_log(path));
     diagnoser.begin(path);
     if (path == "-") {
         const Status status = follow_pipe(file, diagnoser, stop);

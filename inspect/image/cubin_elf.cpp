@@ -9,34 +9,6 @@ namespace warpwright::inspect {
 
 namespace {
 
-struct FileHeader {
-    u8 identification[16];
-    u16 type, machine;
-    u32 version;
-    u64 entry, program_offset, section_offset;
-    u32 flags;
-    u16 header_bytes, program_entry_bytes, num_programs, section_entry_bytes, num_sections, name_section;
-};
-static_assert(sizeof(FileHeader) == 64);
-
-struct SectionEntry {
-    u32 name, type;
-    u64 flags, address, offset, bytes;
-    u32 link, info;
-    u64 alignment, entry_bytes;
-};
-static_assert(sizeof(SectionEntry) == 64);
-
-struct SymbolEntry {
-    u32 name;
-    u8 info, other;
-    u16 section;
-    u64 value, bytes;
-};
-static_assert(sizeof(SymbolEntry) == 24);
-
-constexpr u16 kExtendedIndex = 0xffff;  // the real index is elsewhere: more than 65,279 sections
-
 // Types of the format's own may have a size and no bytes: shared memory of objects and of debuggers.
 bool is_in_file(u32 type) {
     return type <= kSectionInfo || type == kSectionCallGraph || type == kSectionCompat;
@@ -66,35 +38,35 @@ private:
     u64 left_bytes_;
 };
 
-void read_sections(Bytes bytes, const FileHeader& header, CubinElf& elf) {
+void read_sections(Bytes bytes, const ElfHeader& header, CubinElf& elf) {
     if (header.section_offset == 0) return;
-    const auto first = read_at<SectionEntry>(bytes, header.section_offset);
-    if (!first || header.section_entry_bytes != sizeof(SectionEntry)) {
+    const auto first = read_at<ElfSectionHeader>(bytes, header.section_offset);
+    if (!first || header.section_entry_bytes != sizeof(ElfSectionHeader)) {
         add_damage(elf.damage, "the table of sections is outside of the file");
         return;
     }
     u64 count = header.num_sections != 0 ? header.num_sections : first->bytes;
-    const u64 most = (bytes.size() - header.section_offset) / sizeof(SectionEntry);
+    const u64 most = (bytes.size() - header.section_offset) / sizeof(ElfSectionHeader);
     if (count > most) {
         add_damage(elf.damage, fmt::format("{} sections announced, room for {}", count, most));
         count = most;
     }
-    const u64 name_section = header.name_section == kExtendedIndex ? first->link : header.name_section;
+    const u64 name_section = header.name_section == kElfExtendedIndex ? first->link : header.name_section;
     const auto entry_at = [&](u64 index) {
-        return *read_at<SectionEntry>(bytes, header.section_offset + index * sizeof(SectionEntry));
+        return *read_at<ElfSectionHeader>(bytes, header.section_offset + index * sizeof(ElfSectionHeader));
     };
-    const SectionEntry strings = name_section < count ? entry_at(name_section) : SectionEntry{};
+    const ElfSectionHeader strings = name_section < count ? entry_at(name_section) : ElfSectionHeader{};
     Names names(slice(bytes, strings.offset, strings.bytes).value_or(Bytes{}), bytes.size());
     elf.sections.reserve(count);
     for (u64 i = 0; i < count; ++i) {
-        const SectionEntry entry = entry_at(i);
+        const ElfSectionHeader entry = entry_at(i);
         CubinSection section{.name = names.at(entry.name),
                              .type = entry.type,
                              .link = entry.link,
                              .info = entry.info,
                              .flags = entry.flags,
                              .bytes = entry.bytes};
-        if (entry.type != kSectionNoBits && i != 0) {
+        if (entry.type != kElfNoBits && i != 0) {
             const auto content = slice(bytes, entry.offset, entry.bytes);
             if (content)
                 section.content = *content;
@@ -115,10 +87,10 @@ void read_symbols(Bytes bytes, CubinElf& elf) {
     if (table == nullptr) return;
     Names names(table->link < elf.sections.size() ? elf.sections[table->link].content : Bytes{},
                 bytes.size());
-    const u64 count = table->content.size() / sizeof(SymbolEntry);
+    const u64 count = table->content.size() / sizeof(ElfSymbol);
     elf.symbols.reserve(count);
     for (u64 i = 0; i < count; ++i) {
-        const SymbolEntry entry = *read_at<SymbolEntry>(table->content, i * sizeof(SymbolEntry));
+        const ElfSymbol entry = *read_at<ElfSymbol>(table->content, i * sizeof(ElfSymbol));
         CubinSymbol symbol{.name = names.at(entry.name),
                            .type = static_cast<u8>(entry.info & 15),
                            .binding = static_cast<u8>(entry.info >> 4),
@@ -126,7 +98,7 @@ void read_symbols(Bytes bytes, CubinElf& elf) {
                            .section = entry.section,
                            .value = entry.value,
                            .bytes = entry.bytes};
-        if (entry.section == kExtendedIndex && extended != nullptr)
+        if (entry.section == kElfExtendedIndex && extended != nullptr)
             symbol.section = read_at<u32>(extended->content, i * sizeof(u32)).value_or(0);
         elf.symbols.push_back(symbol);
     }
@@ -135,13 +107,13 @@ void read_symbols(Bytes bytes, CubinElf& elf) {
 }  // namespace
 
 std::optional<CubinHeader> read_cubin_header(Bytes bytes) {
-    const auto header = read_at<FileHeader>(bytes, 0);
+    const auto header = read_at<ElfHeader>(bytes, 0);
     if (!header) return std::nullopt;
     constexpr u8 kMagic[7] = {0x7f, 'E', 'L', 'F', 2, 1, 1};  // 64-bit, little endian, version 1
-    if (std::memcmp(header->identification, kMagic, sizeof kMagic) != 0) return std::nullopt;
+    if (std::memcmp(header->ident.data(), kMagic, sizeof kMagic) != 0) return std::nullopt;
     if (header->machine != kElfMachineCuda) return std::nullopt;
-    return CubinHeader{.os_abi = header->identification[7],
-                       .abi = header->identification[8],
+    return CubinHeader{.os_abi = header->ident[7],
+                       .abi = header->ident[8],
                        .type = header->type,
                        .version = header->version,
                        .flags = header->flags};
@@ -153,7 +125,7 @@ std::optional<CubinElf> read_cubin_elf(Bytes bytes) {
     CubinElf elf;
     elf.header = *header;
     elf.file_bytes = bytes.size();
-    read_sections(bytes, *read_at<FileHeader>(bytes, 0), elf);
+    read_sections(bytes, *read_at<ElfHeader>(bytes, 0), elf);
     read_symbols(bytes, elf);
     return elf;
 }

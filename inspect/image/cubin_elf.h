@@ -9,10 +9,9 @@
 #include <vector>
 
 #include "inspect/bytes.h"
+#include "inspect/elf_format.h"
 
 namespace warpwright::inspect {
-
-constexpr u16 kElfMachineCuda = 190;
 
 struct CubinHeader {
     u8 os_abi = 0;  // 0x33 up to ABI 7, 0x41 from ABI 8 on
@@ -42,7 +41,7 @@ struct CubinSymbol {
 };
 
 // Values of the fields above that this format adds to ELF's.
-constexpr u32 kSectionNoBits = 8, kSectionSymbolTable = 2, kSectionExtendedIndex = 18, kSectionNote = 7;
+constexpr u32 kSectionSymbolTable = 2, kSectionExtendedIndex = 18, kSectionNote = 7;
 constexpr u32 kSectionInfo = 0x70000000, kSectionCallGraph = 0x70000001, kSectionCompat = 0x70000086;
 constexpr u8 kSymbolNoType = 0, kSymbolObject = 1, kSymbolFunction = 2;
 constexpr u8 kSymbolOtherEntry = 0x10;
