@@ -274,7 +274,9 @@ class Loading(BadFiles):
                 "--ignore-eos", *options]  # fmt: skip
 
     def test_interrupt_while_loading(self):
-        process = subprocess.Popen(self.large_random("--max-tokens", "100000"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        # Tests that a shell runs in its background inherit that this signal is ignored.
+        process = subprocess.Popen(self.large_random("--max-tokens", "100000"), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         time.sleep(0.4)  # a faster machine is interrupted at its first tokens, which has its own code
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=10)
