@@ -85,6 +85,7 @@ class Checking(unittest.TestCase):
     def test_ctrl_c(self):
         script = """
 import os, signal, warpwright
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs the tests in its background
 steps = []
 def progress(row, done, total):
     steps.append(done)
