@@ -13,18 +13,20 @@
 namespace warpwright::bench {
 namespace {
 
-constexpr int kRounds = 31, kWarmUps = 100;  // 15 ms, until the core runs at its clock
-constexpr int kCalls = 50;                   // in a round: the queue of a stream takes more without waiting
+constexpr int kRounds = 31;
+constexpr std::chrono::milliseconds kWarmUp{15};  // until the core runs at its clock
+constexpr int kCalls = 50;  // in a round: the queue of a stream takes more without waiting
 
 // The median over rounds of one call's microseconds. `after` is not timed.
 template <class Call, class After>
 Result<double> median_us(const Call& call, const After& after) {
     std::vector<double> samples;
-    for (int round = -kWarmUps; round < kRounds; ++round) {
+    const auto begin = std::chrono::steady_clock::now();
+    while (samples.size() < kRounds) {
         const auto start = std::chrono::steady_clock::now();
         for (int i = 0; i < kCalls; ++i) WW_TRY(call());
         const std::chrono::duration<double, std::micro> elapsed = std::chrono::steady_clock::now() - start;
-        if (round >= 0) samples.push_back(elapsed.count() / kCalls);
+        if (start - begin >= kWarmUp) samples.push_back(elapsed.count() / kCalls);
         WW_TRY(after());
     }
     std::nth_element(samples.begin(), samples.begin() + kRounds / 2, samples.end());

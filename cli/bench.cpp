@@ -133,7 +133,9 @@ int run(Options options) {
     WW_CLI_ASSIGN(const auto context, Context::open(options.device));
     if (!options.row.empty()) context->force(options.op, options.row);
     bench::Json head = head_of(*context, command_of(options));
-    head["method"] = "median of captured graphs, rotating buffers of at least 4x L2, random data";
+    head["method"] =
+        "median of captured graphs, rotating buffers of at least 4x L2, random data; our launches overlap, "
+        "gemm's weights are promised constant";
     const bench::Roofline roof = roofline(*context, options, head);
     bench::Results results(std::move(head));
     if (options.resume) {

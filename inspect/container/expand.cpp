@@ -116,10 +116,4 @@ Status Expander::expand_zstd(Bytes stored, u64 bytes, u64 max_bytes) {
     return bytes == 0 || used_ == bytes ? Status{} : wrong_size(bytes, used_);
 }
 
-Result<std::vector<std::byte>> expand(const Payload& payload, u64 max_bytes) {
-    Expander expander;
-    WW_ASSIGN(const Bytes bytes, expander.expand(payload, max_bytes));
-    return std::vector<std::byte>(bytes.begin(), bytes.end());
-}
-
 }  // namespace warpwright::inspect

@@ -78,7 +78,4 @@ private:
     u64 capacity_ = 0, used_ = 0;
 };
 
-// The same, once.
-Result<std::vector<std::byte>> expand(const Payload& payload, u64 max_bytes);
-
 }  // namespace warpwright::inspect

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "inspect/container/payload.h"
+#include "inspect/expanded.h"
 #include "inspect/image/read_image.h"
 #include "inspect/report.h"
 #include "inspect/toolkit.h"

@@ -10,6 +10,7 @@
 
 #include "image/pack.h"
 #include "inspect/container/payload.h"
+#include "inspect/expanded.h"
 #include "inspect/image/read_image.h"
 #include "inspect/toolkit.h"
 

@@ -7,6 +7,7 @@
 
 #include "image/mapped_file.h"
 #include "image/pack.h"
+#include "inspect/expanded.h"
 #include "inspect/inspect.h"
 #include "scan_samples.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include "inspect/expanded.h"
 #include "scan_samples.h"
 
 namespace warpwright::inspect {

@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "inspect/expanded.h"
 #include "scan_samples.h"
 
 namespace warpwright::inspect {
