@@ -294,7 +294,7 @@ def tests_step(report, labels):
         targets.append("warpwright")  # Python tests call it
     if "python" in labels:
         targets.append("warpwright_shared")
-    selection = ["-L", f"^({'|'.join(labels)})$"] if labels else ["-LE", "^fuzz$"]
+    selection = ["-L", f"^({'|'.join(labels)})$"] if labels else []
     timed("build", lambda report: build_step(report, "test", targets) and None, report)
     if "build" in report.failed:
         return
@@ -312,17 +312,21 @@ def emulated_step(report):
 
 
 def fuzz_step(report):
-    if not any((ROOT / "tests" / "fuzz").glob("*.cpp")):
-        return
-    timed("build (fuzz)", lambda report: build_step(report, "sanitize") and None, report)
-    if "build (sanitize)" not in report.failed:
-        timed("fuzz", lambda report: f"{run_ctest(report, ROOT / 'build-sanitize', ['-L', '^fuzz$'])} programs", report)
+    """By our own driver, then by libFuzzer the readers of other people's binaries."""
+    for name, purpose in (("fuzz", "sanitize"), ("libfuzzer", "fuzzer")):
+        sanitized_tests(report, name, purpose, f"^{name}$")
 
 
 def threads_step(report):
-    timed("build (threads)", lambda report: build_step(report, "threads") and None, report)
-    if "build (threads)" not in report.failed:
-        timed("threads", lambda report: f"{run_ctest(report, ROOT / 'build-threads', ['-L', THREADS])} programs", report)
+    sanitized_tests(report, "threads", "threads", THREADS)
+
+
+def sanitized_tests(report, name, purpose, labels):
+    """Builds by ./setup PURPOSE, then runs the tests of these labels."""
+    timed(f"build ({name})", lambda report: build_step(report, purpose) and None, report)
+    if f"build ({purpose})" not in report.failed:
+        selection = ["-L", labels]
+        timed(name, lambda report: f"{run_ctest(report, ROOT / f'build-{purpose}', selection)} programs", report)
 
 
 # --- what to run, and the end --------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 """Runs fuzz targets by libFuzzer millions of times and keeps a record: in chunks of one process each, so that it can be
 stopped and started again.
 
-    cmake --preset fuzzer && ninja -C build-fuzzer fuzz_inspect_files fuzz_inspect_scan
+    ./setup fuzzer
     nice -n 19 python3 tests/fuzz/libfuzzer_run.py --record docs/results/DATE_fuzz_inspect.json inspect_files inspect_scan
 
 A chunk is one seed of one target, the targets in turn. What libFuzzer finds worth mutating is kept in
