@@ -106,6 +106,8 @@ void print_file(const FileReport& file, bool kernels) {
     }
     if (file.images.empty()) fmt::print("  no device code\n");
     print_images(file);
+    if (!file.jit_cache.empty())
+        fmt::print("  in the cache of {}, made at run time for the GPU that was there\n", file.jit_cache);
     if (file.headers_only)
         fmt::print("  its licence forbids disassembly: container and headers were read, no instruction\n");
     if (file.runtime_code)

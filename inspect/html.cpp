@@ -174,6 +174,9 @@ void write_file(const FileReport& file, size_t index, size_t most_kernels, bool 
     for (const Library& library : file.libraries)
         write(fmt::format(" <span class=tag>{}</span>", escape_html(title_of(library))));
     write("</summary><div>\n");
+    if (!file.jit_cache.empty())
+        write(fmt::format("<p>In the cache of {}, made at run time for the GPU that was there.</p>\n",
+                          file.jit_cache));
     if (file.headers_only)
         write(
             "<p class=quiet>The licence of this library forbids disassembly: container and headers were "

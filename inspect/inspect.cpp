@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "inspect/container/files.h"
 #include "inspect/container/payload.h"
 #include "inspect/image/read_image.h"
 #include "inspect/knowledge/identify.h"
@@ -74,6 +75,7 @@ FileReport inspect_bytes(std::string path, Bytes bytes, const InspectOptions& op
         report.images.push_back(std::move(image));
     }
     identify(report, bytes);
+    if (!report.images.empty()) report.jit_cache = jit_cache_of(report.path);
     if (!report.images.empty() || report.runtime_code)
         report.verdicts = judge(report, options.targets, options.judge);
     return report;

@@ -96,6 +96,7 @@ std::string text_of(const Json& json, int indent) {
 
 Json to_json(const FileReport& file) {
     Json json{{"path", file.path}, {"bytes", file.bytes}, {"type", file.type}};
+    if (!file.jit_cache.empty()) json["jit_cache"] = file.jit_cache;
     if (file.headers_only) json["headers_only"] = true;
     if (file.runtime_code) json["runtime_code"] = true;
     put(json, "notes", file.notes);

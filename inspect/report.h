@@ -183,6 +183,7 @@ struct FileReport {
     // One per target asked for, in the order of the list; none where there is no device code and none is
     // made.
     std::vector<Verdict> verdicts;
+    std::string jit_cache;      // "Triton": whose compiler made it at run time; empty: a file that is shipped
     bool headers_only = false;  // the licence forbids disassembly: container and headers were read
     bool runtime_code = false;  // makes or loads device code at run time (NVRTC, nvJitLink, cuModuleLoadData)
     bool links_ltoir = false;   // by nvJitLink

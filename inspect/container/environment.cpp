@@ -21,6 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kDownloaded = "FlashInfer cubins";
+
 bool is_folder(const fs::path& path) {
     std::error_code error;
     return fs::is_directory(path, error);
@@ -145,13 +147,13 @@ std::vector<JitCache> jit_caches() {
     const std::pair<const char*, fs::path> places[] = {
         {"Triton", folder_of("TRITON_CACHE_DIR", folder_of("TRITON_HOME", home()) / ".triton" / "cache")},
         {"FlashInfer", flashinfer},
-        {"FlashInfer cubins", folder_of("FLASHINFER_CUBIN_DIR", flashinfer / "cubins")},
+        {kDownloaded, folder_of("FLASHINFER_CUBIN_DIR", flashinfer / "cubins")},
         {"DeepGEMM", folder_of("DG_JIT_CACHE_DIR", home() / ".deep_gemm")},
         {"DeepEP", folder_of("EP_JIT_CACHE_DIR", home() / ".deep_ep")},
         {"CuTe DSL", folder_of("CUTE_DSL_CACHE_DIR", temporary / user_name() / "cutlass_python_cache")},
         {"PyTorch Inductor",
          folder_of("TORCHINDUCTOR_CACHE_DIR", temporary / ("torchinductor_" + user_name()))},
-        {"CUDA driver", folder_of("CUDA_CACHE_PATH", home() / ".nv" / "ComputeCache")},
+        {"CUDA's driver", folder_of("CUDA_CACHE_PATH", home() / ".nv" / "ComputeCache")},
     };
     std::vector<JitCache> found;
     for (const auto& [name, path] : places) {
@@ -162,6 +164,34 @@ std::vector<JitCache> jit_caches() {
         if (!is_inside && is_folder(path)) found.push_back({name, path.string()});
     }
     return found;
+}
+
+std::string jit_cache_of(const std::string& path) {
+    constexpr std::pair<const char*, const char*> kFolders[] = {
+        {"/.triton/cache/", "Triton"},
+        {"/.cache/flashinfer/", "FlashInfer"},
+        {"/.deep_gemm/", "DeepGEMM"},
+        {"/.deep_ep/", "DeepEP"},
+        {"/cutlass_python_cache/", "CuTe DSL"},
+        {"/torchinductor_", "PyTorch Inductor"},
+        {"/.nv/ComputeCache/", "CUDA's driver"},
+    };
+    std::error_code error;
+    const fs::path absolute = fs::absolute(path, error);
+    if (error) return {};
+    const std::string text = absolute.lexically_normal().string();
+    const auto is_inside = [&](const fs::path& folder) {
+        return text.starts_with((fs::absolute(folder, error) / "").lexically_normal().string());
+    };
+    if (text.find("/.cache/flashinfer/cubins/") != std::string::npos) return {};
+    const std::vector<JitCache> caches = jit_caches();
+    const auto cache =
+        std::ranges::find_if(caches, [&](const JitCache& place) { return is_inside(place.path); });
+    if (cache != caches.end()) return cache->name == kDownloaded ? "" : cache->name;
+    for (const auto& [folder, name] : kFolders) {
+        if (text.find(folder) != std::string::npos) return name;
+    }
+    return {};
 }
 
 }  // namespace warpwright::inspect

@@ -57,4 +57,8 @@ struct JitCache {
 };
 std::vector<JitCache> jit_caches();
 
+// Whose compiler made the file at run time, by its place: in one of those caches, or in folders of their
+// names (a copy of one). Empty: nobody's; FlashInfer's downloaded cubins are not made here either.
+std::string jit_cache_of(const std::string& path);
+
 }  // namespace warpwright::inspect

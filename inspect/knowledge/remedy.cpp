@@ -111,6 +111,11 @@ std::string remedy(const FileReport& file, const Target& target, const Failing& 
     if (failing.driver != 0)
         append(text, fmt::format("install driver {} or later", driver_text(failing.driver)));
     if (failing.forced_jit_helps) append(text, "set CUDA_FORCE_PTX_JIT=1: their PTX is whole");
+    if (failing.rebuilding_helps && !file.jit_cache.empty()) {
+        append(text, fmt::format("none needed: {} makes another for {} there", file.jit_cache,
+                                 capability_text(capability)));
+        return text;
+    }
     if (failing.rebuilding_helps && file.headers_only) {
         append(text, fmt::format("take a release of {} with code for {}", library_name(file),
                                  capability_text(capability)));

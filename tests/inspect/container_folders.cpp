@@ -204,8 +204,14 @@ TEST(Caches, AreFoundWhereTheirProgramsPutThem) {
         paths.push_back(cache.path);
     }
     EXPECT_EQ(names,
-              (std::vector<std::string>{"Triton", "FlashInfer", "DeepGEMM", "CuTe DSL", "CUDA driver"}));
+              (std::vector<std::string>{"Triton", "FlashInfer", "DeepGEMM", "CuTe DSL", "CUDA's driver"}));
     EXPECT_EQ(visit_paths(paths).files.size(), 6u) << "DG_JIT_CACHE_DIR takes the place of the home's";
+    EXPECT_EQ(jit_cache_of(folder.path("dg/cache/kernel.gemm.0123/kernel.cubin")), "DeepGEMM");
+    EXPECT_EQ(jit_cache_of(folder.path("dg/../dg/x.cubin")), "DeepGEMM");
+    EXPECT_EQ(jit_cache_of(folder.path("dg2/x.cubin")), "");
+    EXPECT_EQ(jit_cache_of(folder.path(".cache/flashinfer/cubins/y.cubin")), "") << "downloaded";
+    EXPECT_EQ(jit_cache_of("saved.tar!/me/.nv/ComputeCache/a/b/entry"), "CUDA's driver");
+    EXPECT_EQ(jit_cache_of("lib/x.so"), "");
 }
 
 TEST(Printable, EscapesWhatATerminalWouldObey) {

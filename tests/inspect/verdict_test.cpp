@@ -123,6 +123,15 @@ TEST(Verdict, PartlyNamesWhatDoesNotRun) {
         << verdict.fix;
 }
 
+TEST(Verdict, ACacheNeedsNoOtherBuild) {
+    FileReport report = file({image("sm_90a", {kernel("add")})});
+    report.jit_cache = "Triton";
+    const Verdict verdict = judge(report, gpu(120));
+    EXPECT_EQ(verdict.runs, Runs::no);
+    EXPECT_EQ(verdict.fix, "none needed: Triton makes another for 12.0 there");
+    EXPECT_EQ(judge(report, gpu(90)).fix, "");
+}
+
 TEST(Verdict, AtMostTwentyNames) {
     FileReport report = file({image("sm_90a", {})});
     for (int i = 0; i < 30; ++i) report.images[0].kernels.push_back(kernel("k" + std::to_string(i)));
