@@ -16,17 +16,18 @@ SCRIPTS = {".py", ".sh", ".cmake"}
 
 # What a folder may include beside itself and the public headers: includes point downwards only.
 DEVICE_SIDE = ["ptx", "tile"]
-CORE = ["image", "device", "dispatch", "kernels", "ops", "check"] + DEVICE_SIDE
+CORE = ["image", "formats", "device", "dispatch", "kernels", "ops", "check"] + DEVICE_SIDE
 LAYERS = {
     "include": [],
     "ptx": [],
     "tile": ["ptx"],
     "image": [],
+    "formats": ["image"],
     "device": ["image"],
     "dispatch": ["image", "device"],
-    "kernels": ["image", "device"] + DEVICE_SIDE,
-    "ops": ["image", "device", "dispatch", "kernels"],
-    "check": ["image", "device", "dispatch", "kernels", "ops"],
+    "kernels": ["image", "formats", "device"] + DEVICE_SIDE,
+    "ops": ["image", "formats", "device", "dispatch", "kernels"],
+    "check": ["image", "formats", "device", "dispatch", "kernels", "ops"],
     "emulator": ["image", "device"],
     "inspect": ["emulator"] + CORE,
     "bench": CORE,
