@@ -71,6 +71,7 @@ int main(int argc, char** argv) {
     add_tune(app, action);
     add_inspect(app, action);
     add_diagnose(app, action);
+    add_libraries(app, action);
     try {
         app.parse(argc, argv);
         return action();

@@ -25,6 +25,7 @@ void add_bench(CLI::App& app, Action& action);
 void add_tune(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_diagnose(CLI::App& app, Action& action);
+void add_libraries(CLI::App& app, Action& action);
 
 constexpr int kNegative = 1;
 constexpr int kBadInput = 2;

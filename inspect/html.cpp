@@ -5,8 +5,7 @@
 
 #include <algorithm>
 
-#include "image/embedded.h"
-#include "inspect/container/printable.h"
+#include "inspect/page.h"
 #include "inspect/summary.h"
 #include "inspect/text.h"
 
@@ -17,12 +16,6 @@ using Write = std::function<void(const std::string&)>;
 
 constexpr size_t kKernelsOnPage = 6000;  // of all files together; --json has them all
 constexpr size_t kMinKernelsOfFile = 20;
-
-std::string_view page_file(std::string_view name) {
-    for (const EmbeddedFile& file : embedded_page())
-        if (file.path.ends_with(name)) return file.text;
-    return {};
-}
 
 const char* symbol(Runs runs) {
     switch (runs) {
@@ -198,28 +191,8 @@ void write_file(const FileReport& file, size_t index, size_t most_kernels, bool 
 
 }  // namespace
 
-std::string escape_html(std::string_view text) {
-    std::string html;
-    html.reserve(text.size());
-    for (const char c : printable(text)) {
-        switch (c) {
-            case '&': html += "&amp;"; break;
-            case '<': html += "&lt;"; break;
-            case '>': html += "&gt;"; break;
-            case '"': html += "&quot;"; break;
-            default: html += c;
-        }
-    }
-    return html;
-}
-
 void write_html(const Report& report, const PageOptions& options, const Write& write) {
-    write(
-        fmt::format("<!doctype html>\n<html lang=en><head><meta charset=utf-8>"
-                    "<meta name=viewport content=\"width=device-width, initial-scale=1\">"
-                    "<title>{0}: where it runs</title>\n<style>\n{1}</style></head><body>\n"
-                    "<h1>{0}: where it runs</h1>\n<p class=quiet>{2}</p>\n",
-                    escape_html(options.title), page_file("style.css"), escape_html(options.made_by)));
+    write(page_begin(options.title + ": where it runs", options.made_by));
     write(
         fmt::format("<p>{} of {} files ({}) hold device code, make it at run time, or belong to a library "
                     "that does.</p>\n",
@@ -240,7 +213,7 @@ void write_html(const Report& report, const PageOptions& options, const Write& w
         write_file(report.files[i], i, share, report.files.size() == 1, write);
     for (const std::string& sentence : report.refused)
         write("<p class=no>refused: " + escape_html(sentence) + "</p>\n");
-    write(fmt::format("<script>\n{}</script>\n</body></html>\n", page_file("script.js")));
+    write(page_end());
 }
 
 }  // namespace warpwright::inspect

@@ -21,6 +21,4 @@ struct PageOptions {
 void write_html(const Report& report, const PageOptions& options,
                 const std::function<void(const std::string&)>& write);
 
-std::string escape_html(std::string_view text);
-
 }  // namespace warpwright::inspect

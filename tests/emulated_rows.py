@@ -10,19 +10,14 @@ import json
 import pathlib
 import subprocess
 import sys
+import tomllib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tools"))
 import condense_check  # noqa: E402
 
-# Target: its build target. Numerics and shared memory of a block: Ampere 163 KiB, Ada 99, Hopper 227, Blackwell
-# 227 and 99.
-DEVICES = {
-    "a100": "sm_80",
-    "rtx-4090": "sm_89",
-    "h200": "sm_90a",
-    "b200": "sm_100f",
-    "rtx-pro-6000": "sm_120f",
-}
+# Target: its build target.
+DATA = pathlib.Path(__file__).resolve().parents[1] / "data" / "emulated.toml"
+DEVICES = {device["target"]: device["build_target"] for device in tomllib.loads(DATA.read_text())["device"]}
 JOBS = 2
 
 # Rows compiled without contraction, and what a GPU of the same numerics class left with them (tools/condense_check.py).

@@ -1,4 +1,4 @@
-// Filters files by path, library and kernel; a link into a file unfolds it.
+// Filters files (or what else the page lists) by their text; a link into one unfolds it.
 const search = document.querySelector("input[type=search]");
 const count = document.getElementById("count");
 const files = [...document.querySelectorAll("details.file")];
@@ -14,7 +14,7 @@ function filter() {
     if (rows[i]) rows[i].hidden = !hit;
     shown += hit;
   });
-  count.textContent = words.length ? `${shown} of ${files.length} files` : "";
+  count.textContent = words.length ? `${shown} of ${files.length} ${count.dataset.noun || "files"}` : "";
 }
 
 function unfold() {
