@@ -116,6 +116,17 @@ Result<StoredTensor> Safetensors::find(std::string_view name) const {
                         .file_offset = stored.begin};
 }
 
+Result<StoredBytes> Safetensors::find_any(std::string_view name) const {
+    const auto found = entries_.find(name);
+    if (found == entries_.end()) return caller_error(fmt::format("{}: no tensor {}", path_, shown(name)));
+    const auto& [file, stored] = found->second;
+    return StoredBytes{.name = found->first,
+                       .type = stored.type,
+                       .shape = stored.shape,
+                       .mapped = file,
+                       .file_offset = stored.begin};
+}
+
 Status write_safetensors(const fs::path& path, std::span<const StoredTensor> tensors) {
     json header = json::object();
     u64 at = 0;

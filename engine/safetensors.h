@@ -28,6 +28,15 @@ struct StoredTensor {
     u64 file_offset = 0;
 };
 
+// The same of any type of the format.
+struct StoredBytes {
+    std::string name;
+    const StoredType* type = nullptr;
+    std::vector<i64> shape;
+    const MappedFile* mapped = nullptr;
+    u64 file_offset = 0;
+};
+
 class Safetensors {
 public:
     // One .safetensors file, or a folder with model.safetensors or with shards under
@@ -35,6 +44,7 @@ public:
     // bytes are inside its file and are exactly as many as dtype and shape say.
     static Result<Safetensors> open(const std::filesystem::path& path);
 
+    const std::string& path() const { return path_; }
     std::vector<std::string> names() const;  // sorted
     bool contains(std::string_view name) const { return entries_.find(name) != entries_.end(); }
     i64 total_bytes() const;  // of all tensors
@@ -42,6 +52,7 @@ public:
     // A tensor that is not there, or of a dtype that no operation takes, is a caller error that names the
     // file.
     Result<StoredTensor> find(std::string_view name) const;
+    Result<StoredBytes> find_any(std::string_view name) const;  // of any dtype
 
 private:
     struct Entry {

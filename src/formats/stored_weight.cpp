@@ -206,6 +206,16 @@ private:
         return {};
     }
 
+    // One more in every element. gptqmodel subtracts ones from whole words, borrows included, so that this
+    // gives back even a zero point of 0.
+    void raise_words(i64 num_words, int bits) {
+        const u32 ones = 0xffffffffU / ((1U << bits) - 1);
+        for (i64 i = 0; i < num_words; ++i) {
+            const u32 word = word_at(buffer_.data(), i, 1) + ones;
+            std::memcpy(buffer_.data() + 4 * i, &word, 4);
+        }
+    }
+
     Status read_zeros() {
         const i64 groups = weight_.column_groups();
         const int bits = facts_of(weight_.code).bits;
@@ -233,6 +243,7 @@ private:
                 } else {  // [groups, words]
                     WW_TRY(bytes_of(weight_.zeros, 0, groups, first_word, words));
                 }
+                if (weight_.zeros_minus_one && bits != 3) raise_words(groups * words, bits);
                 for (i64 row = 0; row < count_; ++row) {
                     for (i64 group = 0; group < groups; ++group) {
                         const std::byte* stream = buffer_.data() + 4 * (along_rows ? group : group * words);
@@ -242,9 +253,12 @@ private:
                 }
             }
         }
+        const int top = (1 << bits) - 1;
         out_.zeros.resize(stored.size());
         for (std::size_t i = 0; i < stored.size(); ++i) {
-            out_.zeros[i] = static_cast<i16>(stored[i] + weight_.zero_offset);
+            // Elements that straddle words were lowered one by one.
+            const int zero = weight_.zeros_minus_one && bits == 3 ? (stored[i] + 1) & top : stored[i];
+            out_.zeros[i] = static_cast<i16>(zero);
         }
         return {};
     }

@@ -60,7 +60,7 @@ struct StoredWeight {
     // Zero points are packed like codes: along N within a row of groups (GPTQ, AWQ), down the rows
     // (compressed-tensors), along K groups (AWQ's gemv).
     Packing zeros_packing = Packing::row_words;
-    int zero_offset = 0;  // added to what is stored: 1 for GPTQ v1
+    bool zeros_minus_one = false;  // GPTQ v1: one less is stored, subtracted from whole words
 
     float global_scale = 1;       // of all scales
     bool global_divides = false;  // compressed-tensors; ModelOpt multiplies

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reading quantization_config: one function for each quant_method. Field names are those that the formats'
+// packages write; transformers' utils/quantization_config.py and compressed-tensors' quantization/ list them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/formats/layer_format.h"
+#include "engine/json_fields.h"
+
+namespace warpwright {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr i64 kMaxGroup = 1 << 24;
+
+Result<formats::Code> unsigned_code(i64 bits, const std::string& where) {
+    switch (bits) {
+        case 2: return formats::Code::u2;
+        case 3: return formats::Code::u3;
+        case 4: return formats::Code::u4;
+        case 8: return formats::Code::u8;
+        default: return caller_error(fmt::format("{}: bits: expected 2, 3, 4 or 8, got {}", where, bits));
+    }
+}
+
+// "-1" and an absent field mean whole rows.
+i64 group_size(Fields& fields, const char* key, i64 fallback) {
+    const i64 size = fields.integer_or(key, -1, kMaxGroup, fallback);
+    if (size == 0) fields.fail(fmt::format("'{}': expected -1 or a positive number, got 0", key));
+    return size < 0 ? 0 : size;
+}
+
+}  // namespace
+
+class QuantizationReader {
+public:
+    QuantizationReader(const json& object, const std::string& where) : fields_(object, where) {}
+
+    Result<QuantizationConfig> read() {
+        config_.method_ = fields_.text_or("quant_method", "");
+        const std::string method = config_.method_;
+        WW_TRY(fields_.status());
+        if (method == "gptq") {
+            WW_TRY(gptq());
+        } else if (method == "awq") {
+            WW_TRY(awq());
+        } else if (method == "compressed-tensors") {
+            WW_TRY(compressed_tensors());
+        } else if (method == "fp8") {
+            WW_TRY(fp8());
+        } else if (method == "modelopt" || method == "modelopt_fp4") {
+            WW_TRY(modelopt());
+        } else if (method == "mxfp4") {
+            WW_TRY(exclude("modules_to_not_convert", QuantizationConfig::Match::contains));
+            everything(
+                {.stored = StoredFormat::gpt_oss_mxfp4, .code = formats::Code::e2m1, .group_columns = 32});
+        } else if (method == "torchao") {
+            WW_TRY(torchao());
+        } else {
+            fields_.fail(
+                fmt::format("'quant_method': expected gptq, awq, compressed-tensors, fp8, modelopt, mxfp4 or "
+                            "torchao, got {}",
+                            method.empty() ? "none" : "'" + printable(method, 40) + "'"));
+        }
+        WW_TRY(fields_.status());
+        return std::move(config_);
+    }
+
+    Result<QuantizationConfig> read_modelopt_file() {
+        config_.method_ = "modelopt";
+        WW_TRY(modelopt());
+        WW_TRY(fields_.status());
+        return std::move(config_);
+    }
+
+private:
+    using Match = QuantizationConfig::Match;
+
+    int add(const LayerFormat& format) {
+        config_.formats_.push_back(format);
+        return static_cast<int>(config_.formats_.size()) - 1;
+    }
+    Status rule(Match match, std::string pattern, int format) {
+        if (pattern.empty()) return {};
+        QuantizationConfig::Rule rule{match, std::move(pattern), {}, format, next_order_++};
+        if (match == Match::regex_start) {
+            auto regex = Regex::compile(rule.pattern);
+            if (!regex.ok()) {
+                return caller_error(fmt::format("{}: {}", fields_.where(), regex.status().message()));
+            }
+            rule.regex.push_back(std::move(regex).value());
+        }
+        config_.rules_.push_back(std::move(rule));
+        return {};
+    }
+    void everything(const LayerFormat& format) { all_layers(add(format)); }
+    void all_layers(int format) { config_.rules_.push_back({Match::all, "", {}, format, next_order_++}); }
+    void exactly(const std::string& name, int format) {
+        config_.exact_.emplace(name, QuantizationConfig::Exact{format, next_order_++});
+    }
+
+    // Calls body(text) for each of a list of texts, which may be absent.
+    template <class Body>
+    Status each_text(const Fields& fields, const json* list, const char* key, Body body) {
+        if (list == nullptr) return {};
+        if (!list->is_array()) {
+            return caller_error(fmt::format("{}: '{}': expected a list of names, got {}", fields.where(), key,
+                                            describe_json(*list)));
+        }
+        for (const json& name : *list) {
+            if (!name.is_string()) {
+                return caller_error(fmt::format("{}: '{}': expected names, got {}", fields.where(), key,
+                                                describe_json(name)));
+            }
+            WW_TRY(body(name.get<std::string>()));
+        }
+        return {};
+    }
+    Status exclude(const char* key, Match match) {
+        return each_text(fields_, fields_.find(key), key,
+                         [&](const std::string& name) { return rule(match, name, -1); });
+    }
+    // compressed-tensors' way of naming layers: "re:.*q_proj", a class of module, or a whole name.
+    Status named(const std::string& name, int format) {
+        if (name.starts_with("re:")) return rule(Match::regex_start, name.substr(3), format);
+        if (name == "Linear") {
+            all_layers(format);
+        } else {
+            exactly(name, format);
+        }
+        return {};
+    }
+
+    Status gptq() {
+        LayerFormat format{.stored = StoredFormat::gptq};
+        WW_ASSIGN(format.code, unsigned_code(fields_.integer("bits", 1, 64), fields_.where()));
+        format.group_columns = group_size(fields_, "group_size", 128);
+        format.symmetric = fields_.flag_or("sym", true);
+        format.act_order = fields_.flag_or("desc_act", false);
+        const std::string layout = fields_.text_or("checkpoint_format", fields_.text_or("format", "gptq"));
+        if (layout != "gptq" && layout != "gptq_v2") {
+            fields_.fail(fmt::format("'checkpoint_format': expected gptq or gptq_v2, got '{}'",
+                                     printable(layout, 40)));
+        }
+        format.zeros_minus_one = layout == "gptq";
+        const json* dynamic = fields_.find("dynamic");
+        if (dynamic != nullptr && dynamic->is_object()) WW_TRY(gptq_dynamic(*dynamic, format));
+        if (!fields_.flag_or("lm_head", false)) WW_TRY(rule(Match::last_part, "lm_head", -1));
+        everything(format);
+        return {};
+    }
+
+    // {"-:PATTERN": {}, "+:PATTERN": {"bits": 8}}: layers left alone, and layers with other settings.
+    Status gptq_dynamic(const json& dynamic, const LayerFormat& base) {
+        for (const auto& [key, changes] : dynamic.items()) {
+            const bool leaves_out = key.starts_with("-:");
+            const std::string pattern = leaves_out || key.starts_with("+:") ? key.substr(2) : key;
+            int format = -1;
+            if (!leaves_out) {
+                const std::string where = fields_.where() + ": dynamic: " + printable(key, 80);
+                if (!changes.is_object()) {
+                    return caller_error(
+                        fmt::format("{}: expected an object, got {}", where, describe_json(changes)));
+                }
+                Fields fields(changes, where);
+                LayerFormat changed = base;
+                if (fields.find("bits") != nullptr) {
+                    WW_ASSIGN(changed.code, unsigned_code(fields.integer("bits", 1, 64), where));
+                }
+                changed.group_columns =
+                    group_size(fields, "group_size", base.group_columns == 0 ? -1 : base.group_columns);
+                changed.symmetric = fields.flag_or("sym", base.symmetric);
+                changed.act_order = fields.flag_or("desc_act", base.act_order);
+                WW_TRY(fields.status());
+                format = add(changed);
+            }
+            WW_TRY(rule(Match::regex_start, pattern, format));
+        }
+        return {};
+    }
+
+    Status awq() {
+        LayerFormat format{.stored = StoredFormat::awq_gemm};
+        const i64 bits = fields_.find("w_bit") != nullptr ? fields_.integer("w_bit", 1, 64)
+                                                          : fields_.integer("bits", 1, 64);
+        if (bits != 4) fields_.fail(fmt::format("'bits': expected 4 for awq, got {}", bits));
+        format.group_columns = fields_.find("q_group_size") != nullptr
+                                   ? group_size(fields_, "q_group_size", 128)
+                                   : group_size(fields_, "group_size", 128);
+        format.symmetric = !fields_.flag_or("zero_point", true);
+        std::string version = fields_.text_or("version", "gemm");
+        for (char& c : version) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+        if (version == "gemv") {
+            format.stored = StoredFormat::awq_gemv;
+        } else if (version != "gemm") {
+            fields_.fail(fmt::format("'version': expected gemm or gemv, got '{}'", printable(version, 40)));
+        }
+        WW_TRY(exclude("modules_to_not_convert", Match::contains));
+        WW_TRY(rule(Match::last_part, "lm_head", -1));
+        everything(format);
+        return {};
+    }
+
+    Status fp8() {
+        LayerFormat format{.stored = StoredFormat::fp8_blocks, .code = formats::Code::e4m3, .group_rows = 0};
+        const std::string kind = fields_.text_or("fmt", "e4m3");
+        if (kind != "e4m3" && kind != "float8_e4m3fn") {
+            fields_.fail(fmt::format("'fmt': expected e4m3, got '{}'", printable(kind, 40)));
+        }
+        if (const json* block = fields_.find("weight_block_size")) {
+            if (!block->is_array() || block->size() != 2 || !(*block)[0].is_number_unsigned() ||
+                !(*block)[1].is_number_unsigned() || (*block)[0] == 0 || (*block)[1] == 0 ||
+                (*block)[0] > kMaxGroup || (*block)[1] > kMaxGroup) {
+                fields_.fail("'weight_block_size': expected two positive integers");
+                return {};
+            }
+            format.group_rows = (*block)[0].get<i64>();
+            format.group_columns = (*block)[1].get<i64>();
+        }
+        WW_TRY(exclude("modules_to_not_convert", Match::contains));
+        WW_TRY(exclude("ignored_layers", Match::contains));
+        WW_TRY(rule(Match::last_part, "lm_head", -1));
+        everything(format);
+        return {};
+    }
+
+    Status compressed_tensors() {
+        if (const json* sparsity = fields_.find("sparsity_config");
+            sparsity != nullptr && sparsity->is_object()) {
+            const auto format = sparsity->value("format", json("dense"));
+            if (format != "dense") {
+                fields_.fail(
+                    fmt::format("'sparsity_config': expected format dense, got {}", describe_json(format)));
+            }
+        }
+        if (const json* transform = fields_.find("transform_config");
+            transform != nullptr && transform->is_object() &&
+            !transform->value("config_groups", json()).empty()) {
+            fields_.fail("'transform_config': expected none, got transforms of activations");
+        }
+        const std::string whole = fields_.text_or("format", "");
+        WW_TRY(each_text(fields_, fields_.find("ignore"), "ignore",
+                         [&](const std::string& name) { return named(name, -1); }));
+        const json* groups = fields_.object("config_groups");
+        WW_TRY(fields_.status());
+        // Names and patterns come before classes of modules, whatever the order of the groups.
+        std::vector<int> of_classes;
+        for (const auto& [key, group] : groups->items()) {
+            const std::string where = fields_.where() + ": config_groups: " + printable(key, 40);
+            if (!group.is_object()) {
+                return caller_error(
+                    fmt::format("{}: expected an object, got {}", where, describe_json(group)));
+            }
+            Fields fields(group, where);
+            int format = -1;
+            if (const json* weights = fields.find("weights")) {
+                WW_ASSIGN(const LayerFormat read,
+                          compressed_weights(*weights, fields.text_or("format", whole), where));
+                format = add(read);
+            }
+            const json* targets = fields.array("targets");
+            WW_TRY(fields.status());
+            WW_TRY(each_text(fields, targets, "targets",
+                             [&](const std::string& name) { return named(name, format); }));
+            if (!config_.rules_.empty() && config_.rules_.back().match == Match::all) {
+                of_classes.push_back(format);
+                config_.rules_.pop_back();
+            }
+        }
+        for (const int format : of_classes) all_layers(format);
+        return {};
+    }
+
+    // QuantizationArgs of weights.
+    static Result<LayerFormat> compressed_weights(const json& object, std::string layout,
+                                                  const std::string& where) {
+        const std::string here = where + ": weights";
+        if (!object.is_object()) {
+            return caller_error(fmt::format("{}: expected an object, got {}", here, describe_json(object)));
+        }
+        Fields fields(object, here);
+        const i64 bits = fields.integer_or("num_bits", 1, 64, 8);
+        const std::string type = fields.text_or("type", "int");
+        const i64 group = fields.integer_or("group_size", -1, kMaxGroup, -1);
+        std::string strategy = fields.text_or("strategy", group > 0 ? "group" : "tensor");
+        LayerFormat format;
+        format.symmetric = fields.flag_or("symmetric", true);
+        const std::string order =
+            fields.text_or("actorder", "");  // "weight" and "static" reorder nothing stored
+        format.act_order = order == "group" || order == "dynamic";
+        const bool is_float = type == "float";
+        if (strategy == "group" || strategy == "tensor_group") {
+            if (group <= 0)
+                fields.fail(
+                    fmt::format("'group_size': expected a positive number for strategy '{}'", strategy));
+            format.group_columns = group;
+        } else if (strategy == "tensor") {
+            format.group_rows = 0;
+        } else if (strategy == "block") {
+            const json* block = fields.array("block_structure");
+            if (block != nullptr && block->size() == 2 && (*block)[0].is_number_unsigned() &&
+                (*block)[1].is_number_unsigned() && (*block)[0] > 0 && (*block)[0] <= kMaxGroup &&
+                (*block)[1] > 0 && (*block)[1] <= kMaxGroup) {
+                format.group_rows = (*block)[0].get<i64>();
+                format.group_columns = (*block)[1].get<i64>();
+            } else {
+                fields.fail("'block_structure': expected two positive integers");
+            }
+        } else if (strategy != "channel") {
+            fields.fail(
+                fmt::format("'strategy': expected tensor, channel, group, tensor_group or block, got '{}'",
+                            printable(strategy, 40)));
+        }
+        if (layout.empty() || layout == "mixed-precision") {
+            layout = is_float && bits == 4
+                         ? (strategy == "tensor_group" ? "nvfp4-pack-quantized" : "mxfp4-pack-quantized")
+                     : is_float ? (group == 32 && strategy == "group" ? "mxfp8-quantized" : "float-quantized")
+                                : "pack-quantized";
+        }
+        WW_TRY(fields.status());
+        if (layout == "pack-quantized" && !is_float) {
+            format.stored = StoredFormat::packed_int;
+            WW_ASSIGN(format.code, unsigned_code(bits, here));
+        } else if (layout == "int-quantized" || layout == "float-quantized" || layout == "naive-quantized") {
+            format.stored = StoredFormat::bytes;
+            format.code = is_float ? formats::Code::e4m3 : formats::Code::i8;
+            if (bits != 8) fields.fail(fmt::format("'num_bits': expected 8 for {}, got {}", layout, bits));
+        } else if (layout == "nvfp4-pack-quantized" && is_float && bits == 4) {
+            format.stored = StoredFormat::nvfp4;
+            format.code = formats::Code::e2m1;
+        } else if (layout == "mxfp4-pack-quantized" && is_float && bits == 4) {
+            format.stored = StoredFormat::mxfp4;
+            format.code = formats::Code::e2m1;
+        } else if (layout == "mxfp8-quantized" && is_float && bits == 8) {
+            format.stored = StoredFormat::mxfp8;
+            format.code = formats::Code::e4m3;
+        } else {
+            fields.fail(fmt::format("format '{}' with {} weights of {} bits is not supported",
+                                    printable(layout, 40), printable(type, 20), bits));
+        }
+        WW_TRY(fields.status());
+        return format;
+    }
+
+    Result<LayerFormat> modelopt_format(const std::string& algorithm, i64 group) {
+        if (algorithm == "FP8") {
+            return LayerFormat{
+                .stored = StoredFormat::modelopt_fp8, .code = formats::Code::e4m3, .group_rows = 0};
+        }
+        if (algorithm == "FP8_PER_CHANNEL_PER_TOKEN") {
+            return LayerFormat{.stored = StoredFormat::modelopt_fp8, .code = formats::Code::e4m3};
+        }
+        if (algorithm == "NVFP4" || algorithm == "W4A16_NVFP4" || algorithm == "NVFP4_AWQ") {
+            return LayerFormat{
+                .stored = StoredFormat::modelopt_nvfp4, .code = formats::Code::e2m1, .group_columns = group};
+        }
+        return caller_error(
+            fmt::format("{}: 'quant_algo': expected FP8, FP8_PER_CHANNEL_PER_TOKEN, NVFP4 or "
+                        "MIXED_PRECISION, got '{}'",
+                        fields_.where(), printable(algorithm, 40)));
+    }
+
+    Status modelopt() {
+        const std::string algorithm = fields_.text("quant_algo");
+        const i64 group = fields_.integer_or("group_size", 1, kMaxGroup, 16);
+        WW_TRY(fields_.status());
+        WW_TRY(exclude("exclude_modules", Match::glob));
+        WW_TRY(exclude("ignore", Match::glob));
+        if (algorithm != "MIXED_PRECISION") {
+            WW_ASSIGN(const LayerFormat format, modelopt_format(algorithm, group));
+            everything(format);
+            return {};
+        }
+        const json* layers = fields_.object("quantized_layers");
+        WW_TRY(fields_.status());
+        for (const auto& [name, settings] : layers->items()) {
+            const std::string where = fields_.where() + ": quantized_layers: " + printable(name, 80);
+            if (!settings.is_object()) {
+                return caller_error(
+                    fmt::format("{}: expected an object, got {}", where, describe_json(settings)));
+            }
+            Fields fields(settings, where);
+            const std::string of_layer = fields.text("quant_algo");
+            const i64 its_group = fields.integer_or("group_size", 1, kMaxGroup, group);
+            WW_TRY(fields.status());
+            WW_ASSIGN(const LayerFormat format, modelopt_format(of_layer, its_group));
+            // As many formats as there are different ones, not layers.
+            const auto found = std::find(config_.formats_.begin(), config_.formats_.end(), format);
+            const int index = found == config_.formats_.end()
+                                  ? add(format)
+                                  : static_cast<int>(found - config_.formats_.begin());
+            exactly(name, index);
+        }
+        return {};
+    }
+
+    Status torchao() {
+        const json* types = fields_.object("quant_type");
+        WW_TRY(fields_.status());
+        const json type = types->value("default", json());
+        const json name = type.is_object() ? type.value("_type", json()) : json();
+        if (name != "Float8WeightOnlyConfig" && name != "Float8DynamicActivationFloat8WeightConfig") {
+            fields_.fail(
+                fmt::format("'quant_type': expected Float8WeightOnlyConfig or "
+                            "Float8DynamicActivationFloat8WeightConfig, got {}",
+                            describe_json(name)));
+        }
+        WW_TRY(exclude("modules_to_not_convert", Match::contains));
+        WW_TRY(rule(Match::last_part, "lm_head", -1));
+        everything({.stored = StoredFormat::torchao_fp8, .code = formats::Code::e4m3});
+        return {};
+    }
+
+    Fields fields_;
+    QuantizationConfig config_;
+    int next_order_ = 0;
+};
+
+Result<QuantizationConfig> QuantizationConfig::parse(const json& object, const std::string& where) {
+    if (!object.is_object()) {
+        return caller_error(fmt::format("{}: expected an object, got {}", where, describe_json(object)));
+    }
+    return QuantizationReader(object, where).read();
+}
+
+Result<QuantizationConfig> QuantizationConfig::parse_modelopt_file(const json& root,
+                                                                   const std::string& where) {
+    const json* object = root.is_object() && root.contains("quantization") ? &root["quantization"] : nullptr;
+    if (object == nullptr || !object->is_object()) {
+        return caller_error(fmt::format("{}: 'quantization': expected an object", where));
+    }
+    return QuantizationReader(*object, where + ": quantization").read_modelopt_file();
+}
+
+}  // namespace warpwright

@@ -1,0 +1,348 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes goldens/*.safetensors and goldens.json: one linear layer in each quantised format, packed by the format's own
+package, with the weights that the same package's dequantisation gives ("expected").
+
+The layer is `layer`, [rows, columns] of normal values; its tensors have the names a checkpoint gives them. Packages, all
+on a CPU (their licences allow that what they write is published): gptqmodel 7.7 (Apache-2.0), autoawq 0.2.9 (MIT),
+compressed-tensors 0.20 (Apache-2.0), nvidia-modelopt 0.47 (Apache-2.0), torchao 0.18 (BSD-3), transformers 5.17
+(Apache-2.0), torch 2.11. Without arguments all are made; else those named.
+"""
+
+import json
+import pathlib
+import sys
+
+import torch
+from safetensors.torch import save_file
+
+HERE = pathlib.Path(__file__).resolve().parent
+CASES = {}
+
+
+def case(make):
+    CASES[make.__name__] = make
+    return make
+
+
+def normal(rows, columns, dtype=torch.float32, mean=0.0):
+    generator = torch.Generator().manual_seed(rows * 1000 + columns)
+    return ((torch.randn(rows, columns, generator=generator) + mean) * 0.02).to(dtype)
+
+
+def linear(weight):
+    layer = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+    layer.weight.data = weight.clone()
+    return layer
+
+
+# ---- gptqmodel
+
+
+def gptq(bits, group, sym, v1, act_order=False, rows=64, columns=96):
+    from gptqmodel.nn_modules.qlinear.torch import TorchLinear
+    from gptqmodel.quantization import QuantizeConfig
+    from gptqmodel.quantization.config import FORMAT
+    from gptqmodel.utils.model import convert_gptq_v2_to_v1_format_module
+
+    weight = normal(rows, columns, mean=0.0 if sym else 0.03)
+    groups = columns // group
+    g_idx = torch.arange(columns, dtype=torch.int32) // group
+    if act_order:
+        g_idx = g_idx[torch.randperm(columns, generator=torch.Generator().manual_seed(1))]
+    top = 2**bits - 1
+    scales, zeros = torch.empty(rows, groups), torch.empty(rows, groups)
+    for i in range(groups):
+        part = weight[:, g_idx == i]
+        low, high = part.min(1).values.clamp(max=0), part.max(1).values.clamp(min=0)
+        if sym:
+            high = torch.maximum(-low, high)
+            low = -high
+        scales[:, i] = (high - low) / top
+        zeros[:, i] = torch.full([rows], (top + 1) / 2) if sym else torch.round(-low / scales[:, i])
+    scales = scales.half().float()
+    module = TorchLinear(bits=bits, group_size=group, sym=sym, desc_act=act_order, in_features=columns,
+                         out_features=rows, bias=False, format=FORMAT.GPTQ)
+    module.pack_block(linear(weight), scales, zeros, g_idx)
+    expected = module.dequantize_weight().T.contiguous().clone()
+    assert (expected.float() - weight).abs().max() < 1.1 * float(scales.max())
+    if v1:
+        config = QuantizeConfig(bits=bits, group_size=group, sym=sym, desc_act=act_order)
+        convert_gptq_v2_to_v1_format_module(module, config)
+    tensors = {name: getattr(module, name).clone() for name in ("qweight", "qzeros", "scales", "g_idx")}
+    tensors["g_idx"] = tensors["g_idx"].to(torch.int32)
+    config = dict(quant_method="gptq", bits=bits, group_size=group, sym=sym, desc_act=act_order,
+                  checkpoint_format="gptq" if v1 else "gptq_v2")
+    return config, tensors, expected
+
+
+@case
+def gptq_int4():
+    return gptq(4, 32, True, True)
+
+
+@case
+def gptq_int4_whole():
+    config, tensors, expected = gptq(4, 96, True, True)
+    return config | dict(group_size=-1), tensors, expected
+
+
+@case
+def gptq_int4_asym_v1():
+    return gptq(4, 32, False, True)
+
+
+@case
+def gptq_int4_asym_v2():
+    return gptq(4, 32, False, False)
+
+
+@case
+def gptq_int4_act_order():
+    return gptq(4, 32, True, True, act_order=True)
+
+
+@case
+def gptq_int2():
+    return gptq(2, 32, False, True)
+
+
+@case
+def gptq_int3():
+    return gptq(3, 32, False, True)
+
+
+@case
+def gptq_int8():
+    return gptq(8, 32, True, True)
+
+
+# ---- autoawq
+
+
+def awq(version):
+    from awq.utils.packing_utils import dequantize_gemm
+    weight, group = normal(64, 256, torch.float16, mean=0.1), 64
+    parts = weight.float().reshape(64, -1, group)
+    low, high = parts.amin(-1), parts.amax(-1)  # WQLinear's own pseudo_quantize_tensor, with zero points
+    scales = ((high - low).clamp(min=1e-5) / 15).half()
+    zeros = (-torch.round(low / scales.float())).clamp(0, 15)
+    if version == "gemm":
+        from awq.modules.linear.gemm import WQLinear_GEMM
+        module = WQLinear_GEMM.from_linear(linear(weight), 4, group, scales=scales.T.contiguous(),
+                                           zeros=zeros.half().T.contiguous())
+        expected = dequantize_gemm(module.qweight, module.qzeros, module.scales, 4, group).T.contiguous()
+    else:
+        from awq.modules.linear.gemv import WQLinear_GEMV
+        module = WQLinear_GEMV.from_linear(linear(weight), 4, group, scales=scales, zeros=zeros.half())
+        # gemv has no dequantisation without its CUDA kernels; its nibbles are in order, as unpack_awq leaves them.
+        from awq.utils.packing_utils import unpack_awq
+        codes, points = unpack_awq(module.qweight, module.qzeros, 4)
+        points = (points[:, :256 // group] & 15).repeat_interleave(group, 1)
+        expected = ((codes & 15) - points) * module.scales[:, :256 // group].repeat_interleave(group, 1)
+    tensors = {name: getattr(module, name).clone() for name in ("qweight", "qzeros", "scales")}
+    config = dict(quant_method="awq", bits=4, group_size=group, zero_point=True, version=version)
+    return config, tensors, expected
+
+
+@case
+def awq_gemm():
+    return awq("gemm")
+
+
+@case
+def awq_gemv():
+    return awq("gemv")
+
+
+# ---- compressed-tensors
+
+
+def compressed(preset, format_name, rows=48, columns=128, dtype=torch.bfloat16, **changes):
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.quantization import QuantizationConfig, QuantizationScheme, preset_name_to_scheme
+    from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
+    scheme = preset_name_to_scheme(preset, ["Linear"])
+    for name, value in changes.items():
+        setattr(scheme.weights, name, value)
+    scheme = QuantizationScheme.model_validate(scheme.model_dump())
+    args = scheme.weights
+    weight = normal(rows, columns, dtype, mean=0.0 if args.symmetric else 0.15)
+    state = dict(weight=weight)
+    if args.strategy == "tensor":
+        low, high = weight.amin().reshape(1), weight.amax().reshape(1)
+    elif args.strategy == "channel":
+        low, high = weight.amin(1, keepdim=True), weight.amax(1, keepdim=True)
+    elif args.strategy == "block":
+        a, b = args.block_structure
+        blocks = torch.nn.functional.pad(weight, (0, -columns % b, 0, -rows % a))
+        blocks = blocks.reshape(-(-rows // a), a, -(-columns // b), b)
+        low, high = blocks.amin((1, 3)), blocks.amax((1, 3))
+    else:
+        parts = weight.reshape(rows, -1, args.group_size)
+        low, high = parts.amin(-1), parts.amax(-1)
+    global_scale = None
+    if args.strategy == "tensor_group":
+        global_scale = generate_gparam(weight.amin(), weight.amax()).reshape(1)
+        state["weight_global_scale"] = global_scale
+    scale, zero = calculate_qparams(low, high, args, global_scale=global_scale)
+    state |= dict(weight_scale=scale, weight_zero_point=zero)
+    compressor = BaseCompressor.get_value_from_registry(format_name)
+    tensors = compressor.compress(state, scheme)
+    tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
+    expected = compressor.decompress(dict(tensors), scheme)["weight"].detach()
+    assert (expected.float() - weight.float()).abs().max() < 0.02, (expected.float() - weight.float()).abs().max()
+    scheme.format = format_name
+    config = QuantizationConfig(config_groups={"group_0": scheme}, format=format_name, ignore=["lm_head"],
+                                quantization_status="compressed")
+    config = json.loads(config.model_dump_json(exclude_none=True))
+    return config | dict(quant_method="compressed-tensors"), tensors, expected
+
+
+@case
+def compressed_int4():
+    return compressed("W4A16", "pack-quantized", group_size=32)
+
+
+@case
+def compressed_int4_asym():
+    return compressed("W4A16_ASYM", "pack-quantized", group_size=32, rows=44)
+
+
+@case
+def compressed_int4_channel():
+    return compressed("W4A16", "pack-quantized", group_size=None, strategy="channel", columns=100)
+
+
+@case
+def compressed_int3():
+    return compressed("W3A16", "pack-quantized", group_size=32, dtype=torch.float16)
+
+
+@case
+def compressed_int8_packed():
+    return compressed("W8A16", "pack-quantized", group_size=64)
+
+
+@case
+def compressed_int8():
+    return compressed("INT8", "int-quantized")
+
+
+@case
+def compressed_fp8_tensor():
+    return compressed("FP8", "float-quantized")
+
+
+@case
+def compressed_fp8_channel():
+    return compressed("FP8_DYNAMIC", "float-quantized", dtype=torch.float32)
+
+
+@case
+def compressed_fp8_block():
+    return compressed("FP8_BLOCK", "float-quantized", rows=136, columns=144, block_structure=[32, 64])
+
+
+@case
+def compressed_nvfp4():
+    return compressed("NVFP4A16", "nvfp4-pack-quantized")
+
+
+@case
+def compressed_mxfp4():
+    return compressed("MXFP4A16", "mxfp4-pack-quantized")
+
+
+@case
+def compressed_mxfp8():
+    return compressed("MXFP8A16", "mxfp8-quantized")
+
+
+# ---- transformers: DeepSeek's FP8 blocks, gpt-oss
+
+
+@case
+def deepseek_fp8():
+    from transformers import FineGrainedFP8Config
+    from transformers.integrations.finegrained_fp8 import Fp8Dequantize, Fp8Quantize
+
+    class Quantizer:
+        quantization_config = FineGrainedFP8Config(weight_block_size=(32, 64))
+    weight = normal(96, 128)
+    made = Fp8Quantize(Quantizer).convert({"weight": weight})
+    tensors = {name.rsplit(".", 1)[-1]: value for name, value in made.items()}
+    if "weight_scale_inv" not in tensors:
+        tensors = {("weight_scale_inv" if "scale" in name else "weight"): value for name, value in tensors.items()}
+    expected = Fp8Dequantize(Quantizer)._dequantize_one(tensors["weight"], tensors["weight_scale_inv"], torch.bfloat16)
+    config = dict(quant_method="fp8", fmt="e4m3", activation_scheme="dynamic", weight_block_size=[32, 64])
+    return config, tensors, expected
+
+
+@case
+def gpt_oss_mxfp4():
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    generator = torch.Generator().manual_seed(5)
+    blocks = torch.randint(0, 256, (2, 16, 3, 16), dtype=torch.uint8, generator=generator)
+    scales = torch.randint(110, 128, (2, 16, 3), dtype=torch.uint8, generator=generator)
+    expected = convert_moe_packed_tensors(blocks, scales)  # [experts, columns, rows]
+    return dict(quant_method="mxfp4"), dict(gate_up_proj_blocks=blocks, gate_up_proj_scales=scales), expected.transpose(1, 2).contiguous()
+
+
+# ---- nvidia-modelopt
+
+
+@case
+def modelopt_fp8():
+    from modelopt.torch.quantization.qtensor.fp8_tensor import FP8QTensor
+    weight = normal(48, 96, torch.bfloat16)
+    made, scale = FP8QTensor.quantize(weight.float())
+    expected = made.dequantize(torch.float32, scale=scale)
+    tensors = dict(weight=made._quantized_data, weight_scale=scale.float().reshape([]),
+                   input_scale=torch.tensor(0.011, dtype=torch.float32))
+    config = dict(quant_method="modelopt", quant_algo="FP8", kv_cache_scheme=None, ignore=["lm_head"])
+    return config, tensors, expected
+
+
+@case
+def modelopt_nvfp4():
+    from modelopt.torch.quantization.qtensor.nvfp4_tensor import NVFP4QTensor
+    weight = normal(48, 96)
+    made, scale, scale_2 = NVFP4QTensor.quantize(weight.clone(), 16)
+    expected = made.dequantize(torch.float32, scale=scale, double_scale=scale_2, block_sizes={-1: 16})
+    tensors = dict(weight=made._quantized_data, weight_scale=scale, weight_scale_2=scale_2.reshape([]),
+                   input_scale=torch.tensor(0.0005, dtype=torch.float32))
+    config = dict(quant_method="modelopt", quant_algo="NVFP4", group_size=16, ignore=["lm_head"])
+    return config, tensors, expected
+
+
+# ---- torchao
+
+
+@case
+def torchao_fp8():
+    from torchao.prototype.safetensors.safetensors_support import flatten_tensor_state_dict
+    from torchao.quantization import Float8WeightOnlyConfig, quantize_
+    model = torch.nn.Sequential(linear(normal(48, 96, torch.bfloat16)).to(torch.bfloat16))
+    quantize_(model, Float8WeightOnlyConfig(version=2))
+    weight = model[0].weight
+    flat, _ = flatten_tensor_state_dict({"layer.weight": weight})
+    tensors = {name.split(".", 1)[1]: value.contiguous() for name, value in flat.items()}
+    return dict(quant_method="torchao", quant_type=dict(default=dict(_type="Float8WeightOnlyConfig"))), tensors, \
+        weight.dequantize()
+
+
+def main():
+    listing = json.loads((HERE / "goldens.json").read_text()) if (HERE / "goldens.json").exists() else {}
+    for name in sys.argv[1:] or CASES:
+        config, tensors, expected = CASES[name]()
+        shape = list(expected.shape)
+        file = {f"layer.{key}": value.detach().contiguous() for key, value in tensors.items()}
+        save_file(file | dict(expected=expected.detach().contiguous()), HERE / "goldens" / f"{name}.safetensors")
+        listing[name] = dict(quantization_config=config, shape=shape)
+        print(name, shape, {key: (str(value.dtype), list(value.shape)) for key, value in tensors.items()})
+    texts = [f"  {json.dumps(name)}: {json.dumps(listing[name])}" for name in CASES if name in listing]
+    (HERE / "goldens.json").write_text("{\n" + ",\n".join(texts) + "\n}\n")
+
+
+main()
