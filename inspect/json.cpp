@@ -83,6 +83,7 @@ Json verdict_json(const Verdict& verdict) {
     Json json{{"runs", runs_name(verdict.runs)}, {"text", verdict.text}, {"fix", verdict.fix}};
     json["num_kernels"] = verdict.num_kernels;
     if (verdict.num_missing != 0) json["num_missing"] = verdict.num_missing;
+    if (verdict.num_for_others != 0) json["num_for_others"] = verdict.num_for_others;
     put(json, "kernels", verdict.kernels);
     return json;
 }

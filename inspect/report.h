@@ -171,6 +171,7 @@ struct Verdict {
     int num_kernels = 0;               // that a driver finds there
     std::vector<std::string> kernels;  // partly, stub: those that do not run, demangled, at most 20
     int num_missing = 0;               // of all
+    int num_for_others = 0;  // of those: made for other GPUs, which no build of the same sources would change
 };
 
 struct FileReport {

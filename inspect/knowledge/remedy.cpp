@@ -105,8 +105,6 @@ std::string foreign_instructions(InstructionClasses classes, int compute_capabil
 
 std::string remedy(const FileReport& file, const Target& target, const Failing& failing) {
     const int capability = target.facts.compute_capability;
-    // Libraries that choose among kernels themselves have kernels for each GPU, and need no more than those.
-    if (file.headers_only && failing.others_run && failing.driver == 0) return {};
     std::string text;
     if (failing.driver != 0)
         append(text, fmt::format("install driver {} or later", driver_text(failing.driver)));

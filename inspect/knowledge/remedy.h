@@ -16,7 +16,6 @@ struct Failing {
     std::string foreign;            // instructions that this GPU has not, of all builds of some of them
     std::size_t num_elsewhere = 0;  // stubs that are meant for other GPUs
     std::size_t num_foreign = 0;    // how many
-    bool others_run = false;        // some kernels of the file run
     bool suffixed = false;          // some build of theirs carries a suffix
     bool forced_jit_helps = false;  // their PTX would run where the code that is taken before it does not
     bool rebuilding_helps = false;  // false where only drivers and limits stand in the way

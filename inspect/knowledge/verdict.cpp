@@ -57,10 +57,19 @@ public:
             verdict.text = how_they_run();
             return verdict;
         }
+        const Failing failed = failing();
+        if (chooses_itself(failed)) {
+            verdict.runs = jit_ == 0 ? Runs::native : Runs::jit;
+            verdict.num_for_others = verdict.num_missing;
+            verdict.text = fmt::format("{}; the library's others are for other GPUs", how_they_run());
+            return verdict;
+        }
         verdict.runs = running > 0 ? Runs::partly : stubs_ > 0 ? Runs::stub : Runs::no;
+        verdict.num_for_others =
+            index_.nameless ? 0 : static_cast<int>(failed.num_foreign + failed.num_elsewhere);
         verdict.text = running > 0 ? fmt::format("{}; the others not: {}", how_they_run(), reasons())
                                    : fmt::format("{} on {}: {}", running_none(total), capability_, reasons());
-        verdict.fix = remedy(file_, target_, failing());
+        verdict.fix = remedy(file_, target_, failed);
         if (!index_.nameless) {
             for (std::size_t i = 0; i < std::min(failing_.size(), kNamesShown); ++i)
                 verdict.kernels.push_back(demangle(std::string(failing_[i]->name)));
@@ -199,6 +208,12 @@ private:
         return found;
     }
 
+    // NVIDIA's libraries choose among kernels themselves, and have for each GPU what they need there: where
+    // they have code for this one, what they hold for others is not missed.
+    bool chooses_itself(const Failing& failed) const {
+        return file_.headers_only && native_ > 0 && failed.driver == 0;
+    }
+
     Failing failing() {
         Failing result;
         JudgeOptions forced = options_;
@@ -217,7 +232,6 @@ private:
             for (const Image* image : index_.builds[kernel->builds])
                 result.suffixed |= image->architecture.suffix != Suffix::none;
         }
-        result.others_run = native_ + jit_ > 0;
         result.names = names_;
         const auto count = [&](State state) { return states_[static_cast<int>(state)]; };
         result.rebuilding_helps = count(State::stub) + count(State::lacking) + count(State::missing) > 0;

@@ -89,6 +89,17 @@ class Verb(Wheel):
         self.assertNotIn("any.fatbin", done.stderr)
         self.assertEqual(inspect(self.wheel, "--expect", "h200").returncode, 0)
 
+    def test_kernels_of_other_gpus_do_not_fail_the_gate(self):
+        tensor_memory = ptx("sm_100a", "of_tensor_memory").replace(b"    ret;", b"    tcgen05.fence::before_thread_sync;\n    ret;")
+        file = self.folder / "mixed.bin"
+        file.write_bytes(fatbin((80, 0, ptx("sm_80"))) + fatbin((100, SUFFIX_A, tensor_memory)))
+        done = inspect(file, "--expect", "rtx-5090")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("partly on rtx-5090, but the rest is made for other GPUs", done.stderr)
+        # Of the same kernel without such instructions, a build for this GPU is missing.
+        file.write_bytes(fatbin((80, 0, ptx("sm_80"))) + fatbin((100, SUFFIX_A, ptx("sm_100a", "could_be_built"))))
+        self.assertEqual(inspect(file, "--expect", "rtx-5090").returncode, 1)
+
     def test_nothing_to_run_is_no_success(self):
         (self.folder / "empty").mkdir()
         done = inspect(self.folder / "empty", "--expect", "h200")

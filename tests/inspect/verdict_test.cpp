@@ -410,8 +410,14 @@ TEST(Verdict, AForbiddenLibraryNeedsAnotherRelease) {
     other.fatbin = 4096;
     report.images.push_back(other);
     const Verdict verdict = judge(report, gpu(120));
-    EXPECT_EQ(verdict.runs, Runs::partly);
+    EXPECT_EQ(verdict.runs, Runs::native);
+    EXPECT_EQ(verdict.num_missing, 1);
+    EXPECT_EQ(verdict.num_for_others, 1);
+    EXPECT_NE(verdict.text.find("1 of 2 kernels has sm_120 code"), std::string::npos) << verdict.text;
     EXPECT_EQ(verdict.fix, "");
+    report.headers_only = false;
+    EXPECT_EQ(judge(report, gpu(120)).runs, Runs::partly);
+    EXPECT_EQ(judge(report, gpu(120)).num_for_others, 0) << "it could be built";
 }
 
 TEST(Verdict, NamesTellForWhomAKernelIs) {
