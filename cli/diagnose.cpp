@@ -14,6 +14,7 @@
 #include "inspect/diagnose/confirm.h"
 #include "inspect/diagnose/output.h"
 #include "inspect/inspect.h"
+#include "inspect/libraries/library.h"
 
 namespace warpwright::cli {
 namespace {
@@ -54,6 +55,13 @@ Status inspect_binaries(const Options& options, const std::optional<Target>& gpu
     return {};
 }
 
+std::string libraries_of(const diagnose::Report& report) {
+    std::vector<std::string> failures;
+    for (const diagnose::Finding& finding : report.findings) failures.push_back(finding.failure->id);
+    const std::string more = libraries::more_about(failures);
+    return more.empty() ? "" : fmt::format("where these libraries run, and why not elsewhere: {}\n", more);
+}
+
 // A finding of a log that is followed, at once: whoever reads it may be another program.
 void show_new(const diagnose::Finding& finding, bool json) {
     if (json)
@@ -88,7 +96,7 @@ int run(const Options& options) {
     if (options.json)
         fmt::print("{}\n", diagnose::to_json(found).dump(options.follow ? -1 : 2));
     else
-        fmt::print("{}", diagnose::to_text(found, gpu, options.follow));
+        fmt::print("{}{}", diagnose::to_text(found, gpu, options.follow), libraries_of(found));
     return found.findings.empty() ? 0 : kNegative;
 }
 

@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "inspect/container/printable.h"
+#include "inspect/libraries/library.h"
 #include "inspect/summary.h"
 #include "inspect/text.h"
 
@@ -123,6 +124,11 @@ void print_file(const FileReport& file, bool kernels) {
 void print_report(const Report& report, bool kernels) {
     for (const FileReport& file : report.files) print_file(file, kernels);
     for (const std::string& sentence : report.refused) fmt::print("refused: {}\n", printable(sentence));
+    std::vector<std::string> held;
+    for (const FileReport& file : report.files)
+        for (const Library& library : file.libraries) held.push_back(library.id);
+    if (const std::string more = libraries::more_about(held); !more.empty())
+        fmt::print("where these libraries run, and their known failures: {}\n", more);
     const auto with_code =
         std::ranges::count_if(report.files, [](const FileReport& file) { return !file.images.empty(); });
     fmt::print("{} file{} with device code, of {} looked at ({})\n", with_code, with_code == 1 ? "" : "s",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -65,6 +66,17 @@ std::vector<const Library*> libraries_with(std::string_view fingerprint_or_failu
             found.push_back(&library);
     }
     return found;
+}
+
+std::string more_about(const std::vector<std::string>& fingerprints_or_failures) {
+    std::vector<std::string> ids;
+    for (const Library& library : libraries()) {
+        const bool named = std::ranges::any_of(fingerprints_or_failures, [&](const std::string& id) {
+            return contains(library.fingerprints, id) || contains(library.failures, id);
+        });
+        if (named) ids.push_back(library.id);
+    }
+    return ids.empty() ? "" : fmt::format("warpwright libraries {}", fmt::join(ids, ", "));
 }
 
 }  // namespace warpwright::libraries

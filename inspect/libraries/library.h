@@ -86,6 +86,9 @@ Result<const Library*> find_library(std::string_view name);
 // Those that a fingerprint or a failure of this id belongs to.
 std::vector<const Library*> libraries_with(std::string_view fingerprint_or_failure);
 
+// "warpwright libraries nccl, vllm": where more is said about these fingerprints or failures; empty: nowhere.
+std::string more_about(const std::vector<std::string>& fingerprints_or_failures);
+
 Library read_library(std::string_view text, std::string_view path);  // throws std::logic_error
 
 }  // namespace warpwright::libraries

@@ -107,6 +107,12 @@ std::string ours_section(const Library& library, const View& view) {
     return text;
 }
 
+std::string row_text(std::string_view name, const std::vector<std::string>& cells) {
+    std::string text = fmt::format("{:<17}", name);
+    for (const std::string& cell : cells) text += fmt::format("  {:<10}", cell);
+    return text.substr(0, text.find_last_not_of(' ') + 1) + "\n";
+}
+
 std::string legend() {
     std::string text;
     for (const Meaning& meaning : state_meanings())
@@ -147,25 +153,25 @@ std::string table_text(const View& view) {
         for (const Library& library : libraries()) {
             for (const ClassState& state : library.states) {
                 if (state.capability != classes.front()) continue;
-                text += wrapped(fmt::format("{:<22} {:<9}", library.name, state_name(state.state)),
+                text += wrapped(fmt::format("{:<17} {:<9}", library.name, state_name(state.state)),
                                 state.fact.text);
             }
             text +=
-                fmt::format("{:<22} {:<9}{}\n", "", "ours", our_state(library, view, classes.front()).text());
+                fmt::format("{:<17} {:<9}{}\n", "", "ours", our_state(library, view, classes.front()).text());
         }
         return text + "\n" + legend();
     }
-    text += fmt::format("{:<22}", "library");
-    for (const int capability : classes) text += fmt::format("  {:<9}", class_name(capability));
-    text += '\n';
+    std::vector<std::string> cells;
+    for (const int capability : classes) cells.push_back(class_name(capability));
+    text += row_text("library", cells);
     for (const Library& library : libraries()) {
-        text += fmt::format("{:<22}", library.name);
-        for (const ClassState& state : library.states)
-            text += fmt::format("  {:<9}", state_name(state.state));
-        text += fmt::format("\n{:<22}", "  ours");
+        cells.clear();
+        for (const ClassState& state : library.states) cells.emplace_back(state_name(state.state));
+        text += row_text(library.name, cells);
+        cells.clear();
         for (const int capability : classes)
-            text += fmt::format("  {:<9}", our_state(library, view, capability).short_text());
-        text += '\n';
+            cells.push_back(our_state(library, view, capability).short_text());
+        text += row_text("  ours", cells);
     }
     return text + "\n" + legend() + "Why, with sources: warpwright libraries NAME; for one GPU: --gpu T\n";
 }

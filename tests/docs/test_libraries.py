@@ -47,7 +47,7 @@ class Libraries(unittest.TestCase):
             found.setdefault(library, set()).add(section)
             for key in ("text", "version", "source"):
                 self.assertTrue(fact.get(key), f"{library}, {section}: {key} is missing")
-        self.assertLessEqual(set(found), SYSTEMS)
+        self.assertEqual(set(found), SYSTEMS)
         for library, sections in found.items():
             self.assertEqual(sections, {*SECTIONS, "state"}, library)
 
@@ -61,12 +61,14 @@ class Libraries(unittest.TestCase):
         failures = {failure["id"] for failure in data("failures.toml")["failure"]}
         fingerprints = data("fingerprints.toml")
         known = {library["id"] for library in fingerprints["library"]}
+        # Work of others' kernels that has no [[work]] is work that no row of ours does yet.
         works = {work["id"] for work in fingerprints["work"]}
+        works.update(work for library in fingerprints["library"] for work in library.get("works", []))
         for path in sorted((ROOT / "data" / "libraries").glob("*.toml")):
             library = tomllib.loads(path.read_text(encoding="utf-8"))
             self.assertEqual(library["id"], path.stem)
-            self.assertLessEqual(set(library["failures"]), failures, path.name)
-            self.assertLessEqual(set(library["fingerprints"]), known, path.name)
+            self.assertLessEqual(set(library.get("failures", [])), failures, path.name)
+            self.assertLessEqual(set(library.get("fingerprints", [])), known, path.name)
             self.assertLessEqual({need["work"] for need in library["need"] if "work" in need}, works, path.name)
 
     def test_links_between_pages(self):

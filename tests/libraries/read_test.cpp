@@ -2,6 +2,7 @@
 // data/libraries: what is read, and that a slip of the pen is seen.
 #include <gtest/gtest.h>
 
+#include <set>
 #include <stdexcept>
 
 #include "inspect/diagnose/catalogue.h"
@@ -70,7 +71,9 @@ TEST(LibraryFile, FlawsAreNamed) {
 }
 
 TEST(Libraries, TheFilesAreWhole) {
-    ASSERT_GE(libraries().size(), 3u);
+    EXPECT_EQ(libraries().size(), 16u);
+    std::set<int> places;
+    for (const Library& library : libraries()) EXPECT_TRUE(places.insert(library.order).second) << library.id;
     for (const Library& library : libraries()) {
         for (const std::string& id : library.failures)
             EXPECT_NE(diagnose::catalogue().find(id), nullptr) << library.id << ": " << id;
@@ -96,8 +99,14 @@ TEST(Libraries, AreFoundByAnyOfTheirNames) {
 TEST(Libraries, OfAFingerprintAndOfAFailure) {
     ASSERT_EQ(libraries_with("flash-attention-2").size(), 1u);
     EXPECT_EQ(libraries_with("flash-attention-2")[0]->id, "flash-attention-2");
+    EXPECT_EQ(libraries_with("deep-ep").size(), 2u);
     EXPECT_EQ(libraries_with("fa3-not-hopper").at(0)->id, "flash-attention-3");
     EXPECT_TRUE(libraries_with("no such thing").empty());
+}
+
+TEST(Libraries, WhereMoreIsSaid) {
+    EXPECT_EQ(more_about({"nccl", "fa3-not-hopper", "nccl"}), "warpwright libraries flash-attention-3, nccl");
+    EXPECT_EQ(more_about({"no such thing"}), "");
 }
 
 TEST(Classes, OfEveryGpu) {

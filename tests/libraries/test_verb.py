@@ -28,7 +28,7 @@ class Verb(unittest.TestCase):
         lines = self.text().splitlines()
         self.assertEqual(lines[0].split(), ["library", *CLASSES])
         known = [library["name"] for library in json.loads(self.text("--json"))["libraries"]]
-        self.assertEqual([line[:22].strip() for line in lines[1:2 * len(known):2]], known)
+        self.assertEqual([line[:17].strip() for line in lines[1:2 * len(known):2]], known)
         self.assertTrue(all(line.startswith("  ours") for line in lines[2:2 * len(known) + 1:2]))
 
     def test_one_library_has_seven_sections(self):
