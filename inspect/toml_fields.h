@@ -13,6 +13,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace warpwright {
@@ -57,6 +58,19 @@ public:
             const auto value = node.value<T>();
             if (!value) broken(fmt::format("'{}' has an entry of another type", key));
             values.push_back(*value);
+        }
+        return values;
+    }
+    std::vector<std::pair<std::string, std::string>> texts(const char* key) {  // { name = "text", ... }
+        known_.emplace_back(key);
+        std::vector<std::pair<std::string, std::string>> values;
+        if (!table_.contains(key)) return values;
+        const toml::table* inner = table_[key].as_table();
+        if (inner == nullptr) broken(fmt::format("'{}' is no table", key));
+        for (const auto& [name, node] : *inner) {
+            const auto value = node.value<std::string>();
+            if (!value) broken(fmt::format("'{}' has an entry that is no text", key));
+            values.emplace_back(std::string(name.str()), *value);
         }
         return values;
     }

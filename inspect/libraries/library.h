@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dispatch/fields.h"
 #include "warpwright/status.h"
 #include "warpwright/target.h"
 #include "warpwright/types.h"
@@ -58,9 +59,10 @@ struct ClassState {
 
 // Part of the work for which people take the library, as a thing to have from us.
 struct Need {
-    std::string text;  // "paged attention, decode"
-    std::string
-        work;  // id of a [[work]] in data/fingerprints.toml; empty, or not there: we have no such operation
+    std::string text;    // "paged attention, decode"
+    std::string work;    // id of a [[work]] in data/fingerprints.toml; absent here or there: we have no such
+                         // operation
+    FieldTexts problem;  // fields that differ from the work's problem
 };
 
 struct Library {

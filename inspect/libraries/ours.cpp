@@ -21,31 +21,43 @@ const inspect::Work* find_work(std::string_view id) {
     return nullptr;
 }
 
+// The work's problem, with what the need asks for otherwise.
+FieldTexts problem_of(const inspect::Work& work, const Need& need) {
+    FieldTexts problem = work.problem;
+    for (const auto& [name, value] : need.problem) {
+        const auto known = std::ranges::find(problem, name, &FieldTexts::value_type::first);
+        if (known == problem.end())
+            problem.emplace_back(name, value);
+        else
+            known->second = value;
+    }
+    return problem;
+}
+
 struct Answer {
     std::string row, refusal;
 };
 
-// The registry's answer for a work on a GPU, asked for once.
-const Answer& answer(const Target& target, const inspect::Work& work) {
-    static std::mutex mutex;
-    static std::map<std::pair<std::string, std::string>, Answer> known;
-    const std::scoped_lock lock(mutex);
-    const auto [entry, is_new] = known.try_emplace({target.id, work.id});
-    Answer& found = entry->second;
-    if (!is_new) return found;
+Answer ask(const Target& target, const inspect::Work& work, const FieldTexts& problem) {
     const auto operation = find_operation(work.op);
-    if (!operation.ok()) {
-        found.refusal = operation.status().message();
-        return found;
-    }
-    const auto explanation = operation.value()->explain(target, work.problem, {});
-    if (!explanation.ok())
-        found.refusal = explanation.status().message();
-    else if (const Candidate* chosen = explanation.value().choice())
-        found.row = chosen->row;
-    else
-        found.refusal = fmt::format("no row of {} serves it on {}", work.op, target.id);
-    return found;
+    if (!operation.ok()) return {"", operation.status().message()};
+    const auto explanation = operation.value()->explain(target, problem, {});
+    if (!explanation.ok()) return {"", explanation.status().message()};
+    const Candidate* chosen = explanation.value().choice();
+    if (chosen == nullptr) return {"", fmt::format("no row of {} serves it on {}", work.op, target.id)};
+    return {chosen->row, ""};
+}
+
+// The registry's answer, asked for once: the table has each need many times.
+Answer answer(const Target& target, const inspect::Work& work, const FieldTexts& problem) {
+    static std::mutex mutex;
+    static std::map<std::string, Answer> known;
+    std::string key = target.id + '\n' + work.op;
+    for (const auto& [name, value] : problem) key += fmt::format("\n{}={}", name, value);
+    const std::scoped_lock lock(mutex);
+    const auto [entry, is_new] = known.try_emplace(std::move(key));
+    if (is_new) entry->second = ask(target, work, problem);
+    return entry->second;
 }
 
 bool is_native(const inspect::Work& work, const std::string& row) {
@@ -71,8 +83,9 @@ OurState state_on(const Library& library, const std::vector<const Target*>& targ
         }
         ours.serves = true;
         ours.evidence = Evidence::measured;
+        const FieldTexts problem = problem_of(*work, need);
         for (const Target* target : targets) {
-            const Answer& found = answer(*target, *work);
+            const Answer found = answer(*target, *work, problem);
             if (found.row.empty()) {
                 ours.serves = false;
                 ours.text = found.refusal;

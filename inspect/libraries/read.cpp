@@ -71,7 +71,8 @@ private:
 
     Need need(const toml::table& table) const {
         TomlFields fields(table, path_, "[[need]]");
-        Need need{fields.required_text("text"), fields.text("work")};
+        Need need{fields.required_text("text"), fields.text("work"), fields.texts("problem")};
+        if (need.work.empty() && !need.problem.empty()) fields.broken("'problem' is of a 'work'");
         fields.finish();
         return need;
     }

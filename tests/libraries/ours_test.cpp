@@ -79,6 +79,27 @@ TEST(Ours, EmulatedIsCalledEmulated) {
     EXPECT_NE(our_state(library, 121).text().find("emulated (as rtx-pro-6000)"), std::string::npos);
 }
 
+TEST(Ours, ANeedAsksForItsOwnProblem) {
+    const OurState window = our_state(library_of({{"window", "attention", {{"window_left", "1024"}}}}), 120);
+    EXPECT_EQ(window.num_served, 1) << window.needs[0].text;
+    const OurState wide = our_state(library_of({{"wide heads", "attention", {{"head_dim", "4096"}}}}), 120);
+    EXPECT_EQ(wide.num_served, 0);
+    EXPECT_TRUE(wide.needs[0].exists);
+    EXPECT_NE(wide.needs[0].text.find("no row of attention serves it"), std::string::npos)
+        << wide.needs[0].text;
+    const OurState typo = our_state(library_of({{"typo", "attention", {{"windowleft", "1"}}}}), 120);
+    EXPECT_NE(typo.needs[0].text.find("windowleft"), std::string::npos) << typo.needs[0].text;
+}
+
+// A need that names a problem has to be one that the operation understands.
+TEST(Ours, EveryNeedOfEveryLibraryIsUnderstood) {
+    for (const Library& library : libraries()) {
+        for (const OurNeed& need : our_state(library, 90).needs)
+            EXPECT_TRUE(!need.exists || need.serves)
+                << library.id << ": " << need.need->text << ": " << need.text;
+    }
+}
+
 TEST(Ours, NothingIsNotYet) {
     const OurState state = our_state(library_of({{"magic", ""}}), 120);
     EXPECT_EQ(state.short_text(), "not yet");

@@ -65,6 +65,7 @@ TEST(LibraryFile, FlawsAreNamed) {
     EXPECT_NE(flaw(head() + sections("[80, 89, 90, 100, 103, 120, 121, 80]")).find("80 is there twice"),
               std::string::npos);
     EXPECT_NE(flaw(head() + sections("[75]")).find("75 is no column"), std::string::npos);
+    EXPECT_NE(flaw(good + "problem = { a = '1' }\n").find("'problem' is of a 'work'"), std::string::npos);
     EXPECT_NE(flaw("aliasses = ['y']\n" + good).find("unknown key 'aliasses'"), std::string::npos);
     EXPECT_NE(flaw(replaced(good, kFact, kFact + "claim = 'no'\n")).find("stand together"),
               std::string::npos);
