@@ -1,70 +1,99 @@
 // SPDX-License-Identifier: Apache-2.0
-// warpwright probe: what is in this machine, and what follows from it.
+// warpwright probe: what is in this machine, or in one that was written down, and what follows from it.
+#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include <cstdio>
+#include <ctime>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "cli/probe_output.h"
+#include "cli/progress.h"
 #include "cli/verb.h"
 #include "device/machine.h"
 #include "device/machine_json.h"
-#include "image/pack.h"
+#include "inspect/machine/packages.h"
+#include "inspect/machine/page.h"
 
 namespace warpwright::cli {
 namespace {
 
-double gib(i64 bytes) {
-    return static_cast<double>(bytes) / (1 << 30);
+struct Options {
+    std::string machine, html, made_by;
+    std::vector<std::string> environments;
+    bool json = false, packages = false, all = false;
+};
+
+Result<Machine> machine_of(const Options& options) {
+    if (options.machine.empty()) return probe_machine();
+    std::ifstream file(options.machine, std::ios::binary);
+    if (!file) return caller_error(fmt::format("--machine {}: cannot be read", options.machine));
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    return machine_from_json(text, "--machine " + options.machine);
 }
 
-void print_text(const Machine& m) {
-    fmt::print("CPU      {}, {} cores, {:.1f} GiB ({:.1f} free), {}\n", m.host.model, m.host.num_cores,
-               gib(m.host.memory_bytes), gib(m.host.free_bytes), m.host.simd);
-    if (m.driver_library.empty() || !m.cuda_problem.empty()) {
-        fmt::print("driver   {}\n", m.cuda_problem);
+Status judge_packages(const Options& options, Machine& machine) {
+    Progress progress("inspect packages");
+    std::mutex mutex;
+    const auto update = [&](u64 done_bytes, u64 total_bytes) {
+        const std::scoped_lock lock(mutex);
+        progress.update(static_cast<i64>(done_bytes), static_cast<i64>(total_bytes));
+    };
+    const bool named = !options.environments.empty();
+    return inspect::judge_packages(named ? options.environments : python_folders(), machine, update);
+}
+
+Status write_page(const Options& options, const Machine& machine) {
+    std::ofstream file(options.html, std::ios::binary);
+    if (!file) return caller_error(fmt::format("--html {}: cannot be written", options.html));
+    inspect::write_machine_page(machine, options.made_by, [&](const std::string& text) { file << text; });
+    file.flush();
+    if (!file) return unavailable(fmt::format("--html {}: could not be written", options.html));
+    return {};
+}
+
+int run(const Options& options) {
+    WW_CLI_ASSIGN(Machine machine, machine_of(options));
+    if (options.packages) {
+        if (const Status status = judge_packages(options, machine); !status.ok()) return report(status);
+    }
+    if (!options.html.empty()) {
+        if (const Status status = write_page(options, machine); !status.ok()) return report(status);
+    }
+    if (options.json) {
+        using nlohmann::ordered_json;
+        // A variable's value need not be UTF-8.
+        fmt::print("{}\n", machine_json(machine).dump(2, ' ', false, ordered_json::error_handler_t::replace));
     } else {
-        fmt::print("driver   {} (CUDA {})\n", m.driver_release, m.driver_version);
+        print_machine(machine);
+        if (options.all) print_known_variables(machine);
     }
-    for (const GpuInfo& gpu : m.gpus) {
-        const TargetFacts& f = gpu.target.facts;
-        fmt::print(
-            "{:<8} {} = {}, compute capability {}.{}, {} SMs, {:.1f} GiB, {} KiB shared per block, {} MiB "
-            "L2\n",
-            gpu.id, gpu.name, gpu.target.id, f.compute_capability / 10, f.compute_capability % 10, f.num_sms,
-            gib(f.memory_bytes), f.shared_per_block_bytes / 1024, f.l2_bytes >> 20);
-    }
-    for (const PeerPath& path : m.peers) {
-        fmt::print("peers    {} -> {}: {}{}\n", path.from, path.to, path.access ? path.link : "no access",
-                   path.native_atomics ? ", remote atomics" : "");
-    }
-    for (const NvrtcInfo& nvrtc : m.nvrtc) {
-        fmt::print(
-            "NVRTC    {}{}\n", nvrtc.path,
-            nvrtc.problem.empty() ? fmt::format(" ({}.{})", nvrtc.major, nvrtc.minor) : ": " + nvrtc.problem);
-    }
-    if (m.nvrtc.empty()) fmt::print("NVRTC    none found\n");
-    fmt::print("pack     {}\n", Pack::linked().summary());
-    for (const std::string& sentence : conclusions(m)) fmt::print("so       {}\n", sentence);
+    return 0;
 }
 
 }  // namespace
 
 void add_probe(CLI::App& app, Action& action) {
-    auto json = std::make_shared<bool>(false);
-    CLI::App* verb =
-        app.add_subcommand("probe", "this machine's GPUs, links, driver and compilers, and what follows");
-    verb->add_flag("--json", *json, "for machines");
-    verb->callback([=, &action] {
-        action = [=] {
-            const Machine machine = probe_machine();
-            if (*json) {
-                fmt::print("{}\n", machine_json(machine).dump(2));
-            } else {
-                print_text(machine);
-            }
-            return 0;
-        };
+    auto options = std::make_shared<Options>();
+    CLI::App* verb = app.add_subcommand(
+        "probe", "this machine's GPUs, links, driver, compilers and packages, and what follows");
+    verb->add_option("--machine", options->machine,
+                     "a machine that 'probe --json' wrote down, in place of this one");
+    CLI::Option* packages = verb->add_option("--packages", options->environments,
+                                             "inspect the files of installed Python packages, of these "
+                                             "environments or of all that are found: takes a while");
+    packages->expected(0, -1);
+    verb->add_option("--html", options->html, "write one self-contained page");
+    verb->add_flag("--all", options->all, "list every environment variable that is known to change dispatch");
+    verb->add_flag("--json", options->json, "for machines");
+    verb->callback([=, &app, &action] {
+        options->packages = packages->count() > 0;
+        options->made_by = fmt::format("{}, {:%Y-%m-%d}", app.version(), fmt::localtime(std::time(nullptr)));
+        action = [=] { return run(*options); };
     });
 }
 

@@ -9,19 +9,6 @@
 namespace warpwright::inspect {
 namespace {
 
-// Versions of the ISA and of CUDA: "PTX ISA release history" of
-// docs.nvidia.com/cuda/parallel-thread-execution (9.1, December 2025), drivers: table "CUDA Toolkit and
-// Corresponding Driver Versions" of the release notes of each CUDA toolkit, the major version alone. Read
-// 2026-11-26. The driver of 9.1 is that of CUDA 13.1.
-constexpr PtxIsaFloor kPtxIsaFloors[] = {
-    {60, 90, 38400},  {61, 91, 38700},  {62, 92, 39600},  {63, 100, 41000}, {64, 101, 41800},
-    {65, 102, 44000}, {70, 110, 45000}, {71, 111, 45500}, {72, 112, 46000}, {73, 113, 46500},
-    {74, 114, 47000}, {75, 115, 49500}, {76, 116, 51000}, {77, 117, 51500}, {78, 118, 52000},
-    {80, 120, 52500}, {81, 121, 53000}, {82, 122, 53500}, {83, 123, 54500}, {84, 124, 55000},
-    {85, 125, 55500}, {86, 127, 56500}, {87, 128, 57000}, {88, 129, 57500}, {90, 130, 58000},
-    {91, 131, 59000},
-};
-
 // docs.nvidia.com/deploy/cuda-compatibility, "Minor Version Compatibility", read 2026-11-26: code that a
 // toolkit compiled runs on the drivers of its whole major release.
 struct ToolkitFloor {
@@ -56,15 +43,11 @@ void raise(Floor& floor, int driver, std::string reason) {
 
 }  // namespace
 
-std::span<const PtxIsaFloor> ptx_isa_floors() {
-    return kPtxIsaFloors;
-}
-
 Floor driver_floor(const Image& image) {
     Floor floor;
     for (const ArchitectureIsa& known : kArchitectureIsas) {
         if (image.kind != ImageKind::cubin || known.sm != image.architecture.sm) continue;
-        for (const PtxIsaFloor& row : kPtxIsaFloors) {
+        for (const PtxIsaFloor& row : ptx_isa_floors()) {
             if (row.isa_version == known.isa_version)
                 raise(floor, row.driver, "the first that knows such GPUs");
         }

@@ -5,20 +5,13 @@
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
+#include "device/ptx_versions.h"
 #include "inspect/report.h"
 
 namespace warpwright::inspect {
-
-struct PtxIsaFloor {
-    int isa_version;  // 10 x major + minor of .version
-    int cuda;         // 10 x major + minor of the toolkit that brought it
-    int driver;       // of that toolkit
-};
-std::span<const PtxIsaFloor> ptx_isa_floors();  // oldest first
 
 struct Floor {
     int driver = 0;      // 0: any

@@ -78,6 +78,7 @@ enum DeviceAttribute : int {
     kMaxSharedPerMultiprocessor = 81,
     kMaxSharedPerBlockOptin = 97,
     kClusterLaunch = 120,
+    kMulticastSupported = 132,
 };
 
 enum P2pAttribute : int { kP2pPerformanceRank = 1, kP2pAccessSupported = 2, kP2pNativeAtomicSupported = 3 };

@@ -1,98 +1,205 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "device/machine_json.h"
 
-#include <fmt/format.h>
+#include <limits>
+#include <type_traits>
 
 #include <nlohmann/json.hpp>
 
-#include "image/pack.h"
+#include "device/advice.h"
+#include "device/machine_fields.h"
 
 namespace warpwright {
+namespace {
 
-std::vector<std::string> conclusions(const Machine& machine) {
-    std::vector<std::string> out;
-    if (machine.gpus.empty()) {
-        out.push_back(
-            "no GPU to run on: models run on the CPU (--device cpu), plans are made for any listed GPU");
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+template <class T>
+struct ListOf : std::false_type {};
+template <class T>
+struct ListOf<std::vector<T>> : std::true_type {};
+template <class T>
+struct OptionalOf : std::false_type {};
+template <class T>
+struct OptionalOf<std::optional<T>> : std::true_type {};
+template <class T>
+constexpr bool kIsPlain = std::is_arithmetic_v<T> || std::is_same_v<T, std::string>;
+
+class Writer {
+public:
+    explicit Writer(ordered_json& object) : object_(object) {}
+
+    template <class T>
+    void operator()(const char* key, T& value) {
+        object_[key] = written(value);
     }
-    const Pack& pack = Pack::linked();
-    bool compiler = false;
-    for (const NvrtcInfo& nvrtc : machine.nvrtc) compiler |= nvrtc.problem.empty();
-    for (const GpuInfo& gpu : machine.gpus) {
-        const BuildTarget target = gpu.target.facts.build_target;
-        int images = 0;
-        for (const Pack::Entry& entry : pack.entries()) images += entry.build_target == target ? 1 : 0;
-        if (images > 0) {
-            out.push_back(fmt::format("{}: {} images for {} are in this binary", gpu.id, images,
-                                      build_target_name(target)));
-        } else if (compiler) {
-            out.push_back(
-                fmt::format("{}: no image for {} in this binary; kernels are compiled at first use and kept",
-                            gpu.id, build_target_name(target)));
+    void written_only(const char* key, const char* text) { object_[key] = text; }
+    template <class Body>
+    void group(const char* key, Body&& body) {
+        ordered_json object = ordered_json::object();
+        Writer writer(object);
+        body(writer);
+        object_[key] = std::move(object);
+    }
+
+private:
+    template <class T>
+    static ordered_json written(T& value) {
+        if constexpr (kIsPlain<T>) {
+            return value;
+        } else if constexpr (OptionalOf<T>::value) {
+            return value ? written(*value) : ordered_json(nullptr);
+        } else if constexpr (ListOf<T>::value) {
+            ordered_json list = ordered_json::array();
+            for (auto& entry : value) list.push_back(written(entry));
+            return list;
         } else {
-            out.push_back(fmt::format(
-                "{}: no image for {} in this binary and no NVRTC to make one: it cannot run kernels", gpu.id,
-                build_target_name(target)));
+            ordered_json object = ordered_json::object();
+            Writer writer(object);
+            fields(writer, value);
+            return object;
         }
     }
-    bool access = true, atomics = true;
-    for (const PeerPath& path : machine.peers) access &= path.access, atomics &= path.native_atomics;
-    if (!machine.peers.empty() && !access)
-        out.push_back("some GPUs cannot reach each other: data between them goes through the host");
-    if (!machine.peers.empty() && access && !atomics) {
-        out.push_back(
-            "GPUs reach each other without remote atomics: ordered stores work, DeepEP intranode does not");
+
+    ordered_json& object_;
+};
+
+// Reads what is there; the first value of another type than expected is noted, and ends nothing.
+class Reader {
+public:
+    Reader(const json& object, std::string where, std::string& problem)
+        : object_(object), where_(std::move(where)), problem_(problem) {}
+
+    template <class T>
+    void operator()(const char* key, T& value) {
+        const auto found = object_.find(key);
+        if (found != object_.end() && !found->is_null()) read(*found, where_ + key, value);
     }
-    return out;
+    void written_only(const char*, const char*) {}
+    template <class Body>
+    void group(const char* key, Body&& body) {
+        const auto found = object_.find(key);
+        if (found == object_.end() || found->is_null()) return;
+        if (!is_object(*found, where_ + key)) return;
+        Reader reader(*found, where_ + key + ".", problem_);
+        body(reader);
+    }
+    static bool expect(bool fits, const std::string& where, const char* expected, std::string& problem) {
+        if (!fits && problem.empty()) problem = where + ": expected " + expected;
+        return fits;
+    }
+
+private:
+    bool expect(bool fits, const std::string& where, const char* expected) {
+        return expect(fits, where, expected, problem_);
+    }
+    bool is_object(const json& value, const std::string& where) {
+        return expect(value.is_object(), where, "an object");
+    }
+
+    template <class T>
+    void read(const json& from, const std::string& where, T& value) {
+        if constexpr (std::is_same_v<T, bool>) {
+            if (expect(from.is_boolean(), where, "true or false")) value = from.get<bool>();
+        } else if constexpr (std::is_integral_v<T>) {
+            const bool fits = from.is_number_integer() && from >= std::numeric_limits<T>::min() &&
+                              from <= std::numeric_limits<T>::max();
+            if (expect(fits, where, "an integer")) value = from.get<T>();
+        } else if constexpr (std::is_floating_point_v<T>) {
+            if (expect(from.is_number(), where, "a number")) value = from.get<T>();
+        } else if constexpr (std::is_same_v<T, std::string>) {
+            if (expect(from.is_string(), where, "a text")) value = from.get<std::string>();
+        } else if constexpr (OptionalOf<T>::value) {
+            read(from, where, value.emplace());
+        } else if constexpr (ListOf<T>::value) {
+            if (!expect(from.is_array(), where, "a list")) return;
+            for (size_t i = 0; i < from.size(); ++i)
+                read(from[i], fmt::format("{}[{}]", where, i), value.emplace_back());
+        } else {
+            if (!is_object(from, where)) return;
+            Reader reader(from, where + ".", problem_);
+            fields(reader, value);
+        }
+    }
+
+    const json& object_;
+    std::string where_;
+    std::string& problem_;
+};
+
+// The list's figures of a listed GPU, those of the file on top.
+void complete_target(GpuInfo& gpu) {
+    const TargetFacts read = gpu.target.facts;
+    for (const Target& listed : targets()) {
+        if (listed.id == gpu.target.id && listed.facts.compute_capability == read.compute_capability)
+            gpu.target = listed;
+    }
+    TargetFacts& facts = gpu.target.facts;
+    facts.compute_capability = read.compute_capability;
+    facts.build_target = build_target_for(read.compute_capability);
+    if (read.num_sms != 0) facts.num_sms = read.num_sms;
+    if (read.memory_bytes != 0) facts.memory_bytes = read.memory_bytes;
+    if (read.shared_per_block_bytes != 0) facts.shared_per_block_bytes = read.shared_per_block_bytes;
+    if (read.l2_bytes != 0) facts.l2_bytes = read.l2_bytes;
+    gpu.target.measured = true;
 }
 
-nlohmann::ordered_json machine_json(const Machine& m) {
-    nlohmann::ordered_json json;
-    json["cpu"] = {{"model", m.host.model},
-                   {"cores", m.host.num_cores},
-                   {"memory_bytes", m.host.memory_bytes},
-                   {"free_bytes", m.host.free_bytes},
-                   {"simd", m.host.simd}};
-    json["driver"] = {{"library", m.driver_library},
-                      {"cuda", m.driver_version},
-                      {"release", m.driver_release},
-                      {"problem", m.cuda_problem}};
-    json["gpus"] = nlohmann::ordered_json::array();
-    for (const GpuInfo& gpu : m.gpus) {
-        const TargetFacts& f = gpu.target.facts;
-        json["gpus"].push_back({{"id", gpu.id},
-                                {"name", gpu.name},
-                                {"target", gpu.target.id},
-                                {"compute_capability", f.compute_capability},
-                                {"build_target", build_target_name(f.build_target)},
-                                {"sms", f.num_sms},
-                                {"memory_bytes", f.memory_bytes},
-                                {"shared_per_block_bytes", f.shared_per_block_bytes},
-                                {"l2_bytes", f.l2_bytes},
-                                {"pci", gpu.pci}});
+// What the rules rely on, beyond types.
+std::string flaw_of(const Machine& machine) {
+    const int count = static_cast<int>(machine.gpus.size());
+    for (size_t i = 0; i < machine.gpus.size(); ++i) {
+        const int capability = machine.gpus[i].target.facts.compute_capability;
+        if (capability < 10 || capability > 999)
+            return fmt::format("gpus[{}].compute_capability: expected one such as 90 or 120, got {}", i,
+                               capability);
     }
-    json["peers"] = nlohmann::ordered_json::array();
-    for (const PeerPath& path : m.peers) {
-        json["peers"].push_back({{"from", path.from},
-                                 {"to", path.to},
-                                 {"access", path.access},
-                                 {"native_atomics", path.native_atomics},
-                                 {"link", path.link}});
+    for (size_t i = 0; i < machine.peers.size(); ++i) {
+        const PeerPath& path = machine.peers[i];
+        const auto is_gpu = [&](int index) { return index >= 0 && index < count; };
+        if (!is_gpu(path.from) || !is_gpu(path.to) || path.from == path.to)
+            return fmt::format("peers[{}]: expected two of {} gpus, got {} and {}", i, count, path.from,
+                               path.to);
     }
-    json["toolkits"] = nlohmann::ordered_json::array();
-    for (const ToolkitInfo& toolkit : m.toolkits) {
-        json["toolkits"].push_back(
-            {{"path", toolkit.path}, {"version", toolkit.version}, {"nvcc", toolkit.has_nvcc}});
+    return {};
+}
+
+}  // namespace
+
+ordered_json machine_json(const Machine& machine) {
+    ordered_json json = ordered_json::object();
+    Writer writer(json);
+    Machine copy = machine;  // a description serves both directions, so it takes what it could change
+    fields(writer, copy);
+    json["conclusions"] = ordered_json::array();
+    json["advice"] = ordered_json::array();
+    for (const Advice& advice : advice_for(machine)) {
+        json["conclusions"].push_back(advice.text);
+        json["advice"].push_back({{"rule", advice.rule->id},
+                                  {"topic", advice.rule->topic},
+                                  {"weight", advice.rule->weight},
+                                  {"text", advice.text},
+                                  {"when", advice.rule->when},
+                                  {"sources", advice.rule->sources},
+                                  {"date", advice.rule->date}});
     }
-    json["nvrtc"] = nlohmann::ordered_json::array();
-    for (const NvrtcInfo& nvrtc : m.nvrtc) {
-        json["nvrtc"].push_back({{"path", nvrtc.path},
-                                 {"version", fmt::format("{}.{}", nvrtc.major, nvrtc.minor)},
-                                 {"problem", nvrtc.problem}});
-    }
-    json["pack"] = Pack::linked().summary();
-    json["conclusions"] = conclusions(m);
     return json;
+}
+
+Result<Machine> machine_from_json(std::string_view text, std::string_view name) {
+    const json read = json::parse(text, nullptr, false);
+    if (read.is_discarded()) return caller_error(fmt::format("{}: no JSON", name));
+    if (!read.is_object() || !read.contains("cpu") || !read.contains("gpus"))
+        return caller_error(
+            fmt::format("{}: expected what 'warpwright probe --json' prints, with cpu and gpus", name));
+    Machine machine;
+    std::string problem;
+    Reader reader(read, "", problem);
+    fields(reader, machine);
+    if (problem.empty()) problem = flaw_of(machine);
+    if (!problem.empty()) return caller_error(fmt::format("{}: {}", name, problem));
+    for (GpuInfo& gpu : machine.gpus) complete_target(gpu);
+    return machine;
 }
 
 }  // namespace warpwright
