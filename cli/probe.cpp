@@ -92,6 +92,7 @@ void add_probe(CLI::App& app, Action& action) {
     verb->add_flag("--json", options->json, "for machines");
     verb->callback([=, &app, &action] {
         options->packages = packages->count() > 0;
+        std::erase(options->environments, "");  // the option without a value
         options->made_by = fmt::format("{}, {:%Y-%m-%d}", app.version(), fmt::localtime(std::time(nullptr)));
         action = [=] { return run(*options); };
     });

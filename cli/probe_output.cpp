@@ -175,7 +175,7 @@ void print_software(const Machine& m) {
                 "{} on {}{}", verdict.runs, verdict.target,
                 verdict.num_bad == 0
                     ? ""
-                    : fmt::format(" ({} of {} files do not)", verdict.num_bad, verdict.num_files)));
+                    : fmt::format(" (nothing in {} of {} files)", verdict.num_bad, verdict.num_files)));
         }
         print_item("package", joined(parts));
     }

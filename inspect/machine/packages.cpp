@@ -108,19 +108,24 @@ std::vector<PackageVerdict> verdicts_of(const std::vector<const FileReport*>& fi
         PackageVerdict all;
         all.target = files.front()->verdicts[i].target;
         all.num_files = static_cast<int>(files.size());
-        bool any_runs = false, all_native = true;
+        int num_partly = 0;
+        bool all_native = true;
         for (const FileReport* file : files) {
             const Verdict& verdict = file->verdicts[i];
-            const bool runs = verdict.runs == Runs::native || verdict.runs == Runs::jit;
-            any_runs |= runs || verdict.runs == Runs::partly;
+            num_partly += verdict.runs == Runs::partly ? 1 : 0;
             all_native &= verdict.runs == Runs::native;
-            if (runs) continue;
+            if (verdict.runs != Runs::no && verdict.runs != Runs::stub) continue;
             if (all.num_bad++ == 0) {
                 all.text = verdict.text;
                 all.fix = verdict.fix;
             }
         }
-        all.runs = all.num_bad == 0 ? (all_native ? "native" : "jit") : any_runs ? "partly" : "no";
+        if (all.num_bad == all.num_files)
+            all.runs = "no";
+        else if (all.num_bad + num_partly > 0)
+            all.runs = "partly";
+        else
+            all.runs = all_native ? "native" : "jit";
         verdicts.push_back(std::move(all));
     }
     return verdicts;

@@ -203,15 +203,55 @@ class Cpu:
 
 
 @dataclass
+class System:
+    architecture: str
+    kernel: str
+    product: str
+    container: str
+    virtual_machine: Optional[bool]
+    iommu_units: list[str]
+    parameters: list[str]  # of the kernel's command line, about IOMMU, ACS and ASPM
+
+
+@dataclass
+class NumaNode:
+    node: int
+    cpus: str
+    memory_bytes: int
+
+
+@dataclass
 class Driver:
     library: str
     cuda: str
     release: str
     problem: str  # why there is no GPU, or empty
+    newest_ptx: str  # that the driver compiles, "9.0"
+    nvml: str
+    nvml_problem: str
+
+
+@dataclass
+class PcieLink:  # 0: not told
+    generation: int
+    width: int
+    max_generation: int
+    max_width: int
+
+
+@dataclass
+class NvLinks:
+    active: int
+    inactive: int
+    version: int
+    to: str  # "switch", "gpu", "cpu"
+    gb_s: float  # of the active ones together, both directions, nominal
 
 
 @dataclass
 class Gpu:
+    """A GPU here; None is what it does not tell."""
+
     id: str  # "cuda:0"
     name: str
     target: str  # of the list, to plan with
@@ -222,15 +262,58 @@ class Gpu:
     shared_per_block_bytes: int
     l2_bytes: int
     pci: str
+    integrated: bool
+    clusters: bool
+    multicast: Optional[bool]
+    images: int  # kernel images in the library for it
+    pcie: PcieLink
+    nvlink: Optional[NvLinks]
+    numa_node: Optional[int]
+    cpus: str  # near it
+    iommu: str  # "translated", "passthrough" or empty
+    mig: Optional[bool]
+    ecc: Optional[bool]
+    bar1_bytes: Optional[int]
+    power_limit_w: Optional[float]
+    power_default_w: Optional[float]
+    max_sm_mhz: Optional[int]
+    max_memory_mhz: Optional[int]
 
 
 @dataclass
 class PeerPath:
-    from_: str
-    to: str
+    from_: int
+    to: int
     access: bool
     native_atomics: bool
-    link: str
+    link: str  # "nvlink", "pcie", "none"
+    performance_rank: int
+    distance: str  # "PIX", "PXB", "PHB", "NODE", "SYS"
+    status: str
+    gb_s: float
+
+
+@dataclass
+class NvidiaDevice:
+    pci: str
+    device: str
+    driver: str
+
+
+@dataclass
+class PciBridge:
+    pci: str
+    acs_redirect: Optional[bool]  # None: may not be read
+
+
+@dataclass
+class NetworkCard:
+    name: str
+    kind: str
+    rate: str
+    active: bool
+    pci: str
+    numa_node: Optional[int]
 
 
 @dataclass
@@ -248,17 +331,61 @@ class Nvrtc:
 
 
 @dataclass
+class PackageVerdict:
+    target: str
+    runs: str  # "native", "jit", "partly", "no"
+    files: int
+    bad_files: int
+    text: str
+    fix: str
+
+
+@dataclass
+class Package:
+    name: str
+    version: str
+    path: str
+    verdicts: list[PackageVerdict]
+
+
+@dataclass
+class Variable:
+    name: str
+    value: str
+
+
+@dataclass
+class Advice:
+    rule: str  # of data/advice.toml
+    topic: str  # "run", "build", "libraries", "parallelism", "transport", "system"
+    weight: str  # "fact", "use", "avoid", "check"
+    text: str
+    when: str
+    sources: list[str]
+    date: str  # when they were read
+
+
+@dataclass
 class Probe:
     """What is in this machine, and what follows from it."""
 
+    origin: str
     cpu: Cpu
+    system: System
+    numa: list[NumaNode]
     driver: Driver
     gpus: list[Gpu]
     peers: list[PeerPath]
+    nvidia_devices: list[NvidiaDevice]
+    bridges: list[PciBridge]
+    network: list[NetworkCard]
     toolkits: list[Toolkit]
     nvrtc: list[Nvrtc]
+    packages: list[Package]
+    environment: list[Variable]  # those that are set and change dispatch
     pack: str  # the kernel images inside of the library
-    conclusions: list[str]
+    conclusions: list[str]  # the sentences of advice
+    advice: list[Advice]
 
 
 @dataclass

@@ -135,10 +135,12 @@ struct SetVariable {
 };
 
 struct PackageVerdict {
-    std::string target;     // id of a GPU here
-    std::string runs;       // "native", "jit", "partly", "no": of all files with device code together
+    std::string target;  // id of a GPU here
+    // Of all files with device code together: "native", "jit"; "no": nothing in any of them; "partly": some
+    // files, or kernels of some file. Libraries that choose by GPU hold kernels for others on purpose.
+    std::string runs;
     int num_files = 0;      // with device code
-    int num_bad = 0;        // of them, those that do not or only partly run
+    int num_bad = 0;        // of them, those in which nothing runs
     std::string text, fix;  // of the first bad file
 };
 
@@ -192,7 +194,8 @@ std::vector<ToolkitInfo> find_toolkits(const std::string& root = "/usr/local");
 // The one whose nvcc PATH leads to, where it is not among them yet.
 void add_toolkit_on_path(std::vector<ToolkitInfo>& toolkits);
 
-// site-packages and dist-packages of this process's environment, this user and this machine.
+// site-packages and dist-packages: of the active environment, of the python3 on PATH, of this user and of
+// this machine.
 std::vector<std::string> python_folders();
 
 // Installed packages of those that data/advice.toml knows, by their metadata alone.

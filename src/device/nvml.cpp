@@ -5,6 +5,7 @@
 
 #include <array>
 #include <climits>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -94,10 +95,16 @@ void read_affinity(const NvmlApi& nvml, NvmlDevice device, GpuInfo& gpu) {
         gpu.numa_node = __builtin_ctzl(nodes[0]);
 }
 
-// Both directions of one link, by its version: 25 GB/s each way up to NVLink 4, 50 from 5 on.
+// NVML numbers the revisions of NVLink: 1.0, 2.0, 2.2, 3.0, 3.1, 4.0, 5.0 are 1 to 7. An H200 says 6.
+int nvlink_version(unsigned revision) {
+    constexpr int kVersions[] = {0, 1, 2, 2, 3, 3, 4, 5};
+    return revision < std::size(kVersions) ? kVersions[revision] : 0;
+}
+
+// Of one link, both directions, nominal: NVLink 1 has 20 GB/s each way, 2 to 4 have 25, 5 has 50.
 double link_gb_s(int version) {
-    if (version == 0) return 0;
-    return version == 1 ? 40 : version <= 4 ? 50 : 100;
+    constexpr double kBoth[] = {0, 40, 50, 50, 50, 100};
+    return kBoth[version];
 }
 
 std::optional<NvLinks> read_nvlink(const NvmlApi& nvml, NvmlDevice device) {
@@ -105,12 +112,12 @@ std::optional<NvLinks> read_nvlink(const NvmlApi& nvml, NvmlDevice device) {
     constexpr int kGpu = 0, kNpu = 1, kSwitch = 2;
     NvLinks links;
     for (unsigned link = 0; link < kMostLinks; ++link) {
-        unsigned active = 0, version = 0;
+        unsigned active = 0, revision = 0;
         if (!ask(nvml.nvmlDeviceGetNvLinkState, device, link, &active)) continue;
         ++(active != 0 ? links.active : links.inactive);
         if (active == 0) continue;
-        if (ask(nvml.nvmlDeviceGetNvLinkVersion, device, link, &version)) {
-            links.version = static_cast<int>(version);
+        if (ask(nvml.nvmlDeviceGetNvLinkVersion, device, link, &revision)) {
+            links.version = nvlink_version(revision);
             links.gb_s += link_gb_s(links.version);
         }
         int type = -1;

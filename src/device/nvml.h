@@ -41,7 +41,7 @@ struct NvmlApi {
     NvmlResult (*nvmlDeviceGetMemoryAffinity)(NvmlDevice, unsigned size, unsigned long* set,
                                               int scope) = nullptr;
     NvmlResult (*nvmlDeviceGetNvLinkState)(NvmlDevice, unsigned link, unsigned* active) = nullptr;
-    NvmlResult (*nvmlDeviceGetNvLinkVersion)(NvmlDevice, unsigned link, unsigned* version) = nullptr;
+    NvmlResult (*nvmlDeviceGetNvLinkVersion)(NvmlDevice, unsigned link, unsigned* revision) = nullptr;
     NvmlResult (*nvmlDeviceGetNvLinkRemoteDeviceType)(NvmlDevice, unsigned link, int* type) = nullptr;
     NvmlResult (*nvmlDeviceGetTopologyCommonAncestor)(NvmlDevice, NvmlDevice, int* level) = nullptr;
     NvmlResult (*nvmlDeviceGetP2PStatus)(NvmlDevice, NvmlDevice, int capability, int* status) = nullptr;

@@ -10,6 +10,8 @@
 #include <iterator>
 #include <set>
 
+#include <fmt/format.h>
+
 #include "device/advice.h"
 #include "device/folder_entries.h"
 #include "device/machine.h"
@@ -85,7 +87,7 @@ private:
 };
 
 // "13.0.2" of version.json's {"cuda": {"name": ..., "version": "13.0.2"}, ...}.
-std::string toolkit_version(const fs::path& toolkit) {
+std::string version_json_of(const fs::path& toolkit) {
     std::ifstream file(toolkit / "version.json");
     const std::string text{std::istreambuf_iterator<char>(file), {}};
     std::size_t at = text.find("\"cuda\"");
@@ -95,6 +97,23 @@ std::string toolkit_version(const fs::path& toolkit) {
     }
     if (at == std::string::npos) return {};
     return text.substr(at, text.find('"', at) - at);
+}
+
+// "13.0" of "#define CUDA_VERSION 13000": what distributions' packages leave in place of the file above.
+std::string header_version_of(const fs::path& toolkit) {
+    std::ifstream file(toolkit / "include" / "cuda.h");
+    for (std::string line; std::getline(file, line);) {
+        constexpr std::string_view kDefine = "#define CUDA_VERSION ";
+        if (!line.starts_with(kDefine)) continue;
+        const int version = std::atoi(line.c_str() + kDefine.size());
+        return version <= 0 ? std::string{} : fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+    }
+    return {};
+}
+
+std::string toolkit_version(const fs::path& toolkit) {
+    std::string version = version_json_of(toolkit);
+    return version.empty() ? header_version_of(toolkit) : version;
 }
 
 ToolkitInfo read_toolkit(const fs::path& folder) {
@@ -172,6 +191,13 @@ std::vector<std::string> python_folders() {
     std::vector<fs::path> prefixes;
     for (const char* variable : {"VIRTUAL_ENV", "CONDA_PREFIX"})
         if (const char* prefix = std::getenv(variable)) prefixes.emplace_back(prefix);
+    // The interpreter that would run: of a virtual environment, where it is a link to another one.
+    for (const std::string& folder : folders_of("PATH")) {
+        std::error_code error;
+        if (!fs::exists(fs::path(folder) / "python3", error)) continue;
+        prefixes.push_back(fs::path(folder).parent_path());
+        break;
+    }
     if (const char* home = std::getenv("HOME")) prefixes.push_back(fs::path(home) / ".local");
     prefixes.insert(prefixes.end(), {"/usr/local", "/usr"});
     std::vector<std::string> folders;

@@ -82,13 +82,14 @@ std::optional<Slots> nccl_before_12x(const Machine& machine) {
     return Slots{{"gpus", names_of(gpus)}, {"package", fmt::format("{} {}", old->name, old->version)}};
 }
 
-// Packages of which a verdict is one of these: "vllm 0.11.0 (on rtx-5090)"; `text` is the first one's reason.
+// Packages with such a verdict, and a file in which nothing runs: "vllm 0.11.0 (on rtx-5090)"; `text` is the
+// first one's reason.
 std::vector<std::string> packages_that(const Machine& machine, std::string_view runs, std::string& text) {
     std::vector<std::string> names;
     for (const PackageInfo& package : machine.packages) {
         std::vector<std::string> targets;
         for (const PackageVerdict& verdict : package.verdicts) {
-            if (verdict.runs != runs) continue;
+            if (verdict.runs != runs || verdict.num_bad == 0) continue;
             targets.push_back(verdict.target);
             if (text.empty()) text = verdict.text;
         }
@@ -110,7 +111,7 @@ std::optional<Slots> installed_partly(const Machine& machine) {
     std::string text;
     const std::vector<std::string> names = packages_that(machine, "partly", text);
     if (names.empty()) return std::nullopt;
-    return Slots{{"packages", listed(names)}};
+    return Slots{{"packages", listed(names)}, {"text", text}};
 }
 
 constexpr RuleFunction kRules[] = {

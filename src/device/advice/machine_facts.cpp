@@ -52,7 +52,8 @@ Pairs pairs_of(const Machine& machine) {
 
 bool meets_over_pcie(const Machine& machine) {
     const Pairs pairs = pairs_of(machine);
-    return machine.gpus.size() > 1 && !pairs.every(pairs.nvlink);
+    const bool kept_apart = pairs.access == 0 && std::ranges::all_of(machine.gpus, is_geforce);
+    return machine.gpus.size() > 1 && !pairs.every(pairs.nvlink) && !kept_apart;
 }
 
 const std::string* value_of(const Machine& machine, std::string_view name) {

@@ -44,7 +44,7 @@ struct Pairs {  // ordered ones
 };
 Pairs pairs_of(const Machine& machine);
 
-// Several GPUs of which not every pair has NVLink.
+// Several GPUs of which not every pair has NVLink, and which the driver does not keep apart anyway.
 bool meets_over_pcie(const Machine& machine);
 
 // Of a variable that is set; null when it is not.

@@ -13,6 +13,11 @@ std::string count_of(const Machine& machine) {
     return fmt::to_string(machine.gpus.size());
 }
 
+// "both", "all 8".
+std::string all_of(const Machine& machine) {
+    return machine.gpus.size() == 2 ? "both" : "all " + count_of(machine);
+}
+
 std::optional<Slots> one_gpu(const Machine& machine) {
     if (machine.gpus.size() != 1) return std::nullopt;
     return Slots{};
@@ -21,13 +26,13 @@ std::optional<Slots> one_gpu(const Machine& machine) {
 std::optional<Slots> tensor_parallel_over_nvlink(const Machine& machine) {
     const Pairs pairs = pairs_of(machine);
     if (!pairs.every(pairs.nvlink)) return std::nullopt;
-    return Slots{{"count", count_of(machine)}};
+    return Slots{{"all", all_of(machine)}};
 }
 
 std::optional<Slots> tensor_parallel_over_pcie(const Machine& machine) {
     const Pairs pairs = pairs_of(machine);
     if (!pairs.every(pairs.access) || pairs.nvlink > 0) return std::nullopt;
-    return Slots{{"count", count_of(machine)}};
+    return Slots{{"all", all_of(machine)}};
 }
 
 std::optional<Slots> pipeline_without_peer_access(const Machine& machine) {
@@ -73,6 +78,15 @@ std::optional<Slots> expert_parallel_of_few(const Machine& machine) {
                  {"ranks", fmt::format("{:.2f}", expected_ranks(static_cast<double>(machine.gpus.size())))}};
 }
 
+std::optional<Slots> expert_parallel_of_many(const Machine& machine) {
+    const Pairs pairs = pairs_of(machine);
+    const auto count = static_cast<double>(machine.gpus.size());
+    if (!pairs.every(pairs.nvlink) || count < 8) return std::nullopt;
+    return Slots{{"count", count_of(machine)},
+                 {"ranks", fmt::format("{:.2f}", expected_ranks(count))},
+                 {"factor", fmt::format("{:.1f}", count / expected_ranks(count))}};
+}
+
 std::optional<Slots> unequal_gpus(const Machine& machine) {
     std::vector<std::string> models;
     for (const GpuInfo& gpu : machine.gpus)
@@ -101,6 +115,7 @@ constexpr RuleFunction kRules[] = {
     {"pipeline-without-peer-access", pipeline_without_peer_access},
     {"nvlink-islands", nvlink_islands},
     {"expert-parallel-of-few", expert_parallel_of_few},
+    {"expert-parallel-of-many", expert_parallel_of_many},
     {"unequal-gpus", unequal_gpus},
     {"sockets-apart", sockets_apart},
 };

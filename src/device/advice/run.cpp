@@ -76,9 +76,7 @@ std::optional<Slots> small_memory(const Machine& machine) {
         return !gpu.integrated && bytes > 0 && bytes < kEnough;
     });
     if (gpus.empty()) return std::nullopt;
-    return Slots{{"gpus", names_of(gpus)},
-                 {"memory", gib_text(gpus[0]->target.facts.memory_bytes)},
-                 {"target", gpus[0]->target.id}};
+    return Slots{{"gpus", names_of(gpus)}, {"memory", gib_text(gpus[0]->target.facts.memory_bytes)}};
 }
 
 std::optional<Slots> mig(const Machine& machine) {

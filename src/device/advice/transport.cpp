@@ -86,7 +86,8 @@ std::optional<Slots> window_smaller_than_memory(const Machine& machine) {
 }
 
 std::optional<Slots> no_custom_all_reduce(const Machine& machine) {
-    if (machine.gpus.size() < 3 || !meets_over_pcie(machine)) return std::nullopt;
+    const Pairs pairs = pairs_of(machine);
+    if (machine.gpus.size() < 3 || pairs.every(pairs.nvlink)) return std::nullopt;
     return Slots{};
 }
 
