@@ -98,25 +98,37 @@ std::string switched(const char* what, const std::optional<bool>& value) {
     return value ? fmt::format("{} {}", what, *value ? "on" : "off") : std::string{};
 }
 
-void print_gpu(const GpuInfo& gpu) {
+std::string model_text(const GpuInfo& gpu) {
     const TargetFacts& f = gpu.target.facts;
-    print_item(
-        gpu.id,
-        joined({fmt::format("{} = {}", gpu.name, gpu.target.id),
-                fmt::format("compute capability {}.{}", f.compute_capability / 10, f.compute_capability % 10),
-                fmt::format("{} SMs", f.num_sms),
-                fmt::format("{:.1f} GiB{}", gib(f.memory_bytes), gpu.integrated ? " unified" : ""),
-                fmt::format("{} KiB shared per block", f.shared_per_block_bytes / 1024),
-                fmt::format("{} MiB L2", f.l2_bytes >> 20)}));
+    return joined(
+        {fmt::format("{} = {}", gpu.name, gpu.target.id),
+         fmt::format("compute capability {}.{}", f.compute_capability / 10, f.compute_capability % 10),
+         fmt::format("{} SMs", f.num_sms),
+         fmt::format("{:.1f} GiB{}", gib(f.memory_bytes), gpu.integrated ? " unified" : ""),
+         fmt::format("{} KiB shared per block", f.shared_per_block_bytes / 1024),
+         fmt::format("{} MiB L2", f.l2_bytes >> 20)});
+}
+
+std::string place_text(const GpuInfo& gpu) {
     const auto number = [](const auto& value, const char* format) {
         return value ? fmt::format(fmt::runtime(format), *value) : std::string{};
     };
-    print_item(
-        "", joined({gpu.pci, pcie_text(gpu.pcie), nvlink_text(gpu), number(gpu.numa_node, "NUMA node {}"),
-                    gpu.cpus.empty() ? "" : "CPUs " + gpu.cpus, gpu.iommu.empty() ? "" : "IOMMU " + gpu.iommu,
-                    switched("multicast", gpu.multicast), switched("ECC", gpu.ecc), switched("MIG", gpu.mig),
-                    gpu.bar1_bytes ? fmt::format("BAR1 {:.1f} GiB", gib(*gpu.bar1_bytes)) : "",
-                    number(gpu.power_limit_w, "{:.0f} W"), number(gpu.max_sm_mhz, "{} MHz")}));
+    return joined({gpu.pci, pcie_text(gpu.pcie), nvlink_text(gpu), number(gpu.numa_node, "NUMA node {}"),
+                   gpu.cpus.empty() ? "" : "CPUs " + gpu.cpus, gpu.iommu.empty() ? "" : "IOMMU " + gpu.iommu,
+                   switched("multicast", gpu.multicast), switched("ECC", gpu.ecc), switched("MIG", gpu.mig),
+                   gpu.bar1_bytes ? fmt::format("BAR1 {:.1f} GiB", gib(*gpu.bar1_bytes)) : "",
+                   number(gpu.power_limit_w, "{:.0f} W"), number(gpu.max_sm_mhz, "{} MHz")});
+}
+
+// What is the same as of the GPU before is not said again.
+void print_gpus(const std::vector<GpuInfo>& gpus) {
+    std::string model;
+    for (const GpuInfo& gpu : gpus) {
+        const bool same = model_text(gpu) == model;
+        model = model_text(gpu);
+        print_item(gpu.id, same ? "the same" : model);
+        print_item("", place_text(gpu));
+    }
 }
 
 std::string path_text(const PeerPath& path) {
@@ -206,7 +218,7 @@ void print_machine(const Machine& m) {
     if (m.origin != "probed") print_item("origin", m.origin);
     print_host(m);
     print_driver(m);
-    for (const GpuInfo& gpu : m.gpus) print_gpu(gpu);
+    print_gpus(m.gpus);
     print_peers(m);
     print_devices(m);
     print_software(m);

@@ -173,7 +173,7 @@ void write_machine_page(const Machine& machine, const std::string& made_by, cons
     write_gpus(machine, write);
     write_peers(machine, write);
     write_software(machine, write);
-    write(page_end());
+    write("</body></html>\n");  // no files to filter, so no script
 }
 
 }  // namespace warpwright::inspect

@@ -19,6 +19,10 @@ PTX = b""".version 8.8
 .address_size 64
 .visible .entry write_seven(.param .u64 out)
 {
+    .reg .b64 %rd<3>;
+    ld.param.u64 %rd1, [out];
+    cvta.to.global.u64 %rd2, %rd1;
+    st.global.u32 [%rd2], 7;
     ret;
 }
 """
@@ -117,7 +121,7 @@ class Verb(unittest.TestCase):
             self.assertEqual(packages["hopper_kernels"]["version"], "1.2")
             return {name: [v["runs"] for v in one["verdicts"]] for name, one in packages.items()}, found["advice"]
 
-        self.assertEqual(verdicts("h100-mig")[0], {"hopper_kernels": ["jit"], "flat": ["jit"]})
+        self.assertEqual(verdicts("h200")[0], {"hopper_kernels": ["jit"], "flat": ["jit"]})
         found, advice = verdicts("desktop-2x-rtx-5090")
         self.assertEqual(found, {"hopper_kernels": ["no"], "flat": ["jit"]})
         avoided = [one["text"] for one in advice if one["rule"] == "installed-without-code"]
