@@ -32,6 +32,8 @@ project or is somebody's report, it says so, and where something else is said in
 of what is ours are not written by anybody: the registry is asked for a row on every listed GPU of the class, and the
 record of the checks ([docs/results](../results), [data/emulated.toml](../../data/emulated.toml)) says where that row was tried.
 A statement older than a year fails a test, and has to be read again.
+
+![The page: libraries by class of GPU, theirs and ours](page.png)
 """
 
 
@@ -88,7 +90,7 @@ def page(library):
         state = library["states"][name]
         lines.append(f"| {name} | **{state['state']}** | {cell(state['text'])} {source(state)} "
                      f"| {library['ours'][name]['text']} |")
-    lines += ["", "Of what people take it for, we have:", ""]
+    lines += ["", f"Ours must give {library['goal']}. Of that and what people take it for, we have:", ""]
     for need in library["ours"][classes[0]]["each"]:
         missing = not need["serves"] and need["text"] == "no operation yet"
         lines.append(f"- {'not yet: ' if missing else ''}{need['need']}")

@@ -99,7 +99,10 @@ void write_states(const Library& library, const View& view, const Write& write) 
                               escape_html(state.fact.text), source(state.fact), escape_html(ours.text())));
         }
     }
-    write("</table></div>\n<p>Of what people take it for, we have:</p><ul>\n");
+    write(
+        fmt::format("</table></div>\n<p><b>Ours must give</b> {}. Of that and what people take it for, we "
+                    "have:</p><ul>\n",
+                    escape_html(library.goal)));
     const OurState ours = our_state(library, view, view.classes().front());
     for (const OurNeed& need : ours.needs) {
         write(fmt::format("<li>{}{}{}\n", need.exists ? "" : "<span class=quiet>not yet: ",

@@ -94,6 +94,7 @@ Json to_json(const Library& library, const View& view) {
     Json json{{"id", library.id}, {"name", library.name}, {"aliases", library.aliases}};
     json["repository"] = library.repository;
     json["version"] = library.version;
+    json["goal"] = library.goal;
     Json& states = json["states"] = Json::object();
     Json& ours = json["ours"] = Json::object();
     for (const int capability : view.classes()) {

@@ -77,7 +77,8 @@ struct Library {
         fingerprints;  // ids of data/fingerprints.toml; empty: it has no device code of its own
     std::vector<Fact> references;
     std::array<ClassState, kClasses.size()> states;
-    std::vector<Need> needs;
+    std::string goal;         // what ours must give in its place
+    std::vector<Need> needs;  // and which parts of it we have
 };
 
 std::span<const Library> libraries();  // in the order of the table

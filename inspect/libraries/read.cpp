@@ -26,6 +26,7 @@ public:
         if (library.order <= 0) fields.broken("'order' is missing");
         library.repository = fields.required_text("repository");
         library.version = fields.required_text("version");
+        library.goal = fields.required_text("goal");
         library.what = facts(fields, "what");
         library.depends = facts(fields, "depends");
         library.sm100 = facts(fields, "sm100");

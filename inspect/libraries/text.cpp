@@ -89,7 +89,7 @@ std::string detection_section(const Library& library) {
 }
 
 std::string ours_section(const Library& library, const View& view) {
-    std::string text = "\nOurs, from the registry and the test record\n";
+    std::string text = "\nOurs, from the registry and the test record\n" + wrapped("  goal   ", library.goal);
     for (const int capability : view.classes()) {
         const OurState state = our_state(library, view, capability);
         text += fmt::format("  {:<6} {}\n", class_name(capability), state.text());
@@ -149,7 +149,9 @@ std::string table_text(const View& view) {
     const std::vector<int> classes = view.classes();
     std::string text;
     if (view.gpu) {
-        text += fmt::format("{} ({})\n", view.gpu->id, class_name(classes.front()));
+        const int capability = view.gpu->facts.compute_capability;
+        text += fmt::format("{}: compute capability {}.{}, class {}\n", view.gpu->id, capability / 10,
+                            capability % 10, class_name(classes.front()));
         for (const Library& library : libraries()) {
             for (const ClassState& state : library.states) {
                 if (state.capability != classes.front()) continue;

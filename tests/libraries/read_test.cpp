@@ -24,7 +24,8 @@ std::string sections(const std::string& states = "[80, 89, 90, 100, 103, 120, 12
 }
 
 std::string head() {
-    return "id = 'x'\nname = 'X'\norder = 1\nrepository = 'https://example.org'\nversion = '1.0'\n";
+    return "id = 'x'\nname = 'X'\norder = 1\nrepository = 'https://example.org'\nversion = '1.0'\ngoal = "
+           "'more'\n";
 }
 
 std::string flaw(const std::string& text) {

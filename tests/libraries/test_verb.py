@@ -50,7 +50,7 @@ class Verb(unittest.TestCase):
 
     def test_one_gpu(self):
         text = self.text("--gpu", "rtx-5090")
-        self.assertIn("rtx-5090 (SM120)", text)
+        self.assertIn("rtx-5090: compute capability 12.0, class SM120\n", text)
         answer = json.loads(self.text("--gpu", "rtx-5090", "--json"))
         self.assertEqual(answer["gpu"], "rtx-5090")
         for library in answer["libraries"]:
