@@ -12,6 +12,7 @@
 #include "dispatch/nearest.h"
 #include "engine/architectures/architecture.h"
 #include "engine/architectures/fields.h"
+#include "engine/formats/layer_format.h"
 #include "engine/json_fields.h"
 #include "image/embedded.h"
 
@@ -39,6 +40,17 @@ Status read_generation_config(std::string_view text, const std::string& where, M
         defaults.top_k = static_cast<int>(*top_k);
     }
     return fields.status();
+}
+
+// ModelOpt's own file, which says the same as quantization_config does in newer checkpoints.
+Status read_modelopt_file(const fs::path& file, ModelConfig& config) {
+    std::error_code error;
+    if (config.quantization || !fs::exists(file, error)) return {};
+    WW_ASSIGN(const std::string text, read_text_file(file, kMaxConfigBytes));
+    WW_ASSIGN(const json root, parse_json(text, file.string()));
+    WW_ASSIGN(auto read, QuantizationConfig::parse_modelopt_file(root, file.string()));
+    config.quantization = std::make_shared<const QuantizationConfig>(std::move(read));
+    return {};
 }
 
 const json& public_models() {
@@ -85,6 +97,7 @@ Result<ModelConfig> load_config(std::string_view path_or_name) {
             WW_ASSIGN(generation, read_text_file(beside, kMaxConfigBytes));
         }
         WW_ASSIGN(ModelConfig config, parse_config(text, generation, file.string()));
+        WW_TRY(read_modelopt_file(file.parent_path() / "hf_quant_config.json", config));
         config.name = fs::weakly_canonical(file, error).parent_path().filename().string();
         return config;
     }

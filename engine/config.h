@@ -3,6 +3,7 @@
 // built-in list of public models. It says nothing of families: engine/architectures reads theirs.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,6 +14,8 @@
 #include "warpwright/types.h"
 
 namespace warpwright {
+
+class QuantizationConfig;
 
 struct RopeConfig {
     double theta = 10000;
@@ -68,6 +71,9 @@ struct ModelConfig {
 
     bool tie_word_embeddings = false;  // the output layer is the embedding: there is no lm_head.weight
     CheckpointLayout layout;
+
+    // How the checkpoint's linear layers are quantised (engine/formats); null: not at all.
+    std::shared_ptr<const QuantizationConfig> quantization;
 
     std::optional<i32> bos_token;
     std::vector<i32> eos_tokens;  // generation_config.json's where it has them, else config.json's

@@ -9,6 +9,8 @@
 #include <numeric>
 #include <set>
 
+#include "engine/formats/open_weight.h"
+
 namespace warpwright {
 namespace {
 
@@ -137,7 +139,34 @@ CheckpointPrefix prefix_of(const Safetensors& checkpoint) {
     return {};  // the error will name the usual form
 }
 
-Status check_piece(const ModelConfig& config, const Safetensors& checkpoint, const ParameterPiece& piece) {
+constexpr std::string_view kWeight = ".weight";
+
+// A layer that the config says is quantised.
+Result<const LayerFormat*> format_of_piece(const ModelConfig& config, const ParameterPiece& piece) {
+    const LayerFormat* none = nullptr;
+    if (!config.quantization || piece.shape.size() != 2 || !piece.name.ends_with(kWeight)) return none;
+    if (piece.name.ends_with("embed_tokens.weight")) return none;
+    return config.quantization->format_of(
+        std::string_view(piece.name).substr(0, piece.name.size() - kWeight.size()));
+}
+
+Status check_piece(const ModelConfig& config, const Safetensors& checkpoint, ParameterPiece& piece) {
+    WW_ASSIGN(const LayerFormat* format, format_of_piece(config, piece));
+    if (format != nullptr) {
+        const std::string layer = piece.name.substr(0, piece.name.size() - kWeight.size());
+        WW_ASSIGN(auto opened, open_weight(checkpoint, layer, *format, piece.shape[0], piece.shape[1]));
+        piece.quantized = std::make_shared<const formats::StoredWeight>(std::move(opened));
+        return {};
+    }
+    if (piece.shape.size() == 2 && !checkpoint.contains(piece.name) && piece.name.ends_with(kWeight)) {
+        const std::string found =
+            format_found(checkpoint, piece.name.substr(0, piece.name.size() - kWeight.size()));
+        if (!found.empty()) {
+            return caller_error(
+                fmt::format("{}: no tensor {}, which config.json says is not quantised; found: {}",
+                            checkpoint.path(), piece.name, found));
+        }
+    }
     WW_ASSIGN(const StoredTensor stored, checkpoint.find(piece.name));
     if (stored.shape != piece.shape) {
         return caller_error(fmt::format("{}: tensor {}: {} of this config has shape {}, got {}", stored.file,
@@ -153,6 +182,23 @@ Status check_piece(const ModelConfig& config, const Safetensors& checkpoint, con
 // Older checkpoints store the frequencies, which follow from the config.
 bool is_derived(const std::string& name) {
     return name.ends_with("rotary_emb.inv_freq");
+}
+
+// The tensors that a piece is made of.
+void insert_names(const ParameterPiece& piece, std::set<std::string_view>& names) {
+    if (!piece.quantized) {
+        names.insert(piece.name);
+        return;
+    }
+    for (const std::string& tensor : piece.quantized->tensors) names.insert(tensor);
+}
+
+// GPTQ's packers write a bias of zeros for layers that have none.
+Result<bool> is_zero_bias(const Safetensors& checkpoint, const std::string& name) {
+    if (!name.ends_with(".bias")) return false;
+    WW_ASSIGN(const StoredTensor stored, checkpoint.find(name));
+    return std::all_of(stored.bytes.begin(), stored.bytes.end(),
+                       [](std::byte byte) { return byte == std::byte{0}; });
 }
 
 // transformers would not tie them then, whatever the config says.
@@ -202,15 +248,20 @@ Result<std::vector<Parameter>> find_parameters(const ModelConfig& config, const 
     const CheckpointPrefix prefix = prefix_of(checkpoint);
     std::vector<Parameter> parameters = list_parameters(config, prefix);
     std::set<std::string_view> known;
-    for (const Parameter& parameter : parameters) {
-        for (const ParameterPiece& piece : parameter.pieces) {
+    for (Parameter& parameter : parameters) {
+        for (ParameterPiece& piece : parameter.pieces) {
             WW_TRY(check_piece(config, checkpoint, piece));
-            known.insert(piece.name);
+            insert_names(piece, known);
         }
     }
     for (const std::string& name : checkpoint.names()) {
         if (known.contains(name) || is_derived(name)) continue;
         if (!name.starts_with(prefix.body + "layers.")) continue;
+        if (config.quantization && is_beside_weights(name)) continue;
+        if (config.quantization) {
+            WW_ASSIGN(const bool is_zero, is_zero_bias(checkpoint, name));
+            if (is_zero) continue;
+        }
         WW_ASSIGN(const StoredTensor stored, checkpoint.find(name));
         return caller_error(fmt::format("{}: tensor {:.200} is no part of {} with this config", stored.file,
                                         name, config.architecture));
@@ -223,7 +274,7 @@ std::vector<std::string> unused_tensors(const std::vector<Parameter>& parameters
                                         const Safetensors& checkpoint) {
     std::set<std::string_view> known;
     for (const Parameter& parameter : parameters) {
-        for (const ParameterPiece& piece : parameter.pieces) known.insert(piece.name);
+        for (const ParameterPiece& piece : parameter.pieces) insert_names(piece, known);
     }
     std::map<std::string, int> groups;
     for (const std::string& name : checkpoint.names()) {

@@ -3,12 +3,14 @@
 // made of. Loading, random weights, counting and the check of a checkpoint all read this one list.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "engine/config.h"
 #include "engine/safetensors.h"
 #include "engine/weights.h"
+#include "formats/stored_weight.h"
 
 namespace warpwright {
 
@@ -18,6 +20,8 @@ struct ParameterPiece {
     std::string name;        // in the checkpoint
     std::vector<i64> shape;  // that it must have there: [rows] or [rows, columns]
     i64 first_row = 0;       // where its rows begin in the destination
+    // How it is stored instead where the checkpoint has it quantised; then there is no tensor of its name.
+    std::shared_ptr<const formats::StoredWeight> quantized;
 
     i64 num_elements() const;
 };
@@ -49,7 +53,7 @@ std::vector<Parameter> list_parameters(const ModelConfig& config, const Checkpoi
 // The list for a checkpoint, under the prefix that it has. Caller errors that name file and tensor: one that
 // is missing, has another shape or no floating-point type, or stands among the layers and is not of this
 // config (a bias, a norm or a layer that the config does not have); an output layer that is not the embedding
-// although they are tied.
+// although they are tied; and for a quantised layer what open_weight refuses.
 Result<std::vector<Parameter>> find_parameters(const ModelConfig& config, const Safetensors& checkpoint);
 
 // What else a checkpoint holds, a vision tower for one: "vision_tower (436 tensors)", by the first part of

@@ -13,15 +13,37 @@ namespace warpwright {
 namespace {
 
 constexpr i64 kConvertElements = 64 << 10;         // at once: what was read is in a core's cache still
+constexpr i64 kQuantizedElements = 1 << 20;        // likewise: runs of a column-wise layout are long enough
 constexpr i64 kPoolElements = (i64{1} << 22) - 3;  // odd, so that a matrix's rows do not repeat
 
 std::size_t bytes_of(i64 count, DType dtype) {
     return static_cast<std::size_t>(count * dtype_bytes(dtype));
 }
 
+// The rows that a part touches, as numbers; what stands before and after it in them is left out.
+Status read_quantized(const PiecePart& part, DType dtype, std::byte* out) {
+    const formats::StoredWeight& weight = *part.piece->quantized;
+    thread_local std::vector<float> values;
+    const i64 end = part.first + part.count;
+    const i64 rows_at_once = std::max<i64>(1, kQuantizedElements / weight.columns);
+    for (i64 at = part.first; at < end;) {
+        const i64 first = at / weight.columns;
+        const i64 last = std::min((end + weight.columns - 1) / weight.columns, first + rows_at_once);
+        WW_ASSIGN(const formats::QuantizedMatrix rows, read_rows(weight, first, last - first));
+        values.resize(static_cast<std::size_t>(rows.rows * rows.columns));
+        dequantise(rows, values.data());
+        const i64 count = std::min(end, last * weight.columns) - at;
+        convert(DType::f32, reinterpret_cast<const std::byte*>(values.data() + (at - first * weight.columns)),
+                dtype, out + bytes_of(at - part.first, dtype), count);
+        at += count;
+    }
+    return {};
+}
+
 }  // namespace
 
 Status CheckpointSource::read(const PiecePart& part, DType dtype, std::byte* out) const {
+    if (part.piece->quantized) return read_quantized(part, dtype, out);
     WW_ASSIGN(const StoredTensor stored, checkpoint_.find(part.piece->name));
     const u64 begin = stored.file_offset + bytes_of(part.first, stored.dtype);
     if (stored.dtype == dtype) return stored.mapped->read(begin, {out, bytes_of(part.count, dtype)});
@@ -38,6 +60,10 @@ Status CheckpointSource::read(const PiecePart& part, DType dtype, std::byte* out
 
 // The address in the mapping: file by file, from front to back.
 u64 CheckpointSource::position_of(const ParameterPiece& piece) const {
+    if (piece.quantized) {
+        const formats::StoredRows& codes = piece.quantized->codes;
+        return reinterpret_cast<std::uintptr_t>(codes.file->bytes().data()) + codes.file_offset;
+    }
     const auto stored = checkpoint_.find(piece.name);
     return stored.ok() ? reinterpret_cast<std::uintptr_t>(stored->bytes.data()) : 0;
 }

@@ -7,6 +7,7 @@
 
 #include "engine/architectures/architecture.h"
 #include "engine/architectures/unknown_fields.h"
+#include "engine/formats/layer_format.h"
 
 namespace warpwright {
 namespace {
@@ -45,13 +46,28 @@ constexpr Wrapper kWrappers[] = {
 };
 
 // Fields of a whole model that count for its text model.
-constexpr const char* kInherited[] = {"torch_dtype",  "dtype",        "tie_word_embeddings",
-                                      "bos_token_id", "eos_token_id", "quantization_config"};
+constexpr const char* kInherited[] = {"torch_dtype",       "dtype",        "tie_word_embeddings",
+                                      "bos_token_id",      "eos_token_id", "quantization_config",
+                                      "compression_config"};
+
+// "compression_config" is compressed-tensors' older name of it.
+Status read_quantization(const Fields& fields, ModelConfig& config) {
+    for (const char* key : {"quantization_config", "compression_config"}) {
+        const json* object = fields.find(key);
+        if (object == nullptr || (object->is_object() && object->empty())) continue;
+        WW_ASSIGN(auto read, QuantizationConfig::parse(*object, fmt::format("{}: {}", fields.where(), key)));
+        config.quantization = std::make_shared<const QuantizationConfig>(std::move(read));
+        return {};
+    }
+    return {};
+}
 
 Result<ModelConfig> read_with(const Architecture& architecture, const json& object, const std::string& where,
                               ModelConfig config) {
     Fields fields(object, where);
     architecture.read(fields, config);
+    WW_TRY(fields.status());
+    WW_TRY(read_quantization(fields, config));
     sort_unread_fields(fields, object, "", config);
     WW_TRY(fields.status());
     return config;

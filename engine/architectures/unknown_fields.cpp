@@ -134,11 +134,7 @@ bool contains(std::span<const std::string_view> list, std::string_view key) {
 void sort_unread_fields(Fields& fields, const json& object, const std::string& prefix, ModelConfig& config) {
     for (const std::string& key : fields.unread()) {
         const json& value = object[key];
-        if (key == "quantization_config") {
-            const json method = value.is_object() ? value.value("quant_method", json()) : json();
-            fields.fail(fmt::format("'{}': expected a checkpoint in bf16, fp16 or fp32, got quant_method {}",
-                                    key, describe_json(method)));
-        } else if (contains(kUnsupported, key) && !switches_off(key, value)) {
+        if (contains(kUnsupported, key) && !switches_off(key, value)) {
             fields.fail(fmt::format("'{}': not supported for {}; expected none, got {}", key,
                                     config.architecture, describe_json(value)));
         } else if (!contains(kUnsupported, key) && !contains(kHarmless, key)) {

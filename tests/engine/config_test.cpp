@@ -239,9 +239,9 @@ TEST(Config, SaysWhatIsWrong) {
     EXPECT_TRUE(
         contains(error_of(with({{"rms_norm_eps", 0}})), "'rms_norm_eps': expected a positive number, got 0"));
     EXPECT_TRUE(contains(error_of(with({{"tie_word_embeddings", 1}})), "expected true or false, got 1"));
-    EXPECT_EQ(error_of(with({{"quantization_config", {{"quant_method", "fp8"}}}})),
-              "m/config.json: 'quantization_config': expected a checkpoint in bf16, fp16 or fp32, got "
-              "quant_method 'fp8'");
+    EXPECT_EQ(error_of(with({{"quantization_config", {{"quant_method", "aqlm"}}}})),
+              "m/config.json: quantization_config: 'quant_method': expected gptq, awq, compressed-tensors, "
+              "fp8, modelopt, mxfp4 or torchao, got 'aqlm'");
     EXPECT_TRUE(contains(parse_config("", "", "c").status().message(), "c: not JSON at byte"));
     EXPECT_TRUE(
         contains(parse_config("[]", "", "c").status().message(), "c: expected an object, got an array of 0"));

@@ -6,7 +6,8 @@ package, with the weights that the same package's dequantisation gives ("expecte
 The layer is `layer`, [rows, columns] of normal values; its tensors have the names a checkpoint gives them. Packages, all
 on a CPU (their licences allow that what they write is published): gptqmodel 7.7 (Apache-2.0), autoawq 0.2.9 (MIT),
 compressed-tensors 0.20 (Apache-2.0), nvidia-modelopt 0.47 (Apache-2.0), torchao 0.18 (BSD-3), transformers 5.17
-(Apache-2.0), torch 2.11. Without arguments all are made; else those named.
+(Apache-2.0), torch 2.11. models/ and models.json are whole models of one such layer each, and
+what their weights are as 16-bit numbers. Without arguments all are made; else those named.
 """
 
 import json
@@ -120,10 +121,10 @@ def gptq_int8():
 # ---- autoawq
 
 
-def awq(version):
+def awq(version, rows=64, columns=256):
     from awq.utils.packing_utils import dequantize_gemm
-    weight, group = normal(64, 256, torch.float16, mean=0.1), 64
-    parts = weight.float().reshape(64, -1, group)
+    weight, group = normal(rows, columns, torch.float16, mean=0.1), 64
+    parts = weight.float().reshape(rows, -1, group)
     low, high = parts.amin(-1), parts.amax(-1)  # WQLinear's own pseudo_quantize_tensor, with zero points
     scales = ((high - low).clamp(min=1e-5) / 15).half()
     zeros = (-torch.round(low / scales.float())).clamp(0, 15)
@@ -138,8 +139,8 @@ def awq(version):
         # gemv has no dequantisation without its CUDA kernels; its nibbles are in order, as unpack_awq leaves them.
         from awq.utils.packing_utils import unpack_awq
         codes, points = unpack_awq(module.qweight, module.qzeros, 4)
-        points = (points[:, :256 // group] & 15).repeat_interleave(group, 1)
-        expected = ((codes & 15) - points) * module.scales[:, :256 // group].repeat_interleave(group, 1)
+        points = (points[:, :columns // group] & 15).repeat_interleave(group, 1)
+        expected = ((codes & 15) - points) * module.scales[:, :columns // group].repeat_interleave(group, 1)
     tensors = {name: getattr(module, name).clone() for name in ("qweight", "qzeros", "scales")}
     config = dict(quant_method="awq", bits=4, group_size=group, zero_point=True, version=version)
     return config, tensors, expected
@@ -262,14 +263,13 @@ def compressed_mxfp8():
 # ---- transformers: DeepSeek's FP8 blocks, gpt-oss
 
 
-@case
-def deepseek_fp8():
+def deepseek(rows=96, columns=128):
     from transformers import FineGrainedFP8Config
     from transformers.integrations.finegrained_fp8 import Fp8Dequantize, Fp8Quantize
 
     class Quantizer:
         quantization_config = FineGrainedFP8Config(weight_block_size=(32, 64))
-    weight = normal(96, 128)
+    weight = normal(rows, columns)
     made = Fp8Quantize(Quantizer).convert({"weight": weight})
     tensors = {name.rsplit(".", 1)[-1]: value for name, value in made.items()}
     if "weight_scale_inv" not in tensors:
@@ -277,6 +277,11 @@ def deepseek_fp8():
     expected = Fp8Dequantize(Quantizer)._dequantize_one(tensors["weight"], tensors["weight_scale_inv"], torch.bfloat16)
     config = dict(quant_method="fp8", fmt="e4m3", activation_scheme="dynamic", weight_block_size=[32, 64])
     return config, tensors, expected
+
+
+@case
+def deepseek_fp8():
+    return deepseek()
 
 
 @case
@@ -293,9 +298,9 @@ def gpt_oss_mxfp4():
 
 
 @case
-def modelopt_fp8():
+def modelopt_fp8(rows=48, columns=96):
     from modelopt.torch.quantization.qtensor.fp8_tensor import FP8QTensor
-    weight = normal(48, 96, torch.bfloat16)
+    weight = normal(rows, columns, torch.bfloat16)
     made, scale = FP8QTensor.quantize(weight.float())
     expected = made.dequantize(torch.float32, scale=scale)
     tensors = dict(weight=made._quantized_data, weight_scale=scale.float().reshape([]),
@@ -305,9 +310,9 @@ def modelopt_fp8():
 
 
 @case
-def modelopt_nvfp4():
+def modelopt_nvfp4(rows=48, columns=96):
     from modelopt.torch.quantization.qtensor.nvfp4_tensor import NVFP4QTensor
-    weight = normal(48, 96)
+    weight = normal(rows, columns)
     made, scale, scale_2 = NVFP4QTensor.quantize(weight.clone(), 16)
     expected = made.dequantize(torch.float32, scale=scale, double_scale=scale_2, block_sizes={-1: 16})
     tensors = dict(weight=made._quantized_data, weight_scale=scale, weight_scale_2=scale_2.reshape([]),
@@ -320,10 +325,10 @@ def modelopt_nvfp4():
 
 
 @case
-def torchao_fp8():
+def torchao_fp8(rows=48, columns=96):
     from torchao.prototype.safetensors.safetensors_support import flatten_tensor_state_dict
     from torchao.quantization import Float8WeightOnlyConfig, quantize_
-    model = torch.nn.Sequential(linear(normal(48, 96, torch.bfloat16)).to(torch.bfloat16))
+    model = torch.nn.Sequential(linear(normal(rows, columns, torch.bfloat16)).to(torch.bfloat16))
     quantize_(model, Float8WeightOnlyConfig(version=2))
     weight = model[0].weight
     flat, _ = flatten_tensor_state_dict({"layer.weight": weight})
@@ -332,17 +337,94 @@ def torchao_fp8():
         weight.dequantize()
 
 
-def main():
-    listing = json.loads((HERE / "goldens.json").read_text()) if (HERE / "goldens.json").exists() else {}
-    for name in sys.argv[1:] or CASES:
-        config, tensors, expected = CASES[name]()
-        shape = list(expected.shape)
-        file = {f"layer.{key}": value.detach().contiguous() for key, value in tensors.items()}
-        save_file(file | dict(expected=expected.detach().contiguous()), HERE / "goldens" / f"{name}.safetensors")
-        listing[name] = dict(quantization_config=config, shape=shape)
-        print(name, shape, {key: (str(value.dtype), list(value.shape)) for key, value in tensors.items()})
-    texts = [f"  {json.dumps(name)}: {json.dumps(listing[name])}" for name in CASES if name in listing]
-    (HERE / "goldens.json").write_text("{\n" + ",\n".join(texts) + "\n}\n")
+# ---- whole models: one layer of Llama, whose projections have their own sizes
+
+HIDDEN, HEADS, KV_HEADS, HEAD_DIM, INTERMEDIATE, VOCABULARY = 64, 2, 1, 32, 128, 96
+PROJECTIONS = {
+    "self_attn.q_proj": (HEADS * HEAD_DIM, HIDDEN), "self_attn.k_proj": (KV_HEADS * HEAD_DIM, HIDDEN),
+    "self_attn.v_proj": (KV_HEADS * HEAD_DIM, HIDDEN), "self_attn.o_proj": (HIDDEN, HEADS * HEAD_DIM),
+    "mlp.gate_proj": (INTERMEDIATE, HIDDEN), "mlp.up_proj": (INTERMEDIATE, HIDDEN),
+    "mlp.down_proj": (HIDDEN, INTERMEDIATE),
+}
 
 
-main()
+def mixed(rows, columns):
+    return (modelopt_nvfp4 if rows == INTERMEDIATE else modelopt_fp8)(rows, columns)
+
+
+MODELS = {
+    "gptq": lambda n, k: gptq(4, 32, True, True, act_order=True, rows=n, columns=k),
+    "awq": lambda n, k: awq("gemm", n, k),
+    "compressed_int4": lambda n, k: compressed("W4A16_ASYM", "pack-quantized", n, k, group_size=32),
+    "compressed_int8": lambda n, k: compressed("INT8", "int-quantized", n, k),
+    "compressed_fp8": lambda n, k: compressed("FP8_DYNAMIC", "float-quantized", n, k),
+    "compressed_nvfp4": lambda n, k: compressed("NVFP4A16", "nvfp4-pack-quantized", n, k),
+    "compressed_mxfp4": lambda n, k: compressed("MXFP4A16", "mxfp4-pack-quantized", n, k),
+    "deepseek_fp8": deepseek,
+    "modelopt_mixed": mixed,
+    "torchao_fp8": torchao_fp8,
+}
+
+
+def fnv(values):
+    values = values + 0  # some packages have no -0
+    value = 0xCBF29CE484222325
+    for byte in values.contiguous().view(torch.uint8).reshape(-1).tolist():
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return f"{value:016x}"
+
+
+def make_model(name):
+    """A folder with config.json and model.safetensors; what is listed are the hashes of its weights as 16-bit numbers."""
+    tensors, hashes, layers = {}, {}, {}
+    for projection, (rows, columns) in PROJECTIONS.items():
+        layer = f"model.layers.0.{projection}"
+        config, stored, expected = MODELS[name](rows, columns)
+        tensors |= {f"{layer}.{key}": value.detach().contiguous() for key, value in stored.items()}
+        dtype = torch.float16 if expected.dtype == torch.float16 else torch.bfloat16  # that the model is run in
+        hashes[layer] = fnv(expected.to(dtype))
+        layers[layer] = {key: config[key] for key in ("quant_algo", "group_size") if key in config}
+    plain = {"model.embed_tokens.weight": (VOCABULARY, HIDDEN), "lm_head.weight": (VOCABULARY, HIDDEN)}
+    for tensor, (rows, columns) in plain.items():
+        tensors[tensor] = normal(rows, columns, torch.bfloat16)
+    for norm in ("model.norm", "model.layers.0.input_layernorm", "model.layers.0.post_attention_layernorm"):
+        tensors[f"{norm}.weight"] = torch.ones(HIDDEN, dtype=torch.bfloat16)
+    if name == "gptq":  # as its packers do it
+        tensors["model.layers.0.self_attn.q_proj.bias"] = torch.zeros(HEADS * HEAD_DIM, dtype=torch.float16)
+    folder = HERE / "models" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    model = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_size=HIDDEN, num_hidden_layers=1,
+                 num_attention_heads=HEADS, num_key_value_heads=KV_HEADS, head_dim=HEAD_DIM,
+                 intermediate_size=INTERMEDIATE, vocab_size=VOCABULARY, max_position_embeddings=128, rms_norm_eps=1e-5,
+                 torch_dtype=str(dtype).split(".")[1], tie_word_embeddings=False)
+    if name == "modelopt_mixed":
+        beside = dict(producer=dict(name="modelopt", version="0.47.0"),
+                      quantization=dict(quant_algo="MIXED_PRECISION", kv_cache_quant_algo=None,
+                                        exclude_modules=["lm_head"], quantized_layers=layers))
+        (folder / "hf_quant_config.json").write_text(json.dumps(beside, indent=1) + "\n")
+    else:
+        model["quantization_config"] = config
+    (folder / "config.json").write_text(json.dumps(model, indent=1) + "\n")
+    save_file(tensors, folder / "model.safetensors")
+    return hashes
+
+
+def update(path, names, make):
+    """A line for each of `names`, those made now replaced."""
+    listing = json.loads(path.read_text()) if path.exists() else {}
+    for name in [name for name in names if not sys.argv[1:] or name in sys.argv[1:]]:
+        listing[name] = make(name)
+        print(name)
+    texts = [f"  {json.dumps(name)}: {json.dumps(listing[name])}" for name in names if name in listing]
+    path.write_text("{\n" + ",\n".join(texts) + "\n}\n")
+
+
+def make_layer(name):
+    config, tensors, expected = CASES[name]()
+    file = {f"layer.{key}": value.detach().contiguous() for key, value in tensors.items()}
+    save_file(file | dict(expected=expected.detach().contiguous()), HERE / "goldens" / f"{name}.safetensors")
+    return dict(quantization_config=config, shape=list(expected.shape))
+
+
+update(HERE / "goldens.json", CASES, make_layer)
+update(HERE / "models.json", MODELS, make_model)
