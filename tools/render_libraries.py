@@ -27,8 +27,9 @@ of those libraries, on each class of GPU, with what we have for the same work. I
     warpwright libraries --gpu rtx-pro-6000   all of them on one GPU, each with its reason
     warpwright libraries --html page.html     one page: the same as [libraries.html](libraries.html)
 
-Every statement has the version it is about, the day its source was read, and the source; where it was measured for this
-project or is somebody's report, it says so, and where something else is said in public, it says what and where. The lines
+Every statement has the version it is about, the day its source was read, and the source. *Measured* is what the compiler
+named as the version does, or what `warpwright inspect` found in the package named; *reported* is somebody else's word.
+Where something else is said in public, it is quoted, with the place. The lines
 of what is ours are not written by anybody: the registry is asked for a row on every listed GPU of the class, and the
 record of the checks ([docs/results](../results), [data/emulated.toml](../../data/emulated.toml)) says where that row was tried.
 A statement older than a year fails a test, and has to be read again.

@@ -20,7 +20,7 @@ namespace warpwright::libraries {
 // How a statement is known.
 enum class Basis : u8 {
     source,    // read in the library's own source code or documentation, of the version named
-    measured,  // by this project, by the command or tool that the text names
+    measured,  // by this project: by the ptxas or nvcc named as version, or `inspect` of the package named
     reported,  // in an issue, or by somebody else
 };
 const char* basis_name(Basis basis);
