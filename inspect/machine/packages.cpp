@@ -81,13 +81,19 @@ std::string relative_to(const std::string& path, const std::string& folder) {
     return below.substr(0, below.find("!/"));
 }
 
+// Some libraries hold an image without a kernel in it: nobody can call that.
+bool has_kernels(const FileReport& file) {
+    return std::ranges::any_of(file.verdicts, [](const Verdict& verdict) {
+        return verdict.num_kernels > 0 || verdict.num_missing > 0;
+    });
+}
+
 void add_packages(const Report& report, const std::string& folder, Machine& machine) {
     const Owners owners(folder);
     std::map<Distribution, std::vector<const FileReport*>> packages;
     for (const FileReport& file : report.files) {
         const std::string relative = relative_to(file.path, folder);
-        if (!relative.empty() && !file.images.empty() && !file.verdicts.empty())
-            packages[owners.of(relative)].push_back(&file);
+        if (!relative.empty() && has_kernels(file)) packages[owners.of(relative)].push_back(&file);
     }
     for (const auto& [distribution, files] : packages) {
         const auto known =

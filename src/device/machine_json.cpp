@@ -147,6 +147,9 @@ void complete_target(GpuInfo& gpu) {
 
 // What the rules rely on, beyond types.
 std::string flaw_of(const Machine& machine) {
+    constexpr size_t kMostGpus = 256;  // pairs of them are shown
+    if (machine.gpus.size() > kMostGpus)
+        return fmt::format("gpus: expected at most {}, got {}", kMostGpus, machine.gpus.size());
     const int count = static_cast<int>(machine.gpus.size());
     for (size_t i = 0; i < machine.gpus.size(); ++i) {
         const int capability = machine.gpus[i].target.facts.compute_capability;

@@ -61,6 +61,9 @@ TEST(MachineJson, WhatIsNotThereIsNotTold) {
 
 TEST(MachineJson, RefusalsSayWhereAndWhy) {
     EXPECT_EQ(refusal("{"), "m.json: no JSON");
+    std::string many = R"({"cpu":{},"gpus":[{})";
+    for (int i = 0; i < 256; ++i) many += ",{}";
+    EXPECT_EQ(refusal(many + "]}"), "m.json: gpus: expected at most 256, got 257");
     EXPECT_EQ(refusal("[]"), "m.json: expected what 'warpwright probe --json' prints, with cpu and gpus");
     EXPECT_EQ(refusal(R"({"cpu":{},"gpus":3})"), "m.json: gpus: expected a list");
     EXPECT_EQ(refusal(R"({"cpu":{"cores":"2"},"gpus":[]})"), "m.json: cpu.cores: expected an integer");
