@@ -81,7 +81,7 @@ std::string relative_to(const std::string& path, const std::string& folder) {
     return below.substr(0, below.find("!/"));
 }
 
-// Some libraries hold an image without a kernel in it: nobody can call that.
+// Images that tell no kernels, such as the one of libcufftw, say nothing of what a call would do.
 bool has_kernels(const FileReport& file) {
     return std::ranges::any_of(file.verdicts, [](const Verdict& verdict) {
         return verdict.num_kernels > 0 || verdict.num_missing > 0;
