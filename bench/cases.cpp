@@ -46,6 +46,15 @@ void add_gemms(std::vector<Case>& all) {
     }
 }
 
+void add_quantized_gemms(std::vector<Case>& all) {
+    for (i64 m : {1, 16, 64, 256, 4096})
+        all.push_back(quantized_gemm_case(WeightFormat::int4, m, 28672, 4096, 128));
+    for (i64 m : {1, 16}) {
+        all.push_back(quantized_gemm_case(WeightFormat::int4, m, 4096, 4096, 128));
+        all.push_back(quantized_gemm_case(WeightFormat::int4, m, 4096, 14336, 128));
+    }
+}
+
 void add_attention(std::vector<Case>& all) {
     for (i64 head_dim : {64, 128, 256}) {
         for (i64 length : {2048, 8192, 16384}) {
@@ -118,6 +127,7 @@ std::vector<Case> cases(const std::string& set) {
     std::vector<Case> all = quick_cases();
     if (set == "quick") return all;
     add_gemms(all);
+    add_quantized_gemms(all);
     add_attention(all);
     add_fused(all);
     if (set == "tune") add_steps(all);

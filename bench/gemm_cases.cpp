@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <random>
+
 #include "bench/make_cases.h"
+#include "kernels/quantized_gemm/layout.h"
 #include "warpwright/ops/gemm.h"
+#include "warpwright/ops/quantized_gemm.h"
 
 namespace warpwright::bench {
 
@@ -22,6 +26,52 @@ Case gemm_case(i64 m, i64 n, i64 k) {
             : n != k || m != n ? "gemm m=4096"
                                : "gemm square",
             "cuBLAS",
+            m <= 16 ? Roof::read : Roof::none};
+}
+
+namespace {
+
+// Random codes, four a word; no NaN among those of e4m3.
+Tensor random_codes(Buffers& b, i64 bytes) {
+    std::mt19937 random(static_cast<u32>(bytes));
+    std::vector<i32> words(static_cast<std::size_t>(ceil_div(bytes, 4)));
+    for (i32& word : words) word = static_cast<i32>(random() & 0xf7f7f7f7u);
+    return Tensor::dense(b.integers(words).data, DType::u8, {bytes});
+}
+
+}  // namespace
+
+Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group) {
+    const WeightFormatFacts facts = facts_of(format);
+    const DType scale = facts.group != 0 ? DType::u8 : kType;
+    const i64 num_scales = packed_scales(n, k, group), data_bytes = packed_data_bytes(format, n, k);
+    FieldTexts problem = fields({{"m", m}, {"n", n}, {"k", k}, {"group", group}});
+    problem.emplace_back("format", facts.name);
+    problem.emplace_back("scale", field_text(scale));
+    return {"quantized_gemm",
+            fmt::format("m={} n={} k={} bf16 {} group={}", m, n, k, facts.name, group),
+            std::move(problem),
+            2.0 * (m * k + m * n) + static_cast<double>(data_bytes + num_scales * dtype_bytes(scale)),
+            2.0 * m * n * k,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                QuantizedGemm call{.a = b.random(kType, {m, k}),
+                                   .b = {.format = format, .n = n, .k = k, .group = group},
+                                   .d = b.zeros(kType, {m, n}),
+                                   .b_is_constant = true};  // weights, as the engine's
+                call.b.data = random_codes(b, data_bytes);
+                // Bytes are 1.0 as e8m0 and 1.875 as e4m3.
+                call.b.scales =
+                    scale == DType::u8
+                        ? Tensor::dense(
+                              b.integers(std::vector<i32>(static_cast<std::size_t>(num_scales / 4),
+                                                          facts.group == 32 ? 0x7f7f7f7f : 0x3f3f3f3f))
+                                  .data,
+                              DType::u8, {num_scales})
+                        : b.random(scale, {num_scales}, 0.05f);
+                return preparer(context, call);
+            },
+            fmt::format("quantized gemm {}", facts.name),
+            "",
             m <= 16 ? Roof::read : Roof::none};
 }
 

@@ -8,6 +8,7 @@
 
 #include "bench/cases.h"
 #include "warpwright/ops/attention.h"
+#include "warpwright/weight_format.h"
 
 namespace warpwright::bench {
 
@@ -47,6 +48,8 @@ Preparer preparer(Context& context, const Call& call) {
 }
 
 Case gemm_case(i64 m, i64 n, i64 k);
+// `group`: elements of k that share a scale; 0: the whole row.
+Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group);
 Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits = {});
 // `q_len` queries of each sequence, the last ones of its `length` keys.
 Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size,

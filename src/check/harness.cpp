@@ -68,10 +68,14 @@ Tensor Workbench::input(DType type, std::initializer_list<i64> shape, double sca
 }
 
 Tensor Workbench::integers(const std::vector<i32>& values) {
-    Tensor tensor = allocate(DType::i32, {static_cast<i64>(values.size())}, false, false);
-    input_digest_ = digest(input_digest_, values.data(), values.size() * sizeof(i32));
+    return bytes(std::as_bytes(std::span(values)), DType::i32);
+}
+
+Tensor Workbench::bytes(std::span<const std::byte> values, DType type) {
+    Tensor tensor = allocate(type, {static_cast<i64>(values.size()) / dtype_bytes(type)}, false, false);
+    input_digest_ = digest(input_digest_, values.data(), values.size());
     if (status_.ok()) {
-        fail(context_.device().copy_in(tensor.data, values.data(), values.size() * sizeof(i32), stream()));
+        fail(context_.device().copy_in(tensor.data, values.data(), values.size(), stream()));
         fail(context_.device().synchronize(stream()));
     }
     return tensor;

@@ -6,6 +6,7 @@
 #include <any>
 #include <map>
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,8 @@ public:
     // address. Where a check must not rely on finiteness it overwrites values through write().
     Tensor input(DType type, std::initializer_list<i64> shape, double scale = 1, bool misaligned = false);
     Tensor integers(const std::vector<i32>& values);
+    // These bytes as they are, as a vector of `type`, aligned.
+    Tensor bytes(std::span<const std::byte> values, DType type);
     // Filled with a pattern that is NaN in every floating-point type, between guard bands; on a device that
     // checks every access, not written at all and without bands.
     Tensor output(DType type, std::initializer_list<i64> shape, bool misaligned = false);

@@ -12,6 +12,7 @@
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/sample/operation.h"
 #include "kernels/gemm/operation.h"
+#include "kernels/quantized_gemm/operation.h"
 
 namespace warpwright {
 namespace {
@@ -28,6 +29,7 @@ std::span<const Operation* const> operations() {
     // clang-format off
     static const Operation* const all[] = {
         instance<GemmOp>(),
+        instance<QuantizedGemmOp>(),
         instance<RmsNormOp>(),
         instance<RopeOp>(),
         instance<GatedActivationOp>(),

@@ -7,6 +7,7 @@
 namespace warpwright {
 
 const OperationCheck& gemm_check();
+const OperationCheck& quantized_gemm_check();
 const OperationCheck& rmsnorm_check();
 const OperationCheck& rope_check();
 const OperationCheck& gated_activation_check();

@@ -19,6 +19,18 @@ struct GemmOperands {
     Activation activation = Activation::none;
 };
 
+// Of finished sums [m, n], in place.
+template <class Float>
+void gemm_epilogue(const GemmOperands& x, std::vector<Float>& d) {
+    for (i64 i = 0; i < x.m * x.n; ++i) {
+        Float v = d[i];
+        if (!x.bias.empty()) v += x.bias[i % x.n];
+        v = x.gate.empty() ? activate<Float>(x.activation, v) : activate<Float>(x.activation, x.gate[i]) * v;
+        if (!x.residual.empty()) v += x.residual[i];
+        d[i] = v;
+    }
+}
+
 // Several columns are summed side by side, each in the order of k.
 template <class Float>
 std::vector<Float> gemm_oracle(const GemmOperands& x) {
@@ -34,15 +46,8 @@ std::vector<Float> gemm_oracle(const GemmOperands& x) {
             const Float* b = transposed.data() + k * x.n;
             for (i64 n = 0; n < x.n; ++n) row[n] += a * b[n];
         }
-        for (i64 n = 0; n < x.n; ++n) {
-            Float v = row[n];
-            if (!x.bias.empty()) v += x.bias[n];
-            v = x.gate.empty() ? activate<Float>(x.activation, v)
-                               : activate<Float>(x.activation, x.gate[m * x.n + n]) * v;
-            if (!x.residual.empty()) v += x.residual[m * x.n + n];
-            row[n] = v;
-        }
     }
+    gemm_epilogue(x, d);
     return d;
 }
 

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// D = epilogue(A x W^T) with weights of four or eight bits, 16-bit activations and fp32 accumulation:
+//   w[n,k] = value(code[n,k]) * scale[n, k / group] * global_scale      (weight_format.h has the values)
+//   v = sum_k A[m, order[k]] w[n,k];  then the epilogue of warpwright/ops/gemm.h
+// Codes are multiplied exactly and sums scaled in fp32: no weight is rounded on its way.
+#pragma once
+
+#include "warpwright/context.h"
+#include "warpwright/tensor.h"
+#include "warpwright/weight_format.h"
+
+namespace warpwright {
+
+// In the project's packed layout, version 1, as pack_weight of src/kernels/quantized_gemm/pack.h makes it
+// from plain numbers (layout.h there has the formulas). Every tensor is dense and starts at a multiple of 16
+// bytes.
+struct QuantizedWeight {
+    WeightFormat format = WeightFormat::int4;
+    i64 n = 0, k = 0;
+    i64 group = 0;  // elements of k that share a scale, a power of two from 32 on that divides k; 0: the
+                    // whole row. mxfp4: 32, nvfp4: 16
+    Tensor data;    // [bytes] u8: codes; n and k padded to multiples of 64
+    Tensor scales;  // [padded n x groups] bf16, f16 or f32; u8: e8m0 of mxfp4, e4m3 of nvfp4
+    Tensor zeros;   // optional, like scales, u8: zero points of int4 and int8
+    Tensor order;   // optional, [k] i32: the column of A for each k (act-order)
+    float global_scale = 1;  // times every weight: nvfp4's scale of the whole tensor, as a multiplier
+};
+
+struct QuantizedGemm {
+    Tensor a;  // [m, k], bf16 or f16, last dimension dense
+    QuantizedWeight b;
+    Tensor d;         // [m, n], like a, or f32
+    Tensor bias;      // optional, [n], like a
+    Tensor gate;      // optional, [m, n], like a
+    Tensor residual;  // optional, [m, n], like d; may be d
+    Activation activation = Activation::none;
+    bool b_is_constant = false;  // as in warpwright/ops/gemm.h, of all tensors of b
+};
+
+// Any m, n from 1 up. Errors: shapes, types or sizes that disagree, a group that does not divide k (caller);
+// no row (no_kernel).
+Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared);
+Status quantized_gemm(Context& context, Stream stream, const QuantizedGemm& call);
+
+}  // namespace warpwright

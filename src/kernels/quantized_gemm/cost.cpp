@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// quantized_gemm's cost: gemm's constants, with the bytes of packed weights and the instructions that codes
+// need before they are multiplied. Modelled until a tuning table of the target says otherwise.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "dispatch/fields.h"
+#include "kernels/quantized_gemm/operation.h"
+
+namespace warpwright {
+
+std::string enum_text(WeightFormat format) {
+    return facts_of(format).name;
+}
+
+Status parse_enum(std::string_view name, std::string_view text, WeightFormat& format) {
+    std::string known;
+    for (int i = 0; i < kNumWeightFormats; ++i) {
+        const auto candidate = static_cast<WeightFormat>(i);
+        if (text == facts_of(candidate).name) {
+            format = candidate;
+            return {};
+        }
+        known += fmt::format("{}{}",
+                             i == 0                       ? ""
+                             : i + 1 == kNumWeightFormats ? " or "
+                                                          : ", ",
+                             enum_text(candidate));
+    }
+    return caller_error(fmt::format("{}: expected {}, got '{}'", name, known, text));
+}
+
+namespace {
+
+double mma_share(const TargetFacts& target, const GemmCosts& costs) {
+    switch (target.build_target) {
+        case BuildTarget::sm_90a: return costs.mma_share_sm90;
+        case BuildTarget::sm_100f: return costs.mma_share_sm100;
+        default: return costs.mma_share;
+    }
+}
+
+double weight_bytes(const QuantizedGemmProblem& p) {
+    const double scales = static_cast<double>(packed_scales(p.n, p.k, p.group));
+    return static_cast<double>(packed_data_bytes(p.format, p.n, p.k)) +
+           scales * (dtype_bytes(p.scale) + (p.zeros ? 1 : 0));
+}
+
+double bytes_moved(const QuantizedGemmProblem& p) {
+    const double element = dtype_bytes(p.dtype), out = dtype_bytes(p.out);
+    const double outputs = static_cast<double>(p.m) * p.n;
+    return weight_bytes(p) + static_cast<double>(p.m) * p.k * element + (p.bias ? p.n * element : 0) +
+           outputs * ((p.gate ? element : 0) + (p.residual ? out : 0) + out);
+}
+
+// Of a lane: what makes one register of four, two weights, ready for a product; counted in the code.
+double instructions_a_pair(const QuantizedGemmRow& row) {
+    const bool bf16 = row.dtype == DType::bf16;
+    switch (row.format) {
+        case WeightFormat::int4: return 2.8;
+        case WeightFormat::int8: return bf16 ? 7 : 2.5;
+        case WeightFormat::fp8_e4m3: return 4.5;
+        case WeightFormat::mxfp4:
+        case WeightFormat::nvfp4: return 4.8;
+    }
+    return 0;
+}
+
+int blocks_at_once(const QuantizedGemmRow& row, const TargetFacts& target) {
+    constexpr i64 kReservedBytes = 1024;  // of shared memory, per block
+    const i64 by_shared = target.shared_per_sm_bytes / (row.shared_bytes + kReservedBytes);
+    const i64 by_threads = target.max_threads_per_sm / num_threads(row);
+    return static_cast<int>(std::max<i64>(1, std::min<i64>({row.blocks_per_sm, by_shared, by_threads})));
+}
+
+}  // namespace
+
+Prediction QuantizedGemmOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                                    const CostConstants& all_costs) {
+    const GemmCosts& costs = all_costs.gemm;
+    const double flops = 2.0 * problem.m * problem.n * problem.k;
+    if (row.arch == ArchClass::host) {
+        return roofline(target, all_costs, bytes_moved(problem), flops, fp32_tflops(target, all_costs),
+                        all_costs.host.gemm_memory_share, all_costs.host.gemm_compute_share);
+    }
+    const i64 blocks_m = is_stream(row) ? 1 : ceil_div(problem.m, row.tile_m);
+    const auto blocks = blocks_m * ceil_div(problem.n, row.tile_n);
+    const double per_sm = static_cast<double>(ceil_div(blocks, target.num_sms));
+    const double at_once = std::min<double>(blocks_at_once(row, target), per_sm);
+    const double padded_k = static_cast<double>(round_up(problem.k, kPackedK));
+
+    // Products, and what decodes codes for them: both leave an SM's schedulers one instruction a clock each.
+    const double block_flops = 2.0 * row.tile_m * row.tile_n * padded_k;
+    const double sm_tflops = target.bf16_tflops * mma_share(target, costs) / target.num_sms;
+    const double tensor_us = per_sm * block_flops / (sm_tflops * costs.bandwidth_tensor_share * 1e6);
+    const double times_decoded = static_cast<double>(row.tile_m) / row.warp_m;
+    const double pairs = row.tile_n * padded_k / 2 * times_decoded;
+    const double products = block_flops / 4096;  // of 16 x 8 x 16
+    const double scaled =
+        products * 4 /
+        (kPackedK / 16.0 /
+         (problem.group > 0 && problem.group < kPackedK ? static_cast<double>(kPackedK) / problem.group : 1));
+    const double instructions = pairs / 32 * instructions_a_pair(row) + products * 1.5 + scaled;
+    constexpr double kIssueShare = 0.7;  // of four a clock, measured nowhere yet: modelled
+    const double issue_us = per_sm * instructions / (4 * kIssueShare * target.boost_mhz);
+
+    const double rows_of_a = static_cast<double>(std::min<i64>(row.tile_m, problem.m));
+    const double bits = facts_of(row.format).bits;
+    const double block_bytes = padded_k * (row.tile_n * bits / 8 + 2.0 * rows_of_a);
+    const double l2_gb_s = std::max(target.num_sms * costs.l2_bytes_per_clock * target.boost_mhz * 1e-3,
+                                    costs.l2_over_memory * target.memory_gb_s);
+    const double l2_us = per_sm * block_bytes / (l2_gb_s / target.num_sms * 1e3);
+    const double under_way =
+        kPackedK * (row.tile_n * bits / 8 + 2.0 * rows_of_a) * (row.stages - 1) * row.warps_k;
+    const double sm_us =
+        per_sm * block_bytes / (at_once * (row.aligned ? under_way : under_way / 8) / costs.latency_us);
+    const double stream_share = is_stream(row) ? costs.stream_share : costs.ring_share;
+    const double memory_us = bytes_moved(problem) / (target.memory_gb_s * stream_share * 1e3);
+
+    const double later_blocks = per_sm / at_once - 1;
+    const double start_us = start_up_us(target, all_costs) + costs.first_block_us +
+                            costs.next_block_us * (at_once > 1 ? costs.next_block_overlap : 1) * later_blocks;
+    const double products_us = std::max({tensor_us, issue_us, l2_us});
+    const double loads_us = together_us({memory_us, sm_us});
+    const double rate_us = std::max(products_us, loads_us);
+    const char* bound = rate_us < start_us     ? "latency"
+                        : rate_us == loads_us  ? (memory_us >= sm_us ? "memory" : "latency")
+                        : rate_us == l2_us     ? "l2"
+                        : rate_us == tensor_us ? "tensor cores"
+                                               : "arithmetic";
+    return {start_us + rate_us, bound};
+}
+
+}  // namespace warpwright

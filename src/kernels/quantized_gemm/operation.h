@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// quantized_gemm: traits for the dispatcher (dispatch/choose.h says what each member means), cost, launch.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "kernels/cost.h"
+#include "kernels/quantized_gemm/rows.h"
+#include "warpwright/device.h"
+
+namespace warpwright {
+
+// How fields of this type are written and read (dispatch/fields.h).
+std::string enum_text(WeightFormat format);
+Status parse_enum(std::string_view name, std::string_view text, WeightFormat& format);
+
+struct QuantizedGemmOp {
+    static constexpr const char* kName = "quantized_gemm";
+    static constexpr const char* kFolder = "src/kernels/quantized_gemm";
+    using Problem = QuantizedGemmProblem;
+    using Row = QuantizedGemmRow;
+    using Args = QuantizedGemmArgs;
+
+    static std::span<const Row> rows() { return kQuantizedGemmRows; }
+    static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
+    static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
+        return warpwright::why_not(row, target, problem);
+    }
+    static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
+                              const CostConstants& costs = kCosts);
+    static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
+        if (row.arch == ArchClass::host) return {};
+        const i64 blocks_m = is_stream(row) ? 1 : ceil_div(problem.m, row.tile_m);
+        return {.grid = {static_cast<u32>(blocks_m * ceil_div(problem.n, row.tile_n))},
+                .block = {static_cast<u32>(num_threads(row))},
+                .shared_bytes = static_cast<u32>(row.shared_bytes)};
+    }
+    static HostFunction host_function(const Row& row);
+};
+
+}  // namespace warpwright

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Matrix product with weights of few bits: D = epilogue(A x dequant(W)^T). The definition is in
+// warpwright/ops/quantized_gemm.h.
+#pragma once
+
+#include "kernels/gemm/problem.h"
+#include "kernels/quantized_gemm/layout.h"
+
+namespace warpwright {
+
+struct QuantizedGemmProblem {
+    i64 m = 1;
+    i64 n = 4096;
+    i64 k = 4096;
+    DType dtype = DType::bf16;  // of a, bias and gate
+    DType out = DType::bf16;    // of d and residual: dtype or f32
+    WeightFormat format = WeightFormat::int4;
+    i64 group = 128;            // elements of k that share a scale; 0: the whole row
+    DType scale = DType::bf16;  // of the scales; u8 for the formats whose scales have a byte
+    bool zeros = false;         // zero points are given
+    bool order = false;         // columns of A are taken in a given order (act-order)
+    bool bias = false;
+    bool gate = false;
+    bool residual = false;
+    Activation activation = Activation::none;
+    i64 alignment_bytes = 16;  // what every row's start in a is a multiple of
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("m", self.m);
+        v("n", self.n);
+        v("k", self.k);
+        v("dtype", self.dtype);
+        v("out", self.out);
+        v("format", self.format);
+        v("group", self.group);
+        v("scale", self.scale);
+        v("zeros", self.zeros);
+        v("order", self.order);
+        v("bias", self.bias);
+        v("gate", self.gate);
+        v("residual", self.residual);
+        v("activation", self.activation);
+        v("alignment_bytes", self.alignment_bytes);
+    }
+    // As gemm's.
+    constexpr QuantizedGemmProblem canonical() const {
+        QuantizedGemmProblem problem = *this;
+        problem.m = 128;
+        return problem;
+    }
+};
+
+struct QuantizedGemmArgs {
+    GemmArgs gemm;         // b: packed codes, without a stride
+    const void* scales;    // packed
+    const void* zeros;     // packed u8, or null
+    const i32* order;      // [k]: the column of A for each k of W; or null
+    float global_scale;    // times every weight
+    i32 scale_bytes;       // of one
+    i32 scale_step_bytes;  // of the scales of 64 rows and 64 of k
+    i32 num_groups;        // packed_groups
+    i32 group_shift;       // log2 of the steps of 64 of k that share a scale
+    bool halves;           // a scale for each 32 of k, of formats that do not say so themselves
+    DType scale;
+};
+
+// The argument of a shift: 31 where the whole row shares a scale.
+constexpr i32 group_shift_of(i64 group) {
+    if (group == 0) return 31;
+    i32 shift = 0;
+    while ((i64{kPackedK} << shift) < group) ++shift;
+    return shift;
+}
+
+}  // namespace warpwright

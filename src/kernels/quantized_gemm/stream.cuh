@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+// quantized_gemm for few rows of A (decode): limited by reading W once.
+//
+//   block = tile_n rows of W, all of k     warps share out k: step i of 64 belongs to warp i % warps_k
+//   warp    a ring of `stages` steps of its own in shared memory: cp.async, stages - 1 ahead, no barrier of
+//           the block; codes become mma's A operand (weights.cuh), rows of A its B operand
+//   block   adds the warps' sums in a fixed order, epilogue
+//
+// A lane copies the sixteen bytes of codes and of rows of A that it will read, so only scales and zero points
+// pass between lanes. Rows of A that do not exist are zeros from the start; k beyond its end is copied as
+// zeros.
+#include "kernels/gemm/epilogue.cuh"
+#include "kernels/quantized_gemm/rows.h"
+#include "kernels/quantized_gemm/weights.cuh"
+#include "ptx/cp_async.cuh"
+#include "ptx/launch.cuh"
+#include "ptx/ldmatrix.cuh"
+
+namespace warpwright {
+
+constexpr QuantizedGemmRow kRow = sized<row_at(kQuantizedGemmRows, WW_ROW)>();
+static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
+using T = Storage<kRow.dtype>;
+using Shared = QuantizedGemmShared<kRow>;
+using Step = QuantizedGemmStep<kRow>;
+
+constexpr int kThreads = num_threads(kRow);
+constexpr int kTiles = kRow.tile_n / 16;
+constexpr int kTokens = kRow.tile_m / 8;                     // groups of eight rows of A
+constexpr int kBlocksK = facts_of(kRow.format).bits / 4;     // packed tiles of k in a step
+constexpr int kStepBytes = kBlocksK * 4 * kPackedTileBytes;  // of 64 rows in memory
+constexpr int kAhead = kRow.stages - 1;
+// Where the parts of a step begin.
+constexpr u32 kA = sizeof(Step::codes), kScales = kA + sizeof(Step::a),
+              kZeros = kScales + sizeof(Step::scales);
+
+// Where a lane's parts of a step come from and go to.
+struct Copies {
+    const unsigned char* codes;   // of the block's first tile, step 0
+    const unsigned char* scales;  // this lane's chunk of 16 bytes; null: none
+    const unsigned char* zeros;
+    const T* a[kTokens];  // k of step 0
+    u32 exists;           // bit t: the row of a[t]
+    u32 ring;             // this warp's, in the shared window
+
+    __device__ Copies(const QuantizedGemmArgs& args, Shared& shared, i64 first_n, int warp) {
+        const int lane = threadIdx.x % 32, group = lane / 4, member = lane % 4;
+        const i64 rows64 = first_n / kPackedRows;
+        const int row = static_cast<int>(first_n % kPackedRows);
+        const i64 num_steps = ceil_div(args.gemm.k, kPackedK);
+        codes = static_cast<const unsigned char*>(args.gemm.b) + rows64 * num_steps * kStepBytes +
+                row / 16 * kPackedTileBytes + lane * 16;
+        const auto chunk = [&](const void* base, int bytes) -> const unsigned char* {
+            const int per_group = kRow.tile_n * bytes / 16;  // chunks
+            const int num_groups = args.halves ? 2 : groups_a_step(kRow.format);
+            if (base == nullptr || lane >= per_group * num_groups) return nullptr;
+            const i64 of_group = rows64 * args.num_groups + lane / per_group;
+            return static_cast<const unsigned char*>(base) + (of_group * kPackedRows + row) * bytes +
+                   lane % per_group * 16;
+        };
+        scales = chunk(args.scales, args.scale_bytes);
+        zeros = chunk(args.zeros, 1);
+        exists = 0;
+#pragma unroll
+        for (int t = 0; t < kTokens; ++t) {
+            const int m = t * 8 + group;
+            if (m < args.gemm.m) exists |= 1u << t;
+            a[t] = static_cast<const T*>(args.gemm.a) + m * args.gemm.a_stride + member * 8;
+        }
+        ring = ptx::shared_address(&shared.ring[warp][0]);
+    }
+
+    __device__ void copy_weights(const QuantizedGemmArgs& args, int stage, int step) const {
+        const u64 policy = ptx::read_once_policy();
+        const u32 lane_bytes = threadIdx.x % 32 * 16;
+        const u32 to = ring + stage * static_cast<u32>(sizeof(Step)) + lane_bytes;
+        const unsigned char* from = codes + i64{step} * kStepBytes;
+#pragma unroll
+        for (int i = 0; i < kBlocksK; ++i) {
+#pragma unroll
+            for (int t = 0; t < kTiles; ++t) {
+                ptx::cp_async_16(to + (i * kTiles + t) * kPackedTileBytes,
+                                 from + (i * 4 + t) * kPackedTileBytes, 16, policy);
+            }
+        }
+        const i64 group = step >> args.group_shift;
+        if (scales != nullptr) {
+            ptx::cp_async_16(to + kScales, scales + group * args.scale_step_bytes, 16, policy);
+        }
+        if (zeros != nullptr) {
+            ptx::cp_async_16(to + kZeros, zeros + group * (args.halves ? 2 * kPackedRows : kPackedRows), 16,
+                             policy);
+        }
+    }
+    __device__ void copy_a(const QuantizedGemmArgs& args, int stage, int step) const {
+        const u32 to = ring + stage * static_cast<u32>(sizeof(Step)) + kA + threadIdx.x % 32 * 16;
+        const bool whole = (step + 1) * kPackedK <= args.gemm.k;
+#pragma unroll
+        for (int t = 0; t < kTokens; ++t) {
+            if ((exists >> t & 1) == 0) continue;
+#pragma unroll
+            for (int half = 0; half < 2; ++half) {
+                const int k = step * kPackedK + half * 32;
+                if (whole) {
+                    ptx::cp_async_16(to + (t * 2 + half) * 512, a[t] + k);
+                } else {
+                    const bool inside = k + static_cast<int>(threadIdx.x % 4) * 8 < args.gemm.k;
+                    ptx::cp_async_16(to + (t * 2 + half) * 512, inside ? a[t] + k : a[t], inside ? 16 : 0);
+                }
+            }
+        }
+    }
+};
+
+using Sums = float[kTiles][kTokens][4];
+
+__device__ inline void multiply(Sums& sums, const Step& step, const QuantizedGemmArgs& args) {
+    const int lane = threadIdx.x % 32, group = lane / 4;
+    const U32x4* chunks = reinterpret_cast<const U32x4*>(step.a) + lane;
+    U32x4 a[kTokens][2];
+#pragma unroll
+    for (int t = 0; t < kTokens; ++t) {
+        a[t][0] = chunks[t * 64];
+        a[t][1] = chunks[t * 64 + 32];
+    }
+    const U32x4* codes = reinterpret_cast<const U32x4*>(step.codes) + lane;
+    constexpr bool kFixed = facts_of(kRow.format).group != 0;
+    const int scale_bytes = kFixed ? 1 : args.scale_bytes;
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile) {
+        U32x4 own[kBlocksK];
+#pragma unroll
+        for (int i = 0; i < kBlocksK; ++i) own[i] = codes[(i * kTiles + tile) * 32];
+        const int pair = tile * 16 + group * 2;
+        multiply_tile<kRow.format, T, kTokens>(
+            sums[tile], own, a, step.scales + pair * scale_bytes, kRow.tile_n * scale_bytes,
+            args.zeros == nullptr ? nullptr : step.zeros + pair, kRow.tile_n, args);
+    }
+}
+
+__device__ inline void stream(Sums& sums, const QuantizedGemmArgs& args, Shared& shared, i64 first_n,
+                              int warp) {
+    const Copies copies(args, shared, first_n, warp);
+    const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
+    const auto step_of = [&](int i) { return warp + i * kRow.warps_k; };
+
+    // Groups of copies end in their order: where all of the first ring's weights are asked for before the
+    // wait, the first product waits for them all, and a block that comes later does without.
+    const u32 num_first = static_cast<u32>(args.gemm.num_sms * kRow.blocks_per_sm);
+    const bool early = args.gemm.b_is_constant && blockIdx.x < num_first;
+    const auto copy_first_weights = [&](int i) {
+        if (step_of(i) < num_steps) copies.copy_weights(args, i, step_of(i));
+    };
+    if (early) {
+        for (int i = 0; i < kAhead; ++i) copy_first_weights(i);
+    }
+#pragma unroll 1
+    for (int t = 0; t < kTokens; ++t) {
+        if ((copies.exists >> t & 1) != 0) continue;
+        for (int i = 0; i < kRow.stages * 2; ++i) {
+            U32x4* chunks = reinterpret_cast<U32x4*>(shared.ring[warp][i / 2].a);
+            chunks[(t * 2 + i % 2) * 32 + threadIdx.x % 32] = {};
+        }
+    }
+    ptx::wait_for_predecessor();
+    ptx::release_successor();
+    for (int i = 0; i < kAhead; ++i) {
+        if (!early) copy_first_weights(i);
+        if (step_of(i) < num_steps) copies.copy_a(args, i, step_of(i));
+        ptx::cp_async_commit();
+    }
+    int stage = 0;
+#pragma unroll 1
+    for (int i = 0; step_of(i) < num_steps; ++i) {
+        ptx::cp_async_wait<kAhead - 1>();
+        __syncwarp();  // the step has landed for all lanes, and all have read the one before
+        const int next = step_of(i + kAhead), to = stage == 0 ? kAhead : stage - 1;
+        if (next < num_steps) {
+            copies.copy_weights(args, to, next);
+            copies.copy_a(args, to, next);
+        }
+        ptx::cp_async_commit();
+        multiply(sums, shared.ring[warp][stage], args);
+        stage = stage == kAhead ? 0 : stage + 1;
+    }
+    ptx::cp_async_wait<0>();
+}
+
+}  // namespace warpwright
+
+extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::kRow.blocks_per_sm)
+    WW_ENTRY(const __grid_constant__ warpwright::QuantizedGemmArgs args) {
+    using namespace warpwright;
+    extern __shared__ __align__(128) unsigned char shared_memory[];
+    Shared& shared = *reinterpret_cast<Shared*>(shared_memory);
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const i64 first_n = i64{blockIdx.x} * kRow.tile_n;
+
+    Sums sums = {};
+    stream(sums, args, shared, first_n, warp);
+    __syncthreads();  // rings become sums
+
+    // mma's row is a row of W, its column a row of A.
+    const int group = lane / 4, token = lane % 4 * 2;
+#pragma unroll
+    for (int tile = 0; tile < kTiles; ++tile) {
+#pragma unroll
+        for (int t = 0; t < kTokens; ++t) {
+#pragma unroll
+            for (int e = 0; e < 4; ++e) {
+                shared.partial[warp][t * 8 + token + e % 2][tile * 16 + group + e / 2 * 8] = sums[tile][t][e];
+            }
+        }
+    }
+    __syncthreads();
+    for (int i = threadIdx.x; i < kRow.tile_m * kRow.tile_n; i += kThreads) {
+        const int m = i / kRow.tile_n, column = i % kRow.tile_n;
+        if (m >= args.gemm.m || first_n + column >= args.gemm.n) continue;
+        float sum = 0;
+#pragma unroll
+        for (int part = 0; part < kRow.warps_k; ++part) sum += shared.partial[part][m][column];
+        finish_one<T>(args.gemm, m, first_n + column, sum * args.global_scale);
+    }
+}

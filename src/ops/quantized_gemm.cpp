@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warpwright/ops/quantized_gemm.h"
+
+#include <fmt/format.h>
+
+#include "dispatch/prepare.h"
+#include "kernels/quantized_gemm/operation.h"
+#include "ops/match.h"
+
+namespace warpwright {
+namespace {
+
+// The weight's own tensors against its sizes.
+void match_weight(Matcher& match, const QuantizedWeight& b) {
+    const WeightFormatFacts facts = facts_of(b.format);
+    match
+        .require(b.n >= 0 && b.k >= 1,
+                 fmt::format("b: k must be at least 1 and n 0, got {} and {}", b.k, b.n))
+        .require(b.group >= 0,
+                 fmt::format("b.group must be positive, or 0 for the whole row, got {}", b.group))
+        .require(facts.group == 0 || b.group == facts.group,
+                 fmt::format("b.group: {} has groups of {}, got {}", facts.name, facts.group, b.group))
+        .require(b.group <= 0 || b.k % b.group == 0,
+                 fmt::format("b.group: {} does not divide k = {}", b.group, b.k))
+        .require(!b.zeros || is_integer(b.format), fmt::format("b.zeros: {} has no zero points", facts.name));
+    if (!match.status().ok()) return;
+    const std::string bytes = std::to_string(packed_data_bytes(b.format, b.n, b.k));
+    const std::string scales = std::to_string(packed_scales(b.n, b.k, b.group));
+    const std::string k = std::to_string(b.k);
+    const auto sized = [&](const char* name, const Tensor& tensor, const std::string& size,
+                           std::initializer_list<DType> types, bool optional = false) {
+        match.tensor(name, tensor, {name}, types, {.dense = true, .optional = optional});
+        if (!tensor || tensor.rank != 1) return;
+        match.require(std::to_string(tensor.shape[0]) == size,
+                      fmt::format("{} must have {} elements, got {}", name, size, tensor.shape[0]));
+    };
+    sized("b.data", b.data, bytes, {DType::u8});
+    if (facts.group != 0) {
+        sized("b.scales", b.scales, scales, {DType::u8});
+    } else {
+        sized("b.scales", b.scales, scales, {DType::bf16, DType::f16, DType::f32});
+    }
+    sized("b.zeros", b.zeros, scales, {DType::u8}, true);
+    sized("b.order", b.order, k, {DType::i32}, true);
+    match.require(alignment_of({&b.data, &b.scales, &b.zeros}) >= 16,
+                  "b: data, scales and zeros must start at multiples of 16 bytes");
+}
+
+}  // namespace
+
+Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) {
+    Matcher match("quantized_gemm");
+    const QuantizedWeight& b = call.b;
+    match.tensor("a", call.a, {"m", "k"}, {DType::bf16, DType::f16})
+        .tensor("d", call.d, {"m", "n"}, {call.a.dtype, DType::f32})
+        .tensor("bias", call.bias, {"n"}, {call.a.dtype}, {.optional = true})
+        .tensor("gate", call.gate, {"m", "n"}, {call.a.dtype}, {.optional = true})
+        .tensor("residual", call.residual, {"m", "n"}, {call.d.dtype}, {.optional = true})
+        .require(
+            match["k"] == b.k && match["n"] == b.n,
+            fmt::format("b: n and k are {} and {}, but d has {} and a {}", b.n, b.k, match["n"], match["k"]));
+    match_weight(match, b);
+    WW_TRY(match.status());
+    const i64 m = match["m"], n = match["n"], k = match["k"];
+    if (m == 0 || n == 0) return {};
+    constexpr i64 kLargest = 0x7fffffff - 4096;  // sizes are 32-bit in kernels, and tiles reach past them
+    match.require(m <= kLargest && n <= kLargest && k <= kLargest,
+                  fmt::format("m, n and k must be below 2^31 - 4096, got {}, {} and {}", m, n, k));
+    WW_TRY(match.status());
+
+    // A whole row, however it is said: what fits into a step keeps its group, whose scales are padded.
+    const i64 group = b.group == k && k >= kPackedK ? 0 : b.group;
+    const QuantizedGemmProblem problem{.m = m,
+                                       .n = n,
+                                       .k = k,
+                                       .dtype = call.a.dtype,
+                                       .out = call.d.dtype,
+                                       .format = b.format,
+                                       .group = group,
+                                       .scale = b.scales.dtype,
+                                       .zeros = static_cast<bool>(b.zeros),
+                                       .order = static_cast<bool>(b.order),
+                                       .bias = static_cast<bool>(call.bias),
+                                       .gate = static_cast<bool>(call.gate),
+                                       .residual = static_cast<bool>(call.residual),
+                                       .activation = call.activation,
+                                       .alignment_bytes = alignment_of({&call.a}, prepared.batch_invariant)};
+    const GemmArgs gemm{.a = call.a.data,
+                        .b = b.data.data,
+                        .d = call.d.data,
+                        .bias = call.bias.data,
+                        .gate = call.gate.data,
+                        .residual = call.residual.data,
+                        .a_stride = call.a.stride[0],
+                        .d_stride = call.d.stride[0],
+                        .gate_stride = call.gate.stride[0],
+                        .residual_stride = call.residual.stride[0],
+                        .m = static_cast<i32>(m),
+                        .n = static_cast<i32>(n),
+                        .k = static_cast<i32>(k),
+                        .num_sms = context.target().facts.num_sms,
+                        .activation = call.activation,
+                        .b_is_constant = call.b_is_constant,
+                        .out_f32 = call.d.dtype == DType::f32,
+                        .out_aligned = alignment_of({&call.d, &call.bias, &call.gate, &call.residual}) >= 16};
+    const i32 scale_bytes = dtype_bytes(b.scales.dtype);
+    const i32 groups_a_step = group > 0 && group < kPackedK ? static_cast<i32>(kPackedK / group) : 1;
+    const QuantizedGemmArgs args{.gemm = gemm,
+                                 .scales = b.scales.data,
+                                 .zeros = b.zeros.data,
+                                 .order = static_cast<const i32*>(b.order.data),
+                                 .global_scale = b.global_scale,
+                                 .scale_bytes = scale_bytes,
+                                 .scale_step_bytes = groups_a_step * kPackedRows * scale_bytes,
+                                 .num_groups = static_cast<i32>(packed_groups(k, group)),
+                                 .group_shift = group_shift_of(group),
+                                 .halves = facts_of(b.format).group == 0 && group == 32,
+                                 .scale = b.scales.dtype};
+    return prepare_step<QuantizedGemmOp>(context, problem, args, prepared);
+}
+
+Status quantized_gemm(Context& context, Stream stream, const QuantizedGemm& call) {
+    return run_now(context, stream, call);
+}
+
+}  // namespace warpwright

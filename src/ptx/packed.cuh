@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arithmetic on pairs of 16-bit floating-point numbers in one register.
+#pragma once
+
+#include "ptx/convert.cuh"
+
+namespace warpwright::ptx {
+
+// a * b + c, rounded once. Subnormal numbers are as exact as others.
+template <class T>
+__device__ inline u32 fma_pair(u32 a, u32 b, u32 c);
+
+// ptx: fma.rn.bf16x2 | PTX ISA 9.7.4.4 | sm_80
+template <>
+__device__ inline u32 fma_pair<Bf16>(u32 a, u32 b, u32 c) {
+    u32 result;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+    return result;
+}
+
+// ptx: fma.rn.f16x2 | PTX ISA 9.7.4.4 | sm_53
+template <>
+__device__ inline u32 fma_pair<Half>(u32 a, u32 b, u32 c) {
+    u32 result;
+    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+    return result;
+}
+
+}  // namespace warpwright::ptx
