@@ -9,6 +9,9 @@ namespace warpwright {
 struct alignas(16) U32x4 {
     u32 x, y, z, w;
 };
+struct alignas(8) U32x2 {
+    u32 x, y;
+};
 
 namespace ptx {
 
@@ -51,6 +54,23 @@ __device__ inline void store(void* address, U32x4 v) {
     asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(v.x), "r"(v.y), "r"(v.z),
                  "r"(v.w)
                  : "memory");
+}
+
+// ptx: ld.shared.v4.u32 | PTX ISA 9.7.9.8 | sm_20. Begins where it stands. `address` is in the shared window.
+__device__ inline U32x4 load_shared(u32 address) {
+    U32x4 v;
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+                 : "r"(address)
+                 : "memory");
+    return v;
+}
+
+// ptx: ld.shared.v2.u32 | PTX ISA 9.7.9.8 | sm_20. As load_shared, of 8 bytes.
+__device__ inline U32x2 load_shared_8(u32 address) {
+    U32x2 v;
+    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(v.x), "=r"(v.y) : "r"(address) : "memory");
+    return v;
 }
 
 // ptx: st.shared.v4.u32 | PTX ISA 9.7.9.12 | sm_20. `address` is in the shared window.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "warpwright/ops/quantized_gemm.h"
 
+#include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "check/ops/checks.h"
 #include "kernels/quantized_gemm/operation.h"
@@ -12,79 +12,96 @@
 namespace warpwright {
 namespace {
 
-// A weight of random codes and scales as numbers and as packed bytes.
+using formats::Code;
+using formats::QuantizedMatrix;
+using formats::ScaleCode;
+
+// A weight of random codes and scales, plain and packed, and its numbers less zero points in packed order.
 struct Weight {
-    std::vector<float> values, scales;
+    QuantizedMatrix plain;
     PackedWeight packed;
-    float global_scale = 1;
+    std::vector<float> values, scales;
     Status status;
 };
 
-// Scales so that results are about one. Those of a byte are near a power of two that global_scale takes away.
-std::vector<std::byte> random_scales(std::mt19937_64& random, const QuantizedGemmProblem& p, i64 count,
-                                     double typical, float& global_scale) {
-    std::vector<std::byte> scales(static_cast<std::size_t>(count * dtype_bytes(p.scale)));
+Code code_of(WeightFormat format) {
+    switch (format) {
+        case WeightFormat::int4: return Code::u4;
+        case WeightFormat::int8: return Code::u8;
+        case WeightFormat::fp8_e4m3: return Code::e4m3;
+        case WeightFormat::mxfp4:
+        case WeightFormat::nvfp4: break;
+    }
+    return Code::e2m1;
+}
+
+// Scales so that results are about one. Those of nvfp4 are near 16, which the global scale takes away.
+void draw_scales(std::mt19937_64& random, const QuantizedGemmProblem& p, double typical, QuantizedMatrix& m) {
+    const auto count = static_cast<std::size_t>(m.row_groups() * m.column_groups());
     std::uniform_real_distribution<float> spread(0.5f, 2);
-    if (p.format == WeightFormat::nvfp4) global_scale = static_cast<float>(typical / 16);
-    for (i64 i = 0; i < count; ++i) {
+    if (p.format == WeightFormat::nvfp4) m.global_scale = static_cast<float>(typical / 16);
+    for (std::size_t i = 0; i < count; ++i) {
         if (p.format == WeightFormat::mxfp4) {
-            const int exponent = std::ilogb(typical) + static_cast<int>(random() % 3);
-            scales[i] = static_cast<std::byte>(127 - 1 + exponent);
+            m.scale_code = ScaleCode::e8m0;
+            m.scale_codes.push_back(
+                static_cast<u8>(126 + std::ilogb(typical) + static_cast<int>(random() % 3)));
+            m.scales.push_back(formats::decode_e8m0(m.scale_codes.back()));
         } else if (p.format == WeightFormat::nvfp4) {
-            scales[i] = static_cast<std::byte>(0x50 + random() % 32);  // 8 to 120
+            m.scale_code = ScaleCode::e4m3;
+            m.scale_codes.push_back(static_cast<u8>(0x50 + random() % 32));  // 8 to 120
+            m.scales.push_back(formats::decode(formats::kE4M3, m.scale_codes.back()) * m.global_scale);
         } else {
-            store_float(scales.data(), p.scale, i, static_cast<float>(typical) * spread(random));
+            m.scales.push_back(round_to(p.scale, static_cast<float>(typical) * spread(random)));
         }
     }
-    return scales;
+}
+
+QuantizedMatrix random_matrix(std::mt19937_64& random, const QuantizedGemmProblem& p) {
+    const WeightFormatFacts facts = facts_of(p.format);
+    QuantizedMatrix m{.rows = p.n, .columns = p.k, .code = code_of(p.format)};
+    m.group_columns = p.group == 0 ? p.k : p.group;
+    m.codes.resize(static_cast<std::size_t>(p.n * p.k));
+    for (u8& code : m.codes) {
+        code = static_cast<u8>(random() & ((1u << facts.bits) - 1));
+        if (m.code == Code::e4m3) code &= 0xf7;  // no NaN, every exponent
+    }
+    const double largest_code = is_integer(p.format) ? 1 << (facts.bits - 1) : m.code == Code::e4m3 ? 100 : 4;
+    draw_scales(random, p, 1 / (largest_code * std::sqrt(static_cast<double>(p.k))), m);
+    if (p.zeros) {
+        m.zeros.resize(m.scales.size());
+        for (i16& zero : m.zeros) zero = static_cast<i16>(random() & ((1u << facts.bits) - 1));
+    }
+    if (p.order) {
+        for (i64 i = 0; i < p.k; ++i) m.column_group.push_back(static_cast<i32>(i / m.group_columns));
+        std::shuffle(m.column_group.begin(), m.column_group.end(), random);
+    }
+    return m;
 }
 
 Weight random_weight(std::mt19937_64 random, const QuantizedGemmProblem& p) {
-    Weight w;
-    const i64 group = p.group == 0 ? p.k : p.group, num_groups = p.k / group;
-    const WeightFormatFacts facts = facts_of(p.format);
-    std::vector<u8> codes(static_cast<std::size_t>(p.n * p.k));
-    for (u8& code : codes) {
-        code = static_cast<u8>(random() & ((1u << facts.bits) - 1));
-        if (p.format == WeightFormat::fp8_e4m3) code &= 0xf7;  // no NaN, every exponent
-    }
-    std::vector<u8> zeros(p.zeros ? static_cast<std::size_t>(p.n * num_groups) : 0);
-    for (u8& zero : zeros) zero = static_cast<u8>(random() & ((1u << facts.bits) - 1));
-    const double largest_code = is_integer(p.format)                 ? 1 << (facts.bits - 1)
-                                : p.format == WeightFormat::fp8_e4m3 ? 100
-                                                                     : 4;
-    const double typical = 1 / (largest_code * std::sqrt(static_cast<double>(p.k)));
-    const std::vector<std::byte> scales = random_scales(random, p, p.n * num_groups, typical, w.global_scale);
-    std::vector<i32> group_of;
-    if (p.order) {
-        for (i64 i = 0; i < p.k; ++i) group_of.push_back(static_cast<i32>(i / group));
-        std::shuffle(group_of.begin(), group_of.end(), random);
-    }
-    auto packed = pack_weight({.format = p.format,
-                               .n = p.n,
-                               .k = p.k,
-                               .group = p.group,
-                               .codes = codes,
-                               .scale_type = p.scale,
-                               .scales = scales,
-                               .zeros = zeros,
-                               .group_of = group_of});
+    Weight w{.plain = random_matrix(random, p)};
+    const QuantizedMatrix& m = w.plain;
+    auto packed = pack_weight(m);
     if (!packed.ok()) {
         w.status = packed.status();
         return w;
     }
     w.packed = std::move(*packed);
-    w.values.resize(codes.size());
-    w.scales.resize(static_cast<std::size_t>(p.n * num_groups));
+    const i64 groups = m.column_groups();
     for (i64 n = 0; n < p.n; ++n) {
-        for (i64 g = 0; g < num_groups; ++g) {
-            const i64 index = n * num_groups + g;
-            w.scales[index] = scale_to_float(p.format, p.scale, scales.data(), index);
-            const int zero = p.zeros ? zeros[index] : facts.zero;
-            for (i64 k = g * group; k < (g + 1) * group; ++k) {
-                const i64 column = w.packed.order.empty() ? k : w.packed.order[k];
-                w.values[n * p.k + k] = code_to_float(p.format, codes[n * p.k + column], zero);
-            }
+        for (i64 k = 0; k < p.k; ++k) {
+            const i64 column = w.packed.order.empty() ? k : w.packed.order[k];
+            const i64 index = n * groups + m.group_of(column);
+            const float zero = m.zeros.empty() ? static_cast<float>(formats::facts_of(m.code).symmetric_zero)
+                                               : static_cast<float>(m.zeros[index]);
+            w.values.push_back(formats::decode(m.code, m.codes[n * p.k + column]) - zero);
+        }
+        for (i64 g = 0; g < groups; ++g) {
+            const i64 index = n * groups + g;
+            w.scales.push_back(m.scale_codes.empty() ? m.scales[index]
+                               : m.scale_code == ScaleCode::e8m0
+                                   ? formats::decode_e8m0(m.scale_codes[index])
+                                   : formats::decode(formats::kE4M3, m.scale_codes[index]));
         }
     }
     return w;
@@ -156,10 +173,10 @@ struct QuantizedGemmCheck {
                            .b = {.format = p.format,
                                  .n = p.n,
                                  .k = p.k,
-                                 .group = p.group,
+                                 .group = packed.group,
                                  .data = bench.bytes(std::as_bytes(std::span(packed.data)), DType::u8),
-                                 .scales = bench.bytes(packed.scales, p.scale),
-                                 .global_scale = weight.global_scale},
+                                 .scales = bench.bytes(packed.scales, packed.scale_type),
+                                 .global_scale = packed.global_scale},
                            .d = narrowed(bench.output(p.out, {p.m, n_stride}, misaligned), p.n),
                            .activation = p.activation,
                            .b_is_constant = p.n % 2 == 0};
@@ -170,7 +187,7 @@ struct QuantizedGemmCheck {
                                        weight.values,
                                        weight.scales,
                                        packed.order,
-                                       weight.global_scale};
+                                       packed.global_scale};
         if (p.bias) {
             call.bias = bench.input(p.dtype, {p.n}, 1, misaligned);
             operands.gemm.bias = bench.read(call.bias);

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "device/host_threads.h"
+#include "kernels/host_math.h"
 #include "kernels/host_simd.h"
-#include "kernels/quantized_gemm/codes.h"
 #include "kernels/quantized_gemm/operation.h"
 #include "kernels/quantized_gemm/pack.h"
 

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/gemm/oracle.h"
-#include "kernels/quantized_gemm/codes.h"
+#include "kernels/quantized_gemm/pack.h"
 
 namespace warpwright {
 

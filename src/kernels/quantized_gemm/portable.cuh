@@ -7,7 +7,8 @@
 //
 //   copies     a ring of `stages` rounds in shared memory, cp.async, stages - 1 ahead; a group copies its own
 //              step: codes as they lie, rows of A with their halves exchanged in every other row
-//   products   rows of A as mma's B operand, 16 bytes a lane; codes become its A operand (weights.cuh)
+//   fragments  half a step of 32 of k ahead of the products, two sets of registers: 16 bytes of each row of A
+//   products   rows of A as mma's B operand; codes become its A operand (weights.cuh)
 //   epilogue   16 rows of A of every warp at a time through shared memory, then 8 columns a lane
 //
 // Rows that do not exist are replaced by the last one, and their sums are not used; k beyond its end is
@@ -36,6 +37,7 @@ constexpr int kTokens = kRow.warp_m / 8;                     // groups of eight 
 constexpr int kBlocksK = facts_of(kRow.format).bits / 4;     // packed tiles of k in a step
 constexpr int kStepBytes = kBlocksK * 4 * kPackedTileBytes;  // of 64 rows in memory
 constexpr int kAhead = kRow.stages - 1;
+constexpr u32 kRoundBytes = sizeof(Step) * kRow.warps_k;
 // Where the parts of a step begin.
 constexpr u32 kA = sizeof(Step::codes), kScales = kA + sizeof(Step::a),
               kZeros = kScales + sizeof(Step::scales);
@@ -66,13 +68,15 @@ struct Copies {
     static constexpr int kPassesA = kRow.tile_m / kRowsPerPass;
     static_assert(kRow.tile_m % kRowsPerPass == 0);
 
+    i64 first_m;
     int thread;                            // of the group
     const unsigned char* codes[kPassesW];  // this thread's chunks of step 0
     const unsigned char* scales;           // this thread's chunk of 16 bytes; null: none
     const unsigned char* zeros;
     const T* a[kPassesA];  // this thread's rows, its first of k
 
-    __device__ Copies(const QuantizedGemmArgs& args, Block block) : thread(threadIdx.x % kGroupThreads) {
+    __device__ Copies(const QuantizedGemmArgs& args, Block block)
+        : first_m(block.m), thread(threadIdx.x % kGroupThreads) {
         const i64 num_steps = ceil_div(args.gemm.k, kPackedK);
         const i64 first64 = block.n / kPackedRows, last64 = ceil_div(args.gemm.n, kPackedRows) - 1;
         const int first_tile = static_cast<int>(block.n % kPackedRows) / 16;
@@ -100,11 +104,16 @@ struct Copies {
         scales = chunk_of(args.scales, args.scale_bytes);
         zeros = chunk_of(args.zeros, 1);
 #pragma unroll
-        for (int pass = 0; pass < kPassesA; ++pass) {
-            const i64 wanted = block.m + pass * kRowsPerPass + thread / 8;
-            const i64 row = wanted < args.gemm.m ? wanted : args.gemm.m - 1;
-            a[pass] = static_cast<const T*>(args.gemm.a) + row * args.gemm.a_stride;
-        }
+        for (int pass = 0; pass < kPassesA; ++pass) a[pass] = row_of_a(args, pass);
+    }
+    // A row that does not exist is replaced by the last one.
+    __device__ const T* row_of_a(const QuantizedGemmArgs& args, int pass) const {
+        const i64 wanted = first_m + pass * kRowsPerPass + thread / 8;
+        const i64 row = wanted < args.gemm.m ? wanted : args.gemm.m - 1;
+        return static_cast<const T*>(args.gemm.a) + row * args.gemm.a_stride;
+    }
+    __device__ u32 a_offset(int pass) const {
+        return kA + chunk_of_a(pass * kRowsPerPass + thread / 8, thread % 8);
     }
 
     template <bool early>
@@ -131,24 +140,27 @@ struct Copies {
     }
 
     __device__ void copy_a(const QuantizedGemmArgs& args, u32 to, int step) const {
-        const int k = step * kPackedK + thread % 8 * 8, left = args.gemm.k - k;
-        const bool whole = (step + 1) * kPackedK <= args.gemm.k;
+        const int k = step * kPackedK + thread % 8 * 8, left = args.gemm.k - step * kPackedK;
+        if (kRow.aligned && left >= kPackedK) {
 #pragma unroll
+            for (int pass = 0; pass < kPassesA; ++pass) ptx::cp_async_16(to + a_offset(pass), a[pass] + k);
+            return;
+        }
+#pragma unroll(kRow.aligned ? 1 : kPassesA)
         for (int pass = 0; pass < kPassesA; ++pass) {
-            const u32 address = to + kA + chunk_of_a(pass * kRowsPerPass + thread / 8, thread % 8);
-            if constexpr (!kRow.aligned) {
+            const T* row = row_of_a(args, pass);
+            if constexpr (kRow.aligned) {
+                const bool inside = thread % 8 * 8 < left;
+                ptx::cp_async_16(to + a_offset(pass), inside ? row + k : row, inside ? 16 : 0);
+            } else {
                 u32 pairs[4] = {};
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
-                    if (i >= left) break;
+                    if (thread % 8 * 8 + i >= left) break;
                     const int column = args.order != nullptr ? args.order[k + i] : k + i;
-                    pairs[i / 2] |= static_cast<u32>(a[pass][column].bits) << (i % 2 * 16);
+                    pairs[i / 2] |= static_cast<u32>(row[column].bits) << (i % 2 * 16);
                 }
-                ptx::store_shared(address, {pairs[0], pairs[1], pairs[2], pairs[3]});
-            } else if (whole) {
-                ptx::cp_async_16(address, a[pass] + k);
-            } else {
-                ptx::cp_async_16(address, left > 0 ? a[pass] + k : a[pass], left > 0 ? 16 : 0);
+                ptx::store_shared(to + a_offset(pass), {pairs[0], pairs[1], pairs[2], pairs[3]});
             }
         }
     }
@@ -156,44 +168,106 @@ struct Copies {
 
 using Sums = float[kTiles][kTokens][4];
 
-// This warp's part of its group's step.
-__device__ inline void multiply(Sums& sums, const Step& step, const QuantizedGemmArgs& args, int warp_m,
-                                int warp_n) {
-    const int lane = threadIdx.x % 32, group = lane / 4, member = lane % 4;
-    const unsigned char* rows = reinterpret_cast<const unsigned char*>(step.a);
-    U32x4 a[kTokens][2];
+// Half a step: 32 of k.
+struct Fragments {
+    U32x4 a[kTokens];
+    u32 words[kTiles][2 * kBlocksK];
+
+    // `step` is the address of this warp's group's step in the shared window.
+    __device__ void load(u32 step, int half) {
+        const int lane = threadIdx.x % 32, place = threadIdx.x / 32 % kWarpsMN;
+        const int row = place / kWarpsN * kRow.warp_m + lane / 4;
 #pragma unroll
-    for (int t = 0; t < kTokens; ++t) {
+        for (int t = 0; t < kTokens; ++t) {
+            a[t] =
+                ptx::load_shared(step + kA + chunk_of_a(row, half * 4 + lane % 4) + t * (8 * kPackedK * 2));
+        }
 #pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            const u32 from = chunk_of_a(warp_m + t * 8 + group, half * 4 + member);
-            a[t][half] = *reinterpret_cast<const U32x4*>(rows + from);
+        for (int tile = 0; tile < kTiles; ++tile) {
+            const int number = place % kWarpsN * kTiles + tile;
+            if constexpr (kBlocksK == 1) {
+                const U32x2 chunk = ptx::load_shared_8(step + (number * 32 + lane) * 16 + half * 8);
+                words[tile][0] = chunk.x, words[tile][1] = chunk.y;
+            } else {
+                const U32x4 chunk =
+                    ptx::load_shared(step + ((half * (kRow.tile_n / 16) + number) * 32 + lane) * 16);
+                words[tile][0] = chunk.x, words[tile][1] = chunk.y;
+                words[tile][2] = chunk.z, words[tile][3] = chunk.w;
+            }
         }
     }
-    const U32x4* codes = reinterpret_cast<const U32x4*>(step.codes) + lane;
-    constexpr bool kFixed = facts_of(kRow.format).group != 0;
-    const int scale_bytes = kFixed ? 1 : args.scale_bytes;
+};
+
+using Partial = float[kTiles][kTokens][4];
+
+template <bool general>
+__device__ inline void multiply_half(Sums& sums, Partial& partial, const Fragments& f,
+                                     const TileScales<kRow, general> (&scales)[kTiles], int half) {
 #pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) {
-        U32x4 own[kBlocksK];
+    for (int i = 0; i < 2; ++i) {
 #pragma unroll
-        for (int i = 0; i < kBlocksK; ++i) own[i] = codes[(i * (kRow.tile_n / 16) + warp_n / 16 + tile) * 32];
-        const int pair = warp_n + tile * 16 + group * 2;
-        multiply_tile<kRow.format, T, kTokens>(
-            sums[tile], own, a, step.scales + pair * scale_bytes, kRow.tile_n * scale_bytes,
-            args.zeros == nullptr ? nullptr : step.zeros + pair, kRow.tile_n, args);
+        for (int tile = 0; tile < kTiles; ++tile) {
+            multiply_sixteen<kRow, general, kTokens>(sums[tile], partial[tile], f.words[tile] + i * kBlocksK,
+                                                     f.a, scales[tile], half * 2 + i);
+        }
     }
 }
 
-__device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, Block block, Shared& shared) {
-    const Copies copies(args, block);
-    const int warp = threadIdx.x / 32, group = warp / kWarpsMN, place = warp % kWarpsMN;
-    const int warp_m = place / kWarpsN * kRow.warp_m, warp_n = place % kWarpsN * kRow.warp_n;
+// The group's step of a round.
+__device__ inline int step_of(int group, int round) {
+    return round * kRow.warps_k + group;
+}
+
+template <bool general>
+__device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, const Copies& copies,
+                                 Shared& shared, int group) {
     const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
     const int num_rounds = static_cast<int>(ceil_div(num_steps, kRow.warps_k));
+    const int first_n = threadIdx.x / 32 % kWarpsMN % kWarpsN * kRow.warp_n;
     const u32 ring = ptx::shared_address(&shared.ring[0][group]);
-    constexpr u32 kRoundBytes = sizeof(shared.ring[0]);
-    const auto step_of = [&](int round) { return round * kRow.warps_k + group; };
+    const ScaleForm form(args.scale);
+    ptx::cp_async_wait<kAhead - 1>();
+    __syncthreads();
+    Fragments fragments[2];
+    if (step_of(group, 0) < num_steps) fragments[0].load(ring, 0);
+    int stage = 0;
+#pragma unroll 1
+    for (int round = 0; round < num_rounds; ++round) {
+        const u32 here = ring + stage * kRoundBytes;
+        const bool exists = kRow.warps_k == 1 || step_of(group, round) < num_steps;
+        TileScales<kRow, general> scales[kTiles];
+        if (exists) {
+#pragma unroll
+            for (int tile = 0; tile < kTiles; ++tile) {
+                scales[tile].read(shared.ring[stage][group], first_n + tile * 16, args, form);
+            }
+            fragments[1].load(here, 1);
+        }
+        // Everybody has read the round before.
+        const int next = step_of(group, round + kAhead), to = stage == 0 ? kAhead : stage - 1;
+        if (next < num_steps) {
+            copies.copy_weights<false>(args, ring + to * kRoundBytes, next);
+            copies.copy_a(args, ring + to * kRoundBytes, next);
+        }
+        ptx::cp_async_commit();
+        Partial partial = {};
+        if (exists) multiply_half<general>(sums, partial, fragments[0], scales, 0);
+        // The next round has landed for everybody, and everybody has read this one.
+        ptx::cp_async_wait<kAhead - 1>();
+        __syncthreads();
+        stage = stage == kAhead ? 0 : stage + 1;
+        if (step_of(group, round + 1) < num_steps) fragments[0].load(ring + stage * kRoundBytes, 0);
+        if (exists) multiply_half<general>(sums, partial, fragments[1], scales, 1);
+    }
+    ptx::cp_async_wait<0>();
+    __syncthreads();
+}
+
+__device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block block, Shared& shared) {
+    const Copies copies(args, block);
+    const int group = threadIdx.x / 32 / kWarpsMN;
+    const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
+    const u32 ring = ptx::shared_address(&shared.ring[0][group]);
 
     // As in gemm: the blocks that start first ask for constant weights before they wait for A.
     const u32 num_first = static_cast<u32>(args.gemm.num_sms * kRow.blocks_per_sm);
@@ -201,37 +275,25 @@ __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, Bloc
     if (early) {
 #pragma unroll 1
         for (int round = 0; round < kAhead; ++round) {
-            if (step_of(round) < num_steps)
-                copies.copy_weights<true>(args, ring + round * kRoundBytes, step_of(round));
+            if (step_of(group, round) < num_steps)
+                copies.copy_weights<true>(args, ring + round * kRoundBytes, step_of(group, round));
         }
     }
     ptx::wait_for_predecessor();
     ptx::release_successor();
 #pragma unroll 1
     for (int round = 0; round < kAhead; ++round) {
-        if (step_of(round) < num_steps) {
-            if (!early) copies.copy_weights<false>(args, ring + round * kRoundBytes, step_of(round));
-            copies.copy_a(args, ring + round * kRoundBytes, step_of(round));
+        if (step_of(group, round) < num_steps) {
+            if (!early) copies.copy_weights<false>(args, ring + round * kRoundBytes, step_of(group, round));
+            copies.copy_a(args, ring + round * kRoundBytes, step_of(group, round));
         }
         ptx::cp_async_commit();
     }
-    int stage = 0;
-#pragma unroll 1
-    for (int round = 0; round < num_rounds; ++round) {
-        // The round has landed for everybody, and everybody has read the one before: it is written to next.
-        ptx::cp_async_wait<kAhead - 1>();
-        __syncthreads();
-        const int next = step_of(round + kAhead), to = stage == 0 ? kAhead : stage - 1;
-        if (next < num_steps) {
-            copies.copy_weights<false>(args, ring + to * kRoundBytes, next);
-            copies.copy_a(args, ring + to * kRoundBytes, next);
-        }
-        ptx::cp_async_commit();
-        if (step_of(round) < num_steps) multiply(sums, shared.ring[stage][group], args, warp_m, warp_n);
-        stage = stage == kAhead ? 0 : stage + 1;
+    if (is_general(args)) {
+        main_loop<true>(sums, args, copies, shared, group);
+    } else {
+        main_loop<false>(sums, args, copies, shared, group);
     }
-    ptx::cp_async_wait<0>();
-    __syncthreads();
 }
 
 // Eight columns of a row of a warp's 16: the sums of the groups that shared out k, in a fixed order.
@@ -308,6 +370,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
     Shared& shared = *reinterpret_cast<Shared*>(shared_memory);
     const Block block = this_block(args.gemm);
     Sums sums = {};
-    main_loop(sums, args, block, shared);
+    sum_up(sums, args, block, shared);
     epilogue(sums, args, block, shared);
 }

@@ -41,6 +41,11 @@ struct QuantizedGemmRow {
     }
 };
 
+// Groups of scales in a step of 64 of k, as far as the format says; 1 where the problem does.
+constexpr int groups_a_step(WeightFormat format) {
+    return facts_of(format).group == 0 ? 1 : kPackedK / facts_of(format).group;
+}
+
 constexpr bool is_stream(const QuantizedGemmRow& row) {
     return row.max_m > 0;
 }
@@ -90,15 +95,17 @@ consteval QuantizedGemmRow sized() {
 inline constexpr QuantizedGemmRow kQuantizedGemmRows[] = {
     //                      name                                       class                dtype        format              aligned max_m tile    warp    stages warps_k blocks
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int4.128x128", ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  0, 128, 128,  64,  32,  4, 1, 1}>(),
-    sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int4.128x128.k2", ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  0, 128, 128,  64,  64,  3, 2, 1}>(),
+    sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int4.64x256",  ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  0,  64, 256,  64,  32,  4, 1, 1}>(),
+    sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int4.64x128",  ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  0,  64, 128,  64,  32,  4, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int4.64x128.k2", ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  0,  64, 128,  64,  32,  3, 2, 1}>(),
+    sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int4.64x64.k4", ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  0,  64,  64,  64,  32,  3, 4, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int4.32x128.k2", ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  0,  32, 128,  32,  32,  4, 2, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int4.32x64.k4", ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  0,  32,  64,  32,  32,  3, 4, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int4.any",     ArchClass::portable, DType::bf16, WeightFormat::int4, false,  0,  64,  64,  32,  32,  2, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m8.n64",    ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  8,   8,  64,   8,  64,  3, 8, 2}>(),
-    sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m8.n64.deep", ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  8,   8,  64,   8,  64,  4, 8, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m8.n64.k4", ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  8,   8,  64,   8,  64,  4, 4, 4}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m8.n32",    ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  8,   8,  32,   8,  32,  4, 8, 2}>(),
+    sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m8.n32.k4", ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  8,   8,  32,   8,  32,  5, 4, 4}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m8.n16",    ArchClass::portable, DType::bf16, WeightFormat::int4, true ,  8,   8,  16,   8,  16,  4, 8, 3}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m16.n64",   ArchClass::portable, DType::bf16, WeightFormat::int4, true , 16,  16,  64,  16,  64,  3, 8, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m16.n64.k4", ArchClass::portable, DType::bf16, WeightFormat::int4, true , 16,  16,  64,  16,  64,  4, 4, 3}>(),

@@ -94,47 +94,92 @@ struct Copies {
     }
     __device__ void copy_a(const QuantizedGemmArgs& args, int stage, int step) const {
         const u32 to = ring + stage * static_cast<u32>(sizeof(Step)) + kA + threadIdx.x % 32 * 16;
-        const bool whole = (step + 1) * kPackedK <= args.gemm.k;
+        if ((step + 1) * kPackedK > args.gemm.k) return copy_last_a(args, to);
 #pragma unroll
         for (int t = 0; t < kTokens; ++t) {
             if ((exists >> t & 1) == 0) continue;
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
-                const int k = step * kPackedK + half * 32;
-                if (whole) {
-                    ptx::cp_async_16(to + (t * 2 + half) * 512, a[t] + k);
-                } else {
-                    const bool inside = k + static_cast<int>(threadIdx.x % 4) * 8 < args.gemm.k;
-                    ptx::cp_async_16(to + (t * 2 + half) * 512, inside ? a[t] + k : a[t], inside ? 16 : 0);
-                }
+                ptx::cp_async_16(to + (t * 2 + half) * 512, a[t] + step * kPackedK + half * 32);
             }
+        }
+    }
+    // Of the step in which k ends.
+    __device__ void copy_last_a(const QuantizedGemmArgs& args, u32 to) const {
+        const int first = args.gemm.k / kPackedK * kPackedK;
+#pragma unroll 1
+        for (int i = 0; i < kTokens * 2; ++i) {
+            if ((exists >> i / 2 & 1) == 0) continue;
+            const T* row =
+                static_cast<const T*>(args.gemm.a) + (i / 2 * 8 + threadIdx.x % 32 / 4) * args.gemm.a_stride;
+            const int k = first + i % 2 * 32 + static_cast<int>(threadIdx.x % 4) * 8;
+            const bool inside = k < args.gemm.k;
+            ptx::cp_async_16(to + i * 512, inside ? row + k : row, inside ? 16 : 0);
         }
     }
 };
 
 using Sums = float[kTiles][kTokens][4];
 
-__device__ inline void multiply(Sums& sums, const Step& step, const QuantizedGemmArgs& args) {
-    const int lane = threadIdx.x % 32, group = lane / 4;
+// Tiles take turns, so that no product waits for the one before it.
+template <bool general>
+__device__ inline void multiply(Sums& sums, const Step& step, const QuantizedGemmArgs& args,
+                                const ScaleForm& form) {
+    const int lane = threadIdx.x % 32;
     const U32x4* chunks = reinterpret_cast<const U32x4*>(step.a) + lane;
-    U32x4 a[kTokens][2];
-#pragma unroll
-    for (int t = 0; t < kTokens; ++t) {
-        a[t][0] = chunks[t * 64];
-        a[t][1] = chunks[t * 64 + 32];
-    }
     const U32x4* codes = reinterpret_cast<const U32x4*>(step.codes) + lane;
-    constexpr bool kFixed = facts_of(kRow.format).group != 0;
-    const int scale_bytes = kFixed ? 1 : args.scale_bytes;
+    U32x4 a[2][kTokens];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+        for (int t = 0; t < kTokens; ++t) a[half][t] = chunks[t * 64 + half * 32];
+    }
+    u32 words[kTiles][4 * kBlocksK];
+    TileScales<kRow, general> scales[kTiles];
+    float partial[kTiles][kTokens][4] = {};
 #pragma unroll
     for (int tile = 0; tile < kTiles; ++tile) {
-        U32x4 own[kBlocksK];
 #pragma unroll
-        for (int i = 0; i < kBlocksK; ++i) own[i] = codes[(i * kTiles + tile) * 32];
-        const int pair = tile * 16 + group * 2;
-        multiply_tile<kRow.format, T, kTokens>(
-            sums[tile], own, a, step.scales + pair * scale_bytes, kRow.tile_n * scale_bytes,
-            args.zeros == nullptr ? nullptr : step.zeros + pair, kRow.tile_n, args);
+        for (int i = 0; i < kBlocksK; ++i) {
+            const U32x4 chunk = codes[(i * kTiles + tile) * 32];
+            words[tile][4 * i] = chunk.x, words[tile][4 * i + 1] = chunk.y;
+            words[tile][4 * i + 2] = chunk.z, words[tile][4 * i + 3] = chunk.w;
+        }
+        scales[tile].read(step, tile * 16, args, form);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+#pragma unroll
+        for (int tile = 0; tile < kTiles; ++tile) {
+            multiply_sixteen<kRow, general, kTokens>(sums[tile], partial[tile], words[tile] + i * kBlocksK,
+                                                     a[i / 2], scales[tile], i);
+        }
+    }
+}
+
+// Step `i` of a warp.
+__device__ inline int step_of(int warp, int i) {
+    return warp + i * kRow.warps_k;
+}
+
+template <bool general>
+__device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, const Copies& copies,
+                                 Shared& shared, int warp) {
+    const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
+    const ScaleForm form(args.scale);
+    int stage = 0;
+#pragma unroll 1
+    for (int i = 0; step_of(warp, i) < num_steps; ++i) {
+        ptx::cp_async_wait<kAhead - 1>();
+        __syncwarp();  // the step has landed for all lanes, and all have read the one before
+        const int next = step_of(warp, i + kAhead), to = stage == 0 ? kAhead : stage - 1;
+        if (next < num_steps) {
+            copies.copy_weights(args, to, next);
+            copies.copy_a(args, to, next);
+        }
+        ptx::cp_async_commit();
+        multiply<general>(sums, shared.ring[warp][stage], args, form);
+        stage = stage == kAhead ? 0 : stage + 1;
     }
 }
 
@@ -142,14 +187,13 @@ __device__ inline void stream(Sums& sums, const QuantizedGemmArgs& args, Shared&
                               int warp) {
     const Copies copies(args, shared, first_n, warp);
     const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
-    const auto step_of = [&](int i) { return warp + i * kRow.warps_k; };
 
     // Groups of copies end in their order: where all of the first ring's weights are asked for before the
     // wait, the first product waits for them all, and a block that comes later does without.
     const u32 num_first = static_cast<u32>(args.gemm.num_sms * kRow.blocks_per_sm);
     const bool early = args.gemm.b_is_constant && blockIdx.x < num_first;
     const auto copy_first_weights = [&](int i) {
-        if (step_of(i) < num_steps) copies.copy_weights(args, i, step_of(i));
+        if (step_of(warp, i) < num_steps) copies.copy_weights(args, i, step_of(warp, i));
     };
     if (early) {
         for (int i = 0; i < kAhead; ++i) copy_first_weights(i);
@@ -166,22 +210,13 @@ __device__ inline void stream(Sums& sums, const QuantizedGemmArgs& args, Shared&
     ptx::release_successor();
     for (int i = 0; i < kAhead; ++i) {
         if (!early) copy_first_weights(i);
-        if (step_of(i) < num_steps) copies.copy_a(args, i, step_of(i));
+        if (step_of(warp, i) < num_steps) copies.copy_a(args, i, step_of(warp, i));
         ptx::cp_async_commit();
     }
-    int stage = 0;
-#pragma unroll 1
-    for (int i = 0; step_of(i) < num_steps; ++i) {
-        ptx::cp_async_wait<kAhead - 1>();
-        __syncwarp();  // the step has landed for all lanes, and all have read the one before
-        const int next = step_of(i + kAhead), to = stage == 0 ? kAhead : stage - 1;
-        if (next < num_steps) {
-            copies.copy_weights(args, to, next);
-            copies.copy_a(args, to, next);
-        }
-        ptx::cp_async_commit();
-        multiply(sums, shared.ring[warp][stage], args);
-        stage = stage == kAhead ? 0 : stage + 1;
+    if (is_general(args)) {
+        main_loop<true>(sums, args, copies, shared, warp);
+    } else {
+        main_loop<false>(sums, args, copies, shared, warp);
     }
     ptx::cp_async_wait<0>();
 }

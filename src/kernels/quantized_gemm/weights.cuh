@@ -8,7 +8,7 @@
 // applied here but to fp32 sums, group by group: no weight is rounded.
 #pragma once
 
-#include "kernels/quantized_gemm/problem.h"
+#include "kernels/quantized_gemm/rows.h"
 #include "ptx/memory.cuh"
 #include "ptx/mma.cuh"
 #include "ptx/packed.cuh"
@@ -60,31 +60,47 @@ __device__ inline void decode(u32 (&a)[4], const u32* words, const Offsets& offs
     for (int r = 0; r < 4; ++r) {
         const u32 offset = offsets.pair[r % 2];
         if constexpr (format == WeightFormat::int4) {
-            const u32 integer = (words[0] >> (4 * r) & 0x000f000fu) | C::kInteger;
+            const u32 integer = ptx::and_or(words[0] >> (4 * r), 0x000f000fu, C::kInteger);
             a[r] = ptx::fma_pair<T>(integer, C::kOne, offset);
         } else if constexpr (format == WeightFormat::int8) {
             const u32 word = words[r / 2] >> (8 * (r % 2));
             if constexpr (C::kIntegerBits >= 8) {
-                a[r] = ptx::fma_pair<T>((word & 0x00ff00ffu) | C::kInteger, C::kOne, offset);
+                a[r] = ptx::fma_pair<T>(ptx::and_or(word, 0x00ff00ffu, C::kInteger), C::kOne, offset);
             } else {  // seven bits, and the eighth as 2.0 x 64
                 constexpr u32 kMinus = C::kInteger | C::kNegativeZero;
-                const u32 low = ptx::fma_pair<T>((word & 0x007f007fu) | C::kInteger, C::kOne, kMinus);
+                const u32 low =
+                    ptx::fma_pair<T>(ptx::and_or(word, 0x007f007fu, C::kInteger), C::kOne, kMinus);
                 const u32 high = ptx::fma_pair<T>((word & 0x00800080u) << 7, C::kSixtyFour, offset);
                 a[r] = ptx::fma_pair<T>(low, C::kOne, high);
             }
         } else if constexpr (format == WeightFormat::fp8_e4m3) {
             const u32 word = words[r / 2] << (8 - 8 * (r % 2));
-            const u32 moved =
-                (word & C::kNegativeZero) | (word >> C::kE4m3Shift & 0x7f007f00u >> C::kE4m3Shift);
+            const u32 magnitude = word >> C::kE4m3Shift & 0x7f007f00u >> C::kE4m3Shift;
+            const u32 moved = ptx::and_or(word, C::kNegativeZero, magnitude);
             a[r] = ptx::fma_pair<T>(moved, C::kE4m3, C::kNegativeZero);
         } else {
             const u32 word = words[0] << (12 - 4 * r);
-            const u32 moved =
-                (word & C::kNegativeZero) | (word >> C::kE2m1Shift & 0x70007000u >> C::kE2m1Shift);
+            const u32 magnitude = word >> C::kE2m1Shift & 0x70007000u >> C::kE2m1Shift;
+            const u32 moved = ptx::and_or(word, C::kNegativeZero, magnitude);
             a[r] = ptx::fma_pair<T>(moved, C::kE2m1, C::kNegativeZero);
         }
     }
 }
+
+// How a lane's pair of scales of 16 or 32 bits becomes two numbers, without a branch: f16 is moved into the
+// places of fp32 and its exponent's bias made up for.
+struct ScaleForm {
+    u32 left, right, mask;
+    float factor;
+    int second_bytes;  // from the word with the first scale to that with the second
+
+    __device__ explicit ScaleForm(DType type)
+        : left(type == DType::f32 ? 0 : 16),
+          right(type == DType::f16 ? 3 : 0),
+          mask(type == DType::f32 ? 0xffffffffu : 0xffff0000u),
+          factor(type == DType::f16 ? 0x1p112f : 1.0f),
+          second_bytes(type == DType::f32 ? 4 : 0) {}
+};
 
 // Of rows `group` and `group + 8` of a tile.
 struct Scales {
@@ -94,97 +110,97 @@ struct Scales {
 __device__ inline float e4m3_scale(u32 code) {
     return ptx::to_float(Half{static_cast<u16>(code << 7)}) * 256;  // without a sign
 }
+__device__ inline float e8m0_scale(u32 code) {
+    return __uint_as_float(code == 0 ? 0x00400000u : code << 23);
+}
 
 // A lane's two scales, which are neighbours at `from` in shared memory.
 template <WeightFormat format>
-__device__ inline Scales read_scales(const unsigned char* from, DType type) {
-    if constexpr (format == WeightFormat::mxfp4) {
+__device__ inline Scales read_scales(const unsigned char* from, const ScaleForm& form) {
+    if constexpr (format == WeightFormat::mxfp4 || format == WeightFormat::nvfp4) {
         const u32 pair = *reinterpret_cast<const u16*>(from);
-        const u32 low = pair & 0xff, high = pair >> 8;  // 2^(code - 127)
-        return {{__uint_as_float(low == 0 ? 0x00400000u : low << 23),
-                 __uint_as_float(high == 0 ? 0x00400000u : high << 23)}};
-    } else if constexpr (format == WeightFormat::nvfp4) {
-        const u32 pair = *reinterpret_cast<const u16*>(from);
+        if constexpr (format == WeightFormat::mxfp4)
+            return {{e8m0_scale(pair & 0xff), e8m0_scale(pair >> 8)}};
         return {{e4m3_scale(pair & 0x7f), e4m3_scale(pair >> 8 & 0x7f)}};
     } else {
-        if (type == DType::f32) {
-            const float* scales = reinterpret_cast<const float*>(from);
-            return {{scales[0], scales[1]}};
-        }
-        const u32 pair = *reinterpret_cast<const u32*>(from);
-        if (type == DType::bf16) return {{ptx::low_float<Bf16>(pair), ptx::high_float<Bf16>(pair)}};
-        return {{ptx::low_float<Half>(pair), ptx::high_float<Half>(pair)}};
+        const u32 low = *reinterpret_cast<const u32*>(from);
+        const u32 high = *reinterpret_cast<const u32*>(from + form.second_bytes);
+        return {{__uint_as_float(low << form.left >> form.right) * form.factor,
+                 __uint_as_float((high & form.mask) >> form.right) * form.factor}};
     }
 }
 
-// Groups of scales in a step of 64 of k, as far as the format says; 1 where the problem does.
-constexpr int groups_a_step(WeightFormat format) {
-    return format == WeightFormat::mxfp4 ? 2 : format == WeightFormat::nvfp4 ? 4 : 1;
+// Zero points are given, or 32 of k share a scale, of formats that do not say so themselves.
+__device__ inline bool is_general(const QuantizedGemmArgs& args) {
+    return args.halves || args.zeros != nullptr;
 }
 
-// The product of a tile of 16 rows of W and one step of 64 of k with `num_tokens` x 8 rows of A.
-//   codes    a lane's 16 bytes of each packed tile of the step
-//   a        a lane's 16 bytes of each row of A, for the two halves of the step
-//   scales   where the lane's pair of scales of this tile is, `group_bytes` from one group to the next
-//   zeros    the same for zero points; null without
-template <WeightFormat format, class T, int num_tokens>
-__device__ inline void multiply_tile(float (&sums)[num_tokens][4],
-                                     const U32x4 (&codes)[facts_of(format).bits / 4],
-                                     const U32x4 (&a)[num_tokens][2], const unsigned char* scales,
-                                     int group_bytes, const unsigned char* zeros, int zero_bytes,
-                                     const QuantizedGemmArgs& args) {
-    constexpr int kWords = facts_of(format).bits / 4;  // a step of 16
-    constexpr int kGroups = groups_a_step(format);
-    u32 words[4 * kWords];
+// Of scales, in a step of 64 of k.
+template <QuantizedGemmRow R, bool general>
+constexpr int kGroupsAStep = general ? 2 : groups_a_step(R.format);
+
+// Scales and zero points of a lane's two rows of a tile, for each group of a step.
+template <QuantizedGemmRow R, bool general>
+struct TileScales {
+    static constexpr int kGroups = kGroupsAStep<R, general>;
+    Scales scales[kGroups];
+    Offsets offsets[kGroups];
+
+    // Of the tile of the block that begins at row `row`.
+    __device__ void read(const QuantizedGemmStep<R>& step, int row, const QuantizedGemmArgs& args,
+                         const ScaleForm& form) {
+        constexpr bool kFixed = facts_of(R.format).group != 0;
+        const int pair = row + static_cast<int>(threadIdx.x) % 32 / 4 * 2;
+        const int bytes = kFixed ? 1 : args.scale_bytes;
+        const int next = kFixed || args.halves ? R.tile_n : 0;  // rows
 #pragma unroll
-    for (int i = 0; i < kWords; ++i) {
-        words[4 * i] = codes[i].x, words[4 * i + 1] = codes[i].y;
-        words[4 * i + 2] = codes[i].z, words[4 * i + 3] = codes[i].w;
-    }
-    Offsets offsets;
-    const auto set_offsets = [&](int group) {
-        if constexpr (is_integer(format)) {
-            constexpr u32 kZero = facts_of(format).zero;
-            u32 pair = kZero | kZero << 8;
-            if (zeros != nullptr) pair = *reinterpret_cast<const u16*>(zeros + group * zero_bytes);
-            offsets = {{offset_of<format, T>(pair & 0xff), offset_of<format, T>(pair >> 8)}};
-        }
-    };
-    set_offsets(0);
-    float partial[num_tokens][4] = {};
-    const auto flush = [&](int group) {
-        const Scales scale = read_scales<format>(scales + group * group_bytes, args.scale);
-#pragma unroll
-        for (int t = 0; t < num_tokens; ++t) {
-#pragma unroll
-            for (int e = 0; e < 4; ++e) {
-                sums[t][e] += scale.of_row[e / 2] * partial[t][e];
-                partial[t][e] = 0;
+        for (int g = 0; g < kGroups; ++g) {
+            scales[g] = read_scales<R.format>(step.scales + (pair + g * next) * bytes, form);
+            if constexpr (is_integer(R.format)) {
+                constexpr u32 kZero = facts_of(R.format).zero;
+                u32 zeros = kZero | kZero << 8;
+                if (general && args.zeros != nullptr) {
+                    zeros = *reinterpret_cast<const u16*>(step.zeros + pair + g * next);
+                }
+                using T = Storage<R.dtype>;
+                offsets[g] = {{offset_of<R.format, T>(zeros & 0xff), offset_of<R.format, T>(zeros >> 8)}};
             }
         }
-    };
+    }
+};
+
+// Adds the sums of a group, and begins the next one's.
+template <int tokens>
+__device__ inline void add_group(float (&sums)[tokens][4], float (&partial)[tokens][4], const Scales& scale) {
 #pragma unroll
-    for (int step = 0; step < 4; ++step) {
-        u32 weights[4];
-        decode<format, T>(weights, words + step * kWords, offsets);
+    for (int token = 0; token < tokens; ++token) {
 #pragma unroll
-        for (int t = 0; t < num_tokens; ++t) {
-            const U32x4& chunk = a[t][step / 2];
-            if (step % 2 == 0) {
-                ptx::mma<T>(partial[t], weights, {chunk.x, chunk.y});
-            } else {
-                ptx::mma<T>(partial[t], weights, {chunk.z, chunk.w});
-            }
-        }
-        if (step == 3) {
-            flush(kGroups == 1 && args.halves ? 1 : kGroups - 1);
-        } else if ((step + 1) * kGroups % 4 == 0) {
-            flush((step + 1) * kGroups / 4 - 1);
-        } else if (kGroups == 1 && step == 1 && args.halves) {
-            flush(0);
-            set_offsets(1);
+        for (int e = 0; e < 4; ++e) {
+            sums[token][e] += scale.of_row[e / 2] * partial[token][e];
+            partial[token][e] = 0;
         }
     }
+}
+
+// Sixteen of k, `i` of the step's four: the words of a tile times `tokens` x 8 rows of A, of which a lane
+// holds eight of k of this half of the step.
+template <QuantizedGemmRow R, bool general, int tokens>
+__device__ inline void multiply_sixteen(float (&sums)[tokens][4], float (&partial)[tokens][4],
+                                        const u32* words, const U32x4 (&a)[tokens],
+                                        const TileScales<R, general>& scales, int i) {
+    using T = Storage<R.dtype>;
+    constexpr int kGroups = kGroupsAStep<R, general>;
+    u32 weights[4];
+    decode<R.format, T>(weights, words, scales.offsets[i * kGroups / 4]);
+#pragma unroll
+    for (int token = 0; token < tokens; ++token) {
+        if (i % 2 == 0) {
+            ptx::mma<T>(partial[token], weights, {a[token].x, a[token].y});
+        } else {
+            ptx::mma<T>(partial[token], weights, {a[token].z, a[token].w});
+        }
+    }
+    if ((i + 1) * kGroups % 4 == 0) add_group<tokens>(sums, partial, scales.scales[i * kGroups / 4]);
 }
 
 }  // namespace warpwright
