@@ -258,8 +258,10 @@ private:
             add({20, 36, 192, 32}, [](auto& p) { p.order = p.zeros = true; });
         }
         add({3, 40, 128, 64}, [](auto& p) { p.alignment_bytes = 2; });
-        // Every part of the epilogue, few rows of A and more than a stream row takes.
-        for (int i = 0; i < 8; ++i) {
+        // Every part of the epilogue, few rows of A and more than a stream row takes; it is the same for all
+        // formats.
+        const int last = format == WeightFormat::int4 ? 8 : 1;
+        for (int i = 0; i < last; ++i) {
             for (const i64 m : {3, 21}) {
                 add({m, 40 + (i % 3 == 0), 64, 64}, [&](auto& p) {
                     p.bias = (i & 1) != 0, p.gate = (i & 2) != 0, p.residual = (i & 4) != 0;

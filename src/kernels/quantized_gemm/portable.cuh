@@ -346,7 +346,7 @@ __device__ inline void epilogue(Sums& sums, const QuantizedGemmArgs& args, Block
             const int row = chunk / kChunks, column = chunk % kChunks * 8;
             const i64 m = first_m + i * 16 + row, n = first_n + column;
             if (m >= gemm.m) break;
-            const Eight sum = sum_of(shared, place, row, column, args.global_scale);
+            const Eight sum = sum_of(shared, place, row, column, last_scale<kRow>(args));
             if (gemm.out_aligned && n + 8 <= gemm.n) {
                 finish_eight<T>(gemm, m, n, sum);
             } else {

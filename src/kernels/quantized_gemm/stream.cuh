@@ -254,6 +254,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
         float sum = 0;
 #pragma unroll
         for (int part = 0; part < kRow.warps_k; ++part) sum += shared.partial[part][m][column];
-        finish_one<T>(args.gemm, m, first_n + column, sum * args.global_scale);
+        finish_one<T>(args.gemm, m, first_n + column, sum * last_scale<kRow>(args));
     }
 }

@@ -5,7 +5,8 @@
 // right: integers are ORed into the mantissa of a power of two, which is then subtracted with the zero point;
 // floating-point codes are moved to the type's places and multiplied by the difference of the exponents'
 // biases, which also makes their subnormal numbers normal. All of it is exact in both types. Scales are not
-// applied here but to fp32 sums, group by group: no weight is rounded.
+// applied here but to fp32 sums, group by group; only nvfp4's are, sixteen of k being less than what a
+// product of our order of k takes, and e2m1 times e4m3 has but six bits. So no weight is rounded.
 #pragma once
 
 #include "kernels/quantized_gemm/rows.h"
@@ -25,6 +26,7 @@ struct PairConstants<Bf16> {  // 8 bits of mantissa with the leading one; expone
     static constexpr u32 kSixtyFour = 0x42804280;
     static constexpr u32 kE4m3 = 0x7b807b80, kE2m1 = 0x7e807e80;  // 2^120, 2^126
     static constexpr int kE4m3Shift = 4, kE2m1Shift = 6;
+    static constexpr float kScale = 0x1p118f, kUnscale = 0x1p8f;  // of nvfp4: 2^126 in two parts
 };
 template <>
 struct PairConstants<Half> {                                        // 11 bits; exponents biased by 15
@@ -33,11 +35,13 @@ struct PairConstants<Half> {                                        // 11 bits; 
     static constexpr int kIntegerBits = 10;
     static constexpr u32 kE4m3 = 0x5c005c00, kE2m1 = 0x74007400;  // 2^8, 2^14
     static constexpr int kE4m3Shift = 1, kE2m1Shift = 3;
+    static constexpr float kScale = 0x1p7f, kUnscale = 0x1p7f;
 };
 
-// What is added to the pairs of rows `group` and `group + 8` of a tile, for integers: -(the power of two +
-// zero point), or where the type has not the bits for that -(zero point).
-struct Offsets {
+// What the fma of rows `group` and `group + 8` of a tile takes: integers' -(the power of two + zero point),
+// or where the type has not the bits for that -(zero point); nvfp4's scale, times a power of two that leaves
+// room for it.
+struct Adjustment {
     u32 pair[2];
 };
 
@@ -54,23 +58,24 @@ __device__ inline u32 offset_of(u32 zero) {
 
 // Registers of one step of 16 of k: `words` is one word with 4 bits, two with 8.
 template <WeightFormat format, class T>
-__device__ inline void decode(u32 (&a)[4], const u32* words, const Offsets& offsets) {
+__device__ inline void decode(u32 (&a)[4], const u32* words, const Adjustment& adjustment) {
     using C = PairConstants<T>;
 #pragma unroll
     for (int r = 0; r < 4; ++r) {
-        const u32 offset = offsets.pair[r % 2];
         if constexpr (format == WeightFormat::int4) {
             const u32 integer = ptx::and_or(words[0] >> (4 * r), 0x000f000fu, C::kInteger);
-            a[r] = ptx::fma_pair<T>(integer, C::kOne, offset);
+            a[r] = ptx::fma_pair<T>(integer, C::kOne, adjustment.pair[r % 2]);
         } else if constexpr (format == WeightFormat::int8) {
             const u32 word = words[r / 2] >> (8 * (r % 2));
             if constexpr (C::kIntegerBits >= 8) {
-                a[r] = ptx::fma_pair<T>(ptx::and_or(word, 0x00ff00ffu, C::kInteger), C::kOne, offset);
+                a[r] = ptx::fma_pair<T>(ptx::and_or(word, 0x00ff00ffu, C::kInteger), C::kOne,
+                                        adjustment.pair[r % 2]);
             } else {  // seven bits, and the eighth as 2.0 x 64
                 constexpr u32 kMinus = C::kInteger | C::kNegativeZero;
                 const u32 low =
                     ptx::fma_pair<T>(ptx::and_or(word, 0x007f007fu, C::kInteger), C::kOne, kMinus);
-                const u32 high = ptx::fma_pair<T>((word & 0x00800080u) << 7, C::kSixtyFour, offset);
+                const u32 high =
+                    ptx::fma_pair<T>((word & 0x00800080u) << 7, C::kSixtyFour, adjustment.pair[r % 2]);
                 a[r] = ptx::fma_pair<T>(low, C::kOne, high);
             }
         } else if constexpr (format == WeightFormat::fp8_e4m3) {
@@ -79,10 +84,11 @@ __device__ inline void decode(u32 (&a)[4], const u32* words, const Offsets& offs
             const u32 moved = ptx::and_or(word, C::kNegativeZero, magnitude);
             a[r] = ptx::fma_pair<T>(moved, C::kE4m3, C::kNegativeZero);
         } else {
+            constexpr bool kScaled = format == WeightFormat::nvfp4;
             const u32 word = words[0] << (12 - 4 * r);
             const u32 magnitude = word >> C::kE2m1Shift & 0x70007000u >> C::kE2m1Shift;
             const u32 moved = ptx::and_or(word, C::kNegativeZero, magnitude);
-            a[r] = ptx::fma_pair<T>(moved, C::kE2m1, C::kNegativeZero);
+            a[r] = ptx::fma_pair<T>(moved, kScaled ? adjustment.pair[r % 2] : C::kE2m1, C::kNegativeZero);
         }
     }
 }
@@ -108,7 +114,7 @@ struct Scales {
 };
 
 __device__ inline float e4m3_scale(u32 code) {
-    return ptx::to_float(Half{static_cast<u16>(code << 7)}) * 256;  // without a sign
+    return ptx::to_float(Half{static_cast<u16>((code & 0x7f) << 7)}) * 256;
 }
 __device__ inline float e8m0_scale(u32 code) {
     return __uint_as_float(code == 0 ? 0x00400000u : code << 23);
@@ -119,9 +125,8 @@ template <WeightFormat format>
 __device__ inline Scales read_scales(const unsigned char* from, const ScaleForm& form) {
     if constexpr (format == WeightFormat::mxfp4 || format == WeightFormat::nvfp4) {
         const u32 pair = *reinterpret_cast<const u16*>(from);
-        if constexpr (format == WeightFormat::mxfp4)
-            return {{e8m0_scale(pair & 0xff), e8m0_scale(pair >> 8)}};
-        return {{e4m3_scale(pair & 0x7f), e4m3_scale(pair >> 8 & 0x7f)}};
+        const auto number = format == WeightFormat::mxfp4 ? e8m0_scale : e4m3_scale;
+        return {{number(pair & 0xff), number(pair >> 8)}};
     } else {
         const u32 low = *reinterpret_cast<const u32*>(from);
         const u32 high = *reinterpret_cast<const u32*>(from + form.second_bytes);
@@ -135,26 +140,38 @@ __device__ inline bool is_general(const QuantizedGemmArgs& args) {
     return args.halves || args.zeros != nullptr;
 }
 
-// Of scales, in a step of 64 of k.
+// Of scales that a lane reads, in a step of 64 of k: of nvfp4's four the two that its eight of each 32 of k
+// are in.
 template <QuantizedGemmRow R, bool general>
-constexpr int kGroupsAStep = general ? 2 : groups_a_step(R.format);
+constexpr int kGroupsAStep = general || facts_of(R.format).group != 0 ? 2 : 1;
 
 // Scales and zero points of a lane's two rows of a tile, for each group of a step.
 template <QuantizedGemmRow R, bool general>
 struct TileScales {
     static constexpr int kGroups = kGroupsAStep<R, general>;
     Scales scales[kGroups];
-    Offsets offsets[kGroups];
+    Adjustment adjustment[kGroups];
 
     // Of the tile of the block that begins at row `row`.
     __device__ void read(const QuantizedGemmStep<R>& step, int row, const QuantizedGemmArgs& args,
                          const ScaleForm& form) {
+        using T = Storage<R.dtype>;
         constexpr bool kFixed = facts_of(R.format).group != 0;
-        const int pair = row + static_cast<int>(threadIdx.x) % 32 / 4 * 2;
+        const int lane = static_cast<int>(threadIdx.x) % 32, pair = row + lane / 4 * 2;
         const int bytes = kFixed ? 1 : args.scale_bytes;
         const int next = kFixed || args.halves ? R.tile_n : 0;  // rows
 #pragma unroll
         for (int g = 0; g < kGroups; ++g) {
+            if constexpr (R.format == WeightFormat::nvfp4) {
+                const int group = g * 2 + lane % 4 / 2;
+                const Scales both = read_scales<R.format>(step.scales + pair + group * R.tile_n, form);
+#pragma unroll
+                for (int i = 0; i < 2; ++i) {
+                    const float scale = both.of_row[i] * PairConstants<T>::kScale;
+                    adjustment[g].pair[i] = ptx::pack<T>(scale, scale);
+                }
+                continue;
+            }
             scales[g] = read_scales<R.format>(step.scales + (pair + g * next) * bytes, form);
             if constexpr (is_integer(R.format)) {
                 constexpr u32 kZero = facts_of(R.format).zero;
@@ -162,12 +179,18 @@ struct TileScales {
                 if (general && args.zeros != nullptr) {
                     zeros = *reinterpret_cast<const u16*>(step.zeros + pair + g * next);
                 }
-                using T = Storage<R.dtype>;
-                offsets[g] = {{offset_of<R.format, T>(zeros & 0xff), offset_of<R.format, T>(zeros >> 8)}};
+                adjustment[g] = {{offset_of<R.format, T>(zeros & 0xff), offset_of<R.format, T>(zeros >> 8)}};
             }
         }
     }
 };
+
+// What is left to multiply finished sums by.
+template <QuantizedGemmRow R>
+__device__ inline float last_scale(const QuantizedGemmArgs& args) {
+    constexpr bool kScaled = R.format == WeightFormat::nvfp4;
+    return args.global_scale * (kScaled ? PairConstants<Storage<R.dtype>>::kUnscale : 1.0f);
+}
 
 // Adds the sums of a group, and begins the next one's.
 template <int tokens>
@@ -191,16 +214,20 @@ __device__ inline void multiply_sixteen(float (&sums)[tokens][4], float (&partia
     using T = Storage<R.dtype>;
     constexpr int kGroups = kGroupsAStep<R, general>;
     u32 weights[4];
-    decode<R.format, T>(weights, words, scales.offsets[i * kGroups / 4]);
+    decode<R.format, T>(weights, words, scales.adjustment[i * kGroups / 4]);
+    constexpr bool kDirect = R.format == WeightFormat::nvfp4;  // scales are in the weights
+    float(&to)[tokens][4] = kDirect ? sums : partial;
 #pragma unroll
     for (int token = 0; token < tokens; ++token) {
         if (i % 2 == 0) {
-            ptx::mma<T>(partial[token], weights, {a[token].x, a[token].y});
+            ptx::mma<T>(to[token], weights, {a[token].x, a[token].y});
         } else {
-            ptx::mma<T>(partial[token], weights, {a[token].z, a[token].w});
+            ptx::mma<T>(to[token], weights, {a[token].z, a[token].w});
         }
     }
-    if ((i + 1) * kGroups % 4 == 0) add_group<tokens>(sums, partial, scales.scales[i * kGroups / 4]);
+    if (!kDirect && (i + 1) * kGroups % 4 == 0) {
+        add_group<tokens>(sums, partial, scales.scales[i * kGroups / 4]);
+    }
 }
 
 }  // namespace warpwright
