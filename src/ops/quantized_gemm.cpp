@@ -115,7 +115,8 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
                                  .num_groups = static_cast<i32>(packed_groups(k, group)),
                                  .group_shift = group_shift_of(group),
                                  .halves = facts_of(b.format).group == 0 && group == 32,
-                                 .scale = b.scales.dtype};
+                                 .scale = b.scales.dtype,
+                                 .form = scale_form(b.scales.dtype)};
     return prepare_step<QuantizedGemmOp>(context, problem, args, prepared);
 }
 

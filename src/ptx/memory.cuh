@@ -73,6 +73,20 @@ __device__ inline U32x2 load_shared_8(u32 address) {
     return v;
 }
 
+// ptx: ld.shared.u32 | PTX ISA 9.7.9.8 | sm_20. As load_shared, of 4 bytes.
+__device__ inline u32 load_shared_4(u32 address) {
+    u32 value;
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(value) : "r"(address) : "memory");
+    return value;
+}
+
+// ptx: ld.shared.u16 | PTX ISA 9.7.9.8 | sm_20. As load_shared, of 2 bytes.
+__device__ inline u32 load_shared_2(u32 address) {
+    u16 value;
+    asm volatile("ld.shared.u16 %0, [%1];" : "=h"(value) : "r"(address) : "memory");
+    return value;
+}
+
 // ptx: st.shared.v4.u32 | PTX ISA 9.7.9.12 | sm_20. `address` is in the shared window.
 __device__ inline void store_shared(u32 address, U32x4 v) {
     asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z),

@@ -26,8 +26,8 @@ __device__ inline u32 fma_pair<Half>(u32 a, u32 b, u32 c) {
     return result;
 }
 
-// ptx: lop3.b32 (a & b) | c | PTX ISA 9.7.8.6 | sm_50. One instruction also where b and c are constants, of
-// which the compiler makes two.
+// ptx: lop3.b32 | PTX ISA 9.7.8.6 | sm_50. (a & b) or c, in one instruction also where b and c are constants:
+// the compiler makes two of those.
 __device__ inline u32 and_or(u32 a, u32 b, u32 c) {
     u32 result;
     asm("lop3.b32 %0, %1, %2, %3, 0xea;" : "=r"(result) : "r"(a), "r"(b), "r"(c));

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "dispatch/fields.h"
 #include "kernels/quantized_gemm/operation.h"
 
 namespace warpwright {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // quantized_gemm on tensor cores, for any number of rows of A.
 //
-//   block = tile_m rows of A x tile_n rows of W     warp = warp_m x warp_n of them, sums in registers;
-//   warps_k
-//                                                   groups of warps share out the steps of 64 of k
+//   block = tile_m rows of A x tile_n rows of W    warp = warp_m x warp_n of them, sums in registers
+//                                                  warps_k groups of warps share out the steps of 64 of k
 //
 //   copies     a ring of `stages` rounds in shared memory, cp.async, stages - 1 ahead; a group copies its own
 //              step: codes as they lie, rows of A with their halves exchanged in every other row
@@ -11,8 +10,9 @@
 //   products   rows of A as mma's B operand; codes become its A operand (weights.cuh)
 //   epilogue   16 rows of A of every warp at a time through shared memory, then 8 columns a lane
 //
-// Rows that do not exist are replaced by the last one, and their sums are not used; k beyond its end is
-// copied as zeros. Blocks are numbered so that those that run together share rows of A and W in L2.
+// Rows of A that do not exist are zeros from the start, rows of W are others, whose sums are not used; k
+// beyond its end is copied as zeros. Blocks are numbered so that those that run together share rows of A and
+// W in L2.
 #include "kernels/gemm/epilogue.cuh"
 #include "kernels/quantized_gemm/rows.h"
 #include "kernels/quantized_gemm/weights.cuh"
@@ -56,68 +56,73 @@ __device__ inline Block this_block(const GemmArgs& args) {
     return {i64{group * kGroup + rest % height} * kRow.tile_m, i64{rest / height} * kRow.tile_n};
 }
 
+static_assert(kRow.tile_n % kPackedRows == 0);
+
 // Byte of chunk `chunk`, eight of k, of a row of A in a step.
 __device__ inline u32 chunk_of_a(int row, int chunk) {
     return static_cast<u32>(row * (kPackedK * 2) + (chunk ^ (row % 2 * 4)) * 16);
 }
 
+// Where a thread's parts of a step come from and go to. They are for the steps of its group in their order.
 struct Copies {
-    static constexpr int kChunksW = sizeof(Step::codes) / 16;
-    static constexpr int kPassesW = (kChunksW + kGroupThreads - 1) / kGroupThreads;
+    static constexpr int kPassesW = sizeof(Step::codes) / 16 / kGroupThreads;
     static constexpr int kRowsPerPass = kGroupThreads / 8;
     static constexpr int kPassesA = kRow.tile_m / kRowsPerPass;
-    static_assert(kRow.tile_m % kRowsPerPass == 0);
+    static_assert(sizeof(Step::codes) / 16 % kGroupThreads == 0 && kRow.tile_m % kRowsPerPass == 0);
+    static_assert(kRowsPerPass % 2 == 0, "a thread's rows of A are swizzled alike");
 
-    i64 first_m;
-    int thread;                            // of the group
-    const unsigned char* codes[kPassesW];  // this thread's chunks of step 0
-    const unsigned char* scales;           // this thread's chunk of 16 bytes; null: none
+    const unsigned char* codes;   // this thread's first chunk of the next step
+    u32 second_rows;              // bytes from there to the same of the block's second 64 rows
+    const unsigned char* scales;  // this thread's chunk of 16 bytes of group 0; null: none
     const unsigned char* zeros;
-    const T* a[kPassesA];  // this thread's rows, its first of k
+    const T* a;      // this thread's first row, at its first of k of the next step
+    int rows_left;   // from that row to the last that exists
+    int next;        // the step that is copied next
+    u32 to_w, to_a;  // in the first stage of the ring
+    static_assert(kRow.tile_n <= 2 * kPackedRows);
 
-    __device__ Copies(const QuantizedGemmArgs& args, Block block)
-        : first_m(block.m), thread(threadIdx.x % kGroupThreads) {
+    __device__ Copies(const QuantizedGemmArgs& args, Block block, u32 ring) {
+        const int thread = threadIdx.x % kGroupThreads;
         const i64 num_steps = ceil_div(args.gemm.k, kPackedK);
-        const i64 first64 = block.n / kPackedRows, last64 = ceil_div(args.gemm.n, kPackedRows) - 1;
-        const int first_tile = static_cast<int>(block.n % kPackedRows) / 16;
-        const auto rows64 = [&](int tile) {  // that tile `tile` of the block is in
-            const i64 wanted = first64 + (first_tile + tile) / 4;
-            return wanted < last64 ? wanted : last64;
-        };
-        constexpr int kTilesN = kRow.tile_n / 16;
-#pragma unroll
-        for (int pass = 0; pass < kPassesW; ++pass) {
-            const int chunk = pass * kGroupThreads + thread, tile = chunk / 32 % kTilesN;
-            codes[pass] =
-                static_cast<const unsigned char*>(args.gemm.b) + rows64(tile) * num_steps * kStepBytes +
-                (chunk / 32 / kTilesN * 4 + (first_tile + tile) % 4) * kPackedTileBytes + chunk % 32 * 16;
-        }
+        const i64 first64 = block.n / kPackedRows;
+        // Rows of W that do not exist are replaced by others.
+        const bool second_exists = (first64 + 1) * kPackedRows < args.gemm.n;
+        next = threadIdx.x / kGroupThreads;
+        second_rows = second_exists ? static_cast<u32>(num_steps * kStepBytes) : 0;
+        codes = static_cast<const unsigned char*>(args.gemm.b) + (first64 * num_steps + next) * kStepBytes +
+                (thread / 128 == 0 ? 0 : second_rows) + thread / 32 % 4 * kPackedTileBytes + thread % 32 * 16;
         const auto chunk_of = [&](const void* base, int bytes) -> const unsigned char* {
-            const int per_group = kRow.tile_n * bytes / 16;
+            const int per_group = kRow.tile_n * bytes / 16, per_rows64 = kPackedRows * bytes / 16;
             const int num_groups = args.halves ? 2 : groups_a_step(kRow.format);
             if (base == nullptr || thread >= per_group * num_groups) return nullptr;
-            const int byte = thread % per_group * 16, tile = byte / (16 * bytes);
-            const i64 of_group = rows64(tile) * args.num_groups + thread / per_group;
+            const i64 rows64 = first64 + (second_exists && thread % per_group >= per_rows64 ? 1 : 0);
+            const i64 of_group = rows64 * args.num_groups + thread / per_group;
             return static_cast<const unsigned char*>(base) + of_group * kPackedRows * bytes +
-                   (first_tile + tile) % 4 * 16 * bytes + byte % (16 * bytes);
+                   thread % per_rows64 * 16;
         };
         scales = chunk_of(args.scales, args.scale_bytes);
         zeros = chunk_of(args.zeros, 1);
-#pragma unroll
-        for (int pass = 0; pass < kPassesA; ++pass) a[pass] = row_of_a(args, pass);
-    }
-    // A row that does not exist is replaced by the last one.
-    __device__ const T* row_of_a(const QuantizedGemmArgs& args, int pass) const {
-        const i64 wanted = first_m + pass * kRowsPerPass + thread / 8;
-        const i64 row = wanted < args.gemm.m ? wanted : args.gemm.m - 1;
-        return static_cast<const T*>(args.gemm.a) + row * args.gemm.a_stride;
-    }
-    __device__ u32 a_offset(int pass) const {
-        return kA + chunk_of_a(pass * kRowsPerPass + thread / 8, thread % 8);
+        a = static_cast<const T*>(args.gemm.a) + (block.m + thread / 8) * args.gemm.a_stride +
+            next * kPackedK + thread % 8 * 8;
+        const i64 left = args.gemm.m - block.m - thread / 8;
+        rows_left = left < kRow.tile_m ? static_cast<int>(left) : kRow.tile_m;
+        to_w = ring + thread * 16;
+        to_a = ring + kA + chunk_of_a(thread / 8, thread % 8);
     }
 
-    template <bool early>
-    __device__ void copy_weights(const QuantizedGemmArgs& args, u32 to, int step) const {
+    // Rows of A that do not exist are zeros from the start.
+    __device__ void clear_missing_rows() const {
+#pragma unroll 1
+        for (int pass = 0; pass < kPassesA; ++pass) {
+            if (pass * kRowsPerPass < rows_left) continue;
+            for (u32 stage = 0; stage < kRow.stages; ++stage) {
+                ptx::store_shared(to_a + stage * kRoundBytes + pass * (kRowsPerPass * kPackedK * 2), {});
+            }
+        }
+    }
+
+    template <bool early, bool general>
+    __device__ void copy_weights(const QuantizedGemmArgs& args, u32 stage_bytes, int step) const {
         const auto copy = [&](u32 address, const unsigned char* from) {
             if constexpr (early) {
                 ptx::cp_async_16(address, from, 16, ptx::read_once_policy());
@@ -125,72 +130,98 @@ struct Copies {
                 ptx::cp_async_16(address, from);
             }
         };
+        const unsigned char* here = codes + i64{step - next} * kStepBytes;
+        const u32 to = to_w + stage_bytes;
 #pragma unroll
         for (int pass = 0; pass < kPassesW; ++pass) {
-            const int chunk = pass * kGroupThreads + thread;
-            if (kChunksW % kGroupThreads == 0 || chunk < kChunksW) {
-                copy(to + chunk * 16, codes[pass] + i64{step} * kStepBytes);
-            }
+            // Warps take whole tiles of a step as they lie in the ring: [packed tile of k][tile of the
+            // block].
+            constexpr int kWarps = kGroupThreads / 32, kTilesN = kRow.tile_n / 16;
+            static_assert(kWarps <= kTilesN && (kWarps == 8 || 4 % kWarps == 0));
+            const int tile = pass * kWarps % kTilesN, i = pass * kWarps / kTilesN;
+            copy(to + pass * (kGroupThreads * 16),
+                 here + (tile >= 4 ? second_rows : 0) + (i * 4 + tile % 4) * kPackedTileBytes);
         }
-        const i64 group = step >> args.group_shift;
-        if (scales != nullptr) copy(to + kScales + thread * 16, scales + group * args.scale_step_bytes);
-        if (zeros != nullptr) {
-            copy(to + kZeros + thread * 16, zeros + group * (args.halves ? 2 * kPackedRows : kPackedRows));
+        const int group = step >> args.group_shift;
+        if (scales != nullptr) copy(to + kScales, scales + i64{group} * args.scale_step_bytes);
+        if (general && zeros != nullptr) {
+            copy(to + kZeros, zeros + i64{group} * (args.halves ? 2 * kPackedRows : kPackedRows));
         }
     }
 
-    __device__ void copy_a(const QuantizedGemmArgs& args, u32 to, int step) const {
-        const int k = step * kPackedK + thread % 8 * 8, left = args.gemm.k - step * kPackedK;
-        if (kRow.aligned && left >= kPackedK) {
+    __device__ void copy_a(const QuantizedGemmArgs& args, u32 stage_bytes) const {
+        constexpr u32 kPassBytes = kRowsPerPass * kPackedK * 2;
+        const u32 to = to_a + stage_bytes;
+        const i64 pass_elements = kRowsPerPass * args.gemm.a_stride;
+        if (kRow.aligned && (next + 1) * kPackedK <= args.gemm.k) {
 #pragma unroll
-            for (int pass = 0; pass < kPassesA; ++pass) ptx::cp_async_16(to + a_offset(pass), a[pass] + k);
+            for (int pass = 0; pass < kPassesA; ++pass) {
+                if (pass * kRowsPerPass < rows_left)
+                    ptx::cp_async_16(to + pass * kPassBytes, a + pass * pass_elements);
+            }
             return;
         }
-#pragma unroll(kRow.aligned ? 1 : kPassesA)
-        for (int pass = 0; pass < kPassesA; ++pass) {
-            const T* row = row_of_a(args, pass);
+        const int k = next * kPackedK + static_cast<int>(threadIdx.x % 8) * 8;
+#pragma unroll 1
+        for (int pass = 0; pass < kPassesA && pass * kRowsPerPass < rows_left; ++pass) {
+            const T* from = a + pass * pass_elements;
             if constexpr (kRow.aligned) {
-                const bool inside = thread % 8 * 8 < left;
-                ptx::cp_async_16(to + a_offset(pass), inside ? row + k : row, inside ? 16 : 0);
+                const bool inside = k < args.gemm.k;
+                ptx::cp_async_16(to + pass * kPassBytes, inside ? from : static_cast<const T*>(args.gemm.a),
+                                 inside ? 16 : 0);
             } else {
                 u32 pairs[4] = {};
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
-                    if (thread % 8 * 8 + i >= left) break;
-                    const int column = args.order != nullptr ? args.order[k + i] : k + i;
-                    pairs[i / 2] |= static_cast<u32>(row[column].bits) << (i % 2 * 16);
+                    if (k + i >= args.gemm.k) break;
+                    const int column = args.order != nullptr ? args.order[k + i] - k : i;
+                    pairs[i / 2] |= static_cast<u32>(from[column].bits) << (i % 2 * 16);
                 }
-                ptx::store_shared(to + a_offset(pass), {pairs[0], pairs[1], pairs[2], pairs[3]});
+                ptx::store_shared(to + pass * kPassBytes, {pairs[0], pairs[1], pairs[2], pairs[3]});
             }
         }
+    }
+
+    __device__ void advance() {
+        next += kRow.warps_k;
+        codes += i64{kRow.warps_k} * kStepBytes;
+        a += kRow.warps_k * kPackedK;
     }
 };
 
 using Sums = float[kTiles][kTokens][4];
+
+// Where a lane reads in the first stage of the ring.
+struct Places {
+    u32 a[2], codes, scales;
+
+    __device__ explicit Places(u32 ring) {
+        const int lane = threadIdx.x % 32, place = threadIdx.x / 32 % kWarpsMN;
+        const int row = place / kWarpsN * kRow.warp_m + lane / 4;
+        a[0] = ring + kA + chunk_of_a(row, lane % 4);
+        a[1] = ring + kA + chunk_of_a(row, 4 + lane % 4);
+        codes = ring + (place % kWarpsN * kTiles * 32 + lane) * 16;
+        scales = ring + kScales;
+    }
+};
 
 // Half a step: 32 of k.
 struct Fragments {
     U32x4 a[kTokens];
     u32 words[kTiles][2 * kBlocksK];
 
-    // `step` is the address of this warp's group's step in the shared window.
-    __device__ void load(u32 step, int half) {
-        const int lane = threadIdx.x % 32, place = threadIdx.x / 32 % kWarpsMN;
-        const int row = place / kWarpsN * kRow.warp_m + lane / 4;
+    __device__ void load(const Places& places, u32 stage_bytes, int half) {
+        const u32 rows = places.a[half] + stage_bytes, codes = places.codes + stage_bytes;
 #pragma unroll
-        for (int t = 0; t < kTokens; ++t) {
-            a[t] =
-                ptx::load_shared(step + kA + chunk_of_a(row, half * 4 + lane % 4) + t * (8 * kPackedK * 2));
-        }
+        for (int t = 0; t < kTokens; ++t) a[t] = ptx::load_shared(rows + t * (8 * kPackedK * 2));
 #pragma unroll
         for (int tile = 0; tile < kTiles; ++tile) {
-            const int number = place % kWarpsN * kTiles + tile;
             if constexpr (kBlocksK == 1) {
-                const U32x2 chunk = ptx::load_shared_8(step + (number * 32 + lane) * 16 + half * 8);
+                const U32x2 chunk = ptx::load_shared_8(codes + tile * kPackedTileBytes + half * 8);
                 words[tile][0] = chunk.x, words[tile][1] = chunk.y;
             } else {
                 const U32x4 chunk =
-                    ptx::load_shared(step + ((half * (kRow.tile_n / 16) + number) * 32 + lane) * 16);
+                    ptx::load_shared(codes + (half * (kRow.tile_n / 16) + tile) * kPackedTileBytes);
                 words[tile][0] = chunk.x, words[tile][1] = chunk.y;
                 words[tile][2] = chunk.z, words[tile][3] = chunk.w;
             }
@@ -213,41 +244,35 @@ __device__ inline void multiply_half(Sums& sums, Partial& partial, const Fragmen
     }
 }
 
-// The group's step of a round.
-__device__ inline int step_of(int group, int round) {
-    return round * kRow.warps_k + group;
-}
-
 template <bool general>
-__device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, const Copies& copies,
-                                 Shared& shared, int group) {
+__device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, Copies& copies,
+                                 const Places& places) {
     const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
-    const int num_rounds = static_cast<int>(ceil_div(num_steps, kRow.warps_k));
     const int first_n = threadIdx.x / 32 % kWarpsMN % kWarpsN * kRow.warp_n;
-    const u32 ring = ptx::shared_address(&shared.ring[0][group]);
-    const ScaleForm form(args.scale);
+    const int group = threadIdx.x / kGroupThreads;
+    constexpr u32 kRingBytes = kRow.stages * kRoundBytes;
     ptx::cp_async_wait<kAhead - 1>();
     __syncthreads();
     Fragments fragments[2];
-    if (step_of(group, 0) < num_steps) fragments[0].load(ring, 0);
-    int stage = 0;
+    if (kRow.warps_k == 1 || group < num_steps) fragments[0].load(places, 0, 0);
+    u32 stage = 0, to = kRingBytes - kRoundBytes;  // bytes
 #pragma unroll 1
-    for (int round = 0; round < num_rounds; ++round) {
-        const u32 here = ring + stage * kRoundBytes;
-        const bool exists = kRow.warps_k == 1 || step_of(group, round) < num_steps;
+    for (int first = 0; first < num_steps; first += kRow.warps_k) {
+        const bool exists = kRow.warps_k == 1 || first + group < num_steps;
         TileScales<kRow, general> scales[kTiles];
         if (exists) {
 #pragma unroll
             for (int tile = 0; tile < kTiles; ++tile) {
-                scales[tile].read(shared.ring[stage][group], first_n + tile * 16, args, form);
+                const u32 at = places.scales + stage;
+                scales[tile].read(at, at + (kZeros - kScales), first_n + tile * 16, args);
             }
-            fragments[1].load(here, 1);
+            fragments[1].load(places, stage, 1);
         }
         // Everybody has read the round before.
-        const int next = step_of(group, round + kAhead), to = stage == 0 ? kAhead : stage - 1;
-        if (next < num_steps) {
-            copies.copy_weights<false>(args, ring + to * kRoundBytes, next);
-            copies.copy_a(args, ring + to * kRoundBytes, next);
+        if (copies.next < num_steps) {
+            copies.copy_weights<false, general>(args, to, copies.next);
+            copies.copy_a(args, to);
+            copies.advance();
         }
         ptx::cp_async_commit();
         Partial partial = {};
@@ -255,8 +280,9 @@ __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, cons
         // The next round has landed for everybody, and everybody has read this one.
         ptx::cp_async_wait<kAhead - 1>();
         __syncthreads();
-        stage = stage == kAhead ? 0 : stage + 1;
-        if (step_of(group, round + 1) < num_steps) fragments[0].load(ring + stage * kRoundBytes, 0);
+        to = stage;
+        stage = stage == kRingBytes - kRoundBytes ? 0 : stage + kRoundBytes;
+        if (first + kRow.warps_k + group < num_steps) fragments[0].load(places, stage, 0);
         if (exists) multiply_half<general>(sums, partial, fragments[1], scales, 1);
     }
     ptx::cp_async_wait<0>();
@@ -264,10 +290,11 @@ __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, cons
 }
 
 __device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block block, Shared& shared) {
-    const Copies copies(args, block);
-    const int group = threadIdx.x / 32 / kWarpsMN;
+    const int group = threadIdx.x / kGroupThreads;
     const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
     const u32 ring = ptx::shared_address(&shared.ring[0][group]);
+    Copies copies(args, block, ring);
+    copies.clear_missing_rows();
 
     // As in gemm: the blocks that start first ask for constant weights before they wait for A.
     const u32 num_first = static_cast<u32>(args.gemm.num_sms * kRow.blocks_per_sm);
@@ -275,24 +302,26 @@ __device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block b
     if (early) {
 #pragma unroll 1
         for (int round = 0; round < kAhead; ++round) {
-            if (step_of(group, round) < num_steps)
-                copies.copy_weights<true>(args, ring + round * kRoundBytes, step_of(group, round));
+            const int step = round * kRow.warps_k + group;
+            if (step < num_steps) copies.copy_weights<true, true>(args, round * kRoundBytes, step);
         }
     }
     ptx::wait_for_predecessor();
     ptx::release_successor();
 #pragma unroll 1
     for (int round = 0; round < kAhead; ++round) {
-        if (step_of(group, round) < num_steps) {
-            if (!early) copies.copy_weights<false>(args, ring + round * kRoundBytes, step_of(group, round));
-            copies.copy_a(args, ring + round * kRoundBytes, step_of(group, round));
+        if (copies.next < num_steps) {
+            if (!early) copies.copy_weights<false, true>(args, round * kRoundBytes, copies.next);
+            copies.copy_a(args, round * kRoundBytes);
+            copies.advance();
         }
         ptx::cp_async_commit();
     }
+    const Places places(ring);
     if (is_general(args)) {
-        main_loop<true>(sums, args, copies, shared, group);
+        main_loop<true>(sums, args, copies, places);
     } else {
-        main_loop<false>(sums, args, copies, shared, group);
+        main_loop<false>(sums, args, copies, places);
     }
 }
 

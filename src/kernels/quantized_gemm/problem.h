@@ -51,6 +51,18 @@ struct QuantizedGemmProblem {
     }
 };
 
+// How a lane's pair of scales of 16 or 32 bits becomes two numbers, without a branch: f16 is moved into the
+// places of fp32 and its exponent's bias made up for.
+struct ScaleForm {
+    u32 left, right, mask;
+    float factor;
+    i32 second_bytes;  // from the word with the first scale to that with the second
+};
+constexpr ScaleForm scale_form(DType type) {
+    if (type == DType::f32) return {0, 0, 0xffffffffu, 1, 4};
+    return {16, type == DType::f16 ? 3u : 0u, 0xffff0000u, type == DType::f16 ? 0x1p112f : 1.0f, 0};
+}
+
 struct QuantizedGemmArgs {
     GemmArgs gemm;         // b: packed codes, without a stride
     const void* scales;    // packed
@@ -63,6 +75,7 @@ struct QuantizedGemmArgs {
     i32 group_shift;       // log2 of the steps of 64 of k that share a scale
     bool halves;           // a scale for each 32 of k, of formats that do not say so themselves
     DType scale;
+    ScaleForm form;  // of scale
 };
 
 // The argument of a shift: 31 where the whole row shares a scale.

@@ -39,9 +39,9 @@ struct Copies {
     const unsigned char* codes;   // of the block's first tile, step 0
     const unsigned char* scales;  // this lane's chunk of 16 bytes; null: none
     const unsigned char* zeros;
-    const T* a[kTokens];  // k of step 0
-    u32 exists;           // bit t: the row of a[t]
-    u32 ring;             // this warp's, in the shared window
+    const T* a;  // k of step 0 of this lane's first row
+    u32 exists;  // bit t: row a + 8 t
+    u32 ring;    // this warp's, in the shared window
 
     __device__ Copies(const QuantizedGemmArgs& args, Shared& shared, i64 first_n, int warp) {
         const int lane = threadIdx.x % 32, group = lane / 4, member = lane % 4;
@@ -65,11 +65,12 @@ struct Copies {
         for (int t = 0; t < kTokens; ++t) {
             const int m = t * 8 + group;
             if (m < args.gemm.m) exists |= 1u << t;
-            a[t] = static_cast<const T*>(args.gemm.a) + m * args.gemm.a_stride + member * 8;
         }
+        a = static_cast<const T*>(args.gemm.a) + group * args.gemm.a_stride + member * 8;
         ring = ptx::shared_address(&shared.ring[warp][0]);
     }
 
+    template <bool general>
     __device__ void copy_weights(const QuantizedGemmArgs& args, int stage, int step) const {
         const u64 policy = ptx::read_once_policy();
         const u32 lane_bytes = threadIdx.x % 32 * 16;
@@ -87,7 +88,7 @@ struct Copies {
         if (scales != nullptr) {
             ptx::cp_async_16(to + kScales, scales + group * args.scale_step_bytes, 16, policy);
         }
-        if (zeros != nullptr) {
+        if (general && zeros != nullptr) {
             ptx::cp_async_16(to + kZeros, zeros + group * (args.halves ? 2 * kPackedRows : kPackedRows), 16,
                              policy);
         }
@@ -100,7 +101,8 @@ struct Copies {
             if ((exists >> t & 1) == 0) continue;
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
-                ptx::cp_async_16(to + (t * 2 + half) * 512, a[t] + step * kPackedK + half * 32);
+                ptx::cp_async_16(to + (t * 2 + half) * 512,
+                                 a + t * 8 * args.gemm.a_stride + step * kPackedK + half * 32);
             }
         }
     }
@@ -121,10 +123,10 @@ struct Copies {
 
 using Sums = float[kTiles][kTokens][4];
 
-// Tiles take turns, so that no product waits for the one before it.
+// `address` is the step's in the shared window. Tiles take turns, so that no product waits for the one before
+// it.
 template <bool general>
-__device__ inline void multiply(Sums& sums, const Step& step, const QuantizedGemmArgs& args,
-                                const ScaleForm& form) {
+__device__ inline void multiply(Sums& sums, const Step& step, u32 address, const QuantizedGemmArgs& args) {
     const int lane = threadIdx.x % 32;
     const U32x4* chunks = reinterpret_cast<const U32x4*>(step.a) + lane;
     const U32x4* codes = reinterpret_cast<const U32x4*>(step.codes) + lane;
@@ -134,25 +136,30 @@ __device__ inline void multiply(Sums& sums, const Step& step, const QuantizedGem
 #pragma unroll
         for (int t = 0; t < kTokens; ++t) a[half][t] = chunks[t * 64 + half * 32];
     }
-    u32 words[kTiles][4 * kBlocksK];
-    TileScales<kRow, general> scales[kTiles];
-    float partial[kTiles][kTokens][4] = {};
+    // Registers are short where there is more to keep of each tile.
+    constexpr int kTogether = general && kTokens > 1 && kTiles > 2 ? 2 : kTiles;
 #pragma unroll
-    for (int tile = 0; tile < kTiles; ++tile) {
+    for (int first = 0; first < kTiles; first += kTogether) {
+        u32 words[kTogether][4 * kBlocksK];
+        TileScales<kRow, general> scales[kTogether];
+        float partial[kTogether][kTokens][4] = {};
 #pragma unroll
-        for (int i = 0; i < kBlocksK; ++i) {
-            const U32x4 chunk = codes[(i * kTiles + tile) * 32];
-            words[tile][4 * i] = chunk.x, words[tile][4 * i + 1] = chunk.y;
-            words[tile][4 * i + 2] = chunk.z, words[tile][4 * i + 3] = chunk.w;
+        for (int tile = 0; tile < kTogether; ++tile) {
+#pragma unroll
+            for (int i = 0; i < kBlocksK; ++i) {
+                const U32x4 chunk = codes[(i * kTiles + first + tile) * 32];
+                words[tile][4 * i] = chunk.x, words[tile][4 * i + 1] = chunk.y;
+                words[tile][4 * i + 2] = chunk.z, words[tile][4 * i + 3] = chunk.w;
+            }
+            scales[tile].read(address + kScales, address + kZeros, (first + tile) * 16, args);
         }
-        scales[tile].read(step, tile * 16, args, form);
-    }
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
+        for (int i = 0; i < 4; ++i) {
 #pragma unroll
-        for (int tile = 0; tile < kTiles; ++tile) {
-            multiply_sixteen<kRow, general, kTokens>(sums[tile], partial[tile], words[tile] + i * kBlocksK,
-                                                     a[i / 2], scales[tile], i);
+            for (int tile = 0; tile < kTogether; ++tile) {
+                multiply_sixteen<kRow, general, kTokens>(
+                    sums[first + tile], partial[tile], words[tile] + i * kBlocksK, a[i / 2], scales[tile], i);
+            }
         }
     }
 }
@@ -166,7 +173,6 @@ template <bool general>
 __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, const Copies& copies,
                                  Shared& shared, int warp) {
     const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
-    const ScaleForm form(args.scale);
     int stage = 0;
 #pragma unroll 1
     for (int i = 0; step_of(warp, i) < num_steps; ++i) {
@@ -174,11 +180,12 @@ __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, cons
         __syncwarp();  // the step has landed for all lanes, and all have read the one before
         const int next = step_of(warp, i + kAhead), to = stage == 0 ? kAhead : stage - 1;
         if (next < num_steps) {
-            copies.copy_weights(args, to, next);
+            copies.copy_weights<general>(args, to, next);
             copies.copy_a(args, to, next);
         }
         ptx::cp_async_commit();
-        multiply<general>(sums, shared.ring[warp][stage], args, form);
+        multiply<general>(sums, shared.ring[warp][stage],
+                          copies.ring + stage * static_cast<u32>(sizeof(Step)), args);
         stage = stage == kAhead ? 0 : stage + 1;
     }
 }
@@ -193,7 +200,7 @@ __device__ inline void stream(Sums& sums, const QuantizedGemmArgs& args, Shared&
     const u32 num_first = static_cast<u32>(args.gemm.num_sms * kRow.blocks_per_sm);
     const bool early = args.gemm.b_is_constant && blockIdx.x < num_first;
     const auto copy_first_weights = [&](int i) {
-        if (step_of(warp, i) < num_steps) copies.copy_weights(args, i, step_of(warp, i));
+        if (step_of(warp, i) < num_steps) copies.copy_weights<true>(args, i, step_of(warp, i));
     };
     if (early) {
         for (int i = 0; i < kAhead; ++i) copy_first_weights(i);

@@ -93,21 +93,6 @@ __device__ inline void decode(u32 (&a)[4], const u32* words, const Adjustment& a
     }
 }
 
-// How a lane's pair of scales of 16 or 32 bits becomes two numbers, without a branch: f16 is moved into the
-// places of fp32 and its exponent's bias made up for.
-struct ScaleForm {
-    u32 left, right, mask;
-    float factor;
-    int second_bytes;  // from the word with the first scale to that with the second
-
-    __device__ explicit ScaleForm(DType type)
-        : left(type == DType::f32 ? 0 : 16),
-          right(type == DType::f16 ? 3 : 0),
-          mask(type == DType::f32 ? 0xffffffffu : 0xffff0000u),
-          factor(type == DType::f16 ? 0x1p112f : 1.0f),
-          second_bytes(type == DType::f32 ? 4 : 0) {}
-};
-
 // Of rows `group` and `group + 8` of a tile.
 struct Scales {
     float of_row[2];
@@ -120,16 +105,15 @@ __device__ inline float e8m0_scale(u32 code) {
     return __uint_as_float(code == 0 ? 0x00400000u : code << 23);
 }
 
-// A lane's two scales, which are neighbours at `from` in shared memory.
+// A lane's two scales, which are neighbours at `from` in the shared window.
 template <WeightFormat format>
-__device__ inline Scales read_scales(const unsigned char* from, const ScaleForm& form) {
+__device__ inline Scales read_scales(u32 from, const ScaleForm& form) {
     if constexpr (format == WeightFormat::mxfp4 || format == WeightFormat::nvfp4) {
-        const u32 pair = *reinterpret_cast<const u16*>(from);
+        const u32 pair = ptx::load_shared_2(from);
         const auto number = format == WeightFormat::mxfp4 ? e8m0_scale : e4m3_scale;
         return {{number(pair & 0xff), number(pair >> 8)}};
     } else {
-        const u32 low = *reinterpret_cast<const u32*>(from);
-        const u32 high = *reinterpret_cast<const u32*>(from + form.second_bytes);
+        const u32 low = ptx::load_shared_4(from), high = ptx::load_shared_4(from + form.second_bytes);
         return {{__uint_as_float(low << form.left >> form.right) * form.factor,
                  __uint_as_float((high & form.mask) >> form.right) * form.factor}};
     }
@@ -152,9 +136,9 @@ struct TileScales {
     Scales scales[kGroups];
     Adjustment adjustment[kGroups];
 
-    // Of the tile of the block that begins at row `row`.
-    __device__ void read(const QuantizedGemmStep<R>& step, int row, const QuantizedGemmArgs& args,
-                         const ScaleForm& form) {
+    // `scales` and `zeros` are the addresses of a step's in the shared window, of the tile that begins at row
+    // `row` of the block.
+    __device__ void read(u32 scales_at, u32 zeros_at, int row, const QuantizedGemmArgs& args) {
         using T = Storage<R.dtype>;
         constexpr bool kFixed = facts_of(R.format).group != 0;
         const int lane = static_cast<int>(threadIdx.x) % 32, pair = row + lane / 4 * 2;
@@ -164,7 +148,7 @@ struct TileScales {
         for (int g = 0; g < kGroups; ++g) {
             if constexpr (R.format == WeightFormat::nvfp4) {
                 const int group = g * 2 + lane % 4 / 2;
-                const Scales both = read_scales<R.format>(step.scales + pair + group * R.tile_n, form);
+                const Scales both = read_scales<R.format>(scales_at + pair + group * R.tile_n, args.form);
 #pragma unroll
                 for (int i = 0; i < 2; ++i) {
                     const float scale = both.of_row[i] * PairConstants<T>::kScale;
@@ -172,13 +156,12 @@ struct TileScales {
                 }
                 continue;
             }
-            scales[g] = read_scales<R.format>(step.scales + (pair + g * next) * bytes, form);
+            scales[g] = read_scales<R.format>(scales_at + (pair + (general || kFixed ? g * next : 0)) * bytes,
+                                              args.form);
             if constexpr (is_integer(R.format)) {
                 constexpr u32 kZero = facts_of(R.format).zero;
                 u32 zeros = kZero | kZero << 8;
-                if (general && args.zeros != nullptr) {
-                    zeros = *reinterpret_cast<const u16*>(step.zeros + pair + g * next);
-                }
+                if (general && args.zeros != nullptr) zeros = ptx::load_shared_2(zeros_at + pair + g * next);
                 adjustment[g] = {{offset_of<R.format, T>(zeros & 0xff), offset_of<R.format, T>(zeros >> 8)}};
             }
         }
