@@ -47,11 +47,15 @@ void add_gemms(std::vector<Case>& all) {
 }
 
 void add_quantized_gemms(std::vector<Case>& all) {
-    for (i64 m : {1, 16, 64, 256, 4096})
-        all.push_back(quantized_gemm_case(WeightFormat::int4, m, 28672, 4096, 128));
-    for (i64 m : {1, 16}) {
-        all.push_back(quantized_gemm_case(WeightFormat::int4, m, 4096, 4096, 128));
-        all.push_back(quantized_gemm_case(WeightFormat::int4, m, 4096, 14336, 128));
+    for (const auto& [format, group] : {std::pair<WeightFormat, i64>{WeightFormat::int4, 128},
+                                        {WeightFormat::int8, 0},
+                                        {WeightFormat::fp8_e4m3, 128},
+                                        {WeightFormat::mxfp4, 32},
+                                        {WeightFormat::nvfp4, 16}}) {
+        for (i64 m : {1, 16, 64, 4096}) all.push_back(quantized_gemm_case(format, m, 28672, 4096, group));
+    }
+    for (i64 k : {4096, 14336}) {
+        for (i64 m : {1, 16}) all.push_back(quantized_gemm_case(WeightFormat::int4, m, 4096, k, 128));
     }
 }
 

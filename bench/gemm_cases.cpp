@@ -71,7 +71,7 @@ Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group) {
                 return preparer(context, call);
             },
             fmt::format("quantized gemm {}", facts.name),
-            "",
+            "cuBLAS bf16",
             m <= 16 ? Roof::read : Roof::none};
 }
 

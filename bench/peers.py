@@ -70,6 +70,13 @@ def gemm(fields, words):
     yield from attempt("cuBLAS", make, lambda a, b, d: torch.mm(a, b.t(), out=d), 2 * (m * k + n * k + m * n))
 
 
+def quantized_gemm(fields, words):
+    """The same product with 16-bit weights: what quantising them is held to."""
+    m, n, k = (int(fields[name]) for name in "mnk")
+    make = lambda: (bf16(m, k), bf16(n, k), torch.empty(m, n, device="cuda", dtype=torch.bfloat16))
+    yield from attempt("cuBLAS bf16", make, lambda a, b, d: torch.mm(a, b.t(), out=d), 2 * (m * k + n * k + m * n))
+
+
 def attention(fields, words):
     if "window" in fields or "softcap" in fields:  # scaled_dot_product_attention has neither
         return
@@ -191,7 +198,7 @@ def compiled(make, call, bytes_moved):
         yield from attempt("torch.compile", make, torch.compile(call, dynamic=False), bytes_moved)
 
 
-PEERS = {"gemm": gemm, "attention": attention, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
+PEERS = {"gemm": gemm, "quantized_gemm": quantized_gemm, "attention": attention, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
          "kv_append": kv_append, "embedding": embedding, "sample": sample}
 
 
