@@ -21,10 +21,11 @@ namespace {
 DataTable::Values values_of(const toml::table& table, std::string_view where) {
     DataTable::Values values;
     for (const auto& [key, node] : table) {
-        std::vector<std::string>& list = values[std::string(key.str())];
+        const std::string name(key.str());
+        std::vector<std::string>& list = values[name];
         const auto add = [&](const toml::node& entry) {
             const auto text = entry.value<std::string>();
-            if (!text || text->empty()) flaw(where, fmt::format("'{}' is no text", key.str()));
+            if (!text || text->empty()) flaw(where, fmt::format("'{}' is no text", name));
             list.push_back(*text);
         };
         if (const toml::array* array = node.as_array()) {

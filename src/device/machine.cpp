@@ -66,6 +66,14 @@ PeerPath read_peer(const CudaApi& api, int from, int to) {
     return path;
 }
 
+// Both directions of a link as it could be, in gigabytes per second: 8b/10b coding up to generation 2,
+// 128b/130b up to 5, none in flits.
+double pcie_gb_s(const PcieLink& link) {
+    constexpr double kPerLane[] = {0, 0.25, 0.5, 0.985, 1.969, 3.938, 7.877};
+    const size_t generation = static_cast<size_t>(std::clamp(link.max_generation, 0, 6));
+    return 2 * kPerLane[generation] * link.width;  // a link that is asleep keeps its width
+}
+
 Status read_gpus(Machine& machine) {
     WW_ASSIGN(const CudaApi* api, cuda_api());
     machine.driver_library = api->library;
@@ -118,6 +126,10 @@ Machine probe_machine(const std::string& project_directory) {
         if (nvml.value()->nvmlShutdown != nullptr) nvml.value()->nvmlShutdown();
     } else {
         machine.nvml_problem = nvml.status().message();
+    }
+    for (PeerPath& path : machine.peers) {
+        const auto rate = [&](int gpu) { return pcie_gb_s(machine.gpus[static_cast<size_t>(gpu)].pcie); };
+        if (path.link == "pcie") path.gb_s = std::min(rate(path.from), rate(path.to));
     }
     machine.toolkits = find_toolkits();
     add_toolkit_on_path(machine.toolkits);

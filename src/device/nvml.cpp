@@ -12,6 +12,8 @@
 namespace warpwright {
 namespace {
 
+constexpr unsigned kMostLinks = 18;  // NVML_NVLINK_MAX_LINKS
+
 // NVML calls that exist; false where the library lacks it or the GPU refuses.
 template <class... Parameters, class... Arguments>
 bool ask(NvmlResult (*function)(Parameters...), Arguments... arguments) {
@@ -43,6 +45,7 @@ void bind_all(void* library, NvmlApi& api) {
     bind(library, "nvmlDeviceGetNvLinkState", api.nvmlDeviceGetNvLinkState);
     bind(library, "nvmlDeviceGetNvLinkVersion", api.nvmlDeviceGetNvLinkVersion);
     bind(library, "nvmlDeviceGetNvLinkRemoteDeviceType", api.nvmlDeviceGetNvLinkRemoteDeviceType);
+    bind(library, "nvmlDeviceGetNvLinkRemotePciInfo_v2", api.nvmlDeviceGetNvLinkRemotePciInfo);
     bind(library, "nvmlDeviceGetTopologyCommonAncestor", api.nvmlDeviceGetTopologyCommonAncestor);
     bind(library, "nvmlDeviceGetP2PStatus", api.nvmlDeviceGetP2PStatus);
 }
@@ -108,7 +111,6 @@ double link_gb_s(int version) {
 }
 
 std::optional<NvLinks> read_nvlink(const NvmlApi& nvml, NvmlDevice device) {
-    constexpr unsigned kMostLinks = 18;  // NVML_NVLINK_MAX_LINKS
     constexpr int kGpu = 0, kNpu = 1, kSwitch = 2;
     NvLinks links;
     for (unsigned link = 0; link < kMostLinks; ++link) {
@@ -171,14 +173,33 @@ std::string p2p_status_name(int status) {
     return status >= 0 && status < 7 ? kNames[status] : "unknown";
 }
 
+// Of the links that lead straight to the GPU at this PCI address, both directions.
+double direct_gb_s(const NvmlApi& nvml, NvmlDevice device, const std::string& pci) {
+    double gb_s = 0;
+    for (unsigned link = 0; link < kMostLinks; ++link) {
+        unsigned active = 0, revision = 0;
+        NvmlPciInfo remote{};
+        if (!ask(nvml.nvmlDeviceGetNvLinkState, device, link, &active) || active == 0 ||
+            !ask(nvml.nvmlDeviceGetNvLinkRemotePciInfo, device, link, &remote) ||
+            fmt::format("{:04x}:{:02x}:{:02x}.0", remote.domain, remote.bus, remote.device) != pci ||
+            !ask(nvml.nvmlDeviceGetNvLinkVersion, device, link, &revision))
+            continue;
+        gb_s += link_gb_s(nvlink_version(revision));
+    }
+    return gb_s;
+}
+
 void read_pair(const NvmlApi& nvml, NvmlDevice from, NvmlDevice to, const Machine& machine, PeerPath& path) {
     int level = 0, status = 0;
     if (ask(nvml.nvmlDeviceGetTopologyCommonAncestor, from, to, &level)) path.distance = distance_name(level);
     constexpr int kRead = 0;
     if (ask(nvml.nvmlDeviceGetP2PStatus, from, to, kRead, &status)) path.status = p2p_status_name(status);
     const auto& links = machine.gpus[static_cast<size_t>(path.from)].nvlink;
-    // Through a switch all links lead to every GPU; without one, a GPU's links are shared by its neighbours.
-    if (path.link == "nvlink" && links && links->to == "switch") path.gb_s = links->gb_s;
+    if (path.link != "nvlink" || !links) return;
+    // Through a switch all links lead to every GPU.
+    path.gb_s = links->to == "switch"
+                    ? links->gb_s
+                    : direct_gb_s(nvml, from, machine.gpus[static_cast<size_t>(path.to)].pci);
 }
 
 }  // namespace

@@ -19,6 +19,13 @@ struct NvmlBar1Memory {
     unsigned long long total, free, used;
 };
 
+struct NvmlPciInfo {
+    char bus_id_legacy[16];
+    unsigned domain, bus, device;
+    unsigned device_id, subsystem_id;
+    char bus_id[32];
+};
+
 struct NvmlApi {
     std::string library;
 
@@ -43,6 +50,7 @@ struct NvmlApi {
     NvmlResult (*nvmlDeviceGetNvLinkState)(NvmlDevice, unsigned link, unsigned* active) = nullptr;
     NvmlResult (*nvmlDeviceGetNvLinkVersion)(NvmlDevice, unsigned link, unsigned* revision) = nullptr;
     NvmlResult (*nvmlDeviceGetNvLinkRemoteDeviceType)(NvmlDevice, unsigned link, int* type) = nullptr;
+    NvmlResult (*nvmlDeviceGetNvLinkRemotePciInfo)(NvmlDevice, unsigned link, NvmlPciInfo* remote) = nullptr;
     NvmlResult (*nvmlDeviceGetTopologyCommonAncestor)(NvmlDevice, NvmlDevice, int* level) = nullptr;
     NvmlResult (*nvmlDeviceGetP2PStatus)(NvmlDevice, NvmlDevice, int capability, int* status) = nullptr;
 };

@@ -89,7 +89,7 @@ def workstation():
         ("AMD Ryzen Threadripper PRO 7985WX 64-Cores", 64, 512, "avx512"), ("580.95.05", "13.0", "9.0"),
         system={"iommu_units": ["ivhd0", "ivhd1", "ivhd2", "ivhd3"], "parameters": ["amd_iommu=on"]},
         gpus=gpus, nvidia_devices=devices(gpus, "0x2bb1"),
-        peers=peers(4, lambda a, b: {"access": True, "link": "pcie", "distance": "PHB", "status": "ok"}),
+        peers=peers(4, lambda a, b: {"access": True, "link": "pcie", "distance": "PHB", "status": "ok", "gb_s": 126.016}),
         bridges=[{"pci": pci, "acs_redirect": True} for pci in
                  ("0000:00:01.1", "0000:20:01.1", "0000:40:01.1", "0000:60:01.1")],
         toolkits=[toolkit("12.8.1")], nvrtc=[nvrtc("12.8")],
@@ -187,8 +187,9 @@ def bridged_a100():
 
     def path(a, b):
         if a // 2 == b // 2:
-            return {"access": True, "native_atomics": True, "link": "nvlink", "distance": "NODE", "status": "ok"}
-        return {"access": True, "link": "pcie", "distance": "SYS", "status": "ok"}
+            return {"access": True, "native_atomics": True, "link": "nvlink", "distance": "NODE", "status": "ok",
+                    "gb_s": 600.0 if a < 2 else 400.0}
+        return {"access": True, "link": "pcie", "distance": "SYS", "status": "ok", "gb_s": 63.008}
 
     found = machine(
         "4 A100 PCIe with bridges in pairs, two sockets: A100 PCIe product brief, NVIDIA's topologies of certified systems",

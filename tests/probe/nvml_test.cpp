@@ -109,6 +109,22 @@ TEST(Nvml, FillsWhatItTells) {
     EXPECT_EQ(machine.peers[0].gb_s, 900);
 }
 
+// Three of the links lead to the second GPU, the others to GPUs that are not looked at.
+TEST(Nvml, DirectLinksAreCountedByPair) {
+    NvmlApi nvml = fake_nvml();
+    nvml.nvmlDeviceGetNvLinkRemoteDeviceType = [](NvmlDevice, unsigned, int* type) {
+        return *type = 0, kSuccess;
+    };
+    nvml.nvmlDeviceGetNvLinkRemotePciInfo = [](NvmlDevice, unsigned link, NvmlPciInfo* remote) {
+        remote->bus = link < 3 ? 2 : 0x7f;
+        return kSuccess;
+    };
+    Machine machine = two_gpus();
+    add_nvml_facts(nvml, machine);
+    EXPECT_EQ(machine.gpus[0].nvlink->to, "gpu");
+    EXPECT_EQ(machine.peers[0].gb_s, 150);
+}
+
 TEST(Nvml, AnEmptyLibraryTellsNothing) {
     Machine machine = two_gpus();
     add_nvml_facts(NvmlApi{.library = "empty"}, machine);

@@ -67,7 +67,7 @@ class Verb(unittest.TestCase):
         self.assertEqual(here, there)
         text = self.answer("--machine", MACHINES / "workstation-4x-rtx-pro-6000.json")
         self.assertIn("composed for tests", text)
-        self.assertRegex(text, r"peers +all 12 pairs: pcie, PHB")
+        self.assertRegex(text, r"peers +all 12 pairs: pcie, PHB, 126 GB/s")
         self.assertIn("[acs-redirects]", text)
         self.assertLessEqual(max(map(len, text.splitlines())), 110)
 
