@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
     add_check(app, action);
     add_bench(app, action);
     add_tune(app, action);
+    add_quantize(app, action);
     add_inspect(app, action);
     add_diagnose(app, action);
     add_libraries(app, action);

@@ -147,6 +147,7 @@ int run(const Options& options) {
         return exists ? report(config.status()) : unknown_model(options.model);
     }
     note_ignored_fields(*config);
+    note_quantization(*config);
     const std::vector<PlanPoint> points = plan_points(*config, targets, asked);
     const auto planned =
         std::find_if(points.begin(), points.end(), [](const PlanPoint& p) { return p.plan; });

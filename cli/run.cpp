@@ -138,6 +138,7 @@ int run(const RunOptions& options) {
     if (const Status status = check_run_options(options); !status.ok()) return report(status);
     WW_CLI_ASSIGN(ModelConfig config, load_config(options.model));
     note_ignored_fields(config);
+    note_quantization(config);
     RunResult result;
     WW_CLI_ASSIGN(result.sampling, sampling_of(options, config.generation));
     WW_CLI_ASSIGN(const Prompts prompts, read_prompts(options, config));

@@ -23,6 +23,7 @@ void add_run(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
 void add_bench(CLI::App& app, Action& action);
 void add_tune(CLI::App& app, Action& action);
+void add_quantize(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_diagnose(CLI::App& app, Action& action);
 void add_libraries(CLI::App& app, Action& action);

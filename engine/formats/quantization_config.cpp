@@ -34,6 +34,18 @@ i64 group_size(Fields& fields, const char* key, i64 fallback) {
     return size < 0 ? 0 : size;
 }
 
+void read_block(Fields& fields, const char* key, const json& block, LayerFormat& format) {
+    const auto is_extent = [](const json& value) {
+        return value.is_number_integer() && value > 0 && value <= kMaxGroup;
+    };
+    if (!block.is_array() || block.size() != 2 || !is_extent(block[0]) || !is_extent(block[1])) {
+        fields.fail(fmt::format("'{}': expected two positive integers", key));
+        return;
+    }
+    format.group_rows = block[0].get<i64>();
+    format.group_columns = block[1].get<i64>();
+}
+
 }  // namespace
 
 class QuantizationReader {
@@ -211,16 +223,8 @@ private:
         if (kind != "e4m3" && kind != "float8_e4m3fn") {
             fields_.fail(fmt::format("'fmt': expected e4m3, got '{}'", printable(kind, 40)));
         }
-        if (const json* block = fields_.find("weight_block_size")) {
-            if (!block->is_array() || block->size() != 2 || !(*block)[0].is_number_unsigned() ||
-                !(*block)[1].is_number_unsigned() || (*block)[0] == 0 || (*block)[1] == 0 ||
-                (*block)[0] > kMaxGroup || (*block)[1] > kMaxGroup) {
-                fields_.fail("'weight_block_size': expected two positive integers");
-                return {};
-            }
-            format.group_rows = (*block)[0].get<i64>();
-            format.group_columns = (*block)[1].get<i64>();
-        }
+        if (const json* block = fields_.find("weight_block_size"))
+            read_block(fields_, "weight_block_size", *block, format);
         WW_TRY(exclude("modules_to_not_convert", Match::contains));
         WW_TRY(exclude("ignored_layers", Match::contains));
         WW_TRY(rule(Match::last_part, "lm_head", -1));
@@ -302,14 +306,7 @@ private:
             format.group_rows = 0;
         } else if (strategy == "block") {
             const json* block = fields.array("block_structure");
-            if (block != nullptr && block->size() == 2 && (*block)[0].is_number_unsigned() &&
-                (*block)[1].is_number_unsigned() && (*block)[0] > 0 && (*block)[0] <= kMaxGroup &&
-                (*block)[1] > 0 && (*block)[1] <= kMaxGroup) {
-                format.group_rows = (*block)[0].get<i64>();
-                format.group_columns = (*block)[1].get<i64>();
-            } else {
-                fields.fail("'block_structure': expected two positive integers");
-            }
+            if (block != nullptr) read_block(fields, "block_structure", *block, format);
         } else if (strategy != "channel") {
             fields.fail(
                 fmt::format("'strategy': expected tensor, channel, group, tensor_group or block, got '{}'",

@@ -46,6 +46,12 @@ inline void unpack_stream(const std::byte* words, i64 count, int bits, u8* out) 
     }
 }
 
+// Two codes to a byte; an odd one has a zero above it.
+inline void pack_nibbles(const u8* codes, i64 count, u8* bytes) {
+    for (i64 i = 0; i < count / 2; ++i) bytes[i] = static_cast<u8>(codes[2 * i] | codes[2 * i + 1] << 4);
+    if (count % 2 != 0) bytes[count / 2] = codes[count - 1];
+}
+
 // The other way; `words` is zeroed first.
 inline void pack_stream(const u8* codes, i64 count, int bits, u32* words) {
     std::memset(words, 0, static_cast<std::size_t>(4 * packed_words(count, bits)));

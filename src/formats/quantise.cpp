@@ -58,7 +58,8 @@ float unit_of(DType type) {
 
 class Quantiser {
 public:
-    Quantiser(const Recipe& recipe, float largest, QuantizedMatrix& out) : recipe_(recipe), largest_(largest), out_(out) {
+    Quantiser(const Recipe& recipe, float largest, QuantizedMatrix& out)
+        : recipe_(recipe), largest_(largest), out_(out) {
         if (recipe.scale_code == ScaleCode::e4m3) divisor_ = global_divisor(largest);
     }
 
@@ -69,7 +70,7 @@ public:
             push(decode_e8m0(code), code);
         } else if (recipe_.scale_code == ScaleCode::e4m3) {
             const u8 code = encode(kE4M3, divisor_ * (range.magnitude() / kE2M1.max));
-            const u8 used = code == 0 ? u8{0x20} : code;  // e4m3's epsilon, 0.125
+            const u8 used = (code & 0x7f) == 0 ? u8{0x20} : code;  // e4m3's epsilon, 0.125
             push(decode(kE4M3, used) / divisor_, used);
         } else if (facts.is_float) {
             push(stored(range.magnitude() / (recipe_.code == Code::e5m2 ? kE5M2.max : kE4M3.max)), 0);
@@ -80,7 +81,8 @@ public:
             const auto top = static_cast<float>((1 << facts.bits) - 1);
             const float scale = stored((range.high - range.low) / top);
             push(scale, 0);
-            // Counted from the lowest code, as it is stored; compressed-tensors counts from the middle, and clamps there.
+            // Counted from the lowest code, as it is stored; compressed-tensors counts from the middle, and
+            // clamps there.
             const float middle = static_cast<float>(1 << (facts.bits - 1));
             const float zero = std::clamp(nearest(-middle - range.low / scale), -middle, middle - 1) + middle;
             out_.zeros.push_back(static_cast<i16>(zero));
@@ -92,15 +94,13 @@ private:
         const float kept = rounded(scale, recipe_.scale_type);
         return kept > 0 ? kept : unit_of(recipe_.scale_type);
     }
-    // A power of two by which the largest value fits: compressed-tensors rounds the magnitude to the element type's
-    // mantissa first, so that what would round up to the next power of two counts as it.
+    // A power of two by which the largest value fits. compressed-tensors rounds the magnitude to two bits
+    // first, for e4m3 too: from 1.75 x 2^n on it counts as the next power, as it would be more than 448 or 6
+    // otherwise.
     u8 mx_scale(float magnitude) const {
-        const SmallFloat type = recipe_.code == Code::e2m1 ? kE2M1 : kE4M3;
         if (!(magnitude > 0)) return 0;
-        const u32 round = 1U << (23 - type.mantissa_bits - 1);
-        const u32 bits = (std::bit_cast<u32>(magnitude) + round) & 0x7f800000U;
-        const int largest_exponent = recipe_.code == Code::e2m1 ? 2 : 8;
-        return static_cast<u8>(std::max(0, static_cast<int>(bits >> 23) - largest_exponent));
+        const int exponent = static_cast<int>((std::bit_cast<u32>(magnitude) + (1U << 21)) >> 23);
+        return static_cast<u8>(std::max(0, exponent - (recipe_.code == Code::e2m1 ? 2 : 8)));
     }
     void push(float scale, u8 code) {
         out_.scales.push_back(scale);

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes goldens/*.safetensors and goldens.json: one linear layer in each quantised format, packed by the format's own
-package, with the weights that the same package's dequantisation gives ("expected").
+"""Writes goldens/*.safetensors and goldens.json: one linear layer in each quantised format, packed by the format's
+own package, with the weights that the same package's dequantisation gives ("expected").
 
-The layer is `layer`, [rows, columns] of normal values; its tensors have the names a checkpoint gives them. Packages, all
-on a CPU (their licences allow that what they write is published): gptqmodel 7.7 (Apache-2.0), autoawq 0.2.9 (MIT),
+The layer is `layer`, [rows, columns] of normal values; its tensors have the names a checkpoint gives them. Packages,
+all on a CPU (their licences allow that what they write is published): gptqmodel 7.7 (Apache-2.0), autoawq 0.2.9 (MIT),
 compressed-tensors 0.20 (Apache-2.0), nvidia-modelopt 0.47 (Apache-2.0), torchao 0.18 (BSD-3), transformers 5.17
 (Apache-2.0), torch 2.11. models/ and models.json are whole models of one such layer each, and
 what their weights are as 16-bit numbers. Without arguments all are made; else those named.
@@ -159,7 +159,7 @@ def awq_gemv():
 # ---- compressed-tensors
 
 
-def compressed(preset, format_name, rows=48, columns=128, dtype=torch.bfloat16, **changes):
+def compressed(preset, format_name, rows=48, columns=128, dtype=torch.bfloat16, tensors_only=False, **changes):
     from compressed_tensors.compressors import BaseCompressor
     from compressed_tensors.quantization import QuantizationConfig, QuantizationScheme, preset_name_to_scheme
     from compressed_tensors.quantization.utils import calculate_qparams, generate_gparam
@@ -168,7 +168,7 @@ def compressed(preset, format_name, rows=48, columns=128, dtype=torch.bfloat16, 
         setattr(scheme.weights, name, value)
     scheme = QuantizationScheme.model_validate(scheme.model_dump())
     args = scheme.weights
-    weight = normal(rows, columns, dtype, mean=0.0 if args.symmetric else 0.15)
+    weight = normal(rows, columns, dtype, mean=0.0 if args.symmetric or tensors_only else 0.15)
     state = dict(weight=weight)
     if args.strategy == "tensor":
         low, high = weight.amin().reshape(1), weight.amax().reshape(1)
@@ -191,6 +191,8 @@ def compressed(preset, format_name, rows=48, columns=128, dtype=torch.bfloat16, 
     compressor = BaseCompressor.get_value_from_registry(format_name)
     tensors = compressor.compress(state, scheme)
     tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
+    if tensors_only:
+        return weight, tensors
     expected = compressor.decompress(dict(tensors), scheme)["weight"].detach()
     assert (expected.float() - weight.float()).abs().max() < 0.02, (expected.float() - weight.float()).abs().max()
     scheme.format = format_name
@@ -260,6 +262,26 @@ def compressed_mxfp8():
     return compressed("MXFP8A16", "mxfp8-quantized")
 
 
+# What compressed-tensors makes of one fp32 matrix: the quantisers give the same codes and scales.
+QUANTISERS = {
+    "int4": ("W4A16", "pack-quantized", dict(group_size=32)),
+    "int4-asym": ("W4A16_ASYM", "pack-quantized", dict(group_size=32)),
+    "int8": ("INT8", "int-quantized", {}), "fp8": ("FP8_DYNAMIC", "float-quantized", {}),
+    "fp8-tensor": ("FP8", "float-quantized", {}), "mxfp8": ("MXFP8A16", "mxfp8-quantized", {}),
+    "fp8-block": ("FP8_BLOCK", "float-quantized", dict(block_structure=[32, 64])),
+    "mxfp4": ("MXFP4A16", "mxfp4-pack-quantized", {}), "nvfp4": ("NVFP4A16", "nvfp4-pack-quantized", {}),
+}
+
+
+def make_quantisers():
+    file = {}
+    for name, (preset, layout, changes) in QUANTISERS.items():
+        weight, tensors = compressed(preset, layout, 40, 128, torch.float32, True, **changes)
+        file["weight"] = weight
+        file |= {f"{name}.{key}": value for key, value in tensors.items()}
+    save_file(file, HERE / "quantisers.safetensors")
+
+
 # ---- transformers: DeepSeek's FP8 blocks, gpt-oss
 
 
@@ -291,7 +313,8 @@ def gpt_oss_mxfp4():
     blocks = torch.randint(0, 256, (2, 16, 3, 16), dtype=torch.uint8, generator=generator)
     scales = torch.randint(110, 128, (2, 16, 3), dtype=torch.uint8, generator=generator)
     expected = convert_moe_packed_tensors(blocks, scales)  # [experts, columns, rows]
-    return dict(quant_method="mxfp4"), dict(gate_up_proj_blocks=blocks, gate_up_proj_scales=scales), expected.transpose(1, 2).contiguous()
+    tensors = dict(gate_up_proj_blocks=blocks, gate_up_proj_scales=scales)
+    return dict(quant_method="mxfp4"), tensors, expected.transpose(1, 2).contiguous()
 
 
 # ---- nvidia-modelopt
@@ -375,7 +398,7 @@ def fnv(values):
 
 
 def make_model(name):
-    """A folder with config.json and model.safetensors; what is listed are the hashes of its weights as 16-bit numbers."""
+    """A folder with config.json and model.safetensors; listed are the hashes of its weights as 16-bit numbers."""
     tensors, hashes, layers = {}, {}, {}
     for projection, (rows, columns) in PROJECTIONS.items():
         layer = f"model.layers.0.{projection}"
@@ -426,5 +449,7 @@ def make_layer(name):
     return dict(quantization_config=config, shape=list(expected.shape))
 
 
+if not sys.argv[1:] or "quantisers" in sys.argv[1:]:
+    make_quantisers()
 update(HERE / "goldens.json", CASES, make_layer)
 update(HERE / "models.json", MODELS, make_model)

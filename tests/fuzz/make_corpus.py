@@ -57,6 +57,27 @@ def make_safetensors():
     (CORPUS / "safetensors" / "raw").write_bytes(struct.pack("<Q", len(header)) + header + b"\1\2")
 
 
+# --- quantised layers --------------------------------------------------------------------------------------
+
+
+def make_quantized():
+    """Each golden of tests/formats: its config and the header of its tensors, whose data are bytes 0x3c, positive and
+    finite as every type of scale."""
+    goldens = json.loads((ROOT / "tests/formats/goldens.json").read_text())
+    for name, golden in goldens.items():
+        data = (ROOT / f"tests/formats/goldens/{name}.safetensors").read_bytes()
+        header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
+        at = 0
+        for tensor in [tensor for tensor in header if tensor in ("expected", "__metadata__")]:
+            del header[tensor]
+        for entry in header.values():
+            begin, end = entry["data_offsets"]
+            entry["data_offsets"] = [at, at + end - begin]
+            at += end - begin
+        rows, columns = golden["shape"][-2:]
+        write("quantized", name, compact(golden["quantization_config"]), f"{rows} {columns} {at} 60", compact(header))
+
+
 # --- config.json -------------------------------------------------------------------------------------------
 
 
@@ -169,6 +190,7 @@ def make_logs():
 
 if __name__ == "__main__":
     make_safetensors()
+    make_quantized()
     make_configs()
     make_tokenizers()
     make_templates()

@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Held-out perplexity of the shipped model with weights in every format of `warpwright quantize`.
+
+    python3 tools/format_accuracy.py OUT.json
+
+Each format is written by build/warpwright and read by compressed-tensors' own decompression; counted as in
+models/glossary/evaluation.json: every line of heldout.txt on its own, fp32 arithmetic, on the CPU. Needs torch,
+transformers and compressed-tensors.
+"""
+import datetime
+import json
+import math
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import torch
+import transformers
+from compressed_tensors.compressors import BaseCompressor
+from compressed_tensors.quantization import QuantizationScheme
+from safetensors.torch import load_file
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+MODEL = ROOT / "models" / "glossary"
+FORMATS = ["int8", "fp8", "fp8-tensor", "fp8-block", "mxfp8", "int4-asym", "int4", "nvfp4", "mxfp4"]
+BATCH_TOKENS = 4096
+
+
+def batches():
+    tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL)
+    lines = (MODEL / "heldout.txt").read_text().splitlines()
+    texts = sorted(([0, *tokenizer(line, add_special_tokens=False).input_ids, 1] for line in lines), key=len)
+    batch = []
+    for text in texts:
+        if batch and len(text) * (len(batch) + 1) > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(text)
+    yield batch
+
+
+def nats_per_token(model, data):
+    total, count = 0.0, 0
+    with torch.inference_mode():
+        for batch in data:
+            width = max(map(len, batch))
+            ids = torch.tensor([text + [1] * (width - len(text)) for text in batch])
+            mask = torch.tensor([[True] * (len(text) - 1) + [False] * (width - len(text)) for text in batch])
+            logits = model(ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[:, :-1]
+            losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
+            total += float(losses[mask].double().sum())
+            count += int(mask.sum())
+    return total / count, count
+
+
+def decompressed(folder):
+    """The weights as compressed-tensors reads them, by their names in the original checkpoint."""
+    config = json.loads((folder / "config.json").read_text())["quantization_config"]
+    scheme = QuantizationScheme.model_validate(config["config_groups"]["group_0"])
+    compressor = BaseCompressor.get_value_from_registry(config["format"])
+    layers, weights = {}, {}
+    for name, tensor in load_file(folder / "model.safetensors").items():
+        layer, key = name.rsplit(".", 1)
+        layers.setdefault(layer, {})[key] = tensor
+    for layer, tensors in layers.items():
+        if "weight_scale" in tensors:
+            tensors = compressor.decompress(tensors, scheme)
+        weights[f"{layer}.weight"] = tensors["weight"].detach().float()
+    return weights
+
+
+def main():
+    data = list(batches())
+    model = transformers.AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32, attn_implementation="eager").eval()
+    original = {name: value.clone() for name, value in model.state_dict().items()}
+    size = (MODEL / "model.safetensors").stat().st_size
+    nats, tokens = nats_per_token(model, data)
+    rows = [dict(format="bf16", perplexity=math.exp(nats), bytes=size, weight_error=0.0)]
+    print(rows[-1], flush=True)
+    for name in FORMATS:
+        with tempfile.TemporaryDirectory() as text:
+            folder = pathlib.Path(text) / name
+            command = [ROOT / "build" / "warpwright", "quantize", "--model", MODEL, "--format", name, "--out", folder]
+            subprocess.run(command, check=True, capture_output=True)
+            weights = decompressed(folder)
+            squares = error = 0.0
+            for key, value in weights.items():
+                if ".layers." in key and value.dim() == 2:
+                    squares += float(original[key].double().pow(2).sum())
+                    error += float((original[key] - value).double().pow(2).sum())
+            model.load_state_dict(weights, strict=False)
+            model.tie_weights()
+            nats, _ = nats_per_token(model, data)
+            size = (folder / "model.safetensors").stat().st_size
+            rows.append(dict(format=name, perplexity=math.exp(nats), bytes=size,
+                             weight_error=math.sqrt(error / squares)))
+            print(rows[-1], flush=True)
+    result = dict(model="models/glossary", date=datetime.date.today().isoformat(), device="CPU", tokens=tokens,
+                  command="python3 tools/format_accuracy.py", torch=torch.__version__,
+                  transformers=transformers.__version__, rows=rows)
+    pathlib.Path(sys.argv[1]).write_text(json.dumps(result, indent=1) + "\n")
+
+
+main()
