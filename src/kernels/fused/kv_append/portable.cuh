@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // KV append, portable. Limited by memory: each byte is read once and written once, 16 bytes a thread.
 //
-//   block = one token        read its position, sequence and page | copy all heads of k, then of v
+//   block = one token        its first keys and values, beside its position, sequence and page | to the page,
+//   then the rest
 #include "kernels/fused/kv_append/rows.h"
 #include "ptx/launch.cuh"
 #include "ptx/memory.cuh"
@@ -10,23 +11,59 @@ namespace warpwright {
 
 constexpr KvAppendRow kRow = row_at(kKvAppendRows, WW_ROW);
 static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
-constexpr int kElements = kRow.vectors ? 8 : 1;  // that a thread moves at a time
 
-// One token's heads into one slot.
-__device__ inline void append(const KvAppendArgs& args, const void* values, KvStrides from, i64 token,
-                              void* pages, KvPageStrides to, i64 page, i64 slot) {
-    const u16* source = static_cast<const u16*>(values) + token * from.token;
-    u16* out = static_cast<u16*>(pages) + page * to.page + slot * to.slot;
+// What a thread moves at a time: 8 elements, or one.
+struct Moved {
+    U32x4 vector;
+    u16 element;
+};
+constexpr int kElements = kRow.vectors ? 8 : 1;
+
+__device__ inline Moved load(const void* values, i64 at) {
+    const u16* source = static_cast<const u16*>(values) + at;
+    if constexpr (kRow.vectors) {
+        return {ptx::load(source), 0};
+    } else {
+        return {{}, *source};
+    }
+}
+
+__device__ inline void store(void* pages, i64 at, const Moved& moved) {
+    u16* out = static_cast<u16*>(pages) + at;
+    if constexpr (kRow.vectors) {
+        ptx::store(out, moved.vector);
+    } else {
+        *out = moved.element;
+    }
+}
+
+// One token's heads into one slot. Where they come from is known before where they go.
+__device__ inline void append(const KvAppendArgs& args, i64 token) {
     const int per_head = args.head_dim / kElements;
     const int count = args.kv_heads * per_head;
-    for (int i = threadIdx.x; i < count; i += kRow.threads) {
-        const int head = i / per_head;
-        const int column = (i - head * per_head) * kElements;
-        if constexpr (kRow.vectors) {
-            ptx::store(out + head * to.head + column, ptx::load(source + head * from.head + column));
-        } else {
-            out[head * to.head + column] = source[head * from.head + column];
-        }
+    const auto head_of = [&](int i) { return i / per_head; };
+    const auto column_of = [&](int i) { return (i - head_of(i) * per_head) * kElements; };
+    const auto load_one = [&](const void* values, KvStrides from, int i) {
+        return load(values, token * from.token + head_of(i) * from.head + column_of(i));
+    };
+    int i = threadIdx.x;
+    if (i >= count) return;
+    Moved key = load_one(args.k, args.k_stride, i), value = load_one(args.v, args.v_stride, i);
+    const i32 position = args.positions[token];
+    if (position < 0) return;
+    const i64 page =
+        args.page_table[args.sequences[token] * args.page_table_stride + (position >> args.page_shift)];
+    const i64 slot = position & ((1 << args.page_shift) - 1);
+    const auto store_one = [&](void* pages, KvPageStrides to, const Moved& moved) {
+        store(pages, page * to.page + slot * to.slot + head_of(i) * to.head + column_of(i), moved);
+    };
+    while (true) {
+        store_one(args.k_pages, args.k_page_stride, key);
+        store_one(args.v_pages, args.v_page_stride, value);
+        i += kRow.threads;
+        if (i >= count) return;
+        key = load_one(args.k, args.k_stride, i);
+        value = load_one(args.v, args.v_stride, i);
     }
 }
 
@@ -36,14 +73,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::KvAppendArgs args) {
     using namespace warpwright;
     ptx::wait_for_predecessor();
-    const i64 token = blockIdx.x;
-    const i32 position = args.positions[token];
-    if (position >= 0) {
-        const i64 page =
-            args.page_table[args.sequences[token] * args.page_table_stride + (position >> args.page_shift)];
-        const i64 slot = position & ((1 << args.page_shift) - 1);
-        append(args, args.k, args.k_stride, token, args.k_pages, args.k_page_stride, page, slot);
-        append(args, args.v, args.v_stride, token, args.v_pages, args.v_page_stride, page, slot);
-    }
+    append(args, blockIdx.x);
     ptx::release_successor();
 }
