@@ -85,6 +85,7 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
                 call.q_starts = b.integers(starts);
                 call.max_q_len = q_len;
                 call.max_kv_len = length;
+                call.past_is_ready = true;  // as the engine's
                 limits.add_to(call);
                 WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
                 call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});

@@ -135,7 +135,7 @@ int run(Options options) {
     bench::Json head = head_of(*context, command_of(options));
     head["method"] =
         "median of captured graphs, rotating buffers of at least 4x L2, random data; our launches overlap, "
-        "gemm's weights are promised constant";
+        "gemm's weights are promised constant, decode's past to be ready";
     const bench::Roofline roof = roofline(*context, options, head);
     bench::Results results(std::move(head));
     if (options.resume) {

@@ -148,6 +148,7 @@ Attention Forward::attention_call(const ForwardShape& shape, int layer) const {
     call.scale = static_cast<float>(c.attention_scale);
     call.window_left = c.windows[static_cast<std::size_t>(layer)] - 1;  // -1, all, of a layer without one
     call.softcap = static_cast<float>(c.attention_softcap);
+    call.past_is_ready = true;  // what comes before appends the queries' own tokens only
     call.workspace = Tensor::dense(workspace_.data(), DType::u8, {static_cast<i64>(workspace_.bytes())});
     return call;
 }

@@ -265,7 +265,10 @@ typedef struct ww_attention {
     int32_t causal;        /* not 0: bottom-right causal mask */
     float scale;           /* 0: 1 / sqrt(head_dim) */
     float softcap;         /* 0: none */
-    int32_t reserved;
+    /* Not 0: the operation directly before this one in the stream writes neither q_starts, kv_starts,
+     * kv_lengths and page_table nor keys and values of tokens before the queries' own. Then those may be read
+     * while it still runs, when all before it has ended; the result is the same. */
+    int32_t past_is_ready;
 } ww_attention;
 WW_API ww_status ww_attention_workspace_bytes(ww_context* context, const ww_attention* call, int64_t* bytes);
 WW_API ww_status ww_prepare_attention(ww_context* context, const ww_attention* call, ww_prepared** prepared);

@@ -57,7 +57,7 @@ Attention = _sized(
     causal=c_int32,
     scale=c_float,
     softcap=c_float,
-    reserved=c_int32,
+    past_is_ready=c_int32,
 )
 RmsNorm = _sized("RmsNorm", "x weight out residual", epsilon=c_float, weight_offset=c_float)
 Rope = _sized("Rope", "q k positions frequency", magnitude=c_float, interleaved=c_int32)

@@ -151,6 +151,7 @@ Result<Attention> convert(const ww_attention& c, const Device& device) {
                    .causal = c.causal != 0,
                    .window_left = c.window_tokens - 1,
                    .softcap = c.softcap,
+                   .past_is_ready = c.past_is_ready != 0,
                    .workspace = tensor("workspace", c.workspace)};
     WW_TRY(tensor.status());
     if (c.window_tokens < 0) {

@@ -127,6 +127,7 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
         .num_splits = 1,
         .page_shift = paged ? std::countr_zero(static_cast<u64>(match["page_size"])) : 0,
         .causal = call.causal ? 1 : 0,
+        .past_is_ready = call.past_is_ready ? 1 : 0,
         // A window as long as the longest sequence is none.
         .window_left = call.window_left < checked.problem.max_kv_len ? narrow(call.window_left) : -1,
         .tanh_scale = call.softcap > 0 ? scale / call.softcap : 0,

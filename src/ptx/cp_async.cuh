@@ -30,8 +30,18 @@ __device__ inline u64 read_once_policy() {
     return policy;
 }
 
-// ptx: cp.async.cg.shared.global.L2::cache_hint.L2::128B 16, src-size | PTX ISA 9.7.9.25.3.1 | sm_80. Of
-// constants (weights): as ld.global.nc, it may come before the wait for the predecessor (ptx/launch.cuh).
+// ptx: cp.async.cg.shared.global.L2::cache_hint.L2::128B 16 | PTX ISA 9.7.9.25.3.1 | sm_80. Of constants, or
+// of what the predecessor does not write (ptx/launch.cuh): as ld.global.nc, it may come before the wait for
+// that one. The form without a size, as above.
+__device__ inline void cp_async_16(u32 shared_address, const void* source, u64 policy) {
+    asm volatile(
+        "cp.async.cg.shared.global.L2::cache_hint.L2::128B [%0], [%1], 16, %2;" ::"r"(shared_address),
+        "l"(source), "l"(policy)
+        : "memory");
+}
+
+// ptx: cp.async.cg.shared.global.L2::cache_hint.L2::128B 16, src-size | PTX ISA 9.7.9.25.3.1 | sm_80. The
+// same.
 __device__ inline void cp_async_16(u32 shared_address, const void* source, int source_bytes, u64 policy) {
     asm volatile(
         "cp.async.cg.shared.global.L2::cache_hint.L2::128B [%0], [%1], 16, %2, %3;" ::"r"(shared_address),

@@ -2,10 +2,10 @@
 // Programmatic dependent launch: a kernel may start before its predecessor in the stream has ended.
 //
 // The rule that every kernel keeps: all its threads wait before they touch global memory, but for what the
-// caller has promised to be constant. A grid then ends after all grids before it, so whatever a thread
-// touches behind the wait is as if launches did not overlap: what was to be written is, and nobody reads what
-// is about to be overwritten. The emulator reports an access before the wait, but for the two that are of
-// constants: ld.global.nc, and cp.async with a cache policy.
+// caller has promised to be constant, or not to be written by the predecessor. A grid then ends after all
+// grids before it, so whatever a thread touches behind the wait is as if launches did not overlap: what was
+// to be written is, and nobody reads what is about to be overwritten. The emulator reports an access before
+// the wait, but for the two that are of constants: ld.global.nc, and cp.async with a cache policy.
 //
 // When a kernel lets its successor start is free, as that one waits for its end all the same; measured, it is
 // at once where the successor is small (products, and keys that a merge follows), else at the end. A product

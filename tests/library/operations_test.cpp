@@ -9,6 +9,7 @@
 #include "c/handles.h"
 #include "image/nvrtc.h"
 #include "image/pack.h"
+#include "kernels/attention/problem.h"
 #include "kernels/gemm/problem.h"
 #include "kernels/host_math.h"
 #include "library/c_calls.h"
@@ -118,6 +119,26 @@ TEST(Operations, GemmOfAConstantIsPreparedAsOne) {
         ASSERT_EQ(step.args.size(), sizeof(args));
         std::memcpy(&args, step.args.data(), sizeof(args));
         EXPECT_EQ(args.b_is_constant, is_constant == 1);
+    }
+}
+
+TEST(Operations, AttentionToAReadyPastIsPreparedAsThat) {
+    const ContextHandle context = open_context("cpu");
+    std::vector<u16> numbers(16);
+    std::vector<i32> starts{0, 1};
+    ww_attention call{sizeof(ww_attention)};
+    call.q = call.k = call.v = call.out = c_tensor(Tensor::dense(numbers.data(), DType::bf16, {1, 1, 16}));
+    call.q_starts = call.kv_starts = c_tensor(Tensor::dense(starts.data(), DType::i32, {2}));
+    for (const int32_t is_ready : {0, 1}) {
+        call.past_is_ready = is_ready;
+        ww_prepared* prepared = nullptr;
+        ASSERT_WW_OK(ww_prepare_attention(context.get(), &call, &prepared));
+        const PreparedHandle owner(prepared);
+        const auto& step = prepared->prepared.steps.at(0);
+        AttentionArgs args;
+        ASSERT_EQ(step.args.size(), sizeof(args));
+        std::memcpy(&args, step.args.data(), sizeof(args));
+        EXPECT_EQ(args.past_is_ready, is_ready);
     }
 }
 

@@ -18,6 +18,9 @@ inline void cp_async_16(u32 shared_address, const void* source, int source_bytes
 inline u64 read_once_policy() {
     return 0;
 }
+inline void cp_async_16(u32 shared_address, const void* source, u64) {
+    cp_async_16(shared_address, source);
+}
 inline void cp_async_16(u32 shared_address, const void* source, int source_bytes, u64) {
     cp_async_16(shared_address, source, source_bytes);
 }

@@ -41,6 +41,12 @@ struct Attention {
                            // sliding_window is window_left + 1. FlashInfer's name.
     float softcap = 0;     // scores become softcap tanh(scale q k / softcap), before masks; 0: they do not
 
+    // The operation directly before this one in the stream (in a model it appends the queries' own tokens)
+    // writes neither q_starts, kv_starts, kv_lengths and page_table nor keys and values before the queries'
+    // own, those from kv_len - q_len on. Then those may be read while it still runs, when all before it has
+    // ended: a kernel of the caller's that lets this one start early must have waited. Results are the same.
+    bool past_is_ready = false;
+
     // Where few sequences would leave the GPU idle, their keys are split and partial results go here.
     // attention_workspace_bytes says how much is of use; with less, or none, there are fewer splits. Not
     // shared between streams; no content assumed.

@@ -213,7 +213,8 @@ struct AttentionCheck {
                        .max_kv_len = problem.paged ? problem.max_kv_len : count,
                        .causal = problem.causal,
                        .window_left = problem.window_left,
-                       .softcap = problem.softcap};
+                       .softcap = problem.softcap,
+                       .past_is_ready = problem.max_kv_len % 4 < 2};
         if (problem.paged) {
             call.k_pages = kv.k;
             call.v_pages = kv.v;

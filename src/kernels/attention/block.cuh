@@ -63,15 +63,32 @@ __device__ inline BlockWork find_place(const AttentionArgs& args) {
     return work;
 }
 
-// The lengths, and what follows from them; false where there is nothing to do.
+// A length, or the number of a page: before the wait for the predecessor where the past is ready.
+__device__ inline i32 load_length(const AttentionArgs& args, const i32* address) {
+    return args.past_is_ready ? ptx::load_constant_i32(address) : ptx::load_i32(address);
+}
+
+// Of a sequence, as they are in memory. All are under way together: nothing here depends on another.
+struct Lengths {
+    i32 q_start, q_end;
+    i32 kv_start, kv_end;  // paged: from 0 on
+
+    template <class Load>  // load(address)
+    __device__ Lengths(const AttentionArgs& args, int sequence, Load&& load) {
+        q_start = load(args.q_starts + sequence);
+        q_end = load(args.q_starts + sequence + 1);
+        const bool paged = args.kv_lengths != nullptr;
+        kv_start = paged ? 0 : load(args.kv_starts + sequence);
+        kv_end = load(paged ? args.kv_lengths + sequence : args.kv_starts + sequence + 1);
+    }
+};
+
+// What follows from the lengths; false where there is nothing to do.
 template <AttentionRow R>
-__device__ inline bool read_lengths(const AttentionArgs& args, BlockWork& work) {
-    work.q_start = args.q_starts[work.sequence];
-    work.q_len = args.q_starts[work.sequence + 1] - work.q_start;
-    // Before the first branch, so that all lengths are under way together.
-    work.kv_len = args.kv_lengths != nullptr
-                      ? args.kv_lengths[work.sequence]
-                      : args.kv_starts[work.sequence + 1] - args.kv_starts[work.sequence];
+__device__ inline bool find_keys(const AttentionArgs& args, const Lengths& lengths, BlockWork& work) {
+    work.q_start = lengths.q_start;
+    work.q_len = lengths.q_end - lengths.q_start;
+    work.kv_len = lengths.kv_end - lengths.kv_start;
     work.num_rows = work.q_len * work.group;
     if (work.first_row >= work.num_rows) return false;
 
@@ -91,7 +108,8 @@ __device__ inline bool read_lengths(const AttentionArgs& args, BlockWork& work) 
 template <AttentionRow R>
 __device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
     work = find_place<R>(args);
-    return read_lengths<R>(args, work);
+    const Lengths lengths(args, work.sequence, [](const i32* address) { return *address; });
+    return find_keys<R>(args, lengths, work);
 }
 
 // A lane's share of the query fragments of 16 packed rows, in the order of an mma's A operand.

@@ -98,12 +98,13 @@ __device__ inline void decode_in_cluster(const AttentionArgs& args, AttentionSha
     ptx::arrive_at_cluster_relaxed();
     BlockWork work = find_place<R>(args);
     KeySlices<R> slices(args, work);
-    ptx::wait_for_predecessor();
-    SoftmaxRows<R> softmax;
-    if (!attend_slices<R>(args, work, slices, softmax, shared)) {  // neither do the others of the cluster
+    if (!find_slices<R>(args, work, slices)) {  // neither do the others of the cluster
+        ptx::wait_for_predecessor();
         ptx::wait_for_cluster();
         return;
     }
+    SoftmaxRows<R> softmax;
+    attend_slices<R>(args, work, slices, softmax, shared, [] {});
     const int num_rows = min(kMmaRows, work.num_rows - work.first_row);
     const int quads_per_block = (num_rows * (R.head_dim / 4) + args.num_splits - 1) / args.num_splits;
     send_sums<R>(args, work, softmax, shared, num_rows, quads_per_block);

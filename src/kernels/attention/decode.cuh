@@ -16,10 +16,9 @@ template <AttentionRow R>
 __device__ inline void decode(const AttentionArgs& args, AttentionShared<R>& shared) {
     BlockWork work = find_place<R>(args);
     KeySlices<R> slices(args, work);
-    ptx::wait_for_predecessor();
-    ptx::release_successor();
+    if (!find_slices<R>(args, work, slices)) return ptx::wait_for_predecessor();
     SoftmaxRows<R> softmax;
-    if (!attend_slices<R>(args, work, slices, softmax, shared)) return;
+    attend_slices<R>(args, work, slices, softmax, shared, [] { ptx::release_successor(); });
     struct Place {
         OutputRow<R> row;
         int column;

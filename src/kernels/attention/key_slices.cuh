@@ -6,12 +6,13 @@
 //   lengths, page numbers of the first steps | keys and values of the first steps, query | softmax | ...
 //
 // Which keys a block begins with does not depend on a length, so that page numbers are read beside the
-// lengths.
+// lengths. Keys leave the L2 first, so that lengths, page numbers and partial results stay.
 #pragma once
 
 #include "kernels/attention/block.cuh"
 #include "kernels/attention/softmax.cuh"
 #include "ptx/cp_async.cuh"
+#include "ptx/launch.cuh"
 #include "tile/swizzle.h"
 
 namespace warpwright {
@@ -29,6 +30,9 @@ public:
     // Steps under way before the first is waited for. The few SMs of clusters need all that they have room
     // for; where all SMs copy, more than needed makes the first keys late, measured.
     static constexpr int kAhead = R.clusters ? R.stages : R.stages - 1;
+    // Keys leave the L2 first. why not all: in images of 256 columns ptxas 13.0 gives copies with a policy a
+    // wrong uniform register (an illegal instruction on an H200).
+    static constexpr bool kReadOnce = R.head_dim <= 128;
 
     // Nothing is read yet.
     __device__ KeySlices(const AttentionArgs& args, const BlockWork& place)
@@ -46,23 +50,24 @@ public:
 
     // Before anything is known of the lengths: page numbers of the first slices are on their way together
     // with them. Entries behind the length are read, and not followed.
-    __device__ void request_first(const BlockWork& place) {
-        if (pages_ == nullptr) {
-            const i64 start = args_.kv_starts[place.sequence];
-            k_ += start * args_.k_token_stride;
-            v_ += start * args_.v_token_stride;
-        } else if (args_.window_left < 0) {
-            request_pages();
-        }
+    __device__ void request_first() {
+        if (pages_ != nullptr && args_.window_left < 0) request_pages();
     }
 
-    // The keys that there are; `first_key`, of the block's first step, is another one where a window begins.
-    __device__ void limit(const BlockWork& work, int first_key) {
+    // The keys that there are; the block's first is another one where a window begins.
+    __device__ void limit(const BlockWork& work, i32 kv_start) {
+        k_ += i64{kv_start} * args_.k_token_stride;
+        v_ += i64{kv_start} * args_.v_token_stride;
         begin_ = work.kv_first;
         end_ = work.kv_end;
         if (args_.window_left < 0) return;
-        key_ = first_key + warp_id() * kKeys;
+        key_ = work.kv_begin + warp_id() * kKeys;
         if (pages_ != nullptr) request_pages();
+    }
+
+    // Whether the warp's first slices, of the block's `num_steps` steps, hold only keys before this one.
+    __device__ bool first_are_before(int key, int num_steps) const {
+        return key_ + (min(kAhead, num_steps) - 1) * stride_ + kKeys <= key;
     }
 
     // Starts the copy of the warp's slice of the next step.
@@ -84,11 +89,20 @@ private:
     __device__ void request_pages() {
         const int lane = lane_id();
         const int index = (key_ + (in_one_page_ ? lane * stride_ : lane % kKeys)) >> args_.page_shift;
-        page_ = index < args_.max_pages ? ptx::load_i32(pages_ + index) : 0;
+        page_ = index < args_.max_pages ? load_length(args_, pages_ + index) : 0;
     }
 
     __device__ i64 offset(i32 page, int key, i32 page_stride, i32 token_stride) const {
         return i64{page} * page_stride + i64{key & page_mask_} * token_stride;
+    }
+
+    template <class... Bytes>  // all, or as many as that
+    __device__ void copy_vector(u32 to, const void* from, Bytes... bytes) const {
+        if constexpr (kReadOnce) {
+            ptx::cp_async_16(to, from, bytes..., policy_);
+        } else {
+            ptx::cp_async_16(to, from, bytes...);
+        }
     }
 
     __device__ void copy_whole(Step& step, i32 page) const {
@@ -99,8 +113,8 @@ private:
         for (int i = 0; i < kKeys * kVectors / 32; ++i) {
             const int row = (i * 32 + lane_id()) / kVectors, vector = (i * 32 + lane_id()) % kVectors;
             const u32 to = Map::offset_bytes(warp_id() * kKeys + row, vector);
-            ptx::cp_async_16(k_shared + to, k + i64{row} * args_.k_token_stride + vector * 8);
-            ptx::cp_async_16(v_shared + to, v + i64{row} * args_.v_token_stride + vector * 8);
+            copy_vector(k_shared + to, k + i64{row} * args_.k_token_stride + vector * 8);
+            copy_vector(v_shared + to, v + i64{row} * args_.v_token_stride + vector * 8);
         }
     }
 
@@ -123,14 +137,15 @@ private:
             const u64 k = __shfl_sync(~0u, own_row, row), v = __shfl_sync(~0u, own_row, row + 16);
             const int bytes = is_read(key_ + row) && vector * 8 < args_.head_dim ? 16 : 0;
             const u32 to = Map::offset_bytes(warp_id() * kKeys + row, vector);
-            ptx::cp_async_16(k_shared + to, reinterpret_cast<const void*>(k + vector * 16), bytes);
-            ptx::cp_async_16(v_shared + to, reinterpret_cast<const void*>(v + vector * 16), bytes);
+            copy_vector(k_shared + to, reinterpret_cast<const void*>(k + vector * 16), bytes);
+            copy_vector(v_shared + to, reinterpret_cast<const void*>(v + vector * 16), bytes);
         }
     }
 
     const AttentionArgs& args_;
     const T *k_, *v_;
     const i32* pages_ = nullptr;
+    const u64 policy_ = ptx::read_once_policy();
     int page_mask_ = ~0;       // of the bits of a key that count within its page; ragged keys are one page
     bool in_one_page_ = true;  // each slice
     int stride_;               // keys from a step of this block to its next
@@ -140,25 +155,42 @@ private:
     i32 page_ = 0;
 };
 
-// The block's work, and its warps' sums over their keys; false where there is nothing to do, which all blocks
-// of a sequence and row tile find.
+// The block's keys; false where there is nothing to do, which all blocks of a sequence and row tile find. The
+// predecessor may still be running where the past is ready.
 template <AttentionRow R>
-__device__ inline bool attend_slices(const AttentionArgs& args, BlockWork& work, KeySlices<R>& slices,
-                                     SoftmaxRows<R>& softmax, AttentionShared<R>& shared) {
-    static_assert(R.tile_rows == kMmaRows && R.kv_tile == 16 * R.kv_warps && !R.elementwise);
-    slices.request_first(work);
-    if (!read_lengths<R>(args, work)) return false;
-    const int stride = args.num_splits * R.kv_tile;
-    const int begin = work.kv_first / R.kv_tile * R.kv_tile + work.split * R.kv_tile;
+__device__ inline bool find_slices(const AttentionArgs& args, BlockWork& work, KeySlices<R>& slices) {
+    if (!args.past_is_ready) ptx::wait_for_predecessor();
+    const Lengths lengths(args, work.sequence, [&](const i32* at) { return load_length(args, at); });
+    slices.request_first();
+    if (!find_keys<R>(args, lengths, work)) return false;
+    work.kv_begin = work.kv_first / R.kv_tile * R.kv_tile + work.split * R.kv_tile;
     work.kv_end = work.visible_keys(args, work.first_row + R.tile_rows - 1);
-    slices.limit(work, begin);
-    const int num_steps = (work.kv_end - begin + stride - 1) / stride;
+    slices.limit(work, lengths.kv_start);
+    return true;
+}
+
+// The warps' sums over the slices of their block. Waits for the predecessor: where the past is ready, when
+// the copies of the first slices are under way, unless it writes keys of theirs.
+template <AttentionRow R, class WhenWaited>
+__device__ inline void attend_slices(const AttentionArgs& args, const BlockWork& work, KeySlices<R>& slices,
+                                     SoftmaxRows<R>& softmax, AttentionShared<R>& shared,
+                                     WhenWaited&& when_waited) {
+    static_assert(R.tile_rows == kMmaRows && R.kv_tile == 16 * R.kv_warps && !R.elementwise);
+    const int stride = args.num_splits * R.kv_tile;
+    const int num_steps = (work.kv_end - work.kv_begin + stride - 1) / stride;
+    // Clusters are let start when the predecessor has ended: waiting behind the copies costs them 0.1 us.
+    constexpr bool kMayBeEarly = KeySlices<R>::kReadOnce && !R.clusters;
+    const bool early =
+        kMayBeEarly && args.past_is_ready && slices.first_are_before(work.kv_len - work.q_len, num_steps);
+    if (!early) ptx::wait_for_predecessor();
     constexpr int kAhead = KeySlices<R>::kAhead;
 #pragma unroll 1
     for (int stage = 0; stage < kAhead; ++stage) {
         if (stage < num_steps) slices.copy(shared.steps[stage]);
         ptx::cp_async_commit();
     }
+    if (early) ptx::wait_for_predecessor();
+    when_waited();
 
     Query<R> query;
     load_query<R>(args, work, work.first_row,
@@ -183,7 +215,7 @@ __device__ inline bool attend_slices(const AttentionArgs& args, BlockWork& work,
         };
         if (kAhead < R.stages) copy_ahead();
 
-        const int first_key = begin + step * stride + warp_id() * 16;
+        const int first_key = work.kv_begin + step * stride + warp_id() * 16;
         if (first_key < work.kv_end) {
             const bool masked = first_key + 16 > first_limit || softmax.one_begins_after(args, first_key);
             softmax.template attend<16>(
@@ -200,7 +232,6 @@ __device__ inline bool attend_slices(const AttentionArgs& args, BlockWork& work,
     }
     ptx::cp_async_wait<0>();
     __syncwarp();
-    return true;
 }
 
 }  // namespace warpwright

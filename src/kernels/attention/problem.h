@@ -94,9 +94,10 @@ struct AttentionArgs {
     i32 num_splits;
     i32 page_shift;  // log2 of the page size
     i32 causal;
-    i32 window_left;   // -1: none
-    float tanh_scale;  // scale / softcap; 0: no softcap
-    float scale_log2;  // (softcap or else scale) x log2(e): scores are compared and summed in base 2
+    i32 past_is_ready;  // see warpwright/ops/attention.h
+    i32 window_left;    // -1: none
+    float tanh_scale;   // scale / softcap; 0: no softcap
+    float scale_log2;   // (softcap or else scale) x log2(e): scores are compared and summed in base 2
 };
 
 // Columns of a row of partial output: whole 16-byte vectors of floats.
