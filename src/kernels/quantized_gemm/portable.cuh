@@ -182,6 +182,16 @@ struct Copies {
         }
     }
 
+    // Of a step that is whole, where all rows of A exist: without a condition between the copies.
+    __device__ void copy_whole(const QuantizedGemmArgs& args, u32 stage_bytes) const {
+        copy_weights<false, false>(args, stage_bytes, next);
+#pragma unroll
+        for (int pass = 0; pass < kPassesA; ++pass) {
+            ptx::cp_async_16(to_a + stage_bytes + pass * (kRowsPerPass * kPackedK * 2),
+                             a + pass * (kRowsPerPass * args.gemm.a_stride));
+        }
+    }
+
     __device__ void advance() {
         next += kRow.warps_k;
         codes += i64{kRow.warps_k} * kStepBytes;
@@ -233,13 +243,14 @@ using Partial = float[kTiles][kTokens][4];
 
 template <bool general>
 __device__ inline void multiply_half(Sums& sums, Partial& partial, const Fragments& f,
-                                     const TileScales<kRow, general> (&scales)[kTiles], int half) {
+                                     const TileScales<kRow, general> (&scales)[kTiles], int half,
+                                     bool ends = true) {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
 #pragma unroll
         for (int tile = 0; tile < kTiles; ++tile) {
             multiply_sixteen<kRow, general, kTokens>(sums[tile], partial[tile], f.words[tile] + i * kBlocksK,
-                                                     f.a, scales[tile], half * 2 + i);
+                                                     f.a, scales[tile], half * 2 + i, ends);
         }
     }
 }
@@ -289,6 +300,53 @@ __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, Copi
     __syncthreads();
 }
 
+// The same where every row of A and of k exists, and a group is no less than two steps or the format's own:
+// two steps a turn, whose sums are scaled together.
+__device__ inline void whole_loop(Sums& sums, const QuantizedGemmArgs& args, Copies& copies,
+                                  const Places& places) {
+    constexpr bool kFixed = facts_of(kRow.format).group != 0;
+    constexpr u32 kRingBytes = kRow.stages * kRoundBytes;
+    const int num_steps = args.gemm.k / kPackedK;
+    const int first_n = threadIdx.x / 32 % kWarpsN * kRow.warp_n;
+    ptx::cp_async_wait<kAhead - 1>();
+    __syncthreads();
+    Fragments fragments[2];
+    fragments[0].load(places, 0, 0);
+    u32 stage = 0, to = kRingBytes - kRoundBytes;  // bytes
+#pragma unroll 1
+    for (int first = 0; first < num_steps; first += 2) {
+        Partial partial = {};
+#pragma unroll
+        for (int step = 0; step < 2; ++step) {
+            TileScales<kRow, false> scales[kTiles];
+#pragma unroll
+            for (int tile = 0; tile < kTiles; ++tile) {
+                const u32 at = places.scales + stage;
+                if (kFixed || step == 1) {
+                    scales[tile].read(at, 0, first_n + tile * 16, args);
+                } else {
+                    scales[tile].set_zeros();
+                }
+            }
+            fragments[1].load(places, stage, 1);
+            if (copies.next < num_steps) {
+                copies.copy_whole(args, to);
+                copies.advance();
+            }
+            ptx::cp_async_commit();
+            multiply_half<false>(sums, partial, fragments[0], scales, 0, step == 1);
+            ptx::cp_async_wait<kAhead - 1>();
+            __syncthreads();
+            to = stage;
+            stage = stage == kRingBytes - kRoundBytes ? 0 : stage + kRoundBytes;
+            if (step == 0 || first + 2 < num_steps) fragments[0].load(places, stage, 0);
+            multiply_half<false>(sums, partial, fragments[1], scales, 1, step == 1);
+        }
+    }
+    ptx::cp_async_wait<0>();
+    __syncthreads();
+}
+
 __device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block block, Shared& shared) {
     const int group = threadIdx.x / kGroupThreads;
     const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
@@ -318,8 +376,14 @@ __device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block b
         ptx::cp_async_commit();
     }
     const Places places(ring);
+    // mxfp4 would spill a register, and has sums to scale in every step anyway.
+    constexpr bool kMayBeWhole = kRow.aligned && kRow.warps_k == 1 && kRow.format != WeightFormat::mxfp4;
+    const bool whole = block.m + kRow.tile_m <= args.gemm.m && args.gemm.k % (2 * kPackedK) == 0 &&
+                       (facts_of(kRow.format).group != 0 || args.group_shift > 0);
     if (is_general(args)) {
         main_loop<true>(sums, args, copies, places);
+    } else if (kMayBeWhole && whole) {
+        if constexpr (kMayBeWhole) whole_loop(sums, args, copies, places);
     } else {
         main_loop<false>(sums, args, copies, places);
     }

@@ -37,6 +37,7 @@ constexpr u32 kA = sizeof(Step::codes), kScales = kA + sizeof(Step::a),
 // Where a lane's parts of a step come from and go to.
 struct Copies {
     const unsigned char* codes;   // of the block's first tile, step 0
+    u32 second_rows;              // bytes from there to the same of the block's second 64 rows
     const unsigned char* scales;  // this lane's chunk of 16 bytes; null: none
     const unsigned char* zeros;
     const T* a;  // k of step 0 of this lane's first row
@@ -50,13 +51,17 @@ struct Copies {
         const i64 num_steps = ceil_div(args.gemm.k, kPackedK);
         codes = static_cast<const unsigned char*>(args.gemm.b) + rows64 * num_steps * kStepBytes +
                 row / 16 * kPackedTileBytes + lane * 16;
+        // Rows of W that do not exist are replaced by others.
+        const bool second_exists = (rows64 + 1) * kPackedRows < args.gemm.n;
+        second_rows = second_exists ? static_cast<u32>(num_steps * kStepBytes) : 0;
         const auto chunk = [&](const void* base, int bytes) -> const unsigned char* {
-            const int per_group = kRow.tile_n * bytes / 16;  // chunks
+            const int per_group = kRow.tile_n * bytes / 16, per_rows64 = kPackedRows * bytes / 16;  // chunks
             const int num_groups = args.halves ? 2 : groups_a_step(kRow.format);
             if (base == nullptr || lane >= per_group * num_groups) return nullptr;
-            const i64 of_group = rows64 * args.num_groups + lane / per_group;
+            const bool second = lane % per_group >= per_rows64 && second_exists;
+            const i64 of_group = (rows64 + (second ? 1 : 0)) * args.num_groups + lane / per_group;
             return static_cast<const unsigned char*>(base) + (of_group * kPackedRows + row) * bytes +
-                   lane % per_group * 16;
+                   lane % per_group % per_rows64 * 16;
         };
         scales = chunk(args.scales, args.scale_bytes);
         zeros = chunk(args.zeros, 1);
@@ -81,7 +86,8 @@ struct Copies {
 #pragma unroll
             for (int t = 0; t < kTiles; ++t) {
                 ptx::cp_async_16(to + (i * kTiles + t) * kPackedTileBytes,
-                                 from + (i * 4 + t) * kPackedTileBytes, 16, policy);
+                                 from + (t >= 4 ? second_rows : 0) + (i * 4 + t % 4) * kPackedTileBytes, 16,
+                                 policy);
             }
         }
         const i64 group = step >> args.group_shift;
@@ -137,7 +143,7 @@ __device__ inline void multiply(Sums& sums, const Step& step, u32 address, const
         for (int t = 0; t < kTokens; ++t) a[half][t] = chunks[t * 64 + half * 32];
     }
     // Registers are short where there is more to keep of each tile.
-    constexpr int kTogether = general && kTokens > 1 && kTiles > 2 ? 2 : kTiles;
+    constexpr int kTogether = general && kTokens > 1 && kTiles > 2 ? 2 : kTiles > 4 ? 4 : kTiles;
 #pragma unroll
     for (int first = 0; first < kTiles; first += kTogether) {
         u32 words[kTogether][4 * kBlocksK];

@@ -136,6 +136,16 @@ struct TileScales {
     Scales scales[kGroups];
     Adjustment adjustment[kGroups];
 
+    // Integers' own zero points.
+    __device__ void set_zeros() {
+        if constexpr (is_integer(R.format)) {
+            constexpr u32 kZero = facts_of(R.format).zero;
+            const u32 offset = offset_of<R.format, Storage<R.dtype>>(kZero);
+#pragma unroll
+            for (int g = 0; g < kGroups; ++g) adjustment[g] = {{offset, offset}};
+        }
+    }
+
     // `scales` and `zeros` are the addresses of a step's in the shared window, of the tile that begins at row
     // `row` of the block.
     __device__ void read(u32 scales_at, u32 zeros_at, int row, const QuantizedGemmArgs& args) {
@@ -144,6 +154,7 @@ struct TileScales {
         const int lane = static_cast<int>(threadIdx.x) % 32, pair = row + lane / 4 * 2;
         const int bytes = kFixed ? 1 : args.scale_bytes;
         const int next = kFixed || args.halves ? R.tile_n : 0;  // rows
+        if constexpr (!general) set_zeros();
 #pragma unroll
         for (int g = 0; g < kGroups; ++g) {
             if constexpr (R.format == WeightFormat::nvfp4) {
@@ -158,10 +169,10 @@ struct TileScales {
             }
             scales[g] = read_scales<R.format>(scales_at + (pair + (general || kFixed ? g * next : 0)) * bytes,
                                               args.form);
-            if constexpr (is_integer(R.format)) {
+            if constexpr (is_integer(R.format) && general) {
                 constexpr u32 kZero = facts_of(R.format).zero;
                 u32 zeros = kZero | kZero << 8;
-                if (general && args.zeros != nullptr) zeros = ptx::load_shared_2(zeros_at + pair + g * next);
+                if (args.zeros != nullptr) zeros = ptx::load_shared_2(zeros_at + pair + g * next);
                 adjustment[g] = {{offset_of<R.format, T>(zeros & 0xff), offset_of<R.format, T>(zeros >> 8)}};
             }
         }
@@ -188,12 +199,12 @@ __device__ inline void add_group(float (&sums)[tokens][4], float (&partial)[toke
     }
 }
 
-// Sixteen of k, `i` of the step's four: the words of a tile times `tokens` x 8 rows of A, of which a lane
-// holds eight of k of this half of the step.
+// Sixteen of k, `i` of the step's four, with which a group ends if `ends` or the format says so: the words of
+// a tile times `tokens` x 8 rows of A, of which a lane holds eight of k of this half of the step.
 template <QuantizedGemmRow R, bool general, int tokens>
 __device__ inline void multiply_sixteen(float (&sums)[tokens][4], float (&partial)[tokens][4],
                                         const u32* words, const U32x4 (&a)[tokens],
-                                        const TileScales<R, general>& scales, int i) {
+                                        const TileScales<R, general>& scales, int i, bool ends = true) {
     using T = Storage<R.dtype>;
     constexpr int kGroups = kGroupsAStep<R, general>;
     u32 weights[4];
@@ -208,7 +219,7 @@ __device__ inline void multiply_sixteen(float (&sums)[tokens][4], float (&partia
             ptx::mma<T>(to[token], weights, {a[token].z, a[token].w});
         }
     }
-    if (!kDirect && (i + 1) * kGroups % 4 == 0) {
+    if (!kDirect && (i + 1) * kGroups % 4 == 0 && (ends || kGroups > 1)) {
         add_group<tokens>(sums, partial, scales.scales[i * kGroups / 4]);
     }
 }
