@@ -53,8 +53,8 @@ double bytes_moved(const QuantizedGemmProblem& p) {
            outputs * ((p.gate ? element : 0) + (p.residual ? out : 0) + out);
 }
 
-// Of a lane: what makes one register of four, two weights, ready for a product; counted in the code.
-double instructions_a_pair(const QuantizedGemmRow& row) {
+// What makes one register, two weights, ready for a product; counted in the code.
+double instructions_a_register(const QuantizedGemmRow& row) {
     const bool bf16 = row.dtype == DType::bf16;
     switch (row.format) {
         case WeightFormat::int4: return 2.8;
@@ -89,20 +89,22 @@ Prediction QuantizedGemmOp::predict(const Row& row, const TargetFacts& target, c
     const double at_once = std::min<double>(blocks_at_once(row, target), per_sm);
     const double padded_k = static_cast<double>(round_up(problem.k, kPackedK));
 
-    // Products, and what decodes codes for them: both leave an SM's schedulers one instruction a clock each.
     const double block_flops = 2.0 * row.tile_m * row.tile_n * padded_k;
     const double sm_tflops = target.bf16_tflops * mma_share(target, costs) / target.num_sms;
     const double tensor_us = per_sm * block_flops / (sm_tflops * costs.bandwidth_tensor_share * 1e6);
-    const double times_decoded = static_cast<double>(row.tile_m) / row.warp_m;
-    const double pairs = row.tile_n * padded_k / 2 * times_decoded;
-    const double products = block_flops / 4096;  // of 16 x 8 x 16
-    const double scaled =
-        products * 4 /
-        (kPackedK / 16.0 /
-         (problem.group > 0 && problem.group < kPackedK ? static_cast<double>(kPackedK) / problem.group : 1));
-    const double instructions = pairs / 32 * instructions_a_pair(row) + products * 1.5 + scaled;
-    constexpr double kIssueShare = 0.7;  // of four a clock, measured nowhere yet: modelled
-    const double issue_us = per_sm * instructions / (4 * kIssueShare * target.boost_mhz);
+    // Instructions of a warp's step: registers that are decoded, products with their loads, sums that are
+    // scaled, and the copies' own. Schedulers were seen to issue so many a clock, whatever bound them: H200,
+    // 2026-11-26.
+    constexpr double kIssued = 0.43, kOfStep = 120;
+    const double registers = row.warp_n * kPackedK / 64.0;
+    const double products = row.warp_n / 16.0 * (row.warp_m / 8.0) * (kPackedK / 16.0);
+    const double groups =
+        std::max<double>(1, problem.group > 0 ? static_cast<double>(kPackedK) / problem.group : 1);
+    const double scaled = row.format == WeightFormat::nvfp4 ? 0 : row.warp_n * row.warp_m / 32.0 * groups;
+    const double a_step = kOfStep + registers * instructions_a_register(row) + products * 1.3 + scaled;
+    const double warp_steps = num_warps(row) / row.warps_k * padded_k / kPackedK;
+    const double issue_us =
+        per_sm * warp_steps * a_step * (row.aligned ? 1 : 3) / (4 * kIssued * target.boost_mhz);
 
     const double rows_of_a = static_cast<double>(std::min<i64>(row.tile_m, problem.m));
     const double bits = facts_of(row.format).bits;
@@ -112,8 +114,7 @@ Prediction QuantizedGemmOp::predict(const Row& row, const TargetFacts& target, c
     const double l2_us = per_sm * block_bytes / (l2_gb_s / target.num_sms * 1e3);
     const double under_way =
         kPackedK * (row.tile_n * bits / 8 + 2.0 * rows_of_a) * (row.stages - 1) * row.warps_k;
-    const double sm_us =
-        per_sm * block_bytes / (at_once * (row.aligned ? under_way : under_way / 8) / costs.latency_us);
+    const double sm_us = per_sm * block_bytes / (at_once * under_way / costs.latency_us);
     const double stream_share = is_stream(row) ? costs.stream_share : costs.ring_share;
     const double memory_us = bytes_moved(problem) / (target.memory_gb_s * stream_share * 1e3);
 
