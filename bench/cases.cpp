@@ -95,6 +95,23 @@ void add_fused(std::vector<Case>& all) {
     all.push_back(sample_case(64, 128256));
 }
 
+void add_quantisers(std::vector<Case>& all) {
+    constexpr QuantizeFormat kMxfp8Up{CodeType::e4m3, ScaleType::e8m0_up, 1, 32};
+    for (const auto& [rows, columns] : {std::pair<i64, i64>{8192, 7168}, {4096, 4096}}) {
+        all.push_back(quantize_case(rows, columns, "fp8 1x128", kFp8Groups));
+        all.push_back(quantize_case(rows, columns, "fp8 per token", kFp8PerToken));
+        all.push_back(quantize_case(rows, columns, "fp8 128x128", kFp8Blocks));
+        all.push_back(quantize_case(rows, columns, "fp8 per tensor", kFp8PerTensor));
+        all.push_back(
+            quantize_case(rows, columns, "fp8 per tensor, given scale", kFp8PerTensor, false, true));
+        all.push_back(quantize_case(rows, columns, "int8 per token", kInt8PerToken));
+        all.push_back(quantize_case(rows, columns, "mxfp8 swizzled", kMxfp8Up, true));
+        all.push_back(quantize_case(rows, columns, "mxfp4", kMxfp4));
+        all.push_back(quantize_case(rows, columns, "nvfp4", kNvfp4));
+        all.push_back(quantize_case(rows, columns, "nvfp4 swizzled", kNvfp4, true));
+    }
+}
+
 void add_steps(std::vector<Case>& all) {
     using Weight = std::pair<i64, i64>;  // n, k
     for (const auto& [n, k] : {Weight{4096, 4096},
@@ -134,6 +151,7 @@ std::vector<Case> cases(const std::string& set) {
     add_quantized_gemms(all);
     add_attention(all);
     add_fused(all);
+    add_quantisers(all);
     if (set == "tune") add_steps(all);
     std::vector<Case> once;
     for (Case& item : all) {

@@ -8,6 +8,7 @@
 
 #include "bench/cases.h"
 #include "warpwright/ops/attention.h"
+#include "warpwright/quantize_format.h"
 #include "warpwright/weight_format.h"
 
 namespace warpwright::bench {
@@ -63,5 +64,7 @@ Case embedding_case(i64 tokens, i64 rows, i64 width);
 Case logits_case(i64 rows, i64 vocabulary, float softcap, i64 listed);
 Case activation_case(i64 tokens, i64 width);
 Case sample_case(i64 rows, i64 vocabulary);
+Case quantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format,
+                   bool swizzled = false, bool given_scale = false);
 
 }  // namespace warpwright::bench

@@ -23,6 +23,7 @@
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/kv_append/operation.h"
 #include "kernels/fused/logits/operation.h"
+#include "kernels/fused/quantize/operation.h"
 #include "kernels/fused/rmsnorm/operation.h"
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/sample/operation.h"
@@ -106,7 +107,7 @@ Predict predictor_of(const Json& item) {
         {"rmsnorm", predictor<RmsNormOp>},    {"gated_activation", predictor<GatedActivationOp>},
         {"rope", predictor<RopeOp>},          {"embedding", predictor<EmbeddingOp>},
         {"kv_append", predictor<KvAppendOp>}, {"sample", predictor<SampleOp>},
-        {"logits", predictor<LogitsOp>},
+        {"logits", predictor<LogitsOp>},      {"quantize", predictor<QuantizeOp>},
     };
     for (const auto& [name, make] : all) {
         if (op == name) return make(item);

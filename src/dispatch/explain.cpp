@@ -49,6 +49,10 @@ std::string rejection_text(const Rejection& rejection, const Target& target) {
                            exact ? "" : " or later", target.id,
                            rejection.actual == 0 ? "a CPU" : capability_text(rejection.actual));
     }
+    if (kind == "sm_from") {
+        return fmt::format("{}: needs {} or later, {} is {}", rule, capability_text(rejection.required),
+                           target.id, capability_text(rejection.actual));
+    }
     if (kind == "build_target") {
         return fmt::format("{}: needs {}, built for {}", rule, capability_text(rejection.required),
                            build_target_name(static_cast<BuildTarget>(rejection.actual)));

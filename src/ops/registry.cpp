@@ -4,10 +4,12 @@
 #include "dispatch/operation.h"
 #include "kernels/attention/merge/operation.h"
 #include "kernels/attention/operation.h"
+#include "kernels/fused/amax/operation.h"
 #include "kernels/fused/embedding/operation.h"
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/kv_append/operation.h"
 #include "kernels/fused/logits/operation.h"
+#include "kernels/fused/quantize/operation.h"
 #include "kernels/fused/rmsnorm/operation.h"
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/sample/operation.h"
@@ -37,6 +39,8 @@ std::span<const Operation* const> operations() {
         instance<KvAppendOp>(),
         instance<LogitsOp>(),
         instance<SampleOp>(),
+        instance<QuantizeOp>(),
+        instance<AmaxOp>(),
         instance<AttentionOp>(),
         instance<AttentionMergeOp>(),
     };

@@ -15,6 +15,8 @@ const OperationCheck& embedding_check();
 const OperationCheck& kv_append_check();
 const OperationCheck& logits_check();
 const OperationCheck& sample_check();
+const OperationCheck& quantize_check();
+const OperationCheck& amax_check();
 const OperationCheck& attention_check();
 const OperationCheck& attention_merge_check();
 

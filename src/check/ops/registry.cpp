@@ -15,6 +15,8 @@ std::span<const OperationCheck* const> operation_checks() {
         &kv_append_check(),
         &logits_check(),
         &sample_check(),
+        &quantize_check(),
+        &amax_check(),
         &attention_check(),
         &attention_merge_check(),
     };

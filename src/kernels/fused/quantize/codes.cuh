@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernels of quantisation share: scales of groups, and codes of numbers.
+#pragma once
+
+#include "kernels/fused/quantize/rows.h"
+#include "ptx/convert.cuh"
+#include "ptx/fp8.cuh"
+#include "tile/magnitude.cuh"
+#include "tile/small_float.cuh"
+
+namespace warpwright {
+
+constexpr u32 kNanFloat = 0x7fffffffu, kLargestFloat = 0x7f7fffffu, kInfinityFloat = 0x7f800000u;
+
+// NaN where the scale is not positive and finite.
+__device__ inline float positive_reciprocal(const float* scale) {
+    const u32 bits = __float_as_uint(*scale);
+    return bits - 1 < kInfinityFloat - 1 ? __frcp_rn(*scale) : __uint_as_float(kNanFloat);
+}
+// Of the scale above all groups; 1 where there is none.
+__device__ inline float reciprocal_of_global(const QuantizeArgs& args) {
+    return args.global_scale == nullptr ? 1.0f : positive_reciprocal(args.global_scale);
+}
+
+// amax / max, rounded once: a quotient that is about right, and a correction by its exact remainder
+// (Markstein 1990, "Computation of elementary functions on the IBM RISC System/6000 processor"). A division
+// does it where the quotient may be no normal number.
+__device__ inline float over_max(float amax, float max, float reciprocal_of_max) {
+    if (amax < 0x1p-100f) return __fdiv_rn(amax, max);
+    const float quotient = __fmul_rn(amax, reciprocal_of_max);
+    return __fmaf_rn(__fmaf_rn(-quotient, max, amax), reciprocal_of_max, quotient);
+}
+
+// A scale as it is stored, and what elements are multiplied by.
+struct GroupScale {
+    u32 stored;  // fp32 or the low byte
+    float multiplier;
+};
+
+__device__ inline GroupScale e4m3_scale(float wanted, float global_reciprocal) {
+    const u32 code = encode_one<kTypeE4M3>(wanted);
+    if (code == 0x7f) return {code, __uint_as_float(kNanFloat)};
+    // Its bits at fp32's place, with the difference of the biases made up for.
+    const float scale = __fmul_rn(__uint_as_float(code << 20), 0x1p120f);
+    return {code, code == 0 ? 0.0f : __fdiv_rn(global_reciprocal, scale)};
+}
+
+// `magnitude`: fp32's bits, NaN's where the group has one.
+__device__ inline GroupScale scale_of(const QuantizeArgs& args, u32 magnitude, float global_reciprocal) {
+    const CodeTypeFacts facts = facts_of(args.code);
+    const bool is_nan = magnitude > kInfinityFloat;
+    const u32 amax = max(min(magnitude, kLargestFloat), __float_as_uint(args.least_amax));
+    if (args.scale == ScaleType::e4m3) {
+        const float over = over_max(__uint_as_float(amax), facts.max, args.reciprocal_of_max);
+        const float wanted = __fmul_rn(over, global_reciprocal);
+        return e4m3_scale(is_nan ? __uint_as_float(kNanFloat) : wanted, global_reciprocal);
+    }
+    if (args.scale == ScaleType::f32) {
+        float scale = fmaxf(over_max(__uint_as_float(amax), facts.max, args.reciprocal_of_max), 0x1p-126f);
+        if (amax == 0) scale = 1;
+        if (is_nan) scale = __uint_as_float(kNanFloat);
+        return {__float_as_uint(scale), __frcp_rn(scale)};
+    }
+    // The exponent alone, where 2^(e - 127) is the scale.
+    const bool up = args.scale != ScaleType::e8m0;
+    int e = static_cast<int>(amax >> 23) - facts.max_exponent;
+    if (up && (amax & 0x7fffffu) > facts.max_fraction) ++e;
+    if (args.scale == ScaleType::power_of_two) {
+        e = amax == 0 ? 127 : max(e, 1);
+    } else {
+        e = max(e, 0);
+    }
+    // 2^(127 - e): its exponent is never 0, as e is at most 254 - 2 + 1.
+    const float multiplier = __uint_as_float(static_cast<u32>(254 - e) << 23);
+    const u32 stored = args.scale == ScaleType::power_of_two ? static_cast<u32>(e) << 23 : e;
+    if (!is_nan) return {stored, multiplier};
+    return {args.scale == ScaleType::power_of_two ? kNanFloat : 0xffu, __uint_as_float(kNanFloat)};
+}
+
+// The largest of all parts' magnitudes, fp32's bits, in every lane. Called by whole warps.
+__device__ inline u32 largest_part(const float* parts) {
+    constexpr int kLoads = kAmaxParts / (kWarpThreads * 4);
+    u32 magnitude = 0;
+#pragma unroll
+    for (int i = 0; i < kLoads; ++i) {
+        const U32x4 v = ptx::load(parts + (i * kWarpThreads + threadIdx.x % kWarpThreads) * 4);
+        magnitude = max(magnitude, max(max(v.x, v.y), max(v.z, v.w)));
+    }
+    return __reduce_max_sync(~0u, magnitude);
+}
+
+__device__ inline void store_scale(const QuantizeArgs& args, i64 row, i64 column, u32 stored) {
+    const i64 at = args.swizzled ? swizzled_offset(row, column, args.scale_columns)
+                                 : row * args.scale_row_stride + column * args.scale_column_stride;
+    if (dtype_of(args.scale) == DType::f32) {
+        static_cast<u32*>(args.scales)[at] = stored;
+    } else {
+        static_cast<u8*>(args.scales)[at] = static_cast<u8>(stored);
+    }
+}
+
+// The scales beside a row's last one that only fill up a block of four.
+__device__ inline void store_padding(const QuantizeArgs& args, i64 row) {
+    for (i64 column = args.scale_columns; column % kSwizzleColumns != 0; ++column)
+        store_scale(args, row, column, 0);
+}
+
+template <CodeType code>
+__device__ inline u32 encode(float value) {
+    if constexpr (code == CodeType::e4m3) {
+        return encode_one<kTypeE4M3>(value);
+    } else if constexpr (code == CodeType::e5m2) {
+        return encode_one<kTypeE5M2>(value);
+    } else if constexpr (code == CodeType::e2m1) {
+        return encode_one<kTypeE2M1>(value);
+    } else {
+        return value != value ? 0 : raw_i8(value) & 0xff;
+    }
+}
+
+// Four codes in a word's bytes. `regular`: none of the values is NaN.
+template <CodeType code, bool convert>
+__device__ inline u32 encode_word(float a, float b, float c, float d, bool regular) {
+    if constexpr (convert && code == CodeType::e4m3) {
+        return ptx::pack_e4m3(a, b) | ptx::pack_e4m3(c, d) << 16;
+    } else if constexpr (convert && code == CodeType::e5m2) {
+        return ptx::pack_e5m2(a, b) | ptx::pack_e5m2(c, d) << 16;
+    } else if (!regular) {
+        return encode<code>(a) | encode<code>(b) << 8 | encode<code>(c) << 16 | encode<code>(d) << 24;
+    } else if constexpr (code == CodeType::e4m3) {
+        return encode_four<kTypeE4M3>(a, b, c, d);
+    } else if constexpr (code == CodeType::e5m2) {
+        return encode_four<kTypeE5M2>(a, b, c, d);
+    } else if constexpr (code == CodeType::e2m1) {
+        return encode_four<kTypeE2M1>(a, b, c, d);
+    } else {
+        return encode_four_i8(a, b, c, d);
+    }
+}
+
+// Eight elements times `multiplier`: 8 bytes, or 4 where codes are half bytes.
+template <class T, CodeType code, bool convert>
+__device__ inline void store_codes(void* to, U32x4 v, float multiplier, bool regular) {
+    const auto low = [&](u32 pair) { return __fmul_rn(ptx::low_float<T>(pair), multiplier); };
+    const auto high = [&](u32 pair) { return __fmul_rn(ptx::high_float<T>(pair), multiplier); };
+    if constexpr (code == CodeType::e2m1) {  // the even elements are the low halves
+        *static_cast<u32*>(to) =
+            encode_word<code, convert>(low(v.x), low(v.y), low(v.z), low(v.w), regular) |
+            encode_word<code, convert>(high(v.x), high(v.y), high(v.z), high(v.w), regular) << 4;
+    } else {
+        const u32 first = encode_word<code, convert>(low(v.x), high(v.x), low(v.y), high(v.y), regular);
+        const u32 second = encode_word<code, convert>(low(v.z), high(v.z), low(v.w), high(v.w), regular);
+        *static_cast<u64*>(to) = first | static_cast<u64>(second) << 32;
+    }
+}
+
+// Where there is one scale for all: it is given, or made of the parts' magnitudes and stored by the grid's
+// first thread.
+__device__ inline bool has_tensor_scale(const QuantizeArgs& args) {
+    return args.given_scale || args.amax_parts != nullptr;
+}
+__device__ inline float tensor_multiplier(const QuantizeArgs& args) {
+    if (args.given_scale) return positive_reciprocal(static_cast<const float*>(args.scales));
+    const GroupScale scale = scale_of(args, largest_part(args.amax_parts), 1);
+    if (blockIdx.x == 0 && threadIdx.x == 0) store_scale(args, 0, 0, scale.stored);
+    return scale.multiplier;
+}
+
+// Whether numbers of at most this magnitude (of 16 bits) have no NaN among their products.
+template <class T>
+__device__ inline bool is_regular(u32 magnitude, float multiplier) {
+    return __float_as_uint(ptx::to_float(T{static_cast<u16>(magnitude)})) <= kInfinityFloat &&
+           __float_as_uint(multiplier) < kInfinityFloat;
+}
+
+constexpr i64 code_bytes(CodeType code, i64 elements) {
+    return elements * facts_of(code).bits / 8;
+}
+
+// f(type) for the type of codes: one branch, outside of all loops.
+template <CodeType code>
+struct CodeTag {
+    static constexpr CodeType kCode = code;
+};
+template <class F>
+__device__ inline void with_code(CodeType code, const F& f) {
+    switch (code) {
+        case CodeType::e4m3: return f(CodeTag<CodeType::e4m3>{});
+        case CodeType::e5m2: return f(CodeTag<CodeType::e5m2>{});
+        case CodeType::i8: return f(CodeTag<CodeType::i8>{});
+        case CodeType::e2m1: return f(CodeTag<CodeType::e2m1>{});
+    }
+}
+
+}  // namespace warpwright

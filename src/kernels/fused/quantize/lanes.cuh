@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Quantisation in groups of 16 to 256 columns, or with one scale for all. Limited by memory: x is read once,
+// 16 bytes a thread at a time.
+//
+//   thread = some vectors, a block's threads beside each other   load all
+//   lanes  = the vectors of a group                              amax
+//   lane   = a group of some                                     scale
+//   thread                                                       times 1 / scale, round | store
+//
+// A warp has several groups: each lane computes the scale of another one, and lanes exchange them. Vectors
+// are counted through all rows, so that no row's end leaves threads without work. With swizzled scales the
+// rows up to the next multiple of 128 count too: their scales are written, as zeros.
+#include "kernels/fused/quantize/codes.cuh"
+#include "ptx/launch.cuh"
+
+namespace warpwright {
+
+constexpr QuantizeRow kRow = row_at(kQuantizeRows, WW_ROW);
+static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
+static_assert(kRow.vectors == 4, "magnitudes are reduced in two pairs");
+using T = Storage<kRow.dtype>;
+constexpr int kVectors = kRow.vectors;
+constexpr int kMinBlocks = 1280 / kRow.threads;  // so 48 registers at most
+
+struct Place {
+    u32 row, column;
+    bool is_element;  // not past the last row
+};
+
+__device__ inline Place place_of(const QuantizeArgs& args, u32 vector) {
+    const u32 row_vectors = static_cast<u32>(args.columns) / kVectorElements;
+    const u32 row =
+        args.rows == 1 && !args.swizzled ? vector >= row_vectors : row_of_vector(vector, args.column_divisor);
+    return {row, (vector - row * row_vectors) * kVectorElements, row < static_cast<u32>(args.rows)};
+}
+
+// The largest magnitude of each vector's group, fp32's bits.
+__device__ inline void find_magnitudes(const QuantizeArgs& args, const U32x4 (&kept)[kVectors],
+                                       u32 (&magnitudes)[kVectors]) {
+    u32 pairs[kVectors], two[kVectors / 2];  // of a vector's elements; of two vectors
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) pairs[i] = larger_pair<T>(kept[i]);
+#pragma unroll
+    for (int i = 0; i < kVectors / 2; ++i) {
+        const u32 low = __byte_perm(pairs[2 * i], pairs[2 * i + 1], 0x5410);
+        const u32 high = __byte_perm(pairs[2 * i], pairs[2 * i + 1], 0x7632);
+        two[i] = ptx::max_pair<T>(low, high);
+    }
+    for (int mask = args.group_columns / kVectorElements / 2; mask > 0; mask /= 2) {
+#pragma unroll
+        for (int i = 0; i < kVectors / 2; ++i)
+            two[i] = ptx::max_pair<T>(two[i], __shfl_xor_sync(~0u, two[i], mask));
+    }
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+        const float magnitude = i % 2 == 0 ? ptx::low_float<T>(two[i / 2]) : ptx::high_float<T>(two[i / 2]);
+        magnitudes[i] = __float_as_uint(magnitude);
+    }
+}
+
+__device__ inline void store_group_scale(const QuantizeArgs& args, u32 vector, u32 stored) {
+    const Place place = place_of(args, vector);
+    const u32 rows = args.swizzled ? static_cast<u32>(round_up(args.rows, kSwizzleRows)) : args.rows;
+    if (place.row >= rows) return;
+    const u32 group = place.column >> args.group_shift;
+    store_scale(args, place.row, group, place.is_element ? stored : 0);
+    if (args.swizzled && group + 1 == static_cast<u32>(args.scale_columns)) store_padding(args, place.row);
+}
+
+// Of `share` neighbouring lanes, which have the same groups, each takes another one's scale.
+template <int share>
+__device__ inline void find_scales(const QuantizeArgs& args, const u32 (&magnitudes)[kVectors], u32 first,
+                                   float (&multipliers)[kVectors]) {
+    const float global_reciprocal = reciprocal_of_global(args);
+    const u32 own = threadIdx.x % share;
+    const u32 lane = threadIdx.x & ((args.group_columns / kVectorElements) - 1);  // of its group
+#pragma unroll
+    for (int begin = 0; begin < kVectors; begin += share) {
+        u32 magnitude = magnitudes[begin];
+#pragma unroll
+        for (int i = 1; i < share; ++i) magnitude = own == i ? magnitudes[begin + i] : magnitude;
+        const GroupScale scale = scale_of(args, magnitude, global_reciprocal);
+        if (lane < share) store_group_scale(args, first + (begin + own) * kRow.threads, scale.stored);
+#pragma unroll
+        for (int i = 0; i < share; ++i) {
+            const u32 from = (threadIdx.x & (kWarpThreads - share)) + i;
+            multipliers[begin + i] = __shfl_sync(~0u, scale.multiplier, static_cast<int>(from));
+        }
+    }
+}
+
+}  // namespace warpwright
+
+extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwright::kMinBlocks)
+    WW_ENTRY(const __grid_constant__ warpwright::QuantizeArgs args) {
+    using namespace warpwright;
+    ptx::wait_for_predecessor();
+    U32x4 kept[kVectors];
+    Place places[kVectors];
+    const u32 first = blockIdx.x * (kRow.threads * kVectors) + threadIdx.x;
+#pragma unroll
+    for (int i = 0; i < kVectors; ++i) {
+        places[i] = place_of(args, first + i * kRow.threads);
+        kept[i] = {};
+        if (places[i].is_element) {
+            const i64 at = places[i].row * args.x_stride + places[i].column;
+            kept[i] = ptx::load(static_cast<const T*>(args.x) + at);
+        }
+    }
+    float multipliers[kVectors];
+    bool regular = true;
+    if (has_tensor_scale(args)) {
+        const float multiplier = tensor_multiplier(args);
+        u32 pair = 0;
+#pragma unroll
+        for (int i = 0; i < kVectors; ++i) {
+            multipliers[i] = multiplier;
+            pair = ptx::max_pair<T>(pair, larger_pair<T>(kept[i]));
+        }
+        regular = is_regular<T>(larger_of(pair), multiplier);
+    } else {
+        u32 magnitudes[kVectors];
+        find_magnitudes(args, kept, magnitudes);
+        if (args.group_columns >= 4 * kVectorElements) {
+            find_scales<4>(args, magnitudes, first, multipliers);
+        } else {
+            find_scales<2>(args, magnitudes, first, multipliers);
+        }
+#pragma unroll
+        for (int i = 0; i < kVectors; ++i) regular = regular && is_regular<T>(0, multipliers[i]);
+    }
+    with_code(args.code, [&](auto tag) {
+        constexpr CodeType kCode = decltype(tag)::kCode;
+#pragma unroll
+        for (int i = 0; i < kVectors; ++i) {
+            if (!places[i].is_element) continue;
+            const i64 at = places[i].row * args.codes_stride + code_bytes(kCode, places[i].column);
+            store_codes<T, kCode, kRow.fp8_convert>(static_cast<u8*>(args.codes) + at, kept[i],
+                                                    multipliers[i], regular);
+        }
+    });
+    ptx::release_successor();
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// fp32 to codes of 8 or 4 bits without instructions for it: to nearest even, what is too large becomes the
+// largest magnitude. Four codes at a time are the bytes of a word; e2m1's lie in their low halves.
+#pragma once
+
+#include "warpwright/types.h"
+
+namespace warpwright {
+
+// A floating-point type of a sign, exponent and mantissa bits, with subnormals.
+struct SmallFloatType {
+    int mantissa_bits;
+    int bias;
+    float max;
+    u32 nan;  // NaN's code, or that of max where there is none
+
+    constexpr int exponent_bits() const { return bias == 1 ? 2 : bias == 7 ? 4 : 5; }
+    constexpr int sign_shift() const { return exponent_bits() + mantissa_bits; }
+};
+
+// The number of quanta in |value|, and the place of its binade: their sum is the code but for a constant, in
+// the low bits. Not for NaN.
+//
+// A binade's quantum is 2^(e - mantissa_bits), where e is not below the smallest normal number's: adding the
+// number whose last bit that is rounds there, and the low bits of the sum count. A count that reaches the
+// next binade carries into the exponent, which is what it should do.
+template <SmallFloatType type>
+__device__ inline u32 raw_magnitude(float value) {
+    constexpr float kSmallestNormal = type.bias == 1 ? 1.0f : type.bias == 7 ? 0x1p-6f : 0x1p-14f;
+    constexpr float kQuanta = static_cast<float>(1u << (23 - type.mantissa_bits));
+    const float magnitude = fminf(fabsf(value), type.max);
+    const u32 binade = __float_as_uint(fmaxf(magnitude, kSmallestNormal)) & 0x7f800000u;
+    return __float_as_uint(__fmaf_rn(__uint_as_float(binade), kQuanta, magnitude)) +
+           (binade >> (23 - type.mantissa_bits));
+}
+
+// What raw_magnitude has too much: the smallest normal number's exponent.
+template <SmallFloatType type>
+constexpr u32 kRawExcess = static_cast<u32>(128 - type.bias) << type.mantissa_bits;
+
+// The low bytes of four words, and the high ones.
+__device__ inline u32 low_bytes(u32 a, u32 b, u32 c, u32 d) {
+    return __byte_perm(__byte_perm(a, b, 0x0040), __byte_perm(c, d, 0x0040), 0x5410);
+}
+__device__ inline u32 high_bytes(u32 a, u32 b, u32 c, u32 d) {
+    return __byte_perm(__byte_perm(a, b, 0x0073), __byte_perm(c, d, 0x0073), 0x5410);
+}
+
+// None is NaN.
+template <SmallFloatType type>
+__device__ inline u32 encode_four(float a, float b, float c, float d) {
+    constexpr u32 kMagnitude = (1u << type.sign_shift()) - 1;
+    // Bytes are added without a carry into the next: both are at most seven bits.
+    constexpr u32 kCorrection = (0u - kRawExcess<type>)&kMagnitude;
+    const u32 raw = low_bytes(raw_magnitude<type>(a), raw_magnitude<type>(b), raw_magnitude<type>(c),
+                              raw_magnitude<type>(d));
+    const u32 codes =
+        ((raw & kMagnitude * 0x01010101u) + kCorrection * 0x01010101u) & kMagnitude * 0x01010101u;
+    const u32 signs =
+        high_bytes(__float_as_uint(a), __float_as_uint(b), __float_as_uint(c), __float_as_uint(d)) &
+        0x80808080u;
+    return codes | signs >> (7 - type.sign_shift());
+}
+
+// Any value, the code in the low bits.
+template <SmallFloatType type>
+__device__ inline u32 encode_one(float value) {
+    constexpr u32 kMagnitude = (1u << type.sign_shift()) - 1;
+    if (value != value) return type.nan;
+    const u32 code = (raw_magnitude<type>(value) - kRawExcess<type>)&kMagnitude;
+    return code | (__float_as_uint(value) >> 31) << type.sign_shift();
+}
+
+// Two's complement, at most 127 in magnitude. Adding 1.5 x 2^23 rounds to integers, and the low byte is one.
+__device__ inline u32 raw_i8(float value) {
+    return __float_as_uint(__fadd_rn(fminf(fmaxf(value, -127.0f), 127.0f), 12582912.0f));
+}
+__device__ inline u32 encode_four_i8(float a, float b, float c, float d) {
+    return low_bytes(raw_i8(a), raw_i8(b), raw_i8(c), raw_i8(d));
+}
+
+inline constexpr SmallFloatType kTypeE4M3{3, 7, 448, 0x7f}, kTypeE5M2{2, 15, 57344, 0x7f},
+    kTypeE2M1{1, 1, 6, 7};
+
+}  // namespace warpwright
