@@ -28,6 +28,15 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
     return pattern.find_first_not_of('*', p) == std::string_view::npos;
 }
 
+// "mlp.gate" is in "model.mlp.gate.up", and not in "model.mlp.gate_proj".
+bool has_parts(std::string_view layer, std::string_view parts) {
+    for (auto at = layer.find(parts); at != std::string_view::npos; at = layer.find(parts, at + 1)) {
+        const std::size_t end = at + parts.size();
+        if ((at == 0 || layer[at - 1] == '.') && (end == layer.size() || layer[end] == '.')) return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 const char* stored_format_name(StoredFormat format) {
@@ -71,7 +80,7 @@ Result<bool> QuantizationConfig::matches(const Rule& rule, std::string_view laye
         case Match::last_part:
             return layer == rule.pattern ||
                    (layer.ends_with(rule.pattern) && layer[layer.size() - rule.pattern.size() - 1] == '.');
-        case Match::contains: return layer.find(rule.pattern) != std::string_view::npos;
+        case Match::contains: return has_parts(layer, rule.pattern);
         case Match::glob:
             return glob_matches(rule.pattern, layer) ||
                    (layer.starts_with(rule.pattern) && layer[rule.pattern.size()] == '.');

@@ -165,6 +165,11 @@ TEST(Rules, WhichLayersAreQuantised) {
     EXPECT_EQ(of(gptq, "model.layers.1.mlp.down_proj"), "gptq u8, a scale per row");
     EXPECT_EQ(of(gptq, "lm_head"), "not quantised");
 
+    const char* fp8 = R"({"quant_method": "fp8", "modules_to_not_convert": ["mlp.gate", "model.layers.0"]})";
+    EXPECT_EQ(of(fp8, "model.layers.10.mlp.gate_proj"), "fp8 e4m3, one scale");
+    EXPECT_EQ(of(fp8, "model.layers.10.mlp.gate"), "not quantised");
+    EXPECT_EQ(of(fp8, "model.layers.0.mlp.up_proj"), "not quantised");
+
     const char* compressed = R"({"quant_method": "compressed-tensors", "format": "mixed-precision", "ignore":
         ["lm_head", "re:.*o_proj"], "config_groups": {
         "a": {"targets": ["Linear"], "format": "pack-quantized", "weights": {"num_bits": 4, "type": "int",
