@@ -93,18 +93,19 @@ Prediction QuantizedGemmOp::predict(const Row& row, const TargetFacts& target, c
     const double sm_tflops = target.bf16_tflops * mma_share(target, costs) / target.num_sms;
     const double tensor_us = per_sm * block_flops / (sm_tflops * costs.bandwidth_tensor_share * 1e6);
     // Instructions of a warp's step: registers that are decoded, products with their loads, sums that are
-    // scaled, and the copies' own. Schedulers were seen to issue so many a clock, whatever bound them: H200,
-    // 2026-11-26.
-    constexpr double kIssued = 0.43, kOfStep = 120;
+    // scaled, and the copies' own. A scheduler was seen to issue so many a clock, less where more rows of A
+    // are waited for: H200, 2026-11-26.
+    constexpr double kOfStep = 120;
+    const double issued = row.tile_m <= 8 ? 0.68 : 0.43;
     const double registers = row.warp_n * kPackedK / 64.0;
     const double products = row.warp_n / 16.0 * (row.warp_m / 8.0) * (kPackedK / 16.0);
     const double groups =
         std::max<double>(1, problem.group > 0 ? static_cast<double>(kPackedK) / problem.group : 1);
     const double scaled = row.format == WeightFormat::nvfp4 ? 0 : row.warp_n * row.warp_m / 32.0 * groups;
     const double a_step = kOfStep + registers * instructions_a_register(row) + products * 1.3 + scaled;
-    const double warp_steps = num_warps(row) / row.warps_k * padded_k / kPackedK;
+    const double warp_steps = padded_k / kPackedK * num_warps(row) / row.warps_k;
     const double issue_us =
-        per_sm * warp_steps * a_step * (row.aligned ? 1 : 3) / (4 * kIssued * target.boost_mhz);
+        per_sm * warp_steps * a_step * (row.aligned ? 1 : 3) / (4 * issued * target.boost_mhz);
 
     const double rows_of_a = static_cast<double>(std::min<i64>(row.tile_m, problem.m));
     const double bits = facts_of(row.format).bits;
