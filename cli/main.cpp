@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
     add_inspect(app, action);
     add_diagnose(app, action);
     add_libraries(app, action);
+    add_isa(app, action);
     try {
         app.parse(argc, argv);
         return action();

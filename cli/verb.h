@@ -27,6 +27,7 @@ void add_quantize(CLI::App& app, Action& action);
 void add_inspect(CLI::App& app, Action& action);
 void add_diagnose(CLI::App& app, Action& action);
 void add_libraries(CLI::App& app, Action& action);
+void add_isa(CLI::App& app, Action& action);
 
 constexpr int kNegative = 1;
 constexpr int kBadInput = 2;

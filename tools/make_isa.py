@@ -1,107 +1,43 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes data/isa.json, what the emulator knows about the legality of instructions:
+"""Makes data/isa.json, which instruction is legal for which target of ptxas, and how it runs there:
 
-    tools/make_isa.py MATRIX.json >data/isa.json
+    tools/make_isa.py [--ptxas PROGRAM] [--matrix MATRIX.json]
 
-MATRIX.json is the project's own measurement with ptxas 13.0.88: 449 snippets, each assembled for 23 targets. Each
-becomes a form: the opcode, its modifiers that are no types in alphabetical order, its types in the order of the
-text. The rules below speak for the forms that the measurement lacks. They were checked with the same ptxas on 6,649
-forms, made by combining the modifiers and types of the scalar, memory, warp and matrix instructions."""
+It holds four things. `measured`: snippets that were assembled one by one for 23 targets and whose machine code was
+read, from MATRIX.json (the project's own measurement with ptxas 13.0.88) or else as they stand in data/isa.json.
+`assembled`: what the combinations of tools/isa/grammar.txt gave, anew: legal or not, and since which version of PTX.
+`rules`: what the emulator goes by for instructions that neither has. `notes`: what a user of an instruction should
+know on some targets, with its source; `families`: what an opcode is.
 
+A form is an instruction without its operands: the opcode, its modifiers that are no types in alphabetical order, its
+types in the order of the text. min/4 is min with four operands, %clusterid.x a special register."""
+
+import argparse
 import json
+import pathlib
 import re
 import sys
 
-TYPES = set(
-    "pred b8 b16 b32 b64 b128 u8 u16 u32 u64 s8 s16 s32 s64 f16 f16x2 bf16 bf16x2 f32 f32x2 f64 tf32 u16x2 s16x2 "
-    "e4m3 e5m2 e3m2 e2m3 e2m1 ue8m0 ue4m3 e4m3x2 e5m2x2 e3m2x2 e2m3x2 e2m1x2 ue8m0x2 e4m3x4 e5m2x4 e3m2x4 e2m3x4 "
-    "e2m1x4 s4 u4 b1".split()
-)
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tools" / "isa"))
+import measure  # noqa: E402
+from measure import TYPES  # noqa: E402
+from notes import FAMILIES, NOTES  # noqa: E402
+from rules import RULES, SETS  # noqa: E402
 
-# Target sets by name; "80" is sm_80 and every later one.
-SETS = {
-    "100f 103f 110f 120f": {"sm_" + t for t in "100a 100f 103a 103f 110a 110f 120a 120f 121a 121f".split()},
-    "120f": {"sm_" + t for t in "120a 120f 121a 121f".split()},
-    "100f": {"sm_" + t for t in "100a 100f 103a 103f".split()},
-    "100a 103a": {"sm_100a", "sm_103a"},
-    "120a 121a": {"sm_120a", "sm_121a"},
-    "none": set(),
+# In this order, of one snippet's implementations on the targets.
+LETTERS = {
+    ".": "not legal",
+    "n": "native",
+    "e": "emulated by other instructions",
+    "s": "split into several",
+    "h": "native, but at half rate or with instructions around it",
+    "c": "native or a call of a system routine, by the address",
+    "y": "legal; its machine code was not looked into",
 }
-
-# (opcodes, modifiers that must all be there in the order of a form, targets). All rules that match an instruction
-# must hold. An opcode with /4 is that opcode with four operands; a name with % is a special register.
-INTEGERS = "u8 s8 u16 s16 u32 s32 u64 s64".split()
-RULES = [
-    # bf16 arithmetic came with sm_80 where the tensor cores needed it, and became complete with sm_90.
-    ("abs neg fma min max cvt", "bf16", "80"),
-    ("abs neg fma min max", "bf16x2", "80"),
-    ("cvt", "bf16x2", "80"),
-    *[("add sub mul set setp ex2 tanh atom red", t, "90") for t in ("bf16", "bf16x2")],
-    ("cvt", "bf16 bf16", "90"),
-    *[("cvt", pair, "90") for t in ["f16", "f64", *INTEGERS] for pair in (f"bf16 {t}", f"{t} bf16")],
-    ("cvt", "sat bf16", "90"),
-    *[("cvt", f"{m} f32 bf16", "90") for m in ("ftz", "sat")],
-    ("fma", "oob", "90"),
-    *[("fma", f"relu {t}", "80") for t in ("f16", "f16x2")],
-    *[("min max", t, "80") for t in ("f16", "f16x2")],
-    ("min max", "NaN", "80"),
-    ("min max", "xorsign", "86"),
-    *[("min max", t, "90") for t in ("relu", "u16x2", "s16x2")],
-    *[("add", t, "90") for t in ("u16x2", "s16x2")],
-    ("add sub mul fma", "f32x2", "100"),
-    *[("add sub fma", f"f32 {t}", "100") for t in ("f16", "bf16")],
-    ("min/4 max/4", "", "100"),
-    # Conversions.
-    ("cvt", "relu", "80"),
-    ("cvt", "f16x2 f32", "80"),
-    ("cvt", "tf32", "80"),
-    *[("cvt", f"{r} tf32", "90") for r in ("rn", "rz")],
-    *[("cvt", f"{r} satfinite tf32", "100") for r in ("rn", "rz")],
-    *[("cvt", t, "89") for t in ("e4m3x2", "e5m2x2")],
-    *[("cvt", t, "100f 103f 110f 120f") for t in ("e3m2x2", "e2m3x2", "e2m1x2", "ue8m0x2")],
-    ("cvt", "rs", "100a 103a"),
-    *[("cvt", pair, "none") for t in ("e4m3x2", "e5m2x2") for pair in (f"bf16x2 {t}", f"{t} bf16x2")],
-    *[("cvt", f"{t} {h}", "none") for t in ("e3m2x2", "e2m3x2") for h in ("f16x2", "bf16x2")],
-    # Memory.
-    *[("ld st atom red fence membar", m, "90") for m in ("cluster", "shared::cluster")],
-    ("cvta isspacep", "shared::cluster", "90"),
-    *[("ld st atom red prefetch cp", m, "80") for m in ("L2::256B", "L2::cache_hint", "L2::evict_last")],
-    ("prefetch", "L2::evict_normal", "80"),
-    ("prefetch", "tensormap", "90"),
-    ("applypriority createpolicy discard", "", "80"),
-    ("ld st", "v8", "100"),
-    *[("ld st", f"v4 {t}", "100") for t in ("b64", "u64", "s64", "f64")],
-    *[("atom red", m, "90") for m in ("v2", "v4", "v8", "b128")],
-    ("fence", "async proxy", "90"),
-    *[("fence", m, "90") for m in ("mbarrier_init", "proxy tensormap::generic")],
-    ("st red", "async", "90"),
-    ("st red", "async global", "100"),
-    ("st", "bulk", "100"),
-    ("cp", "", "80"),
-    ("cp", "bulk", "90"),
-    ("cp", "cp_mask", "100"),
-    # Warps and matrices.
-    ("redux", "", "80"),
-    ("redux", "f32", "100f"),
-    ("elect griddepcontrol stmatrix mapa getctarank", "", "90"),
-    ("barrier", "cluster", "90"),
-    *[("ldmatrix", m, "100f 103f 110f 120f") for m in ("m16n16", "m8n16")],
-    ("stmatrix", "m16n8", "100f 103f 110f 120f"),
-    *[("mma", m, "80") for m in "bf16 tf32 f64 m16n8k16 m16n8k32 m16n8k64 m16n8k256 sp sp::ordered_metadata".split()],
-    *[("mma", m, "89") for m in ("e4m3", "e5m2")],
-    ("mma", "m16n8k8 f64", "90"),
-    ("mma", "kind::f8f6f4", "100f 103f 110f 120f"),
-    *[("mma", m, "120f") for m in ("e3m2", "e2m3", "e2m1", "block_scale")],
-    ("mma", "m16n8k128 sp::ordered_metadata f32 e2m1", "120a 121a"),
-    *[("mma", f"m16n8k64 sp::ordered_metadata f16 {t}", "120f") for t in ("e4m3", "e5m2")],
-    # Special registers.
-    *[(f"%{r}", "", "80") for r in
-      ("reserved_smem_offset_begin", "reserved_smem_offset_end", "reserved_smem_offset_cap")],
-    *[(f"%{r}", "", "90") for r in
-      "aggr_smem_size is_explicit_cluster clusterid nclusterid cluster_ctaid cluster_nctaid cluster_ctarank "
-      "cluster_nctarank".split()],
-]
+# Of these the first version of PTX is looked for.
+VERSIONED = "sm_75 sm_80 sm_86 sm_87 sm_89 sm_90 sm_90a sm_100 sm_100a sm_103a sm_110a sm_120a".split()
 
 
 def canonical(opcode, modifiers, num_operands):
@@ -123,8 +59,9 @@ def split_operands(text):
     return [p.strip() for p in parts if p.strip()]
 
 
-def forms_of(snippet):
-    """The forms of a snippet's statements; mov and selp around them only where there is nothing else."""
+def mnemonics_of(snippet):
+    """What is before the operands of a snippet's statements, "/4" behind some opcodes; mov and selp around them only
+    where there is nothing else."""
     text = re.sub(r"//[^\n]*", "", snippet)
     text = re.sub(r"\.reg[^;]*;", "", text)
     text = re.sub(r"^\s*\{(?=\s*[a-z.])|\}\s*$", "", text)
@@ -137,63 +74,190 @@ def forms_of(snippet):
         operands = split_operands(rest)
         forms += [o for o in operands if re.fullmatch(r"%[a-z][a-z_]+(\.[xyz])?", o)]
         kind = helpers if opcode in ("mov", "selp") else forms
-        kind.append(canonical(opcode, suffix.split(".")[1:], len(operands)))
+        kind.append((opcode + "/4" if opcode in ("min", "max") and len(operands) == 4 else opcode) + suffix)
     return forms or helpers
 
 
+def form_of(mnemonic):
+    opcode, *modifiers = mnemonic.split(".")
+    return ".".join([opcode, *modifiers]) if mnemonic[0] in "%." else canonical(opcode, modifiers, 0)
+
+
 def letter(entry, target):
-    """How a legal form runs: natively, emulated by other instructions, split in two, by a call, or not known."""
+    """How a legal snippet runs."""
     if not entry["targets"][target]:
         return "."
     how = entry.get("implementation", {}).get(target, "")
-    for word, sign in (("syscall", "c"), ("split", "s"), ("native", "n"), ("issued as", "n")):
+    if not how:
+        # Where nothing was remarked, its code is the instruction that is made for it, if that is one of few.
+        code = entry.get("sass", {}).get(target, "").split()
+        named = [c for c in code if not re.match(r"[0-9a-f]{3}(x|$)", c)]
+        return "n" if named and len(code) - len(named) <= 1 else "y"
+    for word, sign in (("syscall", "c"), ("split", "s"), ("fix-up", "h"), ("half idle", "h"), ("native", "n")):
         if word in how:
             return sign
-    return "e" if how else "y"
+    return "e"
+
+
+def by_text(texts, targets):
+    """{target: text} -> [[text, its targets], ...]; what stands for a target stands for its variants, too."""
+    groups = {}
+    for target in targets:
+        if texts.get(target) and texts[target] != "native":
+            groups.setdefault(texts[target], []).append(target)
+    return [[text, " ".join(t.removeprefix("sm_") for t in names)] for text, names in groups.items()]
+
+
+def measured_of(matrix, targets):
+    entries = []
+    for name, entry in matrix.items():
+        out = {"name": name, "group": entry["group"], "ptx": re.sub(r"^// smem\n", "", entry["ptx"])}
+        out["forms"] = mnemonics_of(entry["ptx"])
+        if name == "bar.sync id>=16":  # legality hangs on a value there, and on no form
+            out["forms"] = []
+        elif not entry["ptx"]:
+            out["forms"] = re.findall(r"^\.\w*cluster\w*", entry["directives"], re.M)
+        if entry["directives"]:
+            out["directives"] = entry["directives"]
+        out["legal"] = "".join(letter(entry, t) for t in targets)
+        out["version"] = entry["min_ptx"]
+        if how := by_text(entry.get("implementation", {}), targets):
+            out["how"] = how
+        if sass := by_text(entry.get("sass", {}), targets):
+            out["sass"] = sass
+        if refusals := list(entry["reject_messages"]):
+            out["refusals"] = refusals
+        if "note" in entry:
+            out["note"] = entry["note"]
+        entries.append(out)
+    return entries
+
+
+def assemble_all(ptxas, targets, floors, known):
+    """{(row, version): mnemonics} of the grammar's instructions that some target takes and `known` has not."""
+    texts = measure.grammar()
+    instructions = list(texts)
+    legal = {}
+    for target in targets:
+        refused = ptxas.refused(instructions, target)
+        legal[target] = set(range(len(instructions))) - refused
+        print(f"{target}: {len(legal[target])} of {len(instructions)}", file=sys.stderr)
+    somewhere = sorted(set().union(*legal.values()))
+    version_of = {}
+    for target in VERSIONED:
+        for version in measure.VERSIONS[measure.VERSIONS.index(floors[target]):]:
+            asked = [i for i in somewhere
+                     if i in legal[target] and newer(version_of.get(i), version)]
+            refused = ptxas.refused([instructions[i] for i in asked], target, version)
+            for k, i in enumerate(asked):
+                if k not in refused:
+                    version_of[i] = version
+        print(f"versions of {target}", file=sys.stderr)
+    forms = {}
+    for i in somewhere:
+        mnemonic = texts[instructions[i]]
+        if re.match(r"(min|max)\.", mnemonic) and instructions[i].count(",") == 3:
+            mnemonic = mnemonic[:3] + "/4" + mnemonic[3:]
+        row = "".join("y" if i in legal[t] else "." for t in targets)
+        form = form_of(mnemonic)
+        if form not in forms or forms[form][1].count(".") > row.count("."):
+            forms[form] = (mnemonic, row, version_of[i])
+    groups = {}
+    for form, (mnemonic, row, version) in sorted(forms.items()):
+        if form in known:
+            if [c == "." for c in known[form]] == [c == "." for c in row]:
+                continue
+            print(f"another operand makes another verdict: {form}: {known[form]} {row}", file=sys.stderr)
+            if known[form].count(".") <= row.count("."):
+                continue
+        groups.setdefault((row, version), []).append(mnemonic)
+    return groups
+
+
+def newer(known, version):
+    return known is None or measure.VERSIONS.index(known) > measure.VERSIONS.index(version)
+
+
+def folded(mnemonics):
+    """As patterns: "ld.global.{b8,b16}" for two that differ in one part."""
+    forms = {tuple(m.split(".")) for m in mnemonics}
+    for length in {len(f) for f in forms}:
+        for place in [*reversed(range(1, length)), 0]:
+            groups = {}
+            for form in [f for f in forms if len(f) == length]:
+                groups.setdefault(form[:place] + ("",) + form[place + 1:], []).append(form)
+            for key, same in groups.items():
+                if len(same) > 1:
+                    forms -= set(same)
+                    options = "{" + ",".join(sorted(f[place] for f in same)) + "}"
+                    forms.add(key[:place] + (options,) + key[place + 1:])
+    return sorted(".".join(f) for f in forms)
+
+
+def row_of(needs, targets):
+    if needs in SETS:
+        return "".join("y" if t in SETS[needs] else "." for t in targets)
+    return "".join("y" if int(re.sub(r"\D", "", t)) >= int(needs) else "." for t in targets)
+
+
+def lines_of(items):
+    return ",\n".join("  " + json.dumps(item, ensure_ascii=False) for item in items)
 
 
 def main():
-    matrix = json.load(open(sys.argv[1], encoding="utf-8"))
-    meta = matrix.pop("_meta")
-    targets = meta["targets"]
-    forms = {}
-    for name, entry in matrix.items():
-        # Legality hangs on an operand's value there, or on a directive.
-        if name == "bar.sync id>=16" or entry["directives"] or not entry["ptx"]:
-            continue
-        row = "".join(letter(entry, t) for t in targets)
-        for form in forms_of(entry["ptx"]):
-            if form.startswith("."):
-                continue
-            known = forms.get(form)
-            # What assembles in one snippet is legal, whatever else another one holds.
-            if known is None or known[0].count(".") > row.count("."):
-                forms[form] = (row, entry["min_ptx"])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ptxas", default="ptxas")
+    parser.add_argument("--matrix")
+    parser.add_argument("--rules", action="store_true", help="rules and notes anew, the rest as it stands")
+    options = parser.parse_args()
+    path = ROOT / "data" / "isa.json"
+    old = json.loads(path.read_text(encoding="utf-8"))
+    if options.matrix:
+        matrix = json.loads(pathlib.Path(options.matrix).read_text(encoding="utf-8"))
+        meta = matrix.pop("_meta")
+        targets, floors = meta["targets"], meta["target_min_ptx"]
+        measured = measured_of(matrix, targets)
+    else:
+        targets, measured = old["targets"], old["measured"]
+        floors = dict(zip(targets, old["ptx_of_target"]))
+    known = {}
+    for entry in measured:
+        for mnemonic in entry["forms"]:
+            form = form_of(mnemonic)
+            if form not in known or known[form].count(".") > entry["legal"].count("."):
+                known[form] = entry["legal"]
+    if options.rules:
+        source, assembled = old["source"], old["assembled"]
+    else:
+        ptxas = measure.Ptxas(options.ptxas)
+        groups = assemble_all(ptxas, targets, floors, known)
+        assembled = [[row, version, " ".join(folded(names))] for (row, version), names in sorted(groups.items())]
+        source = (f"measured: ptxas 13.0.88 (CUDA 13.0), each snippet assembled for each target and its machine code "
+                  f"read; assembled: ptxas {ptxas.version}, tools/isa/grammar.txt; made by tools/make_isa.py")
+        print(f"{sum(map(len, groups.values()))} forms in {len(groups)} groups", file=sys.stderr)
+    rules = [[opcode, modifiers.split(), row_of(needs, targets)]
+             for opcodes, modifiers, needs in RULES for opcode in opcodes.split()]
+    path.write_text(f"""{{
+ "source": {json.dumps(source)},
+ "letters": {json.dumps(LETTERS)},
+ "targets": {json.dumps(targets)},
+ "ptx_of_target": {json.dumps([floors[t] for t in targets])},
+ "measured": [
+{lines_of(measured)}
+ ],
+ "assembled": [
+{lines_of(assembled)}
+ ],
+ "rules": [
+{lines_of(rules)}
+ ],
+ "notes": [
+{lines_of(NOTES)}
+ ],
+ "families": {json.dumps({opcode: text for opcodes, text in FAMILIES.items() for opcode in opcodes.split()})}
+}}
+""", encoding="utf-8")
 
-    def row_of(needs):
-        if needs in SETS:
-            return "".join("y" if t in SETS[needs] else "." for t in targets)
-        return "".join("y" if int(re.sub(r"\D", "", t)) >= int(needs) else "." for t in targets)
 
-    print("{")
-    print(' "source": "measured with ptxas 13.0.88 (CUDA 13.0) by assembling each form for each target; made by '
-          'tools/make_isa.py",')
-    print(' "letters": ". illegal; legal and: n native, e emulated, s split in two, c calls a system routine, '
-          'y not looked into",')
-    print(f' "targets": {json.dumps(targets)},')
-    print(f' "ptx_of_target": {json.dumps([meta["target_min_ptx"][t] for t in targets])},')
-    print(' "forms": {')
-    rows = [f'  {json.dumps(form)}: ["{row}", {json.dumps(ptx)}]' for form, (row, ptx) in sorted(forms.items())]
-    print(",\n".join(rows))
-    print(" },")
-    print(' "rules": [')
-    rules = []
-    for opcodes, modifiers, needs in RULES:
-        for opcode in opcodes.split():
-            rules.append(f'  [{json.dumps(opcode)}, {json.dumps(modifiers.split())}, "{row_of(needs)}"]')
-    print(",\n".join(rules))
-    print(" ]")
-    print("}")
-
-
-main()
+if __name__ == "__main__":
+    main()

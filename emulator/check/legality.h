@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// May this PTX run on this GPU, and may its target use this instruction? What ptxas says, from
-// data/isa.json: forms that were measured one by one, and rules for those that were not.
+// May this PTX run on this GPU, and may its target use this instruction? What ptxas says, from isa/table.h:
+// forms that were assembled, and rules for those that were not.
 #pragma once
 
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "emulator/parse/module.h"
 #include "warpwright/status.h"
@@ -24,18 +22,11 @@ public:
 
 private:
     std::string target_;
-    int column_ = 0;   // of the target in the table
-    int version_ = 0;  // of the text: 10 x major + minor
+    int architecture_ = 0;  // index into isa::architectures()
+    int version_ = 0;       // of the text: 10 x major + minor
 };
 
-// The name under which the table has an instruction: modifiers that are no types in alphabetical order, then
-// the types as they stand. "cvt.rn.satfinite.e4m3x2.f32"; "min/4.f32" with four operands.
+// The name under which the table has an instruction.
 std::string canonical_form(const Statement& statement);
-
-// The two sources of a verdict, for tests: what was measured (empty where the form was not), and what the
-// rules say. Bit i: legal for the table's target i.
-std::vector<std::string> measured_forms();
-std::optional<u32> measured_targets(const std::string& form);
-u32 targets_by_rule(const std::string& form);
 
 }  // namespace warpwright::emulator

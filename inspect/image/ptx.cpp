@@ -10,6 +10,7 @@
 #include "inspect/image/ptx_scanner.h"
 #include "inspect/image/read_image.h"
 #include "inspect/image/stub.h"
+#include "inspect/isa/uses.h"
 
 namespace warpwright::inspect {
 
@@ -126,8 +127,8 @@ struct Function {
 
 class PtxReader {
 public:
-    PtxReader(std::string_view text, Depth depth, Image& image)
-        : scanner_(text), depth_(depth), image_(image) {}
+    PtxReader(std::string_view text, Depth depth, Image& image, FormUses* uses)
+        : scanner_(text), depth_(depth), image_(image), uses_(depth == Depth::headers ? nullptr : uses) {}
 
     void read() {
         for (scanner_.skip_space(); !scanner_.at_end(); scanner_.skip_space()) read_directive();
@@ -251,7 +252,7 @@ private:
             if (word.empty())
                 scanner_.step();
             else if (word[0] != '.' && function.name.empty())
-                function.name = word;
+                name_function(word, function);
             else
                 read_bound(word, kernel);
         }
@@ -270,6 +271,11 @@ private:
         functions_.push_back(std::move(function));
     }
 
+    void name_function(std::string_view name, Function& function) {
+        function.name = name;
+        if (uses_ != nullptr) uses_->begin_function(name);
+    }
+
     static void read_parameters(std::string_view text, Kernel& kernel) {
         PtxScanner scanner(text);
         u64 end = 0;
@@ -285,6 +291,8 @@ private:
     }
 
     void read_bound(std::string_view word, Kernel& kernel) {
+        if (uses_ != nullptr && word.find("cluster") != word.npos)
+            uses_->add_directive(word, scanner_.position() - word.size());
         if (word == ".maxntid") kernel.max_threads = three_numbers(scanner_);
         if (word == ".reqntid") kernel.required_threads = three_numbers(scanner_);
         if (word == ".reqnctapercluster") kernel.cluster = three_numbers(scanner_);
@@ -336,9 +344,11 @@ private:
             word.remove_prefix(colon + 1);
             if (word.empty()) return;
         }
+        const std::string_view mnemonic = word;
+        const size_t at = scanner_.position() - mnemonic.size();
         const std::string_view operands = scanner_.until(';');
         if (depth_ == Depth::headers) return;
-        const std::string_view mnemonic = word;
+        if (uses_ != nullptr) uses_->add(mnemonic, operands, at);
         body.classes.bits |= classes_of_mnemonic(mnemonic).bits;
         body.uses_tensor_map |= uses_tensor_map(mnemonic);
         if (mnemonic.starts_with("call")) return read_call(operands, body);
@@ -433,6 +443,7 @@ private:
     PtxScanner scanner_;
     Depth depth_;
     Image& image_;
+    FormUses* uses_;
     Architecture target_;
     bool is_disagreement_said_ = false;
     bool is_extern_ = false;
@@ -457,10 +468,10 @@ void read_banner(std::string_view text, Image& image) {
 
 }  // namespace
 
-void read_ptx(std::string_view text, Depth depth, Image& image) {
+void read_ptx(std::string_view text, Depth depth, Image& image, FormUses* uses) {
     image.kind = ImageKind::ptx;
     read_banner(text, image);
-    PtxReader(text, depth, image).read();
+    PtxReader(text, depth, image, uses).read();
 }
 
 }  // namespace warpwright::inspect

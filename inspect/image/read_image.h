@@ -17,8 +17,11 @@ enum class Depth : u8 {
 bool is_cubin(Bytes bytes);
 void read_cubin(Bytes bytes, Depth depth, Image& image);
 
-// PTX text: .version, .target, entries, their bounds, instruction classes.
-void read_ptx(std::string_view text, Depth depth, Image& image);
+class FormUses;
+
+// PTX text: .version, .target, entries, their bounds, instruction classes. `uses` is told of every
+// instruction, if it is asked for and the depth allows it.
+void read_ptx(std::string_view text, Depth depth, Image& image, FormUses* uses = nullptr);
 
 // The stubs of CUDA's LTO-IR are opaque: architecture and options come from the fatbin's entry.
 

@@ -16,19 +16,20 @@ SCRIPTS = {".py", ".sh", ".cmake"}
 
 # What a folder may include beside itself and the public headers: includes point downwards only.
 DEVICE_SIDE = ["ptx", "tile"]
-CORE = ["image", "formats", "device", "dispatch", "kernels", "ops", "check"] + DEVICE_SIDE
+CORE = ["image", "isa", "formats", "device", "dispatch", "kernels", "ops", "check"] + DEVICE_SIDE
 LAYERS = {
     "include": [],
     "ptx": [],
     "tile": ["ptx"],
     "image": [],
+    "isa": ["image"],
     "formats": ["image"],
     "device": ["image"],
     "dispatch": ["image", "device"],
     "kernels": ["image", "formats", "device"] + DEVICE_SIDE,
     "ops": ["image", "formats", "device", "dispatch", "kernels"],
     "check": ["image", "formats", "device", "dispatch", "kernels", "ops"],
-    "emulator": ["image", "device"],
+    "emulator": ["image", "isa", "device"],
     "inspect": ["emulator"] + CORE,
     "bench": CORE,
     "engine": CORE,
