@@ -29,7 +29,7 @@ namespace warpwright::cli {
 namespace {
 
 struct Options {
-    std::vector<std::string> paths, environments, gpus, expected;
+    std::vector<std::string> paths, environments, gpus, expected, isa;
     std::string html, driver, made_by;
     bool json = false, kernels = false, jit_caches = false;
     int threads = 0;
@@ -138,6 +138,10 @@ int run(const Options& options) {
     inspect::InspectOptions how;
     how.targets = targets;
     how.threads = options.threads;
+    for (const std::string& name : options.isa) {
+        WW_CLI_ASSIGN(inspect::IsaTarget target, inspect::find_isa_target(name));
+        how.isa.push_back(std::move(target));
+    }
     if (!options.driver.empty()) {
         const auto driver = inspect::parse_driver(options.driver);
         if (!driver)
@@ -194,6 +198,10 @@ void add_inspect(CLI::App& app, Action& action) {
         "--expect", options->expected,
         "exit 1 unless everything runs on this GPU, natively or from PTX, but for kernels made for "
         "others");
+    verb->add_option(
+        "--isa", options->isa,
+        "the instructions of PTX on this GPU or target of ptxas (sm_90a): legal, emulated, slow; "
+        "see 'warpwright isa'");
     verb->add_option("--driver", options->driver,
                      "judge for this driver, such as 570.86; else for a new one");
     verb->add_flag("--kernels", options->kernels, "list every kernel");

@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "inspect/container/printable.h"
+#include "inspect/isa/image_isa.h"
 #include "inspect/libraries/library.h"
 #include "inspect/summary.h"
 #include "inspect/text.h"
@@ -97,6 +98,34 @@ void print_kernels(const FileReport& file) {
     }
 }
 
+void print_isa_groups(const char* what, const std::vector<IsaGroup>& groups, bool all) {
+    const size_t shown = all ? groups.size() : std::min(kMostNames, groups.size());
+    for (size_t i = 0; i < shown; ++i) {
+        const IsaUse& use = groups[i].use;
+        fmt::print("    {:<13} {}{}{}\n", i == 0 ? what : "", printable(use.form),
+                   use.remark.empty() ? "" : ": ", printable(use.remark));
+        fmt::print("                  {} x in {} image{}; first in {}\n", use.count, groups[i].num_images,
+                   groups[i].num_images == 1 ? "" : "s",
+                   printable(shortened(demangle(use.function), kMostNameCharacters)));
+    }
+    if (groups.size() > shown)
+        fmt::print("                  and {} more forms (--kernels lists them)\n", groups.size() - shown);
+}
+
+void print_isa(const FileReport& file, bool all) {
+    for (const FileIsa& isa : isa_of_file(file)) {
+        fmt::print("  isa {}: {} of {} PTX image{} legal", isa.target, isa.num_legal, isa.num_images,
+                   isa.num_images == 1 ? "" : "s");
+        if (isa.num_loading < isa.num_legal)
+            fmt::print(", {} of them as they stand ({})", isa.num_loading, printable(isa.why_not));
+        if (isa.num_cubins != 0) fmt::print("; {} of machine code not looked into", isa.num_cubins);
+        fmt::print("\n");
+        print_isa_groups("not legal", isa.illegal, all);
+        print_isa_groups("slow", isa.slow, all);
+        print_isa_groups("not measured", isa.not_measured, all);
+    }
+}
+
 void print_file(const FileReport& file, bool kernels) {
     fmt::print("{}  {}\n", printable(file.path), bytes_text(file.bytes));
     for (const Library& library : file.libraries) {
@@ -115,6 +144,7 @@ void print_file(const FileReport& file, bool kernels) {
         fmt::print("  makes or loads further device code at run time, which cannot be seen here\n");
     for (const std::string& note : file.notes) fmt::print("  note: {}\n", printable(note));
     print_verdicts(file, kernels);
+    print_isa(file, kernels);
     if (kernels) print_kernels(file);
     fmt::print("\n");
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "inspect/isa/image_isa.h"
 #include "inspect/page.h"
 #include "inspect/summary.h"
 #include "inspect/text.h"
@@ -161,6 +162,32 @@ void write_kernels(const FileReport& file, size_t most, const Write& write) {
     write("</details>\n");
 }
 
+void write_isa(const FileReport& file, const Write& write) {
+    const std::vector<FileIsa> all = isa_of_file(file);
+    if (all.empty()) return;
+    write(
+        "<h2>Instructions of PTX</h2><div class=scroll><table><thead><tr><th>target<th>form<th>there"
+        "<th class=number>images<th>first in</tr></thead>\n");
+    for (const FileIsa& isa : all) {
+        write(fmt::format(
+            "<tr><td>{}</td><td>{} of {} images legal, {} as they stand</td><td>{}</td><td></td><td>"
+            "</td></tr>\n",
+            escape_html(isa.target), isa.num_legal, isa.num_images, isa.num_loading,
+            escape_html(isa.why_not)));
+        for (const auto& [what, groups] : {std::pair{"not legal", &isa.illegal},
+                                           {"slow", &isa.slow},
+                                           {"not measured", &isa.not_measured}}) {
+            for (const IsaGroup& group : *groups)
+                write(fmt::format(
+                    "<tr><td>{}</td><td class=name>{}</td><td>{} {}</td><td class=number>{}</td>"
+                    "<td class=name>{}</td></tr>\n",
+                    escape_html(isa.target), escape_html(group.use.form), what, escape_html(group.use.remark),
+                    group.num_images, escape_html(shortened(demangle(group.use.function), 400))));
+        }
+    }
+    write("</table></div>\n");
+}
+
 void write_file(const FileReport& file, size_t index, size_t most_kernels, bool open, const Write& write) {
     write(fmt::format("<details class=file id=f{}{}><summary><span class=name>{}</span> <small>{}</small>",
                       index, open ? " open" : "", escape_html(file.path), bytes_text(file.bytes)));
@@ -179,6 +206,7 @@ void write_file(const FileReport& file, size_t index, size_t most_kernels, bool 
     for (const std::string& note : file.notes) write("<p class=quiet>" + escape_html(note) + "</p>\n");
     write_verdicts(file, write);
     write_images(file, write);
+    write_isa(file, write);
     if (!file.libraries.empty()) {
         write("<details><summary>How the libraries were recognised</summary><ul>");
         for (const Library& library : file.libraries)

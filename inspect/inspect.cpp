@@ -11,6 +11,7 @@
 #include "inspect/container/files.h"
 #include "inspect/container/payload.h"
 #include "inspect/image/read_image.h"
+#include "inspect/isa/image_isa.h"
 #include "inspect/knowledge/identify.h"
 
 namespace warpwright::inspect {
@@ -37,9 +38,10 @@ Image image_of(const Payload& payload) {
     return image;
 }
 
-void read_payload(const Payload& payload, Depth depth, u64 max_bytes, Expander& expander, Image& image) {
+void read_payload(const Payload& payload, Depth depth, const InspectOptions& options, Expander& expander,
+                  Image& image) {
     if (payload.kind == ImageKind::ltoir) return;  // opaque
-    const auto expanded = expander.expand(payload, max_bytes);
+    const auto expanded = expander.expand(payload, options.max_image_bytes);
     if (!expanded.ok()) {
         image.damage = expanded.status().message();
         return;
@@ -48,8 +50,12 @@ void read_payload(const Payload& payload, Depth depth, u64 max_bytes, Expander& 
     image.bytes = bytes.size();
     if (payload.kind == ImageKind::cubin) {
         read_cubin(bytes, depth, image);
-    } else {
+    } else if (options.isa.empty() || depth == Depth::headers) {
         read_ptx(as_text(bytes), depth, image);
+    } else {
+        FormUses uses(as_text(bytes));
+        read_ptx(as_text(bytes), depth, image, &uses);
+        image.isa = isa_of_image(text_of(image, uses), options.isa);
     }
 }
 
@@ -71,7 +77,7 @@ FileReport inspect_bytes(std::string path, Bytes bytes, const InspectOptions& op
     for (const Payload& payload : payloads) {
         if (options.stop && options.stop()) break;
         Image image = image_of(payload);
-        read_payload(payload, depth, options.max_image_bytes, expander, image);
+        read_payload(payload, depth, options, expander, image);
         report.images.push_back(std::move(image));
     }
     identify(report, bytes);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "inspect/container/files.h"
+#include "inspect/isa/judge.h"
 #include "inspect/knowledge/verdict.h"
 #include "inspect/report.h"
 #include "warpwright/status.h"
@@ -16,6 +17,7 @@ namespace warpwright::inspect {
 struct InspectOptions {
     std::vector<Target> targets;  // the GPUs to judge for; none: no verdicts
     JudgeOptions judge;
+    std::vector<IsaTarget> isa;  // of the instructions of PTX: the targets to judge for
     Limits limits;
     u64 max_image_bytes = u64{1} << 30;  // one image, expanded
     int threads = 0;                     // 0: as many as there are cores

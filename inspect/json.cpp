@@ -46,6 +46,29 @@ Json kernel_json(const Kernel& kernel) {
     return json;
 }
 
+Json uses_json(const std::vector<IsaUse>& uses) {
+    Json list = Json::array();
+    for (const IsaUse& use : uses) {
+        Json json{{"form", use.form}, {"count", use.count}, {"line", use.line}, {"function", use.function}};
+        put(json, "remark", use.remark);
+        list.push_back(std::move(json));
+    }
+    return list;
+}
+
+Json isa_json(const ImageIsa& isa) {
+    Json json{{"architecture", isa.architecture},
+              {"legal", isa.illegal.empty()},
+              {"runs_as_it_stands", isa.illegal.empty() && isa.why_not.empty()}};
+    put(json, "why_not_as_it_stands", isa.why_not);
+    json["num_forms"] = isa.num_forms;
+    json["needs_isa_version"] = isa.needs_isa_version;
+    json["illegal"] = uses_json(isa.illegal);
+    json["slow"] = uses_json(isa.slow);
+    json["not_measured"] = uses_json(isa.not_measured);
+    return json;
+}
+
 Json image_json(const Image& image) {
     Json json{{"kind", image_kind_name(image.kind)}, {"arch", architecture_name(image.architecture)}};
     put(json, "evidence", image.architecture_evidence);
@@ -66,6 +89,7 @@ Json image_json(const Image& image) {
     put(json, "undefined", image.undefined);
     put(json, "texts", image.texts);
     put(json, "damage", image.damage);
+    for (const ImageIsa& isa : image.isa) json["isa"][isa.target] = isa_json(isa);
     Json& kernels = json["kernels"] = Json::array();
     for (const Kernel& kernel : image.kernels) kernels.push_back(kernel_json(kernel));
     return json;

@@ -2,7 +2,8 @@
 // A report for machines:
 // {"files":[{"path","bytes","type","libraries":[{"id","name","version","detail","evidence":[]}],
 // "images":[{"kind","arch","evidence":[],"section","offset","bytes","abi","isa_version","toolkit","options",
-// "compression","kernels":[{"name","demangled","registers","shared_bytes","stack_bytes","classes":[]}]}],
+// "compression","isa":{TARGET:{"architecture","legal","illegal":[],"slow":[],"not_measured":[]}},
+// "kernels":[{"name","demangled","registers","shared_bytes","stack_bytes","classes":[]}]}],
 // "verdicts":{GPU:{"runs","text","fix","kernels":[]}}}],"refused":[]}. Figures that an image does not tell
 // are left out.
 #pragma once

@@ -121,6 +121,25 @@ struct Kernel {
 std::string demangle(
     const std::string& name);  // "flash::kernel<128>(Params)"; the name itself where it is not mangled
 
+// An instruction form of a PTX text, on one target.
+struct IsaUse {
+    std::string form;      // "mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32"
+    std::string remark;    // "needs sm_90a", "emulated: HMMAx2 FADDx4 F2FPx12"
+    std::string function;  // that the first is in, mangled
+    int line = 0;          // of the first
+    u64 count = 0;
+};
+
+// A PTX image's instructions on one target (`inspect --isa`).
+struct ImageIsa {
+    std::string target;        // "rtx-5090", "sm_90a"
+    std::string architecture;  // "sm_120f", what it takes there
+    u64 num_forms = 0;
+    std::vector<IsaUse> illegal, slow, not_measured;
+    std::string why_not;        // as it stands, with its own .target; empty: it loads there
+    int needs_isa_version = 0;  // 10 x major + minor
+};
+
 struct Image {
     ImageKind kind = ImageKind::cubin;
     Architecture architecture;
@@ -148,7 +167,8 @@ struct Image {
         undefined;                   // symbols that a driver or linker must give: "vprintf", "nvshmemi_..."
     std::vector<std::string> texts;  // messages of .nv.global.init and the like that stubs print; few, short
     std::vector<Kernel> kernels;
-    std::string damage;  // not empty: what could not be read, in a sentence
+    std::vector<ImageIsa> isa;  // of PTX, for the targets that were asked for
+    std::string damage;         // not empty: what could not be read, in a sentence
 };
 
 struct Library {

@@ -77,6 +77,10 @@ PtxText read_text(std::string_view text) {
     FormUses uses(text);
     Image image;
     read_ptx(text, Depth::instructions, image, &uses);
+    return text_of(image, uses);
+}
+
+PtxText text_of(const Image& image, const FormUses& uses) {
     PtxText found;
     if (image.architecture.sm != 0) found.target = architecture_name(image.architecture);
     found.own = isa::index_of(found.target);

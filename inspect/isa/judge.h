@@ -23,6 +23,8 @@ struct PtxText {
     std::string damage;  // what could not be read
 };
 PtxText read_text(std::string_view text);
+// What read_ptx left.
+PtxText text_of(const Image& image, const FormUses& uses);
 
 // A GPU of the list, or one target of ptxas.
 struct IsaTarget {
