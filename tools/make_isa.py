@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes data/isa.json, which instruction is legal for which target of ptxas, and how it runs there:
 
-    tools/make_isa.py [--ptxas PROGRAM] [--matrix MATRIX.json]
+    tools/make_isa.py [--rules] [--ptxas PROGRAM] [--matrix MATRIX.json]
 
 It holds four things. `measured`: snippets that were assembled one by one for 23 targets and whose machine code was
 read, from MATRIX.json (the project's own measurement with ptxas 13.0.88) or else as they stand in data/isa.json.
@@ -209,6 +209,7 @@ def main():
     parser.add_argument("--ptxas", default="ptxas")
     parser.add_argument("--matrix")
     parser.add_argument("--rules", action="store_true", help="rules and notes anew, the rest as it stands")
+    parser.add_argument("--print", action="store_true", help="to standard output")
     options = parser.parse_args()
     path = ROOT / "data" / "isa.json"
     old = json.loads(path.read_text(encoding="utf-8"))
@@ -237,7 +238,7 @@ def main():
         print(f"{sum(map(len, groups.values()))} forms in {len(groups)} groups", file=sys.stderr)
     rules = [[opcode, modifiers.split(), row_of(needs, targets)]
              for opcodes, modifiers, needs in RULES for opcode in opcodes.split()]
-    path.write_text(f"""{{
+    made = f"""{{
  "source": {json.dumps(source)},
  "letters": {json.dumps(LETTERS)},
  "targets": {json.dumps(targets)},
@@ -256,7 +257,11 @@ def main():
  ],
  "families": {json.dumps({opcode: text for opcodes, text in FAMILIES.items() for opcode in opcodes.split()})}
 }}
-""", encoding="utf-8")
+"""
+    if options.print:
+        sys.stdout.write(made)
+    else:
+        path.write_text(made, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -279,6 +279,10 @@ std::vector<const Note*> notes_of(std::string_view form) {
     return found;
 }
 
+size_t num_notes() {
+    return table().notes.size();
+}
+
 std::string_view family_text(std::string_view opcode) {
     const auto found = table().families.find(opcode);
     return found == table().families.end() ? std::string_view() : found->second;

@@ -96,6 +96,7 @@ struct Note {
     std::string source;
 };
 std::vector<const Note*> notes_of(std::string_view form);
+size_t num_notes();
 
 // What an opcode is: "mma" -> "matrix product of a warp, operands in registers"; "" where nobody said it.
 std::string_view family_text(std::string_view opcode);

@@ -157,3 +157,28 @@ class Ptxas:
                 if not last:
                     raise RuntimeError(f"{target} {version}: {(log.stdout + log.stderr)[:2000]}")
                 return gone
+
+
+# --- one snippet, alive ---------------------------------------------------------------------------------------
+
+REGISTERS = {"r": (".b32", "u32"), "f": (".f32", "f32"), "d": (".b64", "u64"), "g": (".f64", "f64"), "h": (".b16", "u16")}
+
+
+def module_of(ptx, target, directives="", version="9.0"):
+    """The snippet as a kernel: its registers are loaded before and stored after it, so that nothing of it is dead."""
+    declared, before, after, offset = "", "", "", 0
+    for letter, (kind, memory) in REGISTERS.items():
+        numbers = sorted({int(n) for n in re.findall(rf"%{letter}(\d+)\b", ptx)})
+        if not numbers:
+            continue
+        declared += f".reg {kind} %{letter}<{numbers[-1] + 1}>;\n"
+        for number in numbers:
+            before += f"ld.volatile.global.{memory} %{letter}{number}, [P+{offset}];\n"
+            after += f"st.volatile.global.{memory} [P+{offset}], %{letter}{number};\n"
+            offset += 8
+    for number in sorted({int(n) for n in re.findall(r"%p(\d+)\b", ptx)}):
+        before += (f".reg .pred %p{number};\n.reg .b32 T{number};\nld.volatile.global.u32 T{number}, [P+{offset}];\n"
+                   f"setp.ne.u32 %p{number}, T{number}, 0;\n")
+    return (HEAD.format(version=version, target=target) + f".visible .entry k(.param .u64 p)\n{directives}\n{{\n"
+            ".shared .align 1024 .b8 space[8192];\n.reg .b64 P;\n.reg .b32 %S;\n"
+            f"{declared}ld.param.u64 P, [p];\nmov.u32 %S, space;\n{before}{{\n{ptx}\n}}\n{after}ret;\n}}\n")
