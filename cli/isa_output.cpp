@@ -84,7 +84,7 @@ void print_reach(const PtxText& text) {
     const IsaReach reach = reach_of(text);
     fmt::print("  lowest       {}", reach.lowest < 0 ? "no target of ptxas 13.0 has all of its forms"
                                                      : architecture_at(reach.lowest).name);
-    if (reach.targets != 0) fmt::print("; all of them: {}", isa::least_text(reach.targets));
+    if (reach.targets != 0) fmt::print("; legal on {}", isa::least_text(reach.targets));
     fmt::print("\n");
 }
 
@@ -200,7 +200,7 @@ void print_classes(const PtxText& text, bool all) {
     }
     if (shown > kMostRows && !all) fmt::print("  and {} more (--all)\n", shown - kMostRows);
     if (!all && num_alike != 0)
-        fmt::print("  {} that every GPU has, natively as far as was looked\n",
+        fmt::print("  {} that every GPU has, none of them known to be slow\n",
                    count_of(num_alike, "other form"));
     const IsaReach reach = reach_of(text);
     std::vector<std::string> cells;

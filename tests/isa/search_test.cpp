@@ -35,7 +35,9 @@ TEST(IsaSearch, TheLastPartMayBeABeginning) {
     ASSERT_TRUE(all.ok());
     EXPECT_NE(all->front()->spelled.find("kind::f8f6f4"), std::string::npos);
     // "mma" is an opcode: forms of tcgen05 and wmma that have it as a part are not meant.
-    for (const isa::Form* const form : search_forms("mma").value())
+    const auto products = search_forms("mma");
+    ASSERT_TRUE(products.ok());
+    for (const isa::Form* const form : *products)
         EXPECT_TRUE(form->spelled.starts_with("mma.")) << form->spelled;
 }
 
@@ -78,7 +80,7 @@ TEST(IsaCells, SayTheLeastThatHasIt) {
 }
 
 TEST(IsaGroups, FormsThatRunAlikeAreOneRow) {
-    const auto forms = search_forms("ld.global").value();
+    const std::vector<const isa::Form*> forms = search_forms("ld.global").value();
     const std::vector<FormGroup> groups = group_forms(forms);
     size_t num_forms = 0;
     for (const FormGroup& group : groups) num_forms += group.forms.size();
