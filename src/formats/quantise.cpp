@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "formats/half.h"
+
 namespace warpwright::formats {
 namespace {
 
@@ -40,7 +42,7 @@ void encode_floats(const float* values, i64 count, float scale, u8* codes) {
 }
 
 float rounded(float value, DType type) {
-    if (type == DType::f16) return static_cast<float>(static_cast<_Float16>(value));
+    if (type == DType::f16) return decode_f16(encode_f16(value));
     if (type == DType::f32) return value;
     const u32 bits = std::bit_cast<u32>(value);
     return std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000U);
@@ -58,8 +60,7 @@ float unit_of(DType type) {
 
 class Quantiser {
 public:
-    Quantiser(const Recipe& recipe, float largest, QuantizedMatrix& out)
-        : recipe_(recipe), largest_(largest), out_(out) {
+    Quantiser(const Recipe& recipe, float largest, QuantizedMatrix& out) : recipe_(recipe), out_(out) {
         if (recipe.scale_code == ScaleCode::e4m3) divisor_ = global_divisor(largest);
     }
 
@@ -108,7 +109,6 @@ private:
     }
 
     const Recipe& recipe_;
-    float largest_;
     QuantizedMatrix& out_;
     float divisor_ = 1;
 };

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "formats/bits.h"
+#include "formats/half.h"
 
 namespace warpwright::formats {
 namespace {
@@ -56,7 +57,7 @@ float element_value(const std::byte* data, Element element, i64 index) {
             std::memcpy(&value, data + 4 * index, 4);
             return value;
         }
-        case Element::f16: return static_cast<float>(std::bit_cast<_Float16>(half()));
+        case Element::f16: return decode_f16(half());
         case Element::bf16: return std::bit_cast<float>(static_cast<u32>(half()) << 16);
         case Element::e4m3: return decode(kE4M3, static_cast<u8>(data[index]));
         case Element::e8m0:
