@@ -117,11 +117,14 @@ class Quantize(unittest.TestCase):
             text, _ = process.communicate()
             if process.returncode == 0:
                 answer = json.loads(text)
-                break
+                if num_kills > 0:
+                    break
+                shutil.rmtree(self.folder / "out")  # it ended before this process was given the time to kill it
+                continue
             self.assertEqual(process.returncode, -signal.SIGKILL)
             self.assertFalse((self.folder / "out").exists())
             num_kills += 1
-        self.assertGreater(num_kills, 0, "it ended before it could be killed")
+        self.assertGreater(num_kills, 0, "it always ended before it could be killed")
         self.assertGreater(answer["resumed_bytes"], 0)
         for name in ("model.safetensors", "config.json"):
             whole = (self.folder / "whole" / name).read_bytes()

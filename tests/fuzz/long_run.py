@@ -28,7 +28,7 @@ BUILD = ROOT / "build-sanitize"
 CHUNK = 100_000
 MAX_BYTES = 4096
 # How many executions each target gets for ten of all; the slow ones are those with the most code.
-SHARES = {"safetensors": 3, "config": 1, "tokenizer": 2.5, "template": 2.5, "chat": 1}
+SHARES = {"safetensors": 3, "config": 1, "quantized": 1, "tokenizer": 2, "template": 2, "chat": 1}
 
 
 def git(*arguments):
