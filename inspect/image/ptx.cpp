@@ -291,7 +291,7 @@ private:
     }
 
     void read_bound(std::string_view word, Kernel& kernel) {
-        if (uses_ != nullptr && word.find("cluster") != word.npos)
+        if (uses_ != nullptr && word[0] == '.' && word.find("cluster") != word.npos)
             uses_->add_directive(word, scanner_.position() - word.size());
         if (word == ".maxntid") kernel.max_threads = three_numbers(scanner_);
         if (word == ".reqntid") kernel.required_threads = three_numbers(scanner_);

@@ -55,7 +55,7 @@ void FormUses::count(const Key& key, size_t at) {
         count.at = at;
         count.function = function;
     }
-    if (count.last_function != function) ++count.num_functions;
+    if (is_new || count.last_function != function) ++count.num_functions;
     count.last_function = function;
     ++count.count;
 }

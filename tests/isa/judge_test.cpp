@@ -80,6 +80,20 @@ TEST(IsaText, OneFormSpelledInTwoWays) {
     EXPECT_EQ(text.uses[0].count, 2u);
 }
 
+// Found by the fuzz target, as is what follows.
+TEST(IsaText, AFunctionWithoutAName) {
+    const PtxText text = read_text(".version 9.0\n.target sm_90\n.entry (.param .u64 a) { ret; }\n");
+    ASSERT_EQ(text.uses.size(), 1u);
+    EXPECT_EQ(text.uses[0].num_functions, 1u);
+}
+
+// A word of a function's head that is no directive.
+TEST(IsaText, OnlyDirectivesOfTheHeadAreForms) {
+    const PtxText text = read_text(text_of("", "sm_90", "9.0", "acluster"));
+    ASSERT_EQ(text.uses.size(), 1u);
+    EXPECT_EQ(text.uses[0].spelled, "ret");
+}
+
 TEST(IsaText, LongLinesAreShownFromTheInstructionOn) {
     std::string body;
     for (int i = 0; i < 500; ++i) body += "add.s32 %r1,%r2,%r3; ";
