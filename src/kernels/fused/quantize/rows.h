@@ -24,6 +24,7 @@ struct QuantizeRow {
     int vectors = 0;           // 16-byte vectors a thread keeps in registers; 0: any size, element by element
     bool fp8_convert = false;  // with cvt to fp8, instead of integer arithmetic: from 8.9 on
     i64 shared_bytes = 0;      // dynamic
+    RowName spill_reason{};    // not empty: some target's image of this row may spill registers, and why
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -42,8 +43,8 @@ struct QuantizeRow {
 // rows:begin
 inline constexpr QuantizeRow kQuantizeRows[] = {
     // name                            class                dtype        group           threads vectors cvt
-    {"quantize.portable.bf16.any",     ArchClass::portable, DType::bf16, GroupOf::warp,  128, 0},
-    {"quantize.portable.f16.any",      ArchClass::portable, DType::f16,  GroupOf::warp,  128, 0},
+    {"quantize.portable.bf16.any",     ArchClass::portable, DType::bf16, GroupOf::warp,  128, 0, false, 0, {"around a 64-bit division"}},
+    {"quantize.portable.f16.any",      ArchClass::portable, DType::f16,  GroupOf::warp,  128, 0, false, 0, {"around a 64-bit division"}},
     {"quantize.lanes.bf16.t256v4",      ArchClass::portable, DType::bf16, GroupOf::lanes, 256, 4},
     {"quantize.lanes.bf16.t256v4.cvt",  ArchClass::portable, DType::bf16, GroupOf::lanes, 256, 4, true},
     {"quantize.lanes.f16.t256v4",       ArchClass::portable, DType::f16,  GroupOf::lanes, 256, 4},
