@@ -76,8 +76,10 @@ KEPT = {
     "attention": "the runs of its ladder (docs/kernels/attention.md)",
     "reference": "an earlier fit to the same published figures",
 }
-# Of the measured ones; others: stream. Nothing is fitted to "logits": two problems, bound by the latency of their lists.
-FAMILY = {"gemm": "gemm", "attention": "attention", "sample": "sample", "logits": "logits"}
+# Of the measured ones; others: stream. Nothing is fitted to "logits" (two problems, bound by the latency of their lists),
+# nor to what came last, whose constants are its kernels' authors'.
+FAMILY = {"gemm": "gemm", "attention": "attention", "sample": "sample", "logits": "logits", "quantize": "quantize",
+          "quantized_gemm": "quantized_gemm"}
 
 
 class Model:
@@ -110,6 +112,11 @@ def fold_of(item):
     return int(hashlib.sha256(f"{item['op']} {item['problem']}".encode()).hexdigest(), 16) % FOLDS
 
 
+def own_row(case):
+    """Of the rows that a problem took, the operation's own."""
+    return next(row for row in case["row"].split(" + ") if row.startswith(case["op"] + "."))
+
+
 def measured_items(bench):
     fields = {(case["op"], case["problem"]): case["set"] for case in asked("--bench")}
     items = {}
@@ -119,7 +126,7 @@ def measured_items(bench):
             raise SystemExit(f"error: {key}: not a problem of this build's bench; build predict_cost again")
         items.setdefault(key, {  # a problem of both sets is measured twice: the first counts
             "op": case["op"], "problem": case["problem"], "target": bench["target"], "set": fields[key],
-            "row": case["row"].split(" + ")[0], "us": case["us"], "family": FAMILY.get(case["op"], "stream")})
+            "row": own_row(case), "us": case["us"], "family": FAMILY.get(case["op"], "stream")})
     return list(items.values())
 
 

@@ -28,6 +28,7 @@
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/sample/operation.h"
 #include "kernels/gemm/operation.h"
+#include "kernels/quantized_gemm/operation.h"
 
 namespace warpwright {
 namespace {
@@ -103,11 +104,17 @@ Predict predictor(const Json& item) {
 Predict predictor_of(const Json& item) {
     const std::string op = item.at("op").get<std::string>();
     const std::pair<const char*, Predict (*)(const Json&)> all[] = {
-        {"gemm", predictor<GemmOp>},          {"attention", predictor<AttentionOp>},
-        {"rmsnorm", predictor<RmsNormOp>},    {"gated_activation", predictor<GatedActivationOp>},
-        {"rope", predictor<RopeOp>},          {"embedding", predictor<EmbeddingOp>},
-        {"kv_append", predictor<KvAppendOp>}, {"sample", predictor<SampleOp>},
-        {"logits", predictor<LogitsOp>},      {"quantize", predictor<QuantizeOp>},
+        {"gemm", predictor<GemmOp>},
+        {"attention", predictor<AttentionOp>},
+        {"rmsnorm", predictor<RmsNormOp>},
+        {"gated_activation", predictor<GatedActivationOp>},
+        {"rope", predictor<RopeOp>},
+        {"embedding", predictor<EmbeddingOp>},
+        {"kv_append", predictor<KvAppendOp>},
+        {"sample", predictor<SampleOp>},
+        {"logits", predictor<LogitsOp>},
+        {"quantize", predictor<QuantizeOp>},
+        {"quantized_gemm", predictor<QuantizedGemmOp>},
     };
     for (const auto& [name, make] : all) {
         if (op == name) return make(item);
