@@ -32,8 +32,8 @@
  * is the same after a call as before; where it had none, the primary one stays.
  *
  * Process-wide state: compiled images (in memory, and on disk in WARPWRIGHT_CACHE or ~/.cache/warpwright),
- * the opened driver and NVRTC, the lists of targets and kinds of devices, and tables of measured times. All
- * of it is caches: contexts do not see each other. */
+ * the opened driver and NVRTC, the lists of targets, of kinds of devices and of what a probe knows (packages,
+ * variables, rules), and tables of measured times. All of it is caches: contexts do not see each other. */
 #ifndef WARPWRIGHT_C_H
 #define WARPWRIGHT_C_H
 

@@ -21,7 +21,8 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 GLOBAL_STATE = {
     "caches": r"ImageStore::shared|KernelSources::embedded|Pack::linked|cuda_api\(|nvrtc\(|registry\(|targets\(|"
               r"public_models\(|embedded_\w+\(|tuning|block_pool\(|num_grids|next_ordinal|host_simd\(|"
-              r"current_level\(|wide_flag\(|forms_text\(|measured_calls<|next_id\(",
+              r"current_level\(|wide_flag\(|forms_text\(|measured_calls<|next_id\(|"
+              r"known_packages(\[abi:\w+\])?\(|known_variables\(|rules\(\)::read",
     "constants": r"\bk[A-Z]\w*(\[abi:\w+\])?$|_opcodes\(|instance<\w+(::\w+)*>\(\)::|operations\(\)::all|registered$|DW\.ref|_binary_|"
                  r"batch_fields<|_checks?\(\)::checks?$",
 }
