@@ -176,8 +176,10 @@ struct Table {
             if (a.name != b.name) return a.name < b.name;
             return std::popcount(a.targets) > std::popcount(b.targets);
         });
-        const auto rest = std::ranges::unique(forms, {}, &Form::name);
-        forms.erase(rest.begin(), rest.end());
+        // Not of std::ranges: their subrange is beyond the compiler of the fuzz targets.
+        forms.erase(std::unique(forms.begin(), forms.end(),
+                                [](const Form& a, const Form& b) { return a.name == b.name; }),
+                    forms.end());
         form_named.reserve(forms.size());
         for (std::size_t i = 0; i < forms.size(); ++i) form_named.emplace(forms[i].name, static_cast<int>(i));
     }
