@@ -9,6 +9,7 @@
 #include "device/advice.h"
 #include "device/variables.h"
 #include "inspect/container/printable.h"
+#include "inspect/wrapped.h"
 
 namespace warpwright::cli {
 namespace {
@@ -21,22 +22,8 @@ double gib(i64 bytes) {
     return static_cast<double>(bytes) / (1 << 30);
 }
 
-// The text after the label, broken between words; what follows stands below its beginning.
 void print_wrapped(const std::string& label, std::string_view text) {
-    std::string line = label;
-    const std::string indent(label.size(), ' ');
-    while (!text.empty()) {
-        const size_t end = std::min(text.find(' '), text.size());
-        const std::string_view word = text.substr(0, end);
-        if (line.size() > indent.size() && line.size() + 1 + word.size() > kColumns) {
-            fmt::print("{}\n", line);
-            line = indent;
-        }
-        if (line.size() > indent.size()) line += ' ';
-        line += word;
-        text.remove_prefix(std::min(text.size(), end + 1));
-    }
-    fmt::print("{}\n", line);
+    fmt::print("{}", inspect::wrapped(label, text, kColumns));
 }
 
 void print_item(std::string_view label, const std::string& text) {

@@ -6,13 +6,13 @@
 #include <algorithm>
 
 #include "inspect/container/printable.h"
+#include "inspect/wrapped.h"
 
 namespace warpwright::diagnose {
 namespace {
 
 using nlohmann::ordered_json;
 
-constexpr size_t kColumns = 100;
 constexpr size_t kShownUnknown = 10;
 
 std::string plural(u64 count, std::string_view what) {
@@ -21,23 +21,7 @@ std::string plural(u64 count, std::string_view what) {
 
 // Under "  cause  ", broken between words.
 std::string wrapped(std::string_view label, std::string_view text) {
-    std::string out = fmt::format("  {:<10} ", label);
-    const std::string indent(out.size(), ' ');
-    size_t column = out.size();
-    for (size_t at = 0; at < text.size();) {
-        const size_t end = std::min(text.find(' ', at), text.size());
-        if (column > indent.size() && column + 1 + (end - at) > kColumns) {
-            out += "\n" + indent;
-            column = indent.size();
-        } else if (column > indent.size()) {
-            out += ' ';
-            ++column;
-        }
-        out += text.substr(at, end - at);
-        column += end - at;
-        at = end + 1;
-    }
-    return out + "\n";
+    return inspect::wrapped(fmt::format("  {:<10} ", label), text);
 }
 
 // "SM120, SM121"; empty: any.

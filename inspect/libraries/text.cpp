@@ -7,32 +7,12 @@
 #include "inspect/diagnose/catalogue.h"
 #include "inspect/knowledge/fingerprints.h"
 #include "inspect/libraries/output.h"
+#include "inspect/wrapped.h"
 
 namespace warpwright::libraries {
 namespace {
 
-constexpr size_t kColumns = 100;
-
-// `text` after `lead`, broken between words, further lines under its first character.
-std::string wrapped(const std::string& lead, std::string_view text) {
-    std::string out = lead;
-    const std::string indent(lead.size(), ' ');
-    size_t column = lead.size();
-    for (size_t at = 0; at < text.size();) {
-        const size_t end = std::min(text.find(' ', at), text.size());
-        if (column > indent.size() && column + 1 + (end - at) > kColumns) {
-            out += "\n" + indent;
-            column = indent.size();
-        } else if (column > indent.size()) {
-            out += ' ';
-            ++column;
-        }
-        out += text.substr(at, end - at);
-        column += end - at;
-        at = end + 1;
-    }
-    return out + "\n";
-}
+using inspect::wrapped;
 
 std::string source_line(const Fact& fact) {
     const char* how = fact.basis == Basis::measured   ? ", measured"

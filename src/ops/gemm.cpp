@@ -4,6 +4,7 @@
 #include "dispatch/prepare.h"
 #include "kernels/gemm/operation.h"
 #include "ops/match.h"
+#include "ops/product_args.h"
 
 namespace warpwright {
 
@@ -19,10 +20,7 @@ Status prepare(Context& context, const Gemm& call, Prepared& prepared) {
     WW_TRY(match.status());
     const i64 m = match["m"], n = match["n"], k = match["k"];
     if (m == 0 || n == 0) return {};
-    constexpr i64 kLargest = 0x7fffffff - 4096;  // sizes are 32-bit in kernels, and tiles reach past them
-    match.require(m <= kLargest && n <= kLargest && k <= kLargest,
-                  "m, n and k must be below 2^31 - 4096, got " + std::to_string(m) + ", " +
-                      std::to_string(n) + " and " + std::to_string(k));
+    require_product_sizes(match, m, n, k);
     WW_TRY(match.status());
 
     const GemmProblem problem{.m = m,
@@ -35,25 +33,9 @@ Status prepare(Context& context, const Gemm& call, Prepared& prepared) {
                               .residual = static_cast<bool>(call.residual),
                               .activation = call.activation,
                               .alignment_bytes = alignment_of({&call.a, &call.b}, prepared.batch_invariant)};
-    const GemmArgs args{.a = call.a.data,
-                        .b = call.b.data,
-                        .d = call.d.data,
-                        .bias = call.bias.data,
-                        .gate = call.gate.data,
-                        .residual = call.residual.data,
-                        .a_stride = call.a.stride[0],
-                        .b_stride = call.b.stride[0],
-                        .d_stride = call.d.stride[0],
-                        .gate_stride = call.gate.stride[0],
-                        .residual_stride = call.residual.stride[0],
-                        .m = static_cast<i32>(m),
-                        .n = static_cast<i32>(n),
-                        .k = static_cast<i32>(k),
-                        .num_sms = context.target().facts.num_sms,
-                        .activation = call.activation,
-                        .b_is_constant = call.b_is_constant,
-                        .out_f32 = call.d.dtype == DType::f32,
-                        .out_aligned = alignment_of({&call.d, &call.bias, &call.gate, &call.residual}) >= 16};
+    GemmArgs args = product_args(call, m, n, k, context.target().facts.num_sms);
+    args.b = call.b.data;
+    args.b_stride = call.b.stride[0];
     return prepare_step<GemmOp>(context, problem, args, prepared);
 }
 

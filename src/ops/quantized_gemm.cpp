@@ -6,6 +6,7 @@
 #include "dispatch/prepare.h"
 #include "kernels/quantized_gemm/operation.h"
 #include "ops/match.h"
+#include "ops/product_args.h"
 
 namespace warpwright {
 namespace {
@@ -63,9 +64,7 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
     WW_TRY(match.status());
     const i64 m = match["m"], n = match["n"], k = match["k"];
     if (m == 0 || n == 0) return {};
-    constexpr i64 kLargest = 0x7fffffff - 4096;  // sizes are 32-bit in kernels, and tiles reach past them
-    match.require(m <= kLargest && n <= kLargest && k <= kLargest,
-                  fmt::format("m, n and k must be below 2^31 - 4096, got {}, {} and {}", m, n, k));
+    require_product_sizes(match, m, n, k);
     WW_TRY(match.status());
 
     // A whole row, however it is said: what fits into a step keeps its group, whose scales are padded.
@@ -85,24 +84,8 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
                                        .residual = static_cast<bool>(call.residual),
                                        .activation = call.activation,
                                        .alignment_bytes = alignment_of({&call.a}, prepared.batch_invariant)};
-    const GemmArgs gemm{.a = call.a.data,
-                        .b = b.data.data,
-                        .d = call.d.data,
-                        .bias = call.bias.data,
-                        .gate = call.gate.data,
-                        .residual = call.residual.data,
-                        .a_stride = call.a.stride[0],
-                        .d_stride = call.d.stride[0],
-                        .gate_stride = call.gate.stride[0],
-                        .residual_stride = call.residual.stride[0],
-                        .m = static_cast<i32>(m),
-                        .n = static_cast<i32>(n),
-                        .k = static_cast<i32>(k),
-                        .num_sms = context.target().facts.num_sms,
-                        .activation = call.activation,
-                        .b_is_constant = call.b_is_constant,
-                        .out_f32 = call.d.dtype == DType::f32,
-                        .out_aligned = alignment_of({&call.d, &call.bias, &call.gate, &call.residual}) >= 16};
+    GemmArgs gemm = product_args(call, m, n, k, context.target().facts.num_sms);
+    gemm.b = b.data.data;
     const i32 scale_bytes = dtype_bytes(b.scales.dtype);
     const i32 groups_a_step = group > 0 && group < kPackedK ? static_cast<i32>(kPackedK / group) : 1;
     const QuantizedGemmArgs args{.gemm = gemm,

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What products have in common, whatever their weights are.
+#pragma once
+
+#include <string>
+
+#include "kernels/gemm/problem.h"
+#include "ops/match.h"
+
+namespace warpwright {
+
+// Sizes are 32-bit in kernels, and tiles reach past them.
+inline void require_product_sizes(Matcher& match, i64 m, i64 n, i64 k) {
+    constexpr i64 kLargest = 0x7fffffff - 4096;
+    match.require(m <= kLargest && n <= kLargest && k <= kLargest,
+                  "m, n and k must be below 2^31 - 4096, got " + std::to_string(m) + ", " +
+                      std::to_string(n) + " and " + std::to_string(k));
+}
+
+// Kernel arguments of a matched Gemm or QuantizedGemm, without b and its stride.
+template <class Call>
+GemmArgs product_args(const Call& call, i64 m, i64 n, i64 k, int num_sms) {
+    return {.a = call.a.data,
+            .d = call.d.data,
+            .bias = call.bias.data,
+            .gate = call.gate.data,
+            .residual = call.residual.data,
+            .a_stride = call.a.stride[0],
+            .d_stride = call.d.stride[0],
+            .gate_stride = call.gate.stride[0],
+            .residual_stride = call.residual.stride[0],
+            .m = static_cast<i32>(m),
+            .n = static_cast<i32>(n),
+            .k = static_cast<i32>(k),
+            .num_sms = num_sms,
+            .activation = call.activation,
+            .b_is_constant = call.b_is_constant,
+            .out_f32 = call.d.dtype == DType::f32,
+            .out_aligned = alignment_of({&call.d, &call.bias, &call.gate, &call.residual}) >= 16};
+}
+
+}  // namespace warpwright
