@@ -52,8 +52,14 @@ const char* stored_format_name(StoredFormat format) {
         case StoredFormat::fp8_blocks: return "fp8";
         case StoredFormat::modelopt_fp8: return "modelopt fp8";
         case StoredFormat::modelopt_nvfp4: return "modelopt nvfp4";
+        case StoredFormat::modelopt_fp8_blocks: return "modelopt fp8_pb_wo";
+        case StoredFormat::modelopt_int8: return "modelopt int8";
+        case StoredFormat::modelopt_int4: return "modelopt awq";
+        case StoredFormat::modelopt_mxfp8: return "modelopt mxfp8";
+        case StoredFormat::modelopt_mxfp4: return "modelopt mxfp4";
         case StoredFormat::gpt_oss_mxfp4: return "mxfp4";
-        case StoredFormat::torchao_fp8: return "torchao";
+        case StoredFormat::torchao_fp8:
+        case StoredFormat::torchao_int: return "torchao";
     }
     return "?";
 }

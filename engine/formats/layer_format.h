@@ -16,19 +16,25 @@ namespace warpwright {
 
 // Under which names a layer's tensors are stored, and what they hold.
 enum class StoredFormat : u8 {
-    gptq,            // qweight, qzeros, scales, g_idx
-    awq_gemm,        // qweight, qzeros, scales, packed along N
-    awq_gemv,        // the same, packed along K
-    packed_int,      // compressed-tensors: weight_packed, weight_scale, weight_shape, weight_zero_point
-    bytes,           // compressed-tensors: weight (int8 or e4m3), weight_scale
-    nvfp4,           // compressed-tensors: weight_packed, weight_scale, weight_global_scale (a divisor)
-    mxfp4,           // compressed-tensors: weight_packed, weight_scale
-    mxfp8,           // compressed-tensors: weight, weight_scale
-    fp8_blocks,      // DeepSeek: weight, weight_scale_inv (a multiplier)
-    modelopt_fp8,    // weight, weight_scale
-    modelopt_nvfp4,  // weight, weight_scale, weight_scale_2 (a multiplier)
-    gpt_oss_mxfp4,   // blocks, scales, of all experts
-    torchao_fp8,     // _weight_qdata, _weight_scale
+    gptq,                 // qweight, qzeros, scales, g_idx
+    awq_gemm,             // qweight, qzeros, scales, packed along N
+    awq_gemv,             // the same, packed along K
+    packed_int,           // compressed-tensors: weight_packed, weight_scale, weight_shape, weight_zero_point
+    bytes,                // compressed-tensors: weight (int8 or e4m3), weight_scale
+    nvfp4,                // compressed-tensors: weight_packed, weight_scale, weight_global_scale (a divisor)
+    mxfp4,                // compressed-tensors: weight_packed, weight_scale
+    mxfp8,                // compressed-tensors: weight, weight_scale
+    fp8_blocks,           // DeepSeek: weight, weight_scale_inv (a multiplier)
+    modelopt_fp8,         // weight, weight_scale
+    modelopt_nvfp4,       // weight, weight_scale, weight_scale_2 (a multiplier)
+    modelopt_fp8_blocks,  // weight, weight_scale [N / 128, 1, K / 128, 1]
+    modelopt_int8,        // weight, weight_scale by row
+    modelopt_int4,        // weight (two rows to a byte), weight_scale
+    modelopt_mxfp8,       // weight, weight_scale
+    modelopt_mxfp4,       // weight, weight_scale
+    gpt_oss_mxfp4,        // blocks, scales, of all experts
+    torchao_fp8,          // _weight_qdata, _weight_scale
+    torchao_int,          // _weight_qdata (a byte each), _weight_scale, _weight_zero_point
 };
 const char* stored_format_name(
     StoredFormat format);  // "gptq", "compressed-tensors nvfp4-pack-quantized", ...

@@ -50,6 +50,13 @@ public:
 
     Result<StoredWeight> open() {
         WW_TRY(check_groups());
+        if (has("pre_quant_scale")) {
+            return caller_error(
+                fmt::format("{}: tensor {}: expected none: inputs would be multiplied by it column by "
+                            "column, which no row "
+                            "does; modelopt's export folds it into the layer before where there is one",
+                            checkpoint_.path(), full_name("pre_quant_scale")));
+        }
         switch (format_.stored) {
             case StoredFormat::gptq: WW_TRY(gptq()); break;
             case StoredFormat::awq_gemm: WW_TRY(awq_gemm()); break;
@@ -58,7 +65,13 @@ public:
             case StoredFormat::bytes: WW_TRY(bytes("weight", "weight_scale")); break;
             case StoredFormat::fp8_blocks: WW_TRY(bytes("weight", "weight_scale_inv")); break;
             case StoredFormat::modelopt_fp8: WW_TRY(bytes("weight", "weight_scale")); break;
+            case StoredFormat::modelopt_fp8_blocks:
+            case StoredFormat::modelopt_int8: WW_TRY(bytes("weight", "weight_scale")); break;
+            case StoredFormat::modelopt_int4: WW_TRY(modelopt_int4()); break;
+            case StoredFormat::modelopt_mxfp8: WW_TRY(mx("weight", Packing::bytes)); break;
+            case StoredFormat::modelopt_mxfp4: WW_TRY(mx("weight", Packing::nibbles)); break;
             case StoredFormat::torchao_fp8: WW_TRY(bytes("_weight_qdata", "_weight_scale")); break;
+            case StoredFormat::torchao_int: WW_TRY(torchao_int()); break;
             case StoredFormat::nvfp4: WW_TRY(nvfp4("weight_packed", "weight_global_scale", true)); break;
             case StoredFormat::modelopt_nvfp4: WW_TRY(nvfp4("weight", "weight_scale_2", false)); break;
             case StoredFormat::mxfp4: WW_TRY(mx("weight_packed", Packing::nibbles)); break;
@@ -225,10 +238,51 @@ private:
                                         stored.name, weight_.rows, weight_.columns, shape[0], shape[1]));
     }
 
-    // One per group: [row groups, column groups], or without the dimensions that are 1.
+    // Two's complement, two rows to a byte.
+    Status modelopt_int4() {
+        const i64 n = weight_.rows, k = weight_.columns;
+        if (n % 2 != 0) {
+            return caller_error(
+                fmt::format("{}: modelopt awq: expected an even number of rows, got {}", layer_, n));
+        }
+        weight_.packing = Packing::row_pairs;
+        weight_.codes_are_signed = true;
+        WW_ASSIGN(weight_.codes, find("weight", {"U8"}, n / 2, k));
+        WW_TRY(floating_scales("weight_scale"));
+        // Of weights as e4m3 in the product: what they are is not changed by it.
+        return has("weight_scale_2") ? scalar("weight_scale_2").status() : Status{};
+    }
+
+    // A byte for a code, whatever its bits. Symmetric ones have zero points too, of zeros.
+    Status torchao_int() {
+        const i64 groups = weight_.column_groups(), row_groups = weight_.row_groups();
+        weight_.codes_are_signed = format_.code != formats::Code::i8;
+        WW_ASSIGN(weight_.codes, find("_weight_qdata", {"I8"}, weight_.rows, weight_.columns));
+        WW_TRY(floating_scales("_weight_scale"));
+        if (format_.symmetric && !has("_weight_zero_point")) return {};
+        weight_.zeros_packing = Packing::bytes;
+        WW_ASSIGN(const StoredRows zeros, find("_weight_zero_point", {"I8"}, row_groups, groups));
+        if (!format_.symmetric) {
+            weight_.zeros = zeros;
+            return {};
+        }
+        std::vector<std::byte> values(static_cast<std::size_t>(row_groups * groups));
+        WW_TRY(zeros.read(0, row_groups, 0, groups, values.data()));
+        const auto odd =
+            std::find_if(values.begin(), values.end(), [](std::byte b) { return b != std::byte{}; });
+        if (odd == values.end()) return {};
+        return caller_error(
+            fmt::format("{}: tensor {}: zero point [{}, {}]: expected 0 of a symmetric mapping, got {}",
+                        zeros.file->path(), zeros.name, (odd - values.begin()) / groups,
+                        (odd - values.begin()) % groups, static_cast<i8>(*odd)));
+    }
+
+    // One per group: [row groups, column groups], or without the dimensions that are 1; ModelOpt has
+    // [row groups, 1, column groups, 1].
     Status floating_scales(std::string_view suffix) {
         const i64 r = weight_.row_groups(), c = weight_.column_groups();
         std::vector<std::vector<i64>> shapes{{r, c}};
+        if (format_.stored == StoredFormat::modelopt_fp8_blocks) shapes.push_back({r, 1, c, 1});
         if (c == 1) shapes.push_back({r});
         if (r == 1 && c == 1) shapes.emplace_back();
         WW_ASSIGN(weight_.scales, find(suffix, kFloats, shapes, r, c));

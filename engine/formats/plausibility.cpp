@@ -98,6 +98,7 @@ Status check_plausible(const StoredWeight& weight, const LayerFormat& format) {
         case StoredFormat::modelopt_nvfp4: return check_global_scale(weight);
         case StoredFormat::fp8_blocks:
         case StoredFormat::modelopt_fp8:
+        case StoredFormat::modelopt_fp8_blocks:
         case StoredFormat::torchao_fp8: return check_fp8_scales(weight);
         case StoredFormat::bytes:
             return format.code == formats::Code::e4m3 ? check_fp8_scales(weight) : Status{};

@@ -343,27 +343,43 @@ private:
         return format;
     }
 
+    // Names as modelopt's exporter writes them, in either case. AWQ's scales of inputs are folded into the
+    // layer before, or are tensors that open_weight refuses.
     Result<LayerFormat> modelopt_format(const std::string& algorithm, i64 group) {
-        if (algorithm == "FP8") {
-            return LayerFormat{
-                .stored = StoredFormat::modelopt_fp8, .code = formats::Code::e4m3, .group_rows = 0};
+        using formats::Code;
+        std::string name = algorithm;
+        for (char& c : name) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
+        const auto is = [&](std::initializer_list<std::string_view> names) {
+            return std::find(names.begin(), names.end(), name) != names.end();
+        };
+        const auto groups_of = [&](i64 usual) { return group == 0 ? usual : group; };
+        if (is({"FP8"})) return LayerFormat{StoredFormat::modelopt_fp8, Code::e4m3, 0};
+        if (is({"FP8_PER_CHANNEL_PER_TOKEN"})) return LayerFormat{StoredFormat::modelopt_fp8, Code::e4m3};
+        if (is({"FP8_PB_WO", "FP8_PB_REAL"})) {
+            return LayerFormat{StoredFormat::modelopt_fp8_blocks, Code::e4m3, groups_of(128), groups_of(128)};
         }
-        if (algorithm == "FP8_PER_CHANNEL_PER_TOKEN") {
-            return LayerFormat{.stored = StoredFormat::modelopt_fp8, .code = formats::Code::e4m3};
+        if (is({"NVFP4", "W4A16_NVFP4", "NVFP4_AWQ", "W4A8_NVFP4_FP8"})) {
+            return LayerFormat{StoredFormat::modelopt_nvfp4, Code::e2m1, 1, groups_of(16)};
         }
-        if (algorithm == "NVFP4" || algorithm == "W4A16_NVFP4" || algorithm == "NVFP4_AWQ") {
-            return LayerFormat{
-                .stored = StoredFormat::modelopt_nvfp4, .code = formats::Code::e2m1, .group_columns = group};
+        if (is({"MXFP8"})) return LayerFormat{StoredFormat::modelopt_mxfp8, Code::e4m3, 1, 32};
+        if (is({"MXFP4", "W4A8_MXFP4_FP8"}))
+            return LayerFormat{StoredFormat::modelopt_mxfp4, Code::e2m1, 1, 32};
+        if (is({"W8A16", "W8A8_SQ_PER_CHANNEL"})) return LayerFormat{StoredFormat::modelopt_int8, Code::i8};
+        if (is({"W4A16_AWQ", "W4A8_AWQ"})) {
+            return LayerFormat{StoredFormat::modelopt_int4, Code::u4, 1, groups_of(128)};
         }
-        return caller_error(
-            fmt::format("{}: 'quant_algo': expected FP8, FP8_PER_CHANNEL_PER_TOKEN, NVFP4 or "
-                        "MIXED_PRECISION, got '{}'",
-                        fields_.where(), printable(algorithm, 40)));
+        return caller_error(fmt::format(
+            "{}: 'quant_algo': expected FP8, FP8_PER_CHANNEL_PER_TOKEN, FP8_PB_WO, NVFP4, W4A16_NVFP4, "
+            "NVFP4_AWQ, "
+            "W4A8_NVFP4_FP8, MXFP8, W4A8_MXFP4_FP8, W8A16, W8A8_SQ_PER_CHANNEL, W4A16_AWQ, W4A8_AWQ or "
+            "MIXED_PRECISION, got '{}'",
+            fields_.where(), printable(algorithm, 40)));
     }
 
     Status modelopt() {
         const std::string algorithm = fields_.text("quant_algo");
-        const i64 group = fields_.integer_or("group_size", 1, kMaxGroup, 16);
+        // Formats without groups are given a group of 0.
+        const i64 group = fields_.integer_or("group_size", 0, kMaxGroup, 0);
         WW_TRY(fields_.status());
         WW_TRY(exclude("exclude_modules", Match::glob));
         WW_TRY(exclude("ignore", Match::glob));
@@ -382,7 +398,7 @@ private:
             }
             Fields fields(settings, where);
             const std::string of_layer = fields.text("quant_algo");
-            const i64 its_group = fields.integer_or("group_size", 1, kMaxGroup, group);
+            const i64 its_group = fields.integer_or("group_size", 0, kMaxGroup, group);
             WW_TRY(fields.status());
             WW_ASSIGN(const LayerFormat format, modelopt_format(of_layer, its_group));
             // As many formats as there are different ones, not layers.
@@ -395,21 +411,93 @@ private:
         return {};
     }
 
+    // What torchao's config_to_dict makes of a config object: {"_type": NAME, "_data": {FIELD: ...}}.
     Status torchao() {
         const json* types = fields_.object("quant_type");
         WW_TRY(fields_.status());
         const json type = types->value("default", json());
-        const json name = type.is_object() ? type.value("_type", json()) : json();
-        if (name != "Float8WeightOnlyConfig" && name != "Float8DynamicActivationFloat8WeightConfig") {
-            fields_.fail(
-                fmt::format("'quant_type': expected Float8WeightOnlyConfig or "
-                            "Float8DynamicActivationFloat8WeightConfig, got {}",
-                            describe_json(name)));
+        const std::string where = fields_.where() + ": quant_type: default";
+        if (!type.is_object()) {
+            return caller_error(fmt::format("{}: expected an object, got {}", where, describe_json(type)));
         }
+        Fields whole(type, where);
+        const std::string name = whole.text("_type");
+        const json none = json::object();
+        const json* data = whole.find("_data");
+        WW_TRY(whole.status());
+        if (data != nullptr && !data->is_object()) {
+            return caller_error(
+                fmt::format("{}: '_data': expected an object, got {}", where, describe_json(*data)));
+        }
+        WW_ASSIGN(const LayerFormat format, torchao_format(name, data == nullptr ? none : *data, where));
         WW_TRY(exclude("modules_to_not_convert", Match::contains));
         WW_TRY(rule(Match::last_part, "lm_head", -1));
-        everything({.stored = StoredFormat::torchao_fp8, .code = formats::Code::e4m3});
+        everything(format);
         return {};
+    }
+
+    static Result<LayerFormat> torchao_format(const std::string& name, const json& data,
+                                              const std::string& where) {
+        LayerFormat format{.stored = StoredFormat::torchao_fp8, .code = formats::Code::e4m3};
+        Fields fields(data, where + ": " + printable(name, 60));
+        const json* granularity = fields.find("granularity");
+        if (name == "Int8WeightOnlyConfig" || name == "Int8DynamicActivationInt8WeightConfig") {
+            format = {.stored = StoredFormat::torchao_int, .code = formats::Code::i8};
+        } else if (name == "IntxWeightOnlyConfig" || name == "Int8DynamicActivationIntxWeightConfig") {
+            const bool is_w8a8 = name.starts_with("Int8");
+            if (is_w8a8) granularity = fields.find("weight_granularity");
+            format.stored = StoredFormat::torchao_int;
+            WW_ASSIGN(format.code, torchao_code(data.value("weight_dtype", json()), fields.where()));
+            const json mapping = data.value(is_w8a8 ? "weight_mapping_type" : "mapping_type", json());
+            format.symmetric = !(mapping.is_object() && mapping.value("_data", json()) == "ASYMMETRIC");
+            if (format.symmetric && format.code == formats::Code::u8) format.code = formats::Code::i8;
+        } else if (name == "Int4WeightOnlyConfig" || name == "Float8DynamicActivationInt4WeightConfig") {
+            fields.fail(
+                "its zero points are floating-point numbers, which no row multiplies with: quantise the "
+                "original with "
+                "`warpwright quantize --format int4-asym`, or by torchao's IntxWeightOnlyConfig");
+        } else if (name != "Float8WeightOnlyConfig" && name != "Float8DynamicActivationFloat8WeightConfig") {
+            fields.fail(
+                "expected Float8WeightOnlyConfig, Float8DynamicActivationFloat8WeightConfig, "
+                "Int8WeightOnlyConfig, "
+                "Int8DynamicActivationInt8WeightConfig, IntxWeightOnlyConfig or "
+                "Int8DynamicActivationIntxWeightConfig");
+        }
+        // One for activations and one for weights.
+        if (granularity != nullptr && granularity->is_array() && granularity->size() == 2) {
+            granularity = &(*granularity)[1];
+        }
+        if (granularity != nullptr) read_granularity(fields, *granularity, format);
+        if (!format.symmetric && format.group_rows == 0) {
+            fields.fail("granularity: expected PerAxis or PerGroup with zero points, got PerTensor");
+        }
+        WW_TRY(fields.status());
+        return format;
+    }
+
+    static Result<formats::Code> torchao_code(const json& type, const std::string& where) {
+        const json name = type.is_object() ? type.value("_data", json()) : json();
+        if (name == "int2") return formats::Code::u2;
+        if (name == "int3") return formats::Code::u3;
+        if (name == "int4") return formats::Code::u4;
+        if (name == "int8" || type.is_null()) return formats::Code::u8;
+        return caller_error(fmt::format("{}: 'weight_dtype': expected int2, int3, int4 or int8, got {}",
+                                        where, describe_json(name)));
+    }
+
+    static void read_granularity(Fields& fields, const json& granularity, LayerFormat& format) {
+        const json name = granularity.is_object() ? granularity.value("_type", json()) : json();
+        const json data = granularity.is_object() ? granularity.value("_data", json()) : json();
+        if (name == "PerTensor") {
+            format.group_rows = 0;
+        } else if (name == "PerGroup" && data.is_object()) {
+            Fields group(data, fields.where() + ": PerGroup");
+            format.group_columns = group.integer("group_size", 1, kMaxGroup);
+            fields.fail(group.status());
+        } else if (name != "PerRow" && name != "PerAxis") {
+            fields.fail(fmt::format("granularity: expected PerRow, PerAxis, PerTensor or PerGroup, got {}",
+                                    describe_json(name)));
+        }
     }
 
     Fields fields_;

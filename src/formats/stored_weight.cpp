@@ -135,11 +135,21 @@ private:
                 }
                 break;
             }
+            case Packing::row_pairs: {
+                const i64 first_pair = first_ / 2, pairs = (first_ + count_ + 1) / 2 - first_pair;
+                WW_TRY(bytes_of(weight_.codes, first_pair, pairs, 0, columns));
+                const auto* stored = reinterpret_cast<const u8*>(buffer_.data());
+                for (i64 row = 0; row < count_; ++row) {
+                    const u8* from = stored + ((first_ + row) / 2 - first_pair) * columns;
+                    const int shift = (first_ + row) % 2 == 0 ? 0 : 4;
+                    u8* to = &out_.codes[size(row * columns)];
+                    for (i64 k = 0; k < columns; ++k) to[k] = static_cast<u8>(from[k] >> shift & 0xf);
+                }
+                break;
+            }
             case Packing::awq: WW_TRY(read_awq(weight_.codes, columns, out_.codes)); break;
         }
-        if (weight_.codes_are_signed) {
-            for (u8& code : out_.codes) code ^= 0x80;
-        }
+        if (weight_.codes_are_signed) WW_TRY(raise_codes());
         if (weight_.code == Code::e4m3) {
             for (std::size_t i = 0; i < out_.codes.size(); ++i) {
                 if ((out_.codes[i] & 0x7f) == 0x7f) {
@@ -149,6 +159,28 @@ private:
                                                     first_ + at / columns, at % columns));
                 }
             }
+        }
+        return {};
+    }
+
+    // From two's complement to unsigned. Where a code has a byte of its own it may be out of range.
+    Status raise_codes() {
+        const int bits = facts_of(weight_.code).bits;
+        const auto middle = static_cast<u8>(1 << (bits - 1));
+        if (weight_.packing != Packing::bytes) {
+            for (u8& code : out_.codes) code ^= middle;
+            return {};
+        }
+        for (std::size_t i = 0; i < out_.codes.size(); ++i) {
+            const auto raised = static_cast<u8>(out_.codes[i] + middle);
+            if (raised >> bits != 0) {
+                const i64 at = static_cast<i64>(i);
+                return caller_error(fmt::format("{}: tensor {}: element [{}, {}]: expected {} to {}, got {}",
+                                                weight_.codes.file->path(), weight_.codes.name,
+                                                first_ + at / weight_.columns, at % weight_.columns, -middle,
+                                                middle - 1, static_cast<i8>(out_.codes[i])));
+            }
+            out_.codes[i] = raised;
         }
         return {};
     }
@@ -221,6 +253,7 @@ private:
         const i64 groups = weight_.column_groups();
         const int bits = facts_of(weight_.code).bits;
         std::vector<u8> stored;  // [count_, groups]
+        if (weight_.zeros_packing == Packing::bytes) return read_zero_bytes();
         if (weight_.zeros_packing == Packing::awq) {
             WW_TRY(read_awq(weight_.zeros, groups, stored));
         } else {
@@ -260,6 +293,25 @@ private:
             // Elements that straddle words were lowered one by one.
             const int zero = weight_.zeros_minus_one && bits == 3 ? (stored[i] + 1) & top : stored[i];
             out_.zeros[i] = static_cast<i16>(zero);
+        }
+        return {};
+    }
+
+    Status read_zero_bytes() {
+        const i64 groups = weight_.column_groups();
+        const int middle = weight_.codes_are_signed ? 1 << (facts_of(weight_.code).bits - 1) : 0;
+        WW_TRY(bytes_of(weight_.zeros, first_, count_, 0, groups));
+        out_.zeros.resize(size(count_ * groups));
+        for (std::size_t i = 0; i < out_.zeros.size(); ++i) {
+            const auto zero = static_cast<i8>(buffer_[i]);
+            if (zero < -middle || zero >= middle) {
+                const i64 at = static_cast<i64>(i);
+                return caller_error(
+                    fmt::format("{}: tensor {}: zero point [{}, {}]: expected {} to {}, got {}",
+                                weight_.zeros.file->path(), weight_.zeros.name, first_ + at / groups,
+                                at % groups, -middle, middle - 1, zero));
+            }
+            out_.zeros[i] = static_cast<i16>(zero + middle);
         }
         return {};
     }

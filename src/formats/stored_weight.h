@@ -42,6 +42,7 @@ struct StoredRows {
 enum class Packing : u8 {
     bytes,         // [N, K], a byte each
     nibbles,       // [N, K / 2] bytes: the even k in the low half
+    row_pairs,     // [N / 2, K] bytes: the even n in the low half (ModelOpt)
     row_words,     // [N, words] i32: each row a stream of bits (compressed-tensors)
     column_words,  // [words, N] i32: each column a stream of bits (GPTQ)
     awq,           // [K, N / 8] i32: columns in AWQ's order inside of a word
@@ -55,10 +56,10 @@ struct StoredWeight {
     i64 group_rows = 1, group_columns = 0;
 
     StoredRows codes, scales, zeros;  // no zeros: symmetric
-    bool codes_are_signed = false;    // u8 stored as i8, from -128 on
+    bool codes_are_signed = false;    // u2 to u8, and their zero points, stored from -2^(bits - 1) on
     bool scales_by_column = false;    // scales (and zeros) are [K groups, N], not [N, K groups]
     // Zero points are packed like codes: along N within a row of groups (GPTQ, AWQ), down the rows
-    // (compressed-tensors), along K groups (AWQ's gemv).
+    // (compressed-tensors), along K groups (AWQ's gemv); or are bytes, [N, K groups] (torchao).
     Packing zeros_packing = Packing::row_words;
     bool zeros_minus_one = false;  // GPTQ v1: one less is stored, subtracted from whole words
 

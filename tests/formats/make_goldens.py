@@ -344,20 +344,115 @@ def modelopt_nvfp4(rows=48, columns=96):
     return config, tensors, expected
 
 
+def modelopt_golden(algorithm, tensors, expected, **settings):
+    return dict(quant_method="modelopt", quant_algo=algorithm, ignore=["lm_head"], **settings), tensors, expected
+
+
+@case
+def modelopt_fp8_blocks(rows=136, columns=144):
+    from modelopt.torch.export.quant_utils import to_quantized_weight
+    from modelopt.torch.quantization.qtensor.fp8_tensor import FP8QTensor
+    weight, blocks = normal(rows, columns, torch.bfloat16), {-1: 128, -2: 128}
+    scale = FP8QTensor.quantize(weight.float(), block_sizes=blocks)[1].float()
+    stored = scale.reshape(scale.shape[0], 1, scale.shape[1], 1)  # an amax of the quantiser's has these dimensions
+    packed = to_quantized_weight(weight, stored, "fp8_pb_wo", block_size=128)
+    expected = FP8QTensor(weight.shape, weight.dtype, packed).dequantize(torch.float32, scale=scale, block_sizes=blocks)
+    return modelopt_golden("fp8_pb_wo", dict(weight=packed, weight_scale=stored), expected.bfloat16())
+
+
+@case
+def modelopt_int8(rows=48, columns=96):
+    from modelopt.torch.export.quant_utils import (from_quantized_weight, get_scaling_factor_from_weight,
+                                                   to_quantized_weight)
+    weight = normal(rows, columns)
+    scale = get_scaling_factor_from_weight(weight, 0)
+    packed = to_quantized_weight(weight, scale, "int8_wo")
+    return modelopt_golden("W8A16", dict(weight=packed, weight_scale=scale),
+                           from_quantized_weight(packed, scale, "int8_wo", torch.float32))
+
+
+@case
+def modelopt_int4(rows=48, columns=128, group=64):
+    from modelopt.torch.export.quant_utils import get_scaling_factor_from_weight, to_quantized_weight
+    weight = normal(rows, columns)
+    scale = get_scaling_factor_from_weight(weight, group)
+    packed = to_quantized_weight(weight, scale, "w4a8_awq", block_size=group)
+    # It has no way back: its own packing, undone.
+    codes = torch.stack([packed & 15, packed >> 4], 1).reshape(rows, columns).to(torch.int8)
+    expected = (codes - 16 * (codes > 7)) * scale.repeat_interleave(group, 1)
+    assert (expected - weight).abs().max() < 0.6 * float(scale.max())
+    tensors = dict(weight=packed, weight_scale=scale, weight_scale_2=torch.tensor(0.0002))
+    return modelopt_golden("W4A8_AWQ", tensors, expected, group_size=group, has_zero_point=False, pre_quant_scale=True)
+
+
+@case
+def modelopt_mxfp8(rows=32, columns=96):
+    from modelopt.torch.quantization.qtensor.mxfp8_tensor import MXFP8QTensor
+    weight = normal(rows, columns, torch.bfloat16)
+    made, scale = MXFP8QTensor.quantize(weight)
+    scale = scale.reshape(rows, columns // 32)
+    expected = made.dequantize(torch.bfloat16, scale=scale)
+    return modelopt_golden("MXFP8", dict(weight=made._quantized_data, weight_scale=scale), expected, group_size=32)
+
+
+@case
+def modelopt_mxfp4(rows=48, columns=96):
+    from modelopt.torch.quantization.qtensor.mxfp4_tensor import MXFP4QTensor
+    made, scale = MXFP4QTensor.quantize(normal(rows, columns), 32)
+    expected = made.dequantize(torch.float32, scale=scale, block_sizes={-1: 32}).reshape(rows, columns)
+    tensors = dict(weight=made._quantized_data, weight_scale=scale.reshape(rows, columns // 32))
+    return modelopt_golden("W4A8_MXFP4_FP8", tensors, expected, group_size=32)
+
+
 # ---- torchao
+
+
+def torchao(rows, columns, quantise, mean=0.0):
+    from torchao.core.config import config_to_dict
+    from torchao.prototype.safetensors.safetensors_support import flatten_tensor_state_dict
+    from torchao.quantization import quantize_
+    model = torch.nn.Sequential(linear(normal(rows, columns, torch.bfloat16, mean)).to(torch.bfloat16))
+    quantize_(model, quantise)
+    weight = model[0].weight
+    flat, _ = flatten_tensor_state_dict({"layer.weight": weight})
+    tensors = {name.split(".", 1)[1]: value.contiguous() for name, value in flat.items()}
+    # As transformers' TorchAoConfig writes it.
+    return dict(quant_method="torchao", quant_type=dict(default=config_to_dict(quantise))), tensors, weight.dequantize()
 
 
 @case
 def torchao_fp8(rows=48, columns=96):
-    from torchao.prototype.safetensors.safetensors_support import flatten_tensor_state_dict
-    from torchao.quantization import Float8WeightOnlyConfig, quantize_
-    model = torch.nn.Sequential(linear(normal(rows, columns, torch.bfloat16)).to(torch.bfloat16))
-    quantize_(model, Float8WeightOnlyConfig(version=2))
-    weight = model[0].weight
-    flat, _ = flatten_tensor_state_dict({"layer.weight": weight})
-    tensors = {name.split(".", 1)[1]: value.contiguous() for name, value in flat.items()}
-    return dict(quant_method="torchao", quant_type=dict(default=dict(_type="Float8WeightOnlyConfig"))), tensors, \
-        weight.dequantize()
+    from torchao.quantization import Float8WeightOnlyConfig
+    return torchao(rows, columns, Float8WeightOnlyConfig(version=2))
+
+
+@case
+def torchao_fp8_tensor():
+    from torchao.quantization import Float8WeightOnlyConfig
+    from torchao.quantization.granularity import PerTensor
+    return torchao(48, 96, Float8WeightOnlyConfig(granularity=PerTensor()))
+
+
+@case
+def torchao_int8():
+    from torchao.quantization import Int8DynamicActivationInt8WeightConfig
+    return torchao(48, 96, Int8DynamicActivationInt8WeightConfig())
+
+
+@case
+def torchao_int4(rows=48, columns=128):
+    from torchao.quantization import IntxWeightOnlyConfig
+    from torchao.quantization.granularity import PerGroup
+    return torchao(rows, columns, IntxWeightOnlyConfig(weight_dtype=torch.int4, granularity=PerGroup(32)))
+
+
+@case
+def torchao_int4_asym(rows=48, columns=128):
+    from torchao.quantization import Int8DynamicActivationIntxWeightConfig
+    from torchao.quantization.granularity import PerGroup
+    from torchao.quantization.quant_primitives import MappingType
+    return torchao(rows, columns, Int8DynamicActivationIntxWeightConfig(
+        weight_dtype=torch.int4, weight_granularity=PerGroup(64), weight_mapping_type=MappingType.ASYMMETRIC), mean=0.4)
 
 
 # ---- whole models: one layer of Llama, whose projections have their own sizes
@@ -386,6 +481,8 @@ MODELS = {
     "deepseek_fp8": deepseek,
     "modelopt_mixed": mixed,
     "torchao_fp8": torchao_fp8,
+    "torchao_int4": torchao_int4_asym,
+    "modelopt_int4": modelopt_int4,
 }
 
 

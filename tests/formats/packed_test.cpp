@@ -39,7 +39,7 @@ TEST(Packed, EveryGoldenFitsTheKernels) {
         EXPECT_EQ(num_wrong, 0);
         ++num_packed;
     }
-    EXPECT_EQ(num_packed, 26);
+    EXPECT_EQ(num_packed, 35);
 }
 
 }  // namespace

@@ -33,6 +33,24 @@ TEST(Refusals, Shapes) {
     EXPECT_REFUSAL(fp8, "tensor layer.weight_scale_inv: expected F32 or F16 or BF16 [3, 2]");
 }
 
+// Every packed tensor of every format, and every tensor of scales or zero points, with one row less.
+TEST(Refusals, ShapeOfEveryTensor) {
+    for (const auto& [name, entry] : goldens().items()) {
+        if (name == "gpt_oss_mxfp4") continue;
+        const Edited whole(name);
+        for (const auto& [tensor, stored] : whole.tensors) {
+            if (tensor == "expected" || stored.shape.empty() || tensor.ends_with("input_scale")) continue;
+            if (tensor.ends_with("g_idx") && !entry["quantization_config"].value("desc_act", false)) continue;
+            Edited edited(name);
+            EditedTensor& changed = edited.tensors[tensor];
+            changed.bytes.resize(changed.bytes.size() / static_cast<std::size_t>(changed.shape[0]) *
+                                 static_cast<std::size_t>(changed.shape[0] + 1));
+            changed.shape[0] += 1;
+            EXPECT_REFUSAL(edited, "tensor " + tensor + ": expected ");
+        }
+    }
+}
+
 TEST(Refusals, Groups) {
     Edited gptq("gptq_int4");
     gptq.config["group_size"] = 40;
@@ -50,6 +68,18 @@ TEST(Refusals, Scales) {
         Edited global("compressed_nvfp4");
         global["weight_global_scale"].as<float>()[0] = bad;
         EXPECT_REFUSAL(global, "tensor layer.weight_global_scale: expected a positive finite number, got");
+    }
+    // One of each layout of scales: by column, by row, by row and group.
+    for (const u16 bad : {u16{0}, u16{0x8000}, u16{0xbc00}, u16{0x7c00}, u16{0xfc00}, u16{0x7e00}}) {
+        for (const char* name : {"gptq_int4", "awq_gemm", "awq_gemv"}) {
+            Edited half(name);
+            half["scales"].as<u16>()[1] = bad;
+            EXPECT_REFUSAL(half, "tensor layer.scales: scale [0, 1]: expected positive and finite, got");
+        }
+        Edited int4("torchao_int4");
+        int4["_weight_scale"].as<u16>()[5] = bad == 0xbc00 ? u16{0xbf80} : bad == 0x7c00 ? u16{0x7f80} : bad;
+        if (bad == 0xfc00 || bad == 0x7e00) int4["_weight_scale"].as<u16>()[5] = 0x7fc0;
+        EXPECT_REFUSAL(int4, "tensor layer._weight_scale: scale [1, 1]: expected positive and finite, got");
     }
     Edited half("gptq_int4");
     half["scales"].as<u16>()[64 + 7] = 0xfe00;  // NaN
@@ -72,6 +102,9 @@ TEST(Refusals, MissingTensors) {
     Edited awq("awq_gemm");
     awq.erase("qzeros");
     EXPECT_REFUSAL(awq, "there is no tensor layer.qzeros");
+    Edited torchao("torchao_int4_asym");
+    torchao.erase("_weight_zero_point");
+    EXPECT_REFUSAL(torchao, "there is no tensor layer._weight_zero_point");
     Edited order("gptq_int4_act_order");
     order.erase("g_idx");
     EXPECT_REFUSAL(order, "there is no tensor layer.g_idx");
@@ -99,6 +132,27 @@ TEST(Refusals, OrderOfGroups) {
         edited["g_idx"].as<i32>()[17] = bad;
         EXPECT_REFUSAL(edited, "tensor layer.g_idx: element 17: expected a group from 0 to 2, got");
     }
+}
+
+TEST(Refusals, CodesAndZeroPointsOutOfRange) {
+    Edited code("torchao_int4");
+    code["_weight_qdata"].as<i8>()[130] = 8;
+    EXPECT_REFUSAL(code, "tensor layer._weight_qdata: element [1, 2]: expected -8 to 7, got 8");
+    Edited zero("torchao_int4_asym");
+    zero["_weight_zero_point"].as<i8>()[5] = -9;
+    EXPECT_REFUSAL(zero, "tensor layer._weight_zero_point: zero point [2, 1]: expected -8 to 7, got -9");
+    Edited symmetric("torchao_int8");
+    symmetric["_weight_zero_point"].as<i8>()[3] = 1;
+    EXPECT_REFUSAL(
+        symmetric,
+        "tensor layer._weight_zero_point: zero point [3, 0]: expected 0 of a symmetric mapping, got 1");
+}
+
+// Inputs would have to be multiplied by it.
+TEST(Refusals, ScalesOfInputs) {
+    Edited edited("modelopt_int4");
+    edited["pre_quant_scale"] = {"BF16", {128}, std::vector<std::byte>(256)};
+    EXPECT_REFUSAL(edited, "tensor layer.pre_quant_scale: expected none: inputs would be multiplied by it");
 }
 
 // The other convention has the same names and shapes.
@@ -149,8 +203,32 @@ TEST(Refusals, Configs) {
     EXPECT_EQ(refused(R"({"quant_method": "fp8", "weight_block_size": [128, 0]})"),
               "q: 'weight_block_size': expected two positive integers");
     EXPECT_EQ(
-        refused(R"({"quant_method": "modelopt", "quant_algo": "W4A8_AWQ"})"),
-        "q: 'quant_algo': expected FP8, FP8_PER_CHANNEL_PER_TOKEN, NVFP4 or MIXED_PRECISION, got 'W4A8_AWQ'");
+        refused(R"({"quant_method": "modelopt", "quant_algo": "NVFP4_SVD"})"),
+        "q: 'quant_algo': expected FP8, FP8_PER_CHANNEL_PER_TOKEN, FP8_PB_WO, NVFP4, W4A16_NVFP4, NVFP4_AWQ, "
+        "W4A8_NVFP4_FP8, MXFP8, W4A8_MXFP4_FP8, W8A16, W8A8_SQ_PER_CHANNEL, W4A16_AWQ, W4A8_AWQ or "
+        "MIXED_PRECISION, got 'NVFP4_SVD'");
+    const auto torchao = [&](const std::string& type) {
+        return refused((R"({"quant_method": "torchao", "quant_type": {"default": )" + type + "}}").c_str());
+    };
+    EXPECT_EQ(torchao(R"({"_type": "Int4WeightOnlyConfig", "_data": {"group_size": 32}})"),
+              "q: quant_type: default: Int4WeightOnlyConfig: its zero points are floating-point numbers, "
+              "which no row "
+              "multiplies with: quantise the original with `warpwright quantize --format int4-asym`, or by "
+              "torchao's "
+              "IntxWeightOnlyConfig");
+    EXPECT_EQ(torchao(R"({"_type": "IntxWeightOnlyConfig", "_data": {"weight_dtype": {"_data": "int5"}}})"),
+              "q: quant_type: default: IntxWeightOnlyConfig: 'weight_dtype': expected int2, int3, int4 or "
+              "int8, got "
+              "'int5'");
+    EXPECT_EQ(
+        torchao(R"({"_type": "Int8WeightOnlyConfig", "_data": {"granularity": {"_type": "PerBlock"}}})"),
+        "q: quant_type: default: Int8WeightOnlyConfig: granularity: expected PerRow, PerAxis, PerTensor or "
+        "PerGroup, got 'PerBlock'");
+    EXPECT_EQ(torchao(R"({"_type": "UIntXWeightOnlyConfig"})"),
+              "q: quant_type: default: UIntXWeightOnlyConfig: expected Float8WeightOnlyConfig, "
+              "Float8DynamicActivationFloat8WeightConfig, Int8WeightOnlyConfig, "
+              "Int8DynamicActivationInt8WeightConfig, "
+              "IntxWeightOnlyConfig or Int8DynamicActivationIntxWeightConfig");
 }
 
 TEST(Rules, WhichLayersAreQuantised) {
