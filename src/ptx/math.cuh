@@ -21,4 +21,11 @@ __device__ inline float reciprocal_approx(float x) {
     return result;
 }
 
+// ptx: fma.rn.sat.f32 | PTX ISA 9.7.3.6 | sm_20. a * b + c, rounded once, then brought to 0 .. 1.
+__device__ inline float fma_saturated(float a, float b, float c) {
+    float result;
+    asm("fma.rn.sat.f32 %0, %1, %2, %3;" : "=f"(result) : "f"(a), "f"(b), "f"(c));
+    return result;
+}
+
 }  // namespace warpwright::ptx

@@ -34,4 +34,20 @@ __device__ inline u32 and_or(u32 a, u32 b, u32 c) {
     return result;
 }
 
+// ptx: lop3.b32 | PTX ISA 9.7.8.6 | sm_50. (a & b) xor c: the same.
+__device__ inline u32 and_xor(u32 a, u32 b, u32 c) {
+    u32 result;
+    asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(result) : "r"(a), "r"(b), "r"(c));
+    return result;
+}
+
+// ptx: prmt.b32 | PTX ISA 9.7.9.7 | sm_50. Bytes of b:a by the four low nibbles of `selector`, whose last bit
+// takes a byte's sign eight times; __byte_perm has not that.
+template <u32 selector>
+__device__ inline u32 permute_bytes(u32 a, u32 b) {
+    u32 result;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "n"(selector));
+    return result;
+}
+
 }  // namespace warpwright::ptx

@@ -3,6 +3,8 @@
 // largest magnitude. Four codes at a time are the bytes of a word; e2m1's lie in their low halves.
 #pragma once
 
+#include "ptx/math.cuh"
+#include "ptx/packed.cuh"
 #include "warpwright/types.h"
 
 namespace warpwright {
@@ -77,6 +79,43 @@ __device__ inline u32 raw_i8(float value) {
 }
 __device__ inline u32 encode_four_i8(float a, float b, float c, float d) {
     return low_bytes(raw_i8(a), raw_i8(b), raw_i8(c), raw_i8(d));
+}
+
+// e2m1's code of a magnitude, added to `base`, an integer of 2^23 or more whose last bit is 1. The code grows
+// by 4 up to 2.0, by 2 up to 4.0, by 1 up to 6.0, each time in proportion, and its parity is that of the part
+// which is being rounded: three sums round to nearest even where the code does, and the parts before are
+// whole.
+__device__ inline float add_e2m1(float base, float magnitude) {
+    const float to_2 = ptx::fma_saturated(magnitude, 0.5f, 0);
+    const float to_4 = ptx::fma_saturated(magnitude, 0.5f, -1);
+    const float to_6 = ptx::fma_saturated(magnitude, 0.5f, -2);
+    return __fadd_rn(__fmaf_rn(to_4, 2, __fmaf_rn(to_2, 4, base)), to_6);
+}
+
+// Magnitude bits of eight codes of e2m1, the first in the lowest four bits. On the pipe of fp32 alone: four
+// codes at a time are the digits of one number.
+__device__ inline u32 encode_eight_e2m1(const float (&magnitudes)[8]) {
+    constexpr float kBase = 0x1.8p23f, kNextDigit = -15 * kBase;
+    u32 halves[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+        float digits = kBase;
+#pragma unroll
+        for (int i = 3; i >= 0; --i) {
+            if (i != 3) digits = __fmaf_rn(digits, 16, kNextDigit);
+            digits = add_e2m1(digits, magnitudes[half * 4 + i]);
+        }
+        halves[half] = __float_as_uint(digits);
+    }
+    return __byte_perm(halves[0], halves[1], 0x5410);
+}
+
+// The sign bits of eight 16-bit numbers, at those of their codes of four bits.
+__device__ inline u32 signs_of_eight(u32 a, u32 b, u32 c, u32 d) {
+    const u32 first = __byte_perm(a, b, 0x7351), second = __byte_perm(c, d, 0x7351);
+    const u32 even = ptx::permute_bytes<0xdc98>(first, second);  // signs, eight times
+    const u32 odd = __byte_perm(first, second, 0x7632);
+    return (even & 0x08080808u) | (odd & 0x80808080u);
 }
 
 inline constexpr SmallFloatType kTypeE4M3{3, 7, 448, 0x7f}, kTypeE5M2{2, 15, 57344, 0x7f},

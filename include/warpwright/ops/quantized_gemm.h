@@ -11,7 +11,7 @@
 
 namespace warpwright {
 
-// In the project's packed layout, version 1, as pack_weight of src/kernels/quantized_gemm/pack.h makes it
+// In the project's packed layout, version 2, as pack_weight of src/kernels/quantized_gemm/pack.h makes it
 // from plain numbers (layout.h there has the formulas). Every tensor is dense and starts at a multiple of 16
 // bytes.
 struct QuantizedWeight {

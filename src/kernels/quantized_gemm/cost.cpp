@@ -58,10 +58,10 @@ double instructions_a_register(const QuantizedGemmRow& row) {
     const bool bf16 = row.dtype == DType::bf16;
     switch (row.format) {
         case WeightFormat::int4: return 2.8;
-        case WeightFormat::int8: return bf16 ? 7 : 2.5;
-        case WeightFormat::fp8_e4m3: return 4.5;
+        case WeightFormat::int8: return bf16 ? 3.5 : 2.5;
+        case WeightFormat::fp8_e4m3: return bf16 ? 3.5 : 5.5;
         case WeightFormat::mxfp4:
-        case WeightFormat::nvfp4: return 4.8;
+        case WeightFormat::nvfp4: return bf16 ? 3.8 : 5.3;
     }
     return 0;
 }

@@ -18,20 +18,35 @@ using formats::Code;
 using formats::QuantizedMatrix;
 using formats::ScaleCode;
 
-// Where in a tile of 512 bytes the code of (row, k) lies: its byte, and the first of its bits in there.
+// Where in a tile of 512 bytes the code of (row, k) lies: its half word, and the register whose bits are its.
 struct Place {
-    i64 byte;
-    int shift;
+    i64 half;
+    int reg;
 };
 
 Place place_in_tile(WeightFormat format, i64 row, i64 k) {
     const i64 lane = row % 8 * 4 + k % 32 / 8, step = k / 32 * 2 + k % 8 / 4;
-    const i64 reg = row / 8 + k % 4 / 2 * 2, odd = k % 2;
-    if (facts_of(format).bits == 4) {
-        const i64 nibble = reg + 4 * odd;
-        return {lane * 16 + step * 4 + nibble / 2, static_cast<int>(nibble % 2 * 4)};
+    const auto reg = static_cast<int>(row / 8 + k % 4 / 2 * 2);
+    const i64 word = facts_of(format).bits == 4 ? step : step * 2 + reg / 2;
+    return {(lane * 4 + word) * 2 + k % 2, reg};
+}
+
+u32 spread(WeightFormat format, int reg, u32 code) {
+    u32 half = 0;
+    for (int bit = 0; bit < facts_of(format).bits; ++bit) {
+        half |= (code >> bit & 1) << packed_bit(format, reg, bit);
     }
-    return {lane * 16 + (step * 2 + reg / 2) * 4 + reg % 2 + 2 * odd, 0};
+    return half;
+}
+
+// What each register makes of a code, [register][code].
+std::vector<u16> spread_table(WeightFormat format) {
+    const u32 codes = 1u << facts_of(format).bits;
+    std::vector<u16> table;
+    for (int reg = 0; reg < 4; ++reg) {
+        for (u32 code = 0; code < codes; ++code) table.push_back(static_cast<u16>(spread(format, reg, code)));
+    }
+    return table;
 }
 
 i64 tile_start(WeightFormat format, i64 padded_k, i64 n, i64 k) {
@@ -170,6 +185,8 @@ void pack_codes(const QuantizedMatrix& m, PackedWeight& packed) {
     const i64 padded_k = round_up(m.columns, kPackedK);
     const int shift = code_shift(m, format), padding = facts_of(format).zero;
     packed.data.resize(static_cast<std::size_t>(packed_data_bytes(format, m.rows, m.columns)));
+    const std::vector<u16> table = spread_table(format);
+    const int bits = facts_of(format).bits;
     std::vector<Place> places;  // of a tile, row by row
     for (i64 row = 0; row < 16; ++row) {
         for (i64 k = 0; k < tile_k; ++k) places.push_back(place_in_tile(format, row, k));
@@ -185,7 +202,10 @@ void pack_codes(const QuantizedMatrix& m, PackedWeight& packed) {
                 if (codes != nullptr && k < m.columns) {
                     code = (codes[packed.order.empty() ? k : packed.order[k]] + shift) & 0xff;
                 }
-                tile[place->byte] = static_cast<u8>(tile[place->byte] | code << place->shift);
+                u16 half;
+                std::memcpy(&half, tile + place->half * 2, sizeof(half));
+                half |= table[(place->reg << bits) + code];
+                std::memcpy(tile + place->half * 2, &half, sizeof(half));
             }
         }
     }
@@ -239,11 +259,18 @@ Result<PackedWeight> pack_weight(const QuantizedMatrix& m) {
 
 void read_packed_codes(WeightFormat format, const u8* data, i64 k, i64 n, i64 first, i64 count, u8* codes) {
     const i64 tile_k = packed_tile_k(format), padded_k = round_up(k, kPackedK);
-    const u32 mask = (1u << facts_of(format).bits) - 1;
+    std::array<Moves, 4> moves{};
+    for (int reg = 0; reg < 4; ++reg) moves[reg] = moves_of(format, reg, 0, facts_of(format).bits - 1);
     for (i64 i = 0; i < count; ++i) {
         const Place place = place_in_tile(format, n % 16, (first + i) % tile_k);
         const u8* tile = data + tile_start(format, padded_k, n, first + i);
-        codes[i] = static_cast<u8>(tile[place.byte] >> place.shift & mask);
+        u16 half;
+        std::memcpy(&half, tile + place.half * 2, sizeof(half));
+        u32 code = 0;
+        for (int part = 0; part < 4; ++part) {
+            code |= shifted(half, moves[place.reg].shift[part]) & moves[place.reg].mask[part];
+        }
+        codes[i] = static_cast<u8>(code);
     }
 }
 

@@ -3,7 +3,7 @@
 //
 // A code becomes a 16-bit floating-point number by masks and shifts alone, and one fma on pairs puts it
 // right: integers are ORed into the mantissa of a power of two, which is then subtracted with the zero point;
-// floating-point codes are moved to the type's places and multiplied by the difference of the exponents'
+// floating-point codes are moved to their type's places and multiplied by the difference of the exponents'
 // biases, which also makes their subnormal numbers normal. All of it is exact in both types. Scales are not
 // applied here but to fp32 sums, group by group; only nvfp4's are, sixteen of k being less than what a
 // product of our order of k takes, and e2m1 times e4m3 has but six bits. So no weight is rounded.
@@ -22,10 +22,10 @@ template <>
 struct PairConstants<Bf16> {  // 8 bits of mantissa with the leading one; exponents biased by 127
     static constexpr u32 kOne = 0x3f803f80, kInteger = 0x43004300;  // 128
     static constexpr u32 kNegativeZero = 0x80008000;
-    static constexpr int kIntegerBits = 7;  // below the leading one
-    static constexpr u32 kSixtyFour = 0x42804280;
+    static constexpr int kIntegerBits = 7;                        // below the leading one
+    static constexpr u32 kMinusTwice = 0xc380c380;                // -256; -128 with bit 7 the other way
     static constexpr u32 kE4m3 = 0x7b807b80, kE2m1 = 0x7e807e80;  // 2^120, 2^126
-    static constexpr int kE4m3Shift = 4, kE2m1Shift = 6;
+    static constexpr int kE4m3Lowest = 4, kE2m1Lowest = 6;        // bits of their mantissas' ends
     static constexpr float kScale = 0x1p118f, kUnscale = 0x1p8f;  // of nvfp4: 2^126 in two parts
 };
 template <>
@@ -34,13 +34,13 @@ struct PairConstants<Half> {                                        // 11 bits; 
     static constexpr u32 kNegativeZero = 0x80008000;
     static constexpr int kIntegerBits = 10;
     static constexpr u32 kE4m3 = 0x5c005c00, kE2m1 = 0x74007400;  // 2^8, 2^14
-    static constexpr int kE4m3Shift = 1, kE2m1Shift = 3;
+    static constexpr int kE4m3Lowest = 7, kE2m1Lowest = 9;
     static constexpr float kScale = 0x1p7f, kUnscale = 0x1p7f;
 };
 
 // What the fma of rows `group` and `group + 8` of a tile takes: integers' -(the power of two + zero point),
-// or where the type has not the bits for that -(zero point); nvfp4's scale, times a power of two that leaves
-// room for it.
+// or where the type has not the bits for that the format's zero point - this one; nvfp4's scale, times a
+// power of two that leaves room for it.
 struct Adjustment {
     u32 pair[2];
 };
@@ -49,48 +49,61 @@ template <WeightFormat format, class T>
 __device__ inline u32 offset_of(u32 zero) {
     using C = PairConstants<T>;
     if constexpr (facts_of(format).bits > C::kIntegerBits) {
-        const float negative = -static_cast<float>(zero);
-        return ptx::pack<T>(negative, negative);
+        const float more =
+            static_cast<float>(static_cast<int>(facts_of(format).zero) - static_cast<int>(zero));
+        return ptx::pack<T>(more, more);
     } else {
         return (C::kInteger | C::kNegativeZero) + zero * 0x00010001u;
     }
 }
 
-// Registers of one step of 16 of k: `words` is one word with 4 bits, two with 8.
-template <WeightFormat format, class T>
-__device__ inline void decode(u32 (&a)[4], const u32* words, const Adjustment& adjustment) {
-    using C = PairConstants<T>;
+// The codes of register r of a word as 16-bit numbers, but for the exponents' bias.
+template <WeightFormat format, int r, int lowest>
+__device__ inline u32 move_codes(u32 word) {
+    constexpr Moves kMoves = moves_of(format, r, lowest, 15);
+    u32 moved = 0;
 #pragma unroll
-    for (int r = 0; r < 4; ++r) {
-        if constexpr (format == WeightFormat::int4) {
-            const u32 integer = ptx::and_or(words[0] >> (4 * r), 0x000f000fu, C::kInteger);
-            a[r] = ptx::fma_pair<T>(integer, C::kOne, adjustment.pair[r % 2]);
-        } else if constexpr (format == WeightFormat::int8) {
-            const u32 word = words[r / 2] >> (8 * (r % 2));
-            if constexpr (C::kIntegerBits >= 8) {
-                a[r] = ptx::fma_pair<T>(ptx::and_or(word, 0x00ff00ffu, C::kInteger), C::kOne,
-                                        adjustment.pair[r % 2]);
-            } else {  // seven bits, and the eighth as 2.0 x 64
-                constexpr u32 kMinus = C::kInteger | C::kNegativeZero;
-                const u32 low =
-                    ptx::fma_pair<T>(ptx::and_or(word, 0x007f007fu, C::kInteger), C::kOne, kMinus);
-                const u32 high =
-                    ptx::fma_pair<T>((word & 0x00800080u) << 7, C::kSixtyFour, adjustment.pair[r % 2]);
-                a[r] = ptx::fma_pair<T>(low, C::kOne, high);
-            }
-        } else if constexpr (format == WeightFormat::fp8_e4m3) {
-            const u32 word = words[r / 2] << (8 - 8 * (r % 2));
-            const u32 magnitude = word >> C::kE4m3Shift & 0x7f007f00u >> C::kE4m3Shift;
-            const u32 moved = ptx::and_or(word, C::kNegativeZero, magnitude);
-            a[r] = ptx::fma_pair<T>(moved, C::kE4m3, C::kNegativeZero);
-        } else {
-            constexpr bool kScaled = format == WeightFormat::nvfp4;
-            const u32 word = words[0] << (12 - 4 * r);
-            const u32 magnitude = word >> C::kE2m1Shift & 0x70007000u >> C::kE2m1Shift;
-            const u32 moved = ptx::and_or(word, C::kNegativeZero, magnitude);
-            a[r] = ptx::fma_pair<T>(moved, kScaled ? adjustment.pair[r % 2] : C::kE2m1, C::kNegativeZero);
-        }
+    for (int i = 0; i < 4; ++i) {
+        if (kMoves.mask[i] == 0) continue;
+        const u32 there = shifted(word, kMoves.shift[i]);
+        moved = i == 0 ? there & kMoves.mask[i] : ptx::and_or(there, kMoves.mask[i], moved);
     }
+    return moved;
+}
+
+// Register r of a step of 16 of k. `general`: with a zero point that is not the format's own.
+template <WeightFormat format, class T, bool general, int r>
+__device__ inline u32 decode_register(const u32* words, const Adjustment& adjustment) {
+    using C = PairConstants<T>;
+    const u32 word = words[facts_of(format).bits == 8 ? r / 2 : 0], adjusted = adjustment.pair[r % 2];
+    if constexpr (format == WeightFormat::int4) {
+        return ptx::fma_pair<T>(ptx::and_or(word >> (4 * r), 0x000f000fu, C::kInteger), C::kOne, adjusted);
+    } else if constexpr (format == WeightFormat::int8 && C::kIntegerBits >= 8) {
+        return ptx::fma_pair<T>(ptx::and_or(word >> (8 * (r % 2)), 0x00ff00ffu, C::kInteger), C::kOne,
+                                adjusted);
+    } else if constexpr (format == WeightFormat::int8) {
+        // Seven bits beside 128. The eighth, where it is set, makes -256 a -128: what is left is code - 128.
+        const u32 bytes = word >> (8 * (r % 2));
+        const u32 low = ptx::and_or(bytes, 0x007f007fu, C::kInteger);
+        const u32 high = ptx::and_xor(bytes, 0x00800080u, C::kMinusTwice);
+        const u32 centred = ptx::fma_pair<T>(low, C::kOne, high);
+        return general ? ptx::fma_pair<T>(centred, C::kOne, adjusted) : centred;
+    } else if constexpr (format == WeightFormat::fp8_e4m3) {
+        return ptx::fma_pair<T>(move_codes<format, r, C::kE4m3Lowest>(word), C::kE4m3, C::kNegativeZero);
+    } else {
+        constexpr bool kScaled = format == WeightFormat::nvfp4;
+        return ptx::fma_pair<T>(move_codes<format, r, C::kE2m1Lowest>(word), kScaled ? adjusted : C::kE2m1,
+                                C::kNegativeZero);
+    }
+}
+
+// Registers of one step of 16 of k: `words` is one word with 4 bits, two with 8.
+template <WeightFormat format, class T, bool general>
+__device__ inline void decode(u32 (&a)[4], const u32* words, const Adjustment& adjustment) {
+    a[0] = decode_register<format, T, general, 0>(words, adjustment);
+    a[1] = decode_register<format, T, general, 1>(words, adjustment);
+    a[2] = decode_register<format, T, general, 2>(words, adjustment);
+    a[3] = decode_register<format, T, general, 3>(words, adjustment);
 }
 
 // Of rows `group` and `group + 8` of a tile.
@@ -208,7 +221,7 @@ __device__ inline void multiply_sixteen(float (&sums)[tokens][4], float (&partia
     using T = Storage<R.dtype>;
     constexpr int kGroups = kGroupsAStep<R, general>;
     u32 weights[4];
-    decode<R.format, T>(weights, words, scales.adjustment[i * kGroups / 4]);
+    decode<R.format, T, general>(weights, words, scales.adjustment[i * kGroups / 4]);
     constexpr bool kDirect = R.format == WeightFormat::nvfp4;  // scales are in the weights
     float(&to)[tokens][4] = kDirect ? sums : partial;
 #pragma unroll

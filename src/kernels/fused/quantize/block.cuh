@@ -81,7 +81,8 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
     for (int i = 0; i < kRow.vectors; ++i) pair = ptx::max_pair<T>(pair, larger_pair<T>(kept[i]));
     const u32 magnitude = block_max<kRow.threads>(larger_of(pair), scratch);
     const float amax = ptx::to_float(T{static_cast<u16>(magnitude)});
-    const GroupScale scale = scale_of(args, __float_as_uint(amax), reciprocal_of_global(args));
+    const GroupScale scale =
+        scale_of<kRow.fp8_convert>(args, __float_as_uint(amax), reciprocal_of_global(args));
     if (threadIdx.x == 0) store_scale(args, group.row, group.column, scale.stored);
     const bool regular = is_regular<T>(magnitude, scale.multiplier);
     with_code(args.code, [&](auto tag) {

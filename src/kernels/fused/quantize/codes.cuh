@@ -37,15 +37,22 @@ struct GroupScale {
     float multiplier;
 };
 
+template <bool convert>
 __device__ inline GroupScale e4m3_scale(float wanted, float global_reciprocal) {
-    const u32 code = encode_one<kTypeE4M3>(wanted);
+    u32 code;
+    if constexpr (convert) {
+        code = ptx::pack_e4m3(wanted, 0);
+    } else {
+        code = encode_one<kTypeE4M3>(wanted);
+    }
     if (code == 0x7f) return {code, __uint_as_float(kNanFloat)};
     // Its bits at fp32's place, with the difference of the biases made up for.
     const float scale = __fmul_rn(__uint_as_float(code << 20), 0x1p120f);
     return {code, code == 0 ? 0.0f : __fdiv_rn(global_reciprocal, scale)};
 }
 
-// `magnitude`: fp32's bits, NaN's where the group has one.
+// `magnitude`: fp32's bits, NaN's where the group has one. `convert`: with cvt to fp8.
+template <bool convert = false>
 __device__ inline GroupScale scale_of(const QuantizeArgs& args, u32 magnitude, float global_reciprocal) {
     const CodeTypeFacts facts = facts_of(args.code);
     const bool is_nan = magnitude > kInfinityFloat;
@@ -53,7 +60,7 @@ __device__ inline GroupScale scale_of(const QuantizeArgs& args, u32 magnitude, f
     if (args.scale == ScaleType::e4m3) {
         const float over = over_max(__uint_as_float(amax), facts.max, args.reciprocal_of_max);
         const float wanted = __fmul_rn(over, global_reciprocal);
-        return e4m3_scale(is_nan ? __uint_as_float(kNanFloat) : wanted, global_reciprocal);
+        return e4m3_scale<convert>(is_nan ? __uint_as_float(kNanFloat) : wanted, global_reciprocal);
     }
     if (args.scale == ScaleType::f32) {
         float scale = fmaxf(over_max(__uint_as_float(amax), facts.max, args.reciprocal_of_max), 0x1p-126f);
@@ -125,14 +132,12 @@ __device__ inline u32 encode_word(float a, float b, float c, float d, bool regul
         return ptx::pack_e4m3(a, b) | ptx::pack_e4m3(c, d) << 16;
     } else if constexpr (convert && code == CodeType::e5m2) {
         return ptx::pack_e5m2(a, b) | ptx::pack_e5m2(c, d) << 16;
-    } else if (!regular) {
+    } else if (code == CodeType::e2m1 || !regular) {
         return encode<code>(a) | encode<code>(b) << 8 | encode<code>(c) << 16 | encode<code>(d) << 24;
     } else if constexpr (code == CodeType::e4m3) {
         return encode_four<kTypeE4M3>(a, b, c, d);
     } else if constexpr (code == CodeType::e5m2) {
         return encode_four<kTypeE5M2>(a, b, c, d);
-    } else if constexpr (code == CodeType::e2m1) {
-        return encode_four<kTypeE2M1>(a, b, c, d);
     } else {
         return encode_four_i8(a, b, c, d);
     }
@@ -144,9 +149,16 @@ __device__ inline void store_codes(void* to, U32x4 v, float multiplier, bool reg
     const auto low = [&](u32 pair) { return __fmul_rn(ptx::low_float<T>(pair), multiplier); };
     const auto high = [&](u32 pair) { return __fmul_rn(ptx::high_float<T>(pair), multiplier); };
     if constexpr (code == CodeType::e2m1) {  // the even elements are the low halves
-        *static_cast<u32*>(to) =
-            encode_word<code, convert>(low(v.x), low(v.y), low(v.z), low(v.w), regular) |
-            encode_word<code, convert>(high(v.x), high(v.y), high(v.z), high(v.w), regular) << 4;
+        if (regular) {
+            const float magnitudes[8] = {fabsf(low(v.x)),  fabsf(high(v.x)), fabsf(low(v.y)),
+                                         fabsf(high(v.y)), fabsf(low(v.z)),  fabsf(high(v.z)),
+                                         fabsf(low(v.w)),  fabsf(high(v.w))};
+            *static_cast<u32*>(to) = encode_eight_e2m1(magnitudes) | signs_of_eight(v.x, v.y, v.z, v.w);
+        } else {
+            *static_cast<u32*>(to) =
+                encode_word<code, convert>(low(v.x), low(v.y), low(v.z), low(v.w), false) |
+                encode_word<code, convert>(high(v.x), high(v.y), high(v.z), high(v.w), false) << 4;
+        }
     } else {
         const u32 first = encode_word<code, convert>(low(v.x), high(v.x), low(v.y), high(v.y), regular);
         const u32 second = encode_word<code, convert>(low(v.z), high(v.z), low(v.w), high(v.w), regular);

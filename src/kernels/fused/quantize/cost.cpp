@@ -68,7 +68,7 @@ Prediction QuantizeOp::predict(const Row& row, const TargetFacts& target, const 
         costs.stream.compute_share);
     if (is_host) return result;
     // Between rows that memory binds alike, the one with fewer instructions.
-    if (!converts) result.us += 0.001;
+    if (!converts && !(row.fp8_convert && problem.scale == ScaleType::e4m3)) result.us += 0.001;
     if (row.group != GroupOf::block) return result;
     result.us += costs.stream.norm_us + row.threads * costs.stream.norm_thread_us;
     // Small groups with a block each: the SMs hold their most blocks, of which each waits for its loads.

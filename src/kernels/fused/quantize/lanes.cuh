@@ -60,8 +60,7 @@ __device__ inline void find_magnitudes(const QuantizeArgs& args, const U32x4 (&k
     }
 }
 
-__device__ inline void store_group_scale(const QuantizeArgs& args, u32 vector, u32 stored) {
-    const Place place = place_of(args, vector);
+__device__ inline void store_group_scale(const QuantizeArgs& args, Place place, u32 stored) {
     const u32 rows = args.swizzled ? static_cast<u32>(round_up(args.rows, kSwizzleRows)) : args.rows;
     if (place.row >= rows) return;
     const u32 group = place.column >> args.group_shift;
@@ -71,18 +70,22 @@ __device__ inline void store_group_scale(const QuantizeArgs& args, u32 vector, u
 
 // Of `share` neighbouring lanes, which have the same groups, each takes another one's scale.
 template <int share>
-__device__ inline void find_scales(const QuantizeArgs& args, const u32 (&magnitudes)[kVectors], u32 first,
-                                   float (&multipliers)[kVectors]) {
+__device__ inline void find_scales(const QuantizeArgs& args, const u32 (&magnitudes)[kVectors],
+                                   const Place (&places)[kVectors], float (&multipliers)[kVectors]) {
     const float global_reciprocal = reciprocal_of_global(args);
     const u32 own = threadIdx.x % share;
     const u32 lane = threadIdx.x & ((args.group_columns / kVectorElements) - 1);  // of its group
 #pragma unroll
     for (int begin = 0; begin < kVectors; begin += share) {
         u32 magnitude = magnitudes[begin];
+        Place place = places[begin];
 #pragma unroll
-        for (int i = 1; i < share; ++i) magnitude = own == i ? magnitudes[begin + i] : magnitude;
-        const GroupScale scale = scale_of(args, magnitude, global_reciprocal);
-        if (lane < share) store_group_scale(args, first + (begin + own) * kRow.threads, scale.stored);
+        for (int i = 1; i < share; ++i) {
+            magnitude = own == i ? magnitudes[begin + i] : magnitude;
+            place = own == i ? places[begin + i] : place;
+        }
+        const GroupScale scale = scale_of<kRow.fp8_convert>(args, magnitude, global_reciprocal);
+        if (lane < share) store_group_scale(args, place, scale.stored);
 #pragma unroll
         for (int i = 0; i < share; ++i) {
             const u32 from = (threadIdx.x & (kWarpThreads - share)) + i;
@@ -124,9 +127,9 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
         u32 magnitudes[kVectors];
         find_magnitudes(args, kept, magnitudes);
         if (args.group_columns >= 4 * kVectorElements) {
-            find_scales<4>(args, magnitudes, first, multipliers);
+            find_scales<4>(args, magnitudes, places, multipliers);
         } else {
-            find_scales<2>(args, magnitudes, first, multipliers);
+            find_scales<2>(args, magnitudes, places, multipliers);
         }
 #pragma unroll
         for (int i = 0; i < kVectors; ++i) regular = regular && is_regular<T>(0, multipliers[i]);
