@@ -112,6 +112,20 @@ void add_quantisers(std::vector<Case>& all) {
     }
 }
 
+void add_quantised_outputs(std::vector<Case>& all) {
+    for (const auto& [name, format] : {std::pair<const char*, QuantizeFormat>{"fp8 1x128", kFp8Groups},
+                                       {"fp8 per token", kFp8PerToken},
+                                       {"fp8 per tensor, given scale", kFp8PerTensor},
+                                       {"int8 per token", kInt8PerToken},
+                                       {"mxfp8", kMxfp8},
+                                       {"nvfp4", kNvfp4}}) {
+        all.push_back(quantized_norm_case(8192, 7168, name, format));
+        all.push_back(quantized_activation_case(8192, 14336, name, format));
+    }
+    all.push_back(quantized_norm_case(64, 4096, "fp8 per token", kFp8PerToken));
+    all.push_back(quantized_norm_case(8192, 4096, "fp8 per token", kFp8PerToken));
+}
+
 void add_steps(std::vector<Case>& all) {
     using Weight = std::pair<i64, i64>;  // n, k
     for (const auto& [n, k] : {Weight{4096, 4096},
@@ -152,6 +166,7 @@ std::vector<Case> cases(const std::string& set) {
     add_attention(all);
     add_fused(all);
     add_quantisers(all);
+    add_quantised_outputs(all);
     if (set == "tune") add_steps(all);
     std::vector<Case> once;
     for (Case& item : all) {

@@ -66,5 +66,8 @@ Case activation_case(i64 tokens, i64 width);
 Case sample_case(i64 rows, i64 vocabulary);
 Case quantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format,
                    bool swizzled = false, bool given_scale = false);
+// A format of the whole tensor has a given scale.
+Case quantized_norm_case(i64 tokens, i64 hidden, const char* name, const QuantizeFormat& format);
+Case quantized_activation_case(i64 tokens, i64 width, const char* name, const QuantizeFormat& format);
 
 }  // namespace warpwright::bench

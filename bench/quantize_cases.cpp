@@ -1,9 +1,94 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bench/make_cases.h"
 #include "kernels/fused/quantize/operation.h"
+#include "kernels/fused/quantize/outputs.h"
+#include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/quantize.h"
+#include "warpwright/ops/rmsnorm.h"
 
 namespace warpwright::bench {
+namespace {
+
+// Codes without the 16 bits that they are made of, each row by itself or with one given scale.
+FieldTexts quantized_fields(FieldTexts set, const QuantizeFormat& format, i64 columns) {
+    const i64 group_columns = format.group_columns == 0 ? columns : format.group_columns;
+    for (const auto& field : fields({{"quantized", 1},
+                                     {"keeps_out", 0},
+                                     {"group_columns", group_columns},
+                                     {"given_scale", format.group_rows == 0}}))
+        set.push_back(field);
+    set.emplace_back("code", enum_text(format.code));
+    set.emplace_back("scale", enum_text(format.scale));
+    return set;
+}
+
+double quantized_bytes(const QuantizeFormat& format, i64 rows, i64 columns) {
+    const i64 groups = format.group_columns == 0 ? 1 : columns / format.group_columns;
+    return static_cast<double>(rows) *
+           (columns * facts_of(format.code).bits / 8 + groups * dtype_bytes(dtype_of(format.scale)));
+}
+
+// A given scale of a whole tensor.
+Tensor scalar(Buffers& b) {
+    Tensor scale = b.floats({0.01F});
+    scale.rank = 2;
+    scale.shape = {1, 1};
+    scale.stride = {1, 1};
+    return scale;
+}
+
+QuantizedOutput quantized_output(Buffers& b, const QuantizeFormat& format, i64 rows, i64 columns) {
+    const bool given = format.group_rows == 0;
+    const i64 groups = format.group_columns == 0 ? 1 : columns / format.group_columns;
+    QuantizedOutput output{.format = format,
+                           .codes = b.zeros(DType::u8, {rows, columns * facts_of(format.code).bits / 8}),
+                           .scales = b.zeros(dtype_of(format.scale), {rows, groups}),
+                           .given_scale = given};
+    if (given) output.scales = scalar(b);
+    if (format.scale == ScaleType::e4m3) output.global_scale = b.floats({0.002F});
+    return output;
+}
+
+}  // namespace
+
+Case quantized_norm_case(i64 tokens, i64 hidden, const char* name, const QuantizeFormat& format) {
+    return {
+        "rmsnorm",
+        fmt::format("tokens={} hidden={} residual bf16 to {}", tokens, hidden, name),
+        quantized_fields(fields({{"tokens", tokens}, {"hidden", hidden}, {"residual", 1}}), format, hidden),
+        6.0 * tokens * hidden + quantized_bytes(format, tokens, hidden),
+        0,
+        [=](Context& context, Buffers& b) -> Result<Preparer> {
+            const RmsNorm call{.x = b.random(kType, {tokens, hidden}),
+                               .weight = b.random(kType, {hidden}),
+                               .residual = b.random(kType, {tokens, hidden}),
+                               .quantized = quantized_output(b, format, tokens, hidden)};
+            return preparer(context, call);
+        },
+        "rmsnorm, quantised",
+        "",
+        Roof::copy};
+}
+
+Case quantized_activation_case(i64 tokens, i64 width, const char* name, const QuantizeFormat& format) {
+    return {"gated_activation",
+            fmt::format("tokens={} width={} silu bf16 to {}", tokens, width, name),
+            quantized_fields(fields({{"tokens", tokens}, {"width", width}}), format, width),
+            4.0 * tokens * width + quantized_bytes(format, tokens, width),
+            0,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const Tensor both = b.random(kType, {tokens, 2 * width});
+                Tensor gate = both, up = both;
+                gate.shape[1] = up.shape[1] = width;
+                up.data = static_cast<std::byte*>(up.data) + width * dtype_bytes(kType);
+                const GatedActivation call{
+                    .gate = gate, .up = up, .quantized = quantized_output(b, format, tokens, width)};
+                return preparer(context, call);
+            },
+            "activation, quantised",
+            "",
+            Roof::copy};
+}
 
 // x is read once, or for one scale of all that is not given twice; codes and scales are written once.
 Case quantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format, bool swizzled,
@@ -41,10 +126,7 @@ Case quantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat
                               .swizzled = swizzled,
                               .given_scale = given};
                 if (given) {
-                    call.scales = b.floats({0.01F});
-                    call.scales.rank = 2;
-                    call.scales.shape = {1, 1};
-                    call.scales.stride = {1, 1};
+                    call.scales = scalar(b);
                 } else {
                     call.scales = b.zeros(scale_type, {scale_rows, scale_columns});
                 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <map>
 #include <numeric>
 #include <queue>
 #include <utility>
@@ -17,31 +18,24 @@ namespace {
 // Of a warp, constants included: 2 MiB.
 constexpr int kMaxFileSlots = 16384;
 
-// Slots in use, as bits. Wide values take slots that are a multiple of their width, so that what they leave
-// behind fits the next of their kind.
-class SlotMap {
+// Registers of one width in use, as bits.
+class PlaceMap {
 public:
-    int take(int width) {
+    int take() {
         for (std::size_t i = 0;; ++i) {
             if (i == used_.size()) used_.push_back(0);
-            u64 places = ~used_[i];
-            if (width >= 2) places &= places >> 1 & 0x5555'5555'5555'5555u;
-            if (width == 4) places &= places >> 2 & 0x1111'1111'1111'1111u;
-            if (places == 0) continue;
-            const int bit = std::countr_zero(places);
-            used_[i] |= mask(width) << bit;
-            const int slot = static_cast<int>(i) * 64 + bit;
-            end_ = std::max(end_, slot + width);
-            return slot;
+            if (~used_[i] == 0) continue;
+            const int bit = std::countr_zero(~used_[i]);
+            used_[i] |= u64{1} << bit;
+            const int place = static_cast<int>(i) * 64 + bit;
+            end_ = std::max(end_, place + 1);
+            return place;
         }
     }
-    void give_back(int slot, int width) {
-        used_[static_cast<std::size_t>(slot / 64)] &= ~(mask(width) << (slot % 64));
-    }
+    void give_back(int place) { used_[static_cast<std::size_t>(place / 64)] &= ~(u64{1} << (place % 64)); }
     int end() const { return end_; }  // behind the highest that was ever taken
 
 private:
-    static u64 mask(int width) { return (u64{1} << width) - 1; }
     std::vector<u64> used_;
     int end_ = 0;
 };
@@ -52,7 +46,8 @@ struct Assignment {
 };
 
 // Linear scan. A register's slots are free after the instruction that reads it last, not for it: handlers may
-// write one destination before they read the last source.
+// write one destination before they read the last source. Only registers of the same width share slots: lanes
+// of different widths lie at different words, so that lanes which stand elsewhere would lose what they keep.
 Assignment share_slots(const std::vector<u8>& widths, const std::vector<LiveInterval>& intervals) {
     std::vector<i32> order;
     for (i32 reg = 0; reg < static_cast<i32>(widths.size()); ++reg) {
@@ -66,21 +61,29 @@ Assignment share_slots(const std::vector<u8>& widths, const std::vector<LiveInte
     });
     Assignment assignment;
     assignment.slots.assign(widths.size(), 0);
-    SlotMap map;
+    std::map<u8, PlaceMap> places;       // by width
     using Ending = std::pair<i32, i32>;  // last instruction, register
     std::priority_queue<Ending, std::vector<Ending>, std::greater<>> live;
     for (const i32 reg : order) {
         const auto r = static_cast<std::size_t>(reg);
         while (!live.empty() && live.top().first < intervals[r].first) {
             const auto ended = static_cast<std::size_t>(live.top().second);
-            map.give_back(assignment.slots[ended], widths[ended]);
+            places[widths[ended]].give_back(assignment.slots[ended]);
             live.pop();
         }
-        assignment.slots[r] = map.take(widths[r]);
+        assignment.slots[r] = places[widths[r]].take();
         live.emplace(intervals[r].last, reg);
-        if (map.end() > kMaxFileSlots) break;
+        if (places[widths[r]].end() > kMaxFileSlots) break;
     }
-    assignment.num_slots = map.end();
+    std::map<u8, int> starts;
+    for (const auto& [width, map] : places) {
+        starts[width] = assignment.num_slots;
+        assignment.num_slots += map.end() * width;
+    }
+    for (const i32 reg : order) {
+        const auto r = static_cast<std::size_t>(reg);
+        assignment.slots[r] = starts[widths[r]] + assignment.slots[r] * widths[r];
+    }
     return assignment;
 }
 

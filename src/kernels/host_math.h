@@ -95,10 +95,12 @@ Float activate(Activation activation, Float value) {
 
 // Storage types for host rows that are templates: HostBf16::load(data, i), ::store(data, i, value).
 struct HostBf16 {
+    static constexpr DType kType = DType::bf16;
     static float load(const void* data, i64 i) { return bf16_to_float(static_cast<const u16*>(data)[i]); }
     static void store(void* data, i64 i, float value) { static_cast<u16*>(data)[i] = float_to_bf16(value); }
 };
 struct HostHalf {
+    static constexpr DType kType = DType::f16;
     static float load(const void* data, i64 i) { return f16_to_float(static_cast<const u16*>(data)[i]); }
     static void store(void* data, i64 i, float value) { static_cast<u16*>(data)[i] = float_to_f16(value); }
 };

@@ -55,6 +55,36 @@ TEST(Warps, NestedLoopsOfDifferentLengths) {
               }));
 }
 
+// A lane's place in a register depends on its width: of registers that share memory, but are used by
+// different lanes at different places of the code, none may change.
+TEST(Warps, LanesThatStandElsewhereKeepTheirRegisters) {
+    RunPtx run(ptx_kernel(".param .u64 out", R"(
+        .reg .b64 %rd<4>;  .reg .b32 %r<3>;  .reg .pred %p;
+        mov.u32 %r0, %tid.x;
+        bra.uni HIGH;
+    LOW:
+        ld.param.u64 %rd0, [out];
+        mul.wide.u32 %rd1, %r0, 4;
+        add.s64 %rd0, %rd0, %rd1;
+        mov.u64 %rd2, 0x1234567890abcdef;
+        mov.u64 %rd3, 0xfedcba0987654321;
+        xor.b64 %rd2, %rd2, %rd3;
+        st.global.u32 [%rd0], %rd2;
+        ret;
+    HIGH:
+        add.u32 %r1, %r0, 100;
+        add.u32 %r2, %r0, 1000;
+        setp.ne.u32 %p, %r0, 16;
+        @%p bra LOW;
+        ld.param.u64 %rd0, [out];
+        add.u32 %r1, %r1, %r2;
+        st.global.u32 [%rd0+64], %r1;
+    )"));
+    const u64 out = run.put(std::vector<u32>(32));
+    EXPECT_FALSE(run.launch({.block = {32}}, out).finding);
+    EXPECT_EQ(run.get<u32>(out, 32)[16], 1132u);
+}
+
 TEST(Warps, LanesThatExitAreNotWaitedFor) {
     const auto out = run_clean(64, R"(
         and.b32 %r2, %r1, 1;

@@ -133,7 +133,7 @@ TEST(Quantize, NamesTheArgumentThatDisagrees) {
     EXPECT_EQ(error(call), "quantize: scales is null");
     call = good;
     call.codes = tensor(DType::u8, 2, 128);
-    EXPECT_EQ(error(call), "quantize: codes: dimension 1 (columns) is 128, but x has 256");
+    EXPECT_EQ(error(call), "quantize: codes must be [2, 256], got [2, 128]");
     call = good;
     call.given_scale = true;
     EXPECT_EQ(error(call), "quantize: a given scale must be fp32 and of the whole tensor");
@@ -160,7 +160,7 @@ TEST(Quantize, NamesTheArgumentThatDisagrees) {
     EXPECT_EQ(error(mx), "quantize: groups of 32 must divide columns, got 80");
     call = mx;
     call.codes = tensor(DType::u8, 2, 80);
-    EXPECT_EQ(error(call), "quantize: codes: dimension 1 is 80, but x has 80 columns, two to a byte");
+    EXPECT_EQ(error(call), "quantize: codes must be [2, 40], got [2, 80]");
     call = mx;
     call.x = tensor(DType::bf16, 2, 96);
     call.codes = tensor(DType::u8, 2, 48);

@@ -62,6 +62,70 @@ TEST(RmsNorm, ShortRowsShareABlock) {
     }
 }
 
+TEST(RmsNorm, QuantizedRows) {
+    const auto with = [](FieldTexts more) {
+        more.insert(more.begin(), {"quantized", "true"});
+        return more;
+    };
+    EXPECT_EQ(chosen(kOp, "h200", with({})), "rmsnorm.quantized.bf16.t256v2.cvt");
+    EXPECT_EQ(chosen(kOp, "a100", with({})), "rmsnorm.quantized.bf16.t256v2");
+    EXPECT_EQ(chosen(kOp, "rtx-5090", with({{"code", "e2m1"}, {"scale", "e4m3"}, {"group_columns", "16"}})),
+              "rmsnorm.quantized.bf16.t256v2");
+    EXPECT_EQ(chosen(kOp, "h200", with({{"hidden", "7168"}, {"group_columns", "7168"}})),
+              "rmsnorm.quantized.bf16.t512v4.cvt");
+    EXPECT_EQ(chosen(kOp, "h200", with({{"hidden", "1023"}, {"alignment_bytes", "2"}})),
+              "rmsnorm.quantized.bf16.any");
+    EXPECT_EQ(chosen(kOp, "cpu", with({})), "rmsnorm.host.bf16");
+    EXPECT_EQ(refusal(kOp, "rmsnorm.portable.bf16.any", "h200", with({})),
+              "quantized: needs false, got true");
+    EXPECT_EQ(refusal(kOp, "rmsnorm.quantized.bf16.any", "h200", {}), "quantized: needs true, got false");
+    EXPECT_EQ(refusal(kOp, "rmsnorm.quantized.bf16.t256v2.cvt", "a100", with({})),
+              "fp8 convert: needs compute capability 8.9 or later, a100-80 is compute capability 8.0");
+    EXPECT_EQ(refusal(kOp, "rmsnorm.quantized.bf16.t256v2", "h200", with({{"group_columns", "24"}})),
+              "group columns: needs a power of two, got 24");
+    EXPECT_EQ(refusal(kOp, "rmsnorm.quantized.bf16.any", "h200", with({{"heads", "4"}})),
+              "heads: needs 1, got 4");
+}
+
+TEST(RmsNorm, NamesTheQuantizedArgumentThatDisagrees) {
+    float data[512] = {};
+    const auto error = [&](const auto& change) {
+        RmsNorm call{.x = Tensor::dense(data, DType::bf16, {2, 256}),
+                     .weight = Tensor::dense(data, DType::bf16, {256}),
+                     .quantized = {.codes = Tensor::dense(data, DType::u8, {2, 256}),
+                                   .scales = Tensor::dense(data, DType::f32, {2, 2})}};
+        change(call);
+        Prepared prepared;
+        return prepare(cpu_context(), call, prepared).message();
+    };
+    EXPECT_EQ(error([](RmsNorm&) {}), "");
+    EXPECT_EQ(error([](RmsNorm& c) { c.quantized = {}; }),
+              "rmsnorm: out and codes are null: nothing is to be computed");
+    EXPECT_EQ(error([&](RmsNorm& c) {
+                  c.out = c.x;
+                  c.quantized.codes = {};
+              }),
+              "rmsnorm: codes is null, but scales or amax is given");
+    EXPECT_EQ(error([&](RmsNorm& c) { c.quantized.codes.shape[1] = 128; }),
+              "rmsnorm: codes must be [2, 256], got [2, 128]");
+    EXPECT_EQ(error([&](RmsNorm& c) { c.quantized.format = kFp8PerToken; }),
+              "rmsnorm: scales must be [2, 1], got [2, 2]");
+    EXPECT_EQ(error([&](RmsNorm& c) {
+                  c.quantized.format = kFp8PerTensor;
+                  c.quantized.scales = Tensor::dense(data, DType::f32, {1, 1});
+              }),
+              "rmsnorm: scales must be of one row, or given for the whole tensor");
+    EXPECT_EQ(error([&](RmsNorm& c) { c.quantized.given_scale = true; }),
+              "rmsnorm: a given scale must be fp32 and of the whole tensor");
+    EXPECT_EQ(error([&](RmsNorm& c) { c.quantized.amax = Tensor::dense(data, DType::f32, {2}); }),
+              "rmsnorm: amax must have one element");
+    EXPECT_EQ(error([&](RmsNorm& c) {
+                  c.x = Tensor::dense(data, DType::bf16, {2, 2, 64});
+                  c.weight = Tensor::dense(data, DType::bf16, {64});
+              }),
+              "rmsnorm: codes must be null where heads are normalised");
+}
+
 TEST(RmsNorm, NamesTheArgumentThatDisagrees) {
     float data[64] = {};
     RmsNorm call{.x = Tensor::dense(data, DType::bf16, {2, 16}),

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "warpwright/context.h"
+#include "warpwright/ops/quantized_output.h"
 #include "warpwright/tensor.h"
 
 namespace warpwright {
@@ -11,8 +12,11 @@ namespace warpwright {
 struct GatedActivation {
     Tensor gate;  // [tokens, width], bf16 or f16, last dimension dense
     Tensor up;    // [tokens, width]
-    Tensor out;   // [tokens, width]; may be gate or up
+    Tensor out;   // [tokens, width]; may be gate or up; optional where codes are given
     Activation activation = Activation::silu;
+    // out as codes and scales: FP8 for the tensor by a given scale, by token or in groups, INT8 by token,
+    // MXFP8, MXFP4, NVFP4.
+    QuantizedOutput quantized;
 };
 
 Status prepare(Context& context, const GatedActivation& call, Prepared& prepared);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "warpwright/context.h"
+#include "warpwright/ops/quantized_output.h"
 #include "warpwright/tensor.h"
 
 namespace warpwright {
@@ -15,10 +16,13 @@ namespace warpwright {
 struct RmsNorm {
     Tensor x;         // [tokens, hidden] or [tokens, heads, head_dim], bf16 or f16, last dimension dense
     Tensor weight;    // [hidden] or [head_dim], dense
-    Tensor out;       // like x; may be x
+    Tensor out;       // like x; may be x; optional where codes are given
     Tensor residual;  // optional, [tokens, hidden], read and written; not with heads
     float epsilon = 1e-6f;
     float weight_offset = 0;  // added to the weight in fp32; Gemma: 1
+    // out as codes and scales, where x has two dimensions: FP8 for the tensor by a given scale, by token or
+    // in groups, INT8 by token, MXFP8, MXFP4, NVFP4.
+    QuantizedOutput quantized;
 };
 
 // Errors: shapes or types that disagree (caller); no row for the target (no_kernel).

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "warpwright/ops/gated_activation.h"
 
+#include <cmath>
+#include <limits>
+#include <optional>
+
 #include "check/ops/checks.h"
+#include "check/ops/quantized_outputs.h"
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/gated_activation/oracle.h"
 
 namespace warpwright {
 namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 struct GatedActivationCheck {
     using Op = GatedActivationOp;
@@ -29,6 +36,16 @@ struct GatedActivationCheck {
             problems.push_back({.tokens = 2, .width = 256, .dtype = dtype, .alignment_bytes = 2});
             problems.push_back({.tokens = 100, .width = 14336, .dtype = dtype});
         }
+        for (DType dtype : {DType::bf16, DType::f16}) {
+            for (const QuantizedCase& item : quantized_cases()) {
+                problems.push_back({.tokens = item.rows,
+                                    .width = item.columns,
+                                    .dtype = dtype,
+                                    .activation = item.columns % 3 != 0 ? Activation::silu : Activation::gelu,
+                                    .alignment_bytes = item.alignment_bytes,
+                                    .quantized = item.fields});
+            }
+        }
         return problems;
     }
 
@@ -42,6 +59,13 @@ struct GatedActivationCheck {
         std::vector<float> values = bench.read(both);
         const float special[] = {0.0f, -0.0f, 100, -100, 1000, -1000, 1e-6f, -1e-6f};
         for (std::size_t i = 0; i < 8 && width == 8; ++i) values[i] = round_to(problem.dtype, special[i]);
+        // Codes of groups and rows with a NaN or an infinity, in problems of which every row has its own
+        // scales.
+        for (i64 token = 0; token < tokens && problem.quantized.quantized && width < 600; ++token) {
+            if (token % 3 == 0)
+                values[static_cast<std::size_t>((2 * token + 1) * width + 21)] = std::nanf("");
+            if (token % 3 == 1) values[static_cast<std::size_t>((2 * token + 1) * width + 30)] = kInfinity;
+        }
         bench.write(both, values);
         std::vector<float> gate_values, up_values;
         for (i64 token = 0; token < tokens; ++token) {
@@ -56,9 +80,17 @@ struct GatedActivationCheck {
         const Tensor out = bench.output(problem.dtype, {tokens, width}, misaligned);
         const Tensor in_place = bench.in_place(problem.dtype, {tokens, width}, 1, misaligned);
         bench.write(in_place, gate_values);
-        const GatedActivation calls[] = {
+        std::vector<QuantizedOutputCheck> codes;
+        for (int i = 0; problem.quantized.quantized && i < 3; ++i)
+            codes.emplace_back(bench, problem.quantized, tokens, width, misaligned);
+        std::vector<GatedActivation> calls = {
             {.gate = gate, .up = up, .out = out, .activation = problem.activation},
             {.gate = in_place, .up = up, .out = in_place, .activation = problem.activation}};
+        for (std::size_t i = 0; i < codes.size(); ++i) {
+            if (i == 2)
+                calls.push_back({.gate = gate, .up = up, .out = {}, .activation = problem.activation});
+            calls[i].quantized = codes[i].output();
+        }
         for (const GatedActivation& call : calls) {
             const Status status = gated_activation(bench.context(), bench.stream(), call);
             if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
@@ -69,6 +101,7 @@ struct GatedActivationCheck {
         const std::vector<float> reference = rounded(answer, problem.dtype);
         judge(result, bench, compare(bench.read(out), answer, reference, largest(answer)), "out");
         judge(result, bench, compare(bench.read(in_place), answer, reference, largest(answer)), "in place");
+        for (const QuantizedOutputCheck& item : codes) item.judge_codes(result, bench.read(out));
     }
 };
 

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "check/ops/checks.h"
+#include "check/ops/quantized_outputs.h"
 #include "kernels/fused/quantize/operation.h"
 #include "kernels/fused/quantize/oracle.h"
 #include "kernels/host_math.h"
@@ -127,29 +128,6 @@ struct QuantizeCheck {
         }
     }
 
-    static std::vector<float> unpacked(const std::vector<float>& bytes, CodeType code) {
-        if (code != CodeType::e2m1) return bytes;
-        std::vector<float> codes;
-        for (const float byte : bytes) {
-            const int both = static_cast<int>(byte);
-            codes.push_back(static_cast<float>(both & 15));
-            codes.push_back(static_cast<float>(both >> 4));
-        }
-        return codes;
-    }
-
-    // Stored scales with those that fill up 128 rows and 4 columns.
-    static std::vector<double> swizzled(const std::vector<double>& scales, i64 rows, i64 columns) {
-        std::vector<double> bytes(
-            static_cast<std::size_t>(round_up(rows, kSwizzleRows) * round_up(columns, kSwizzleColumns)));
-        for (i64 row = 0; row < rows; ++row) {
-            for (i64 column = 0; column < columns; ++column)
-                bytes[static_cast<std::size_t>(swizzled_offset(row, column, columns))] =
-                    scales[static_cast<std::size_t>(row * columns + column)];
-        }
-        return bytes;
-    }
-
     static std::vector<float> as_float(const std::vector<double>& values) {
         return {values.begin(), values.end()};
     }
@@ -202,13 +180,13 @@ struct QuantizeCheck {
 
         const QuantizeAnswer answer = quantize_oracle(defined, values, call.least_amax, kGlobalScale,
                                                       problem.given_scale ? &kGivenScale : nullptr);
-        judge(
-            result, bench,
-            compare(unpacked(bench.read(call.codes), problem.code), answer.codes, as_float(answer.codes), 0),
-            "codes");
+        judge(result, bench,
+              compare(unpacked_codes(bench.read(call.codes), problem.code), answer.codes,
+                      as_float(answer.codes), 0),
+              "codes");
         if (problem.given_scale) return;
         std::vector<double> expected = answer.scales;
-        if (problem.swizzled) expected = swizzled(expected, row_groups, column_groups);
+        if (problem.swizzled) expected = swizzled_scales(expected, row_groups, column_groups);
         std::vector<float> scales = bench.read(call.scales);
         if (by_column && problem.amax_parts == 0) {
             const std::vector<float> stored = scales;

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 
 #include "check/ops/checks.h"
+#include "check/ops/quantized_outputs.h"
 #include "kernels/fused/rmsnorm/operation.h"
 #include "kernels/fused/rmsnorm/oracle.h"
 
@@ -55,6 +57,17 @@ struct RmsNormCheck {
                                 .residual = false,
                                 .alignment_bytes = 2,
                                 .heads = 9});
+        }
+        for (DType dtype : {DType::bf16, DType::f16}) {
+            for (const QuantizedCase& item : quantized_cases()) {
+                problems.push_back({.tokens = item.rows,
+                                    .hidden = item.columns,
+                                    .dtype = dtype,
+                                    .residual = item.columns % 3 != 0,
+                                    .alignment_bytes = item.alignment_bytes,
+                                    .weight_offset = 1,
+                                    .quantized = item.fields});
+            }
         }
         return problems;
     }
@@ -119,12 +132,17 @@ struct RmsNormCheck {
             residual = bench.in_place(problem.dtype, {problem.tokens, problem.hidden}, 3, misaligned);
             residual_before = bench.read(residual);
         }
-        const RmsNorm call{.x = x,
-                           .weight = weight,
-                           .out = out,
-                           .residual = residual,
-                           .epsilon = kEpsilon,
-                           .weight_offset = problem.weight_offset};
+        RmsNorm call{.x = x,
+                     .weight = weight,
+                     .out = out,
+                     .residual = residual,
+                     .epsilon = kEpsilon,
+                     .weight_offset = problem.weight_offset};
+        std::optional<QuantizedOutputCheck> codes;
+        if (problem.quantized.quantized) {
+            codes.emplace(bench, problem.quantized, problem.tokens, problem.hidden, misaligned);
+            call.quantized = codes->output();
+        }
         const Status status = rmsnorm(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
@@ -138,6 +156,19 @@ struct RmsNormCheck {
                   compare(bench.read(residual), answer.residual, rounded(answer.residual, problem.dtype), 0),
                   "residual");
         }
+        if (!codes) return;
+        const std::vector<float> normalised = bench.read(out);
+        codes->judge_codes(result, normalised);
+        if (problem.quantized.keeps_out) return;
+        // Codes alone are the same.
+        if (problem.residual) bench.write(residual, residual_before);
+        const QuantizedOutputCheck alone(bench, problem.quantized, problem.tokens, problem.hidden,
+                                         misaligned);
+        call.out = {};
+        call.quantized = alone.output();
+        const Status second = rmsnorm(bench.context(), bench.stream(), call);
+        if (!second.ok()) return judge(result, bench, {false, 0, 0, second.message()}, "launch");
+        alone.judge_codes(result, normalised);
     }
 };
 

@@ -6,6 +6,7 @@
 
 #include "kernels/cost.h"
 #include "kernels/fused/gated_activation/rows.h"
+#include "kernels/fused/quantize/fields.h"
 #include "warpwright/device.h"
 
 namespace warpwright {
@@ -24,12 +25,13 @@ struct GatedActivationOp {
     }
     static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
                               const CostConstants& costs = kCosts);
-    // grid.x tokens, grid.y chunks of a token.
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
-        const i64 chunks = row.threads == 0 ? 1 : ceil_div(problem.width, chunk_elements(row));
-        return {.grid = {static_cast<u32>(problem.tokens), static_cast<u32>(chunks)},
+        return {.grid = {static_cast<u32>(quantized_rows(problem.quantized, problem.tokens)),
+                         static_cast<u32>(num_chunks(row, problem))},
                 .block = {static_cast<u32>(row.threads)}};
     }
+    // Blocks of a token: chunks of it, or groups, a warp each.
+    static i64 num_chunks(const Row& row, const Problem& problem);
     static HostFunction host_function(const Row& row);
 };
 

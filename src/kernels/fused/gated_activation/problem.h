@@ -2,7 +2,7 @@
 // out = activation(gate) * up, the middle of a gated MLP (Shazeer 2020, "GLU variants improve transformer").
 #pragma once
 
-#include "warpwright/types.h"
+#include "kernels/fused/quantize/outputs.h"
 
 namespace warpwright {
 
@@ -12,6 +12,7 @@ struct GatedActivationProblem {
     DType dtype = DType::bf16;
     Activation activation = Activation::silu;
     i64 alignment_bytes = 16;  // what every row's start is a multiple of
+    QuantizedFields quantized{};
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -20,6 +21,7 @@ struct GatedActivationProblem {
         v("dtype", self.dtype);
         v("activation", self.activation);
         v("alignment_bytes", self.alignment_bytes);
+        QuantizedFields::visit(self.quantized, v);
     }
     constexpr GatedActivationProblem canonical() const {
         GatedActivationProblem problem = *this;
@@ -31,13 +33,14 @@ struct GatedActivationProblem {
 struct GatedActivationArgs {
     const void* gate;  // [tokens, width], row stride gate_stride elements
     const void* up;    // [tokens, width]
-    void* out;         // [tokens, width]; may be gate or up
+    void* out;         // [tokens, width]; may be gate or up; null where codes alone are wanted
     i64 gate_stride;
     i64 up_stride;
     i64 out_stride;
     i32 tokens;
     i32 width;
     Activation activation;
+    QuantizedArgs quantized;
 };
 
 }  // namespace warpwright

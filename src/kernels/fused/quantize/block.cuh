@@ -6,6 +6,7 @@
 //
 // The last groups of rows and columns may be smaller.
 #include "kernels/fused/quantize/codes.cuh"
+#include "kernels/fused/quantize/rows.h"
 #include "ptx/launch.cuh"
 
 namespace warpwright {

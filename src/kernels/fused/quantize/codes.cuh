@@ -2,7 +2,7 @@
 // What the kernels of quantisation share: scales of groups, and codes of numbers.
 #pragma once
 
-#include "kernels/fused/quantize/rows.h"
+#include "kernels/fused/quantize/problem.h"
 #include "ptx/convert.cuh"
 #include "ptx/fp8.cuh"
 #include "tile/magnitude.cuh"

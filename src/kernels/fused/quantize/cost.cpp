@@ -5,14 +5,12 @@
 #include <initializer_list>
 
 #include "kernels/fused/quantize/operation.h"
+#include "kernels/fused/quantize/outputs.h"
 
 namespace warpwright {
 namespace {
 
 constexpr double kMaxBlocksPerSm = 24;  // between 16 (8.6) and 32 (8.0, 9.0, 10.0)
-
-// Operations of an element: unpacking, magnitude and product, and the conversion.
-constexpr double kElementFlops = 8, kConvertFlops = 4, kIntegerConvertFlops = 20;
 
 template <class Enum>
 Status parse(std::string_view name, std::string_view text, std::initializer_list<Enum> all, Enum& value) {
@@ -59,16 +57,14 @@ Prediction QuantizeOp::predict(const Row& row, const TargetFacts& target, const 
     const bool elementwise = !is_host && row.vectors == 0;
     const double read_bytes = elementwise && !problem.given_scale && problem.amax_parts == 0 ? 4 : 2;
     const double code_bytes = facts_of(problem.code).bits / 8.0;
-    const bool converts =
-        row.fp8_convert && (problem.code == CodeType::e4m3 || problem.code == CodeType::e5m2);
     Prediction result = roofline(
         target, costs, (read_bytes + code_bytes) * elements,
-        (kElementFlops + (converts ? kConvertFlops : kIntegerConvertFlops)) * elements,
-        fp32_tflops(target, costs), elementwise ? costs.stream.elementwise_share : costs.stream.memory_share,
-        costs.stream.compute_share);
+        quantize_flops(problem.code, row.fp8_convert) * elements, fp32_tflops(target, costs),
+        elementwise ? costs.stream.elementwise_share : costs.stream.memory_share, costs.stream.compute_share);
     if (is_host) return result;
     // Between rows that memory binds alike, the one with fewer instructions.
-    if (!converts && !(row.fp8_convert && problem.scale == ScaleType::e4m3)) result.us += 0.001;
+    if (!converts(problem.code, row.fp8_convert) && !(row.fp8_convert && problem.scale == ScaleType::e4m3))
+        result.us += 0.001;
     if (row.group != GroupOf::block) return result;
     result.us += costs.stream.norm_us + row.threads * costs.stream.norm_thread_us;
     // Small groups with a block each: the SMs hold their most blocks, of which each waits for its loads.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantisation on the host, with the codecs of checkpoints. A task is some groups.
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <limits>
 
 #include "device/host_threads.h"
 #include "formats/codecs.h"
+#include "kernels/fused/quantize/host.h"
 #include "kernels/fused/quantize/operation.h"
 #include "kernels/host_math.h"
 
@@ -152,14 +154,43 @@ void quantize_rows(const void* raw, HostThreads& threads) {
         for (i64 group = begin; group < end; ++group)
             quantize_group<T>(args, group / groups, group % groups, global_reciprocal, tensor_multiplier);
     });
+    store_host_padding(args);
+}
+
+template <class T>
+void quantize_row(const QuantizedArgs& out, i64 row, const void* result) {
+    QuantizeArgs args = out.format;
+    args.x = result;  // every row's place in it is the same
+    args.x_stride = 0;
+    const float global_reciprocal =
+        args.global_scale != nullptr ? positive_reciprocal(*args.global_scale) : 1;
+    const float given = args.given_scale ? positive_reciprocal(*static_cast<const float*>(args.scales)) : 0;
+    for (i64 group = 0; group < args.scale_columns; ++group)
+        quantize_group<T>(args, row, group, global_reciprocal, args.given_scale ? &given : nullptr);
+    if (out.amax == nullptr) return;
+    u32 magnitude = 0;  // NaN's bits are above all numbers'
+    for (i64 column = 0; column < args.columns; ++column)
+        magnitude = std::max(magnitude, std::bit_cast<u32>(std::abs(T::load(result, column))));
+    const std::atomic_ref<u32> amax(*out.amax);
+    for (u32 known = amax; magnitude > known && !amax.compare_exchange_weak(known, magnitude);) {
+    }
+}
+
+}  // namespace
+
+void quantize_host_row(const QuantizedArgs& out, DType dtype, i64 row, const void* result) {
+    dtype == DType::bf16 ? quantize_row<HostBf16>(out, row, result)
+                         : quantize_row<HostHalf>(out, row, result);
+}
+
+void store_host_padding(const QuantizeArgs& args) {
     if (!args.swizzled) return;
+    const i64 groups = args.scale_columns;
     for (i64 row = 0; row < round_up(args.rows, kSwizzleRows); ++row) {
         for (i64 column = row < args.rows ? groups : 0; column < round_up(groups, kSwizzleColumns); ++column)
             store_scale(args, row, column, 0);
     }
 }
-
-}  // namespace
 
 HostFunction QuantizeOp::host_function(const Row& row) {
     return row.dtype == DType::bf16 ? quantize_rows<HostBf16> : quantize_rows<HostHalf>;

@@ -11,6 +11,7 @@
 // are counted through all rows, so that no row's end leaves threads without work. With swizzled scales the
 // rows up to the next multiple of 128 count too: their scales are written, as zeros.
 #include "kernels/fused/quantize/codes.cuh"
+#include "kernels/fused/quantize/rows.h"
 #include "ptx/launch.cuh"
 
 namespace warpwright {

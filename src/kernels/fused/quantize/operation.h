@@ -3,16 +3,13 @@
 #pragma once
 
 #include <span>
-#include <string_view>
 
 #include "kernels/cost.h"
+#include "kernels/fused/quantize/fields.h"
 #include "kernels/fused/quantize/rows.h"
 #include "warpwright/device.h"
 
 namespace warpwright {
-
-Status parse_enum(std::string_view name, std::string_view text, CodeType& code);
-Status parse_enum(std::string_view name, std::string_view text, ScaleType& scale);
 
 struct QuantizeOp {
     static constexpr const char* kName = "quantize";

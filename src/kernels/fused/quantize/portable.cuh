@@ -3,6 +3,7 @@
 //
 //   warp = a group    amax | scale | times 1 / scale, round, store
 #include "kernels/fused/quantize/codes.cuh"
+#include "kernels/fused/quantize/rows.h"
 #include "ptx/launch.cuh"
 
 namespace warpwright {

@@ -78,6 +78,12 @@ struct QuantizeArgs {
 // Parts of the amax of a whole tensor: 16 a lane.
 constexpr int kAmaxParts = 512;
 
+constexpr int kVectorElements = 8;  // of 16 bytes
+constexpr bool is_power_of_two(i64 n) {
+    return (n & (n - 1)) == 0;
+}
+constexpr i64 kFp8Capability = 89;  // cvt to e4m3x2 and e5m2x2: PTX ISA 9.7.9.21
+
 // A block of swizzled scales: 128 rows, 4 scales each.
 constexpr int kSwizzleRows = 128, kSwizzleColumns = 4;
 

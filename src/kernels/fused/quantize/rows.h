@@ -67,13 +67,6 @@ inline constexpr QuantizeRow kQuantizeRows[] = {
 // rows:end
 // clang-format on
 
-constexpr int kVectorElements = 8;  // of 16 bytes
-constexpr i64 kFp8Capability = 89;  // cvt to e4m3x2 and e5m2x2: PTX ISA 9.7.9.21
-
-constexpr bool is_power_of_two(i64 n) {
-    return (n & (n - 1)) == 0;
-}
-
 constexpr i64 block_elements(const QuantizeRow& row) {
     return i64{row.threads} * row.vectors * kVectorElements;
 }

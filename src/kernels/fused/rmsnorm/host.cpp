@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // RMSNorm on the host: one row at a time, fp32 sums.
 #include <cmath>
+#include <vector>
 
 #include "device/host_threads.h"
+#include "kernels/fused/quantize/host.h"
 #include "kernels/fused/rmsnorm/operation.h"
 #include "kernels/host_math.h"
 
@@ -13,10 +15,13 @@ template <class T>
 void rmsnorm(const void* raw, HostThreads& threads) {
     const RmsNormArgs& args = *static_cast<const RmsNormArgs*>(raw);
     threads.parallel_for(i64{args.tokens} * args.heads, args.heads, [&](i64 begin, i64 end) {
+        // What is quantised is rounded to 16 bits; a place for it where the caller has none.
+        std::vector<u16> own(args.out == nullptr ? static_cast<std::size_t>(args.hidden) : 0);
         for (i64 row = begin; row < end; ++row) {
             const i64 token = row / args.heads, head = row % args.heads;
             const i64 x = token * args.x_stride + head * args.x_head_stride, r = token * args.residual_stride,
-                      y = token * args.out_stride + head * args.out_head_stride;
+                      y = own.empty() ? token * args.out_stride + head * args.out_head_stride : 0;
+            void* out = own.empty() ? args.out : own.data();
             const void* source = args.residual != nullptr ? args.residual : args.x;
             const i64 offset = args.residual != nullptr ? r : x;
             float sum = 0;
@@ -30,10 +35,13 @@ void rmsnorm(const void* raw, HostThreads& threads) {
             const float scale = 1 / std::sqrt(sum / static_cast<float>(args.hidden) + args.epsilon);
             for (i64 i = 0; i < args.hidden; ++i) {
                 const float weight = T::load(args.weight, i) + args.weight_offset;
-                T::store(args.out, y + i, T::load(source, offset + i) * scale * weight);
+                T::store(out, y + i, T::load(source, offset + i) * scale * weight);
             }
+            if (args.quantized.format.codes != nullptr)
+                quantize_host_row(args.quantized, T::kType, row, static_cast<const u16*>(out) + y);
         }
     });
+    if (args.quantized.format.codes != nullptr) store_host_padding(args.quantized.format);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "kernels/cost.h"
+#include "kernels/fused/quantize/fields.h"
 #include "kernels/fused/rmsnorm/rows.h"
 #include "warpwright/device.h"
 
@@ -25,7 +26,8 @@ struct RmsNormOp {
     static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
                               const CostConstants& costs = kCosts);
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
-        const i64 blocks = ceil_div(problem.tokens * problem.heads, rows_per_block(row));
+        const i64 blocks =
+            ceil_div(quantized_rows(problem.quantized, problem.tokens) * problem.heads, rows_per_block(row));
         return {.grid = {static_cast<u32>(blocks)}, .block = {static_cast<u32>(row.threads)}};
     }
     static HostFunction host_function(const Row& row);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // RMSNorm with an optional residual:  r += x;  y = r / sqrt(mean(r^2) + eps) * (weight + weight_offset).
 // Zhang & Sennrich 2019; the fused form is FlashInfer's fused_add_rmsnorm. A token has one row to normalise,
-// or one for each of its heads.
+// or one for each of its heads. The result can be codes and scales, too, or these alone.
 #pragma once
 
-#include "warpwright/types.h"
+#include "kernels/fused/quantize/outputs.h"
 
 namespace warpwright {
 
@@ -16,6 +16,7 @@ struct RmsNormProblem {
     i64 alignment_bytes = 16;  // what every row's start is a multiple of
     i64 heads = 1;             // of `hidden` elements each, all with the same weight
     float weight_offset = 0;
+    QuantizedFields quantized{};
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -26,6 +27,7 @@ struct RmsNormProblem {
         v("alignment_bytes", self.alignment_bytes);
         v("heads", self.heads);
         v("weight_offset", self.weight_offset);
+        QuantizedFields::visit(self.quantized, v);
     }
     constexpr RmsNormProblem canonical() const {
         RmsNormProblem problem = *this;
@@ -38,7 +40,7 @@ struct RmsNormArgs {
     const void* x;       // [tokens, heads, hidden]
     void* residual;      // [tokens, hidden] or null, where heads is 1; read and written
     const void* weight;  // [hidden]
-    void* out;           // [tokens, heads, hidden]; may be x
+    void* out;           // [tokens, heads, hidden]; may be x; null where codes alone are wanted
     i64 x_stride;        // strides count elements, from token to token and from head to head
     i64 x_head_stride;
     i64 residual_stride;
@@ -49,6 +51,7 @@ struct RmsNormArgs {
     i32 hidden;
     float epsilon;
     float weight_offset;
+    QuantizedArgs quantized;
 };
 
 }  // namespace warpwright
