@@ -23,6 +23,8 @@ volatile std::sig_atomic_t interrupted = 0;
 struct Options {
     std::string model, format, out;
     i64 group = 0;
+    bool gptq = false;
+    GptqOptions of_gptq;
     int threads = 0;
     bool json = false;
 };
@@ -30,6 +32,7 @@ struct Options {
 int run(const Options& options) {
     QuantizeOptions settings{.num_threads = options.threads};
     WW_CLI_ASSIGN(settings.format, find_quantize_format(options.format, options.group));
+    if (options.gptq) settings.gptq = options.of_gptq;
     struct sigaction action {};
     action.sa_handler = [](int) { interrupted = 1; };
     action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second Ctrl-C ends the program at once
@@ -55,12 +58,14 @@ int run(const Options& options) {
             {"written_bytes", result->written_bytes},
             {"resumed_bytes", result->resumed_bytes},
             {"tensors", {{"quantized", result->num_quantized}, {"kept", result->num_kept}}},
+            {"calibration_tokens", result->calibration_tokens},
             {"seconds", seconds}};
         fmt::print("{}\n", answer.dump());
         return 0;
     }
     fmt::print("{}: {} layers as {} ({}), {} tensors as they were\n", options.out, result->num_quantized,
                settings.format.name, settings.format.text, result->num_kept);
+    if (options.gptq) fmt::print("GPTQ: a text of {} tokens was read\n", result->calibration_tokens);
     fmt::print("{} -> {}, {:.1f} s", bytes_text(result->read_bytes), bytes_text(result->written_bytes),
                seconds);
     if (result->resumed_bytes > 0) {
@@ -87,6 +92,15 @@ void add_quantize(CLI::App& app, Action& action) {
     verb->add_option("--format", options->format, "see below")->required();
     verb->add_option("--out", options->out, "folder to make; must not exist")->required();
     verb->add_option("--group", options->group, "weights to a scale, for int4 (128)");
+    auto* gptq = verb->add_flag("--gptq", options->gptq,
+                                "for int4: rounding errors of a weight are made good by others");
+    GptqOptions& of_gptq = options->of_gptq;
+    verb->add_option("--calibration", of_gptq.calibration,
+                     "text that the model reads for it (definitions of English words)")
+        ->needs(gptq);
+    verb->add_option("--calibration-tokens", of_gptq.num_tokens, "of that text (32768)")->needs(gptq);
+    verb->add_flag("--act-order", of_gptq.act_order, "columns with the largest inputs are rounded first")
+        ->needs(gptq);
     verb->add_option("--threads", options->threads, "0: one per core");
     verb->add_flag("--json", options->json, "for machines");
     verb->callback([options, &action] { action = [options] { return run(*options); }; });

@@ -132,6 +132,14 @@ Tensor Forward::tokens(i64 sequences) const {
     return Tensor::dense(tokens_.data(), DType::i32, {sequences});
 }
 
+Tensor Forward::residual(i64 tokens) const {
+    return rows(residual_, tokens, config_->hidden_size);
+}
+
+void Forward::note_product(const Tensor& a, const Prepared& prepared) {
+    if (products_ != nullptr) products_->push_back({prepared.steps.size(), a});
+}
+
 Attention Forward::attention_call(const ForwardShape& shape, int layer) const {
     const ModelConfig& c = *config_;
     const Tensor qkv = rows(qkv_, shape.tokens, qkv_width(c));
@@ -201,6 +209,7 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
     const Tensor v = heads_of(qkv, (heads + kv_heads) * head_dim, kv_heads, head_dim);
     const Tensor positions = inputs_->tensor(StepInputs::positions, tokens);
 
+    note_product(normed, prepared);
     WW_TRY(prepare(context,
                    Gemm{.a = normed, .b = w.qkv, .d = qkv, .bias = w.qkv_bias, .b_is_constant = true},
                    prepared));
@@ -228,6 +237,7 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
     WW_TRY(prepare(context, append, prepared));
     for (const Attention& attention : attention_calls(shape, layer, prepared.batch_invariant))
         WW_TRY(prepare(context, attention, prepared));
+    note_product(attended, prepared);
     WW_TRY(prepare(context,
                    Gemm{.a = attended, .b = w.o, .d = delta, .bias = w.o_bias, .b_is_constant = true},
                    prepared));
@@ -244,11 +254,13 @@ Status Forward::prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Pr
     const Tensor gate_up = rows(gate_up_, shape.tokens, 2 * i64{c.intermediate_size});
     const Tensor gate = columns_of(gate_up, 0, c.intermediate_size);
     const Tensor up = columns_of(gate_up, c.intermediate_size, c.intermediate_size);
+    note_product(normed, prepared);
     WW_TRY(prepare(
         context,
         Gemm{.a = normed, .b = w.gate_up, .d = gate_up, .bias = w.gate_up_bias, .b_is_constant = true},
         prepared));
     WW_TRY(prepare(context, GatedActivation{gate, up, gate, c.activation}, prepared));
+    note_product(gate, prepared);
     WW_TRY(prepare(context,
                    Gemm{.a = gate, .b = w.down, .d = delta, .bias = w.down_bias, .b_is_constant = true},
                    prepared));
@@ -289,6 +301,7 @@ Result<Prepared> Forward::prepare(const ForwardShape& shape, const ForwardMode& 
     Context& context = *context_;
     Prepared prepared;
     prepared.batch_invariant = mode.batch_invariant;
+    products_ = mode.products;
     const Tensor residual = rows(residual_, shape.tokens, c.hidden_size);
     const Embedding embed{.ids = inputs_->tensor(StepInputs::token_ids, shape.tokens),
                           .table = weights_->embedding,
@@ -303,6 +316,7 @@ Result<Prepared> Forward::prepare(const ForwardShape& shape, const ForwardMode& 
     WW_TRY(prepare_norm(delta, weights_->final_norm, normed, residual, prepared));
     const Embedding gather{inputs_->tensor(StepInputs::last_rows, shape.sequences), normed, last};
     WW_TRY(prepare(context, gather, prepared));
+    note_product(last, prepared);
     WW_TRY(prepare(
         context, Gemm{.a = last, .b = weights_->lm_head, .d = logits(shape.sequences), .b_is_constant = true},
         prepared));

@@ -25,12 +25,20 @@ struct ForwardShape {
     i64 decoding = 0;    // of the sequences, the first ones with one token each, where others have more
 };
 
+// Where a product is in a Prepared, and what it multiplies.
+struct ProductInput {
+    std::size_t step = 0;
+    Tensor a;  // [tokens, columns]
+};
+
 // What a pass is prepared for beside its shape.
 struct ForwardMode {
     bool batch_invariant = false;             // see Prepared
     const LogitLists* adjustments = nullptr;  // of the logits before the draw; null: none
     // Adjusted logits go to a buffer of their own, and logits() are the model's still.
     bool keeps_logits = false;
+    // If given: every layer's qkv, o, gate_up and down, then the output layer, as they are prepared.
+    std::vector<ProductInput>* products = nullptr;
 };
 
 // Bytes of activations, logits and attention workspace for passes up to this shape.
@@ -47,6 +55,7 @@ public:
 
     Tensor logits(i64 sequences) const;  // [sequences, vocabulary] f32
     Tensor tokens(i64 sequences) const;  // [sequences] i32, sampled
+    Tensor residual(i64 tokens) const;   // [tokens, hidden], as the last layer left it
 
 private:
     struct Rotation {
@@ -63,6 +72,7 @@ private:
     Status prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Prepared& prepared);
     Status prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared);
     Tensor rows(const Buffer& buffer, i64 count, i64 width) const;
+    void note_product(const Tensor& a, const Prepared& prepared);
     // Logits as the draw sees them.
     Result<Tensor> adjusted_logits(const ForwardShape& shape, const ForwardMode& mode, Prepared& prepared);
 
@@ -72,7 +82,8 @@ private:
     const PagePool* pages_ = nullptr;
     const StepInputs* inputs_ = nullptr;
     Buffer residual_, normed_, delta_, qkv_, attended_, gate_up_, last_, logits_, tokens_, workspace_;
-    Buffer adjusted_;  // like logits_, once it is needed
+    Buffer adjusted_;                                // like logits_, once it is needed
+    std::vector<ProductInput>* products_ = nullptr;  // while a pass is prepared: see ForwardMode
     Rotation rope_, windowed_rope_;
 };
 

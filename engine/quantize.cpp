@@ -3,14 +3,12 @@
 // threads. What is done is noted after every layer, so that a run that was killed goes on there.
 #include "engine/quantize.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <mutex>
@@ -18,11 +16,12 @@
 
 #include "device/host_threads.h"
 #include "engine/formats/layer_format.h"
+#include "engine/gptq/feedback.h"
 #include "engine/json_fields.h"
+#include "engine/output_file.h"
 #include "engine/quantize_layout.h"
 #include "engine/weight_source.h"
 #include "formats/bits.h"
-#include "image/file_descriptor.h"
 #include "kernels/host_math.h"
 
 namespace warpwright {
@@ -47,50 +46,6 @@ std::size_t size(i64 count) {
 template <class T>
 std::span<const std::byte> bytes_of(const std::vector<T>& values) {
     return std::as_bytes(std::span(values));
-}
-
-Status write_failed(const fs::path& path) {
-    return unavailable(fmt::format("{}: cannot be written: {}", path.string(), std::strerror(errno)));
-}
-
-// One file under its final size, written anywhere by any thread.
-class OutputFile {
-public:
-    static Result<OutputFile> open(const fs::path& path, i64 bytes) {
-        OutputFile file;
-        file.path_ = path;
-        file.fd_ = FileDescriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-        if (file.fd_.get() < 0 || ftruncate(file.fd_.get(), bytes) != 0) return write_failed(path);
-        return file;
-    }
-    Status write(i64 offset, std::span<const std::byte> bytes) const {
-        while (!bytes.empty()) {
-            const ssize_t done = pwrite(fd_.get(), bytes.data(), bytes.size(), offset);
-            if (done < 0 && errno == EINTR) continue;
-            if (done <= 0) return write_failed(path_);
-            bytes = bytes.subspan(static_cast<std::size_t>(done));
-            offset += done;
-        }
-        return {};
-    }
-    Status finish(const fs::path& as) {
-        if (fsync(fd_.get()) != 0 || fd_.close() != 0) return write_failed(path_);
-        std::error_code error;
-        fs::rename(path_, as, error);
-        return error ? unavailable(fmt::format("{}: cannot be renamed: {}", path_.string(), error.message()))
-                     : Status{};
-    }
-
-private:
-    fs::path path_;
-    FileDescriptor fd_;
-};
-
-Status write_text(const fs::path& path, const std::string& text) {
-    const fs::path unfinished = path.string() + ".new";
-    WW_ASSIGN(OutputFile file, OutputFile::open(unfinished, 0));
-    WW_TRY(file.write(0, std::as_bytes(std::span(text))));
-    return file.finish(path);
 }
 
 // The state is renewed often, and need not outlive the machine.
@@ -140,10 +95,13 @@ public:
               int num_threads)
         : layout_(layout), source_(source), recipe_(recipe), threads_(num_threads) {}
 
-    Status run(const QuantizeJob& job, const OutputFile& file) {
+    // With a calibration weights are rounded with error feedback, and put into it.
+    Status run(const QuantizeJob& job, const OutputFile& file, Calibration* calibration) {
         file_ = &file;
         job_ = &job;
+        calibration_ = calibration;
         status_ = {};
+        if (job.piece != nullptr && calibration != nullptr) WW_TRY(calibration->begin(*job.parameter));
         return job.piece == nullptr ? copy() : quantize();
     }
 
@@ -186,7 +144,8 @@ private:
 
     Status quantize() {
         const i64 rows = job_->piece->shape[0], columns = job_->piece->shape[1];
-        const i64 block = std::max<i64>(1, kBlockElements / columns / kBlockRows) * kBlockRows;
+        const i64 at_once = calibration_ == nullptr ? kBlockElements / columns / kBlockRows : 1;
+        const i64 block = std::max<i64>(1, at_once) * kBlockRows;
         float largest = 0;
         if (recipe_.group_rows == 0 || recipe_.scale_code == formats::ScaleCode::e4m3) {
             WW_TRY(in_parallel(rows, block, [&](i64 first, i64 last) -> Status {
@@ -213,7 +172,14 @@ private:
             thread_local QuantizedMatrix matrix;
             WW_TRY(read_rows(first, last, values));
             WW_TRY(check_finite(formats::largest_magnitude(values.data(), static_cast<i64>(values.size()))));
-            quantise_rows(recipe_, values.data(), last - first, columns, largest, matrix);
+            if (calibration_ == nullptr) {
+                quantise_rows(recipe_, values.data(), last - first, columns, largest, matrix);
+            } else {
+                quantise_with_feedback(recipe_, calibration_->hessian(), calibration_->order(), values.data(),
+                                       last - first, matrix);
+                dequantise(matrix, values.data());
+                calibration_->put(*job_->parameter, *job_->piece, first, values.data(), last - first);
+            }
             WW_TRY(write_codes(matrix, first));
             WW_TRY(write_scales(matrix, first));
             return job_->zeros < 0 ? Status{} : write_zeros(matrix, first);
@@ -280,6 +246,7 @@ private:
     HostThreads threads_;
     const OutputFile* file_ = nullptr;
     const QuantizeJob* job_ = nullptr;
+    Calibration* calibration_ = nullptr;
     std::mutex mutex_;
     Status status_;
 };
@@ -289,6 +256,14 @@ Result<std::string> work_of(const fs::path& folder, const QuantizeOptions& optio
                             const QuantizeLayout& layout) {
     std::string text = fmt::format("{} {} {}", options.format.name, options.format.recipe.group_columns,
                                    options.max_shard_bytes);
+    if (options.gptq) {
+        const GptqOptions& gptq = *options.gptq;
+        struct stat facts {};
+        if (!gptq.calibration.empty()) (void)::stat(gptq.calibration.c_str(), &facts);
+        text += fmt::format(" gptq {} {} {} {} {} {} {}.{}", gptq.num_tokens, gptq.sequence_tokens,
+                            gptq.damping, gptq.act_order, gptq.calibration, facts.st_size,
+                            facts.st_mtim.tv_sec, facts.st_mtim.tv_nsec);
+    }
     std::vector<std::string> files;
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(folder, error))
@@ -323,9 +298,9 @@ Status write_beside(const fs::path& folder, const fs::path& part, const Quantize
     config.erase("compression_config");
     if (config.contains("text_config")) config["text_config"].erase("quantization_config");
     config["quantization_config"] = quantization_config_of(options.format, layout.ignored);
-    WW_TRY(write_text(part / "config.json", config.dump(2) + "\n"));
+    WW_TRY(write_text_file(part / "config.json", config.dump(2) + "\n"));
     if (const std::string index = layout.index_text(); !index.empty()) {
-        WW_TRY(write_text(part / "model.safetensors.index.json", index));
+        WW_TRY(write_text_file(part / "model.safetensors.index.json", index));
     }
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(folder, error)) {
@@ -339,11 +314,121 @@ Status write_beside(const fs::path& folder, const fs::path& part, const Quantize
     return {};
 }
 
+// OUT.part of this work: empty, unless a run before was stopped there.
+Result<State> open_work(const fs::path& part, const std::string& work) {
+    State state = State::read(part / kStateName);
+    if (state.work == work) return state;
+    std::error_code error;
+    // Somebody else's folder is left alone.
+    if (fs::exists(part, error) && !fs::exists(part / kStateName, error)) {
+        return caller_error(fmt::format("{}: exists, and is not of a run that was stopped", part.string()));
+    }
+    fs::remove_all(part, error);
+    state = {.work = work, .boot = boot_id()};
+    fs::create_directories(part, error);
+    if (error) return unavailable(fmt::format("{}: {}", part.string(), error.message()));
+    WW_TRY(write_state(part / kStateName, state.text()));
+    return state;
+}
+
+// How many jobs are done: those of finished files, and those noted since the machine was started.
+std::size_t jobs_done(const fs::path& part, const QuantizeLayout& layout, const State& state) {
+    std::error_code error;
+    std::size_t done = state.boot == boot_id() ? size(state.jobs_done) : 0;
+    for (std::size_t i = 0; i < layout.jobs.size(); ++i) {
+        if (fs::exists(part / layout.files[size(layout.jobs[i].shard)], error)) done = std::max(done, i + 1);
+    }
+    return std::min(done, layout.jobs.size());
+}
+
+// The jobs of a checkpoint, one after another.
+class Run {
+public:
+    Run(const fs::path& part, const Safetensors& source, const QuantizeLayout& layout,
+        const QuantizeOptions& options, const QuantizeProgress& progress)
+        : part_(part),
+          layout_(layout),
+          progress_(progress),
+          quantizer_(source, layout, options.format.recipe, options.num_threads),
+          result_{.read_bytes = layout.read_bytes(), .written_bytes = layout.written_bytes()} {}
+
+    bool goes_on() const { return !progress_ || progress_(done_bytes_, result_.read_bytes); }
+
+    Result<QuantizeResult> run(State state, std::size_t first, Calibration* calibration) {
+        std::error_code error;
+        std::size_t next = 0;
+        for (int shard = 0; shard < static_cast<int>(layout_.files.size()); ++shard) {
+            const std::string& name = layout_.files[size(shard)];
+            const bool is_finished = fs::exists(part_ / name, error);
+            OutputFile file;
+            if (!is_finished) {
+                WW_ASSIGN(file,
+                          OutputFile::open(part_ / (name + ".unfinished"), layout_.shard_bytes[size(shard)]));
+                WW_TRY(file.write(0, std::as_bytes(std::span(layout_.headers[size(shard)]))));
+            }
+            for (; next < layout_.jobs.size() && layout_.jobs[next].shard == shard; ++next) {
+                const QuantizeJob& job = layout_.jobs[next];
+                (job.piece != nullptr ? result_.num_quantized : result_.num_kept) += 1;
+                if (next < first) {
+                    result_.resumed_bytes += job.written_bytes;
+                } else {
+                    WW_TRY(run_job(next, file, calibration));
+                    if (calibration == nullptr || ends_layer(next)) {
+                        state.jobs_done = static_cast<i64>(next) + 1;
+                        WW_TRY(write_state(part_ / kStateName, state.text()));
+                        if (calibration != nullptr) calibration->forget_before(job.layer() + 1);
+                    }
+                }
+                done_bytes_ += job.read_bytes;
+            }
+            if (!is_finished) WW_TRY(file.finish(part_ / name));
+        }
+        return result_;
+    }
+
+private:
+    bool ends_layer(std::size_t index) const {
+        return index + 1 == layout_.jobs.size() ||
+               layout_.jobs[index + 1].layer() != layout_.jobs[index].layer();
+    }
+
+    Status run_job(std::size_t index, const OutputFile& file, Calibration* calibration) {
+        if (!goes_on()) {
+            return unavailable(fmt::format("stopped; the same command goes on from {}", part_.string()));
+        }
+        WW_TRY(quantizer_.run(layout_.jobs[index], file, calibration));
+        const bool has_next = index + 1 < layout_.jobs.size();
+        if (calibration == nullptr || layout_.jobs[index].layer() < 0 || !has_next || !ends_layer(index))
+            return {};
+        return calibration->finish_layer();
+    }
+
+    const fs::path& part_;
+    const QuantizeLayout& layout_;
+    const QuantizeProgress& progress_;
+    Quantizer quantizer_;
+    QuantizeResult result_;
+    i64 done_bytes_ = 0;
+};
+
+Status check_gptq(const QuantizeOptions& options) {
+    if (!options.gptq) return {};
+    if (options.format.recipe.code != Code::u4) {
+        return caller_error(
+            fmt::format("gptq: expected format int4 or int4-asym, got {}", options.format.name));
+    }
+    if (options.gptq->num_tokens < 1 || options.gptq->sequence_tokens < 1 || !(options.gptq->damping > 0)) {
+        return caller_error("gptq: expected positive numbers of tokens, and positive damping");
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<QuantizeResult> quantize_checkpoint(const std::string& folder, const std::string& out,
                                            const QuantizeOptions& given, const QuantizeProgress& progress) {
     QuantizeOptions options = given;
+    WW_TRY(check_gptq(options));
     WW_ASSIGN(const ModelConfig config, load_config(folder));
     WW_ASSIGN(const Safetensors source, Safetensors::open(folder));
     WW_ASSIGN(const std::vector<Parameter> parameters, find_parameters(config, source));
@@ -360,54 +445,31 @@ Result<QuantizeResult> quantize_checkpoint(const std::string& folder, const std:
     std::error_code error;
     if (fs::exists(target, error)) return caller_error(fmt::format("{}: exists already", target.string()));
     WW_ASSIGN(const std::string work, work_of(folder, options, layout));
-    State state = State::read(part / kStateName);
-    if (state.work != work) {
-        // Somebody else's folder is left alone.
-        if (fs::exists(part, error) && !fs::exists(part / kStateName, error)) {
-            return caller_error(
-                fmt::format("{}: exists, and is not of a run that was stopped", part.string()));
-        }
-        fs::remove_all(part, error);
-        state = {.work = work, .boot = boot_id()};
-        fs::create_directories(part, error);
-        if (error) return unavailable(fmt::format("{}: {}", part.string(), error.message()));
-        WW_TRY(write_state(part / kStateName, state.text()));
-    }
-    const bool same_boot = state.boot == boot_id();
+    WW_ASSIGN(State state, open_work(part, work));
+    std::size_t first = jobs_done(part, layout, state);
     state.boot = boot_id();
 
-    QuantizeResult result{.read_bytes = layout.read_bytes(), .written_bytes = layout.written_bytes()};
-    Quantizer quantizer(source, layout, options.format.recipe, options.num_threads);
-    i64 done_bytes = 0;
-    std::size_t next = 0;
-    for (int shard = 0; shard < static_cast<int>(layout.files.size()); ++shard) {
-        const std::string& name = layout.files[size(shard)];
-        std::size_t end = next;
-        while (end < layout.jobs.size() && layout.jobs[end].shard == shard) ++end;
-        const bool is_finished = fs::exists(part / name, error);
-        OutputFile file;
-        if (!is_finished) {
-            WW_ASSIGN(file, OutputFile::open(part / (name + ".unfinished"), layout.shard_bytes[size(shard)]));
-            WW_TRY(file.write(0, std::as_bytes(std::span(layout.headers[size(shard)]))));
+    Run run(part, source, layout, options, progress);
+    const CheckpointSource weights(source);
+    std::unique_ptr<Calibration> calibration;
+    if (options.gptq && first < layout.jobs.size()) {
+        const auto create = [&] {
+            return Calibration::create(config, folder, parameters, weights, *options.gptq, part,
+                                       [&] { return run.goes_on(); });
+        };
+        WW_ASSIGN(calibration, create());
+        // What goes into the next layer may not have outlived the machine.
+        if (const int layer = layout.jobs[first].layer(); layer > 0 && !calibration->can_begin_at(layer)) {
+            fs::remove_all(part, error);
+            WW_ASSIGN(state, open_work(part, work));
+            WW_ASSIGN(calibration, create());
+            first = 0;
         }
-        for (; next < end; ++next) {
-            const QuantizeJob& job = layout.jobs[next];
-            const bool is_done = is_finished || (same_boot && static_cast<i64>(next) < state.jobs_done);
-            (job.piece != nullptr ? result.num_quantized : result.num_kept) += 1;
-            if (is_done) {
-                result.resumed_bytes += job.written_bytes;
-            } else {
-                if (progress && !progress(done_bytes, result.read_bytes)) {
-                    return unavailable(
-                        fmt::format("stopped; the same command goes on from {}", part.string()));
-                }
-                WW_TRY(quantizer.run(job, file));
-                state.jobs_done = static_cast<i64>(next) + 1;
-                WW_TRY(write_state(part / kStateName, state.text()));
-            }
-            done_bytes += job.read_bytes;
-        }
-        if (!is_finished) WW_TRY(file.finish(part / name));
+    }
+    WW_ASSIGN(QuantizeResult result, run.run(state, first, calibration.get()));
+    if (calibration) {
+        result.calibration_tokens = calibration->num_tokens();
+        calibration->forget_before(config.num_layers + 1);
     }
     WW_TRY(write_beside(folder, part, options, layout));
     fs::remove(part / kStateName, error);

@@ -44,11 +44,14 @@ public:
         const auto is_head = [](const std::string& layer) { return layer.ends_with("lm_head"); };
         if (std::none_of(layout_.ignored.begin(), layout_.ignored.end(), is_head))
             layout_.ignored.push_back("lm_head");
-        // In the order of the source's bytes, so that it is read from front to back.
+        // In the order of the source's bytes, so that it is read from front to back. With GPTQ what is kept
+        // comes first, then one layer after another, as parameters are listed.
         std::vector<std::size_t> order(layout_.jobs.size());
         std::iota(order.begin(), order.end(), 0);
-        std::stable_sort(order.begin(), order.end(),
-                         [&](std::size_t a, std::size_t b) { return at_[a] < at_[b]; });
+        std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+            if (options_.gptq) return layout_.jobs[a].layer() < layout_.jobs[b].layer();
+            return at_[a] < at_[b];
+        });
         std::vector<QuantizeJob> sorted;
         for (const std::size_t i : order) sorted.push_back(layout_.jobs[i]);
         layout_.jobs = std::move(sorted);
@@ -164,8 +167,11 @@ private:
     void cut_into_shards() {
         i64 filled = 0;
         int shard = 0;
+        int layer = -1;
         for (QuantizeJob& job : layout_.jobs) {
-            if (filled > 0 && filled + job.written_bytes > options_.max_shard_bytes) {
+            const bool may_cut = !options_.gptq || job.layer() != layer;
+            layer = job.layer();
+            if (may_cut && filled > 0 && filled + job.written_bytes > options_.max_shard_bytes) {
                 ++shard;
                 filled = 0;
             }

@@ -24,6 +24,7 @@ struct QuantizeJob {
     const Parameter* parameter = nullptr;  // with `piece`: quantised
     const ParameterPiece* piece = nullptr;
     StoredBytes copied;
+    int layer() const { return piece == nullptr ? -1 : parameter->layer; }
     int shard = 0;
     i64 read_bytes = 0, written_bytes = 0;
     // Of `outputs`; -1: the format has none.
@@ -31,7 +32,8 @@ struct QuantizeJob {
 };
 
 struct QuantizeLayout {
-    std::vector<QuantizeJob> jobs;  // in the order of their shards, and of the source's bytes
+    // In the order of their shards, and of the source's bytes; with GPTQ of the forward pass.
+    std::vector<QuantizeJob> jobs;
     std::vector<OutputTensor> outputs;
     std::vector<i64> shard_bytes;      // of whole files
     std::vector<std::string> headers;  // their first bytes

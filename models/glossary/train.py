@@ -156,6 +156,8 @@ def load_corpus(args):
     with gzip.open(args.corpus, "rt", encoding="utf-8", newline="\n") as file:
         pairs = [line.rstrip("\n").split("\t", 1) for line in file]
     training = [line for synset, line in pairs if not corpus.held_out(synset)]
+    calibration = [line for synset, line in pairs if corpus.calibrates(synset)]
+    (args.out / "calibration.txt").write_text("\n".join(calibration) + "\n")
     heldout = [line for synset, line in pairs if corpus.held_out(synset)]
     print(
         f"corpus: {len(training)} texts, {sum(map(len, training)) / 1e6:.1f} MB to train on; "

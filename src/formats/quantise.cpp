@@ -58,6 +58,11 @@ float unit_of(DType type) {
     return type == DType::bf16 ? 0x1p-7F : type == DType::f16 ? 0x1p-10F : 0x1p-23F;
 }
 
+float stored_scale(float scale, DType type) {
+    const float kept = rounded(scale, type);
+    return kept > 0 ? kept : unit_of(type);
+}
+
 class Quantiser {
 public:
     Quantiser(const Recipe& recipe, float largest, QuantizedMatrix& out) : recipe_(recipe), out_(out) {
@@ -75,26 +80,15 @@ public:
             push(decode(kE4M3, used) / divisor_, used);
         } else if (facts.is_float) {
             push(stored(range.magnitude() / (recipe_.code == Code::e5m2 ? kE5M2.max : kE4M3.max)), 0);
-        } else if (recipe_.symmetric) {
-            const auto steps = static_cast<float>((1 << facts.bits) - 1);
-            push(stored(range.magnitude() / (steps / 2)), 0);
         } else {
-            const auto top = static_cast<float>((1 << facts.bits) - 1);
-            const float scale = stored((range.high - range.low) / top);
-            push(scale, 0);
-            // Counted from the lowest code, as it is stored; compressed-tensors counts from the middle, and
-            // clamps there.
-            const float middle = static_cast<float>(1 << (facts.bits - 1));
-            const float zero = std::clamp(nearest(-middle - range.low / scale), -middle, middle - 1) + middle;
-            out_.zeros.push_back(static_cast<i16>(zero));
+            const GroupScale made = integer_scale(recipe_, range.low, range.high);
+            push(made.scale, 0);
+            if (!recipe_.symmetric) out_.zeros.push_back(static_cast<i16>(made.zero));
         }
     }
 
 private:
-    float stored(float scale) const {
-        const float kept = rounded(scale, recipe_.scale_type);
-        return kept > 0 ? kept : unit_of(recipe_.scale_type);
-    }
+    float stored(float scale) const { return stored_scale(scale, recipe_.scale_type); }
     // A power of two by which the largest value fits. compressed-tensors rounds the magnitude to two bits
     // first, for e4m3 too: from 1.75 x 2^n on it counts as the next power, as it would be more than 448 or 6
     // otherwise.
@@ -133,6 +127,21 @@ float largest_magnitude(const float* values, i64 count) {
 
 float global_divisor(float largest) {
     return largest > 0 ? kE4M3.max * kE2M1.max / largest : 1.0F;
+}
+
+GroupScale integer_scale(const Recipe& recipe, float low, float high) {
+    const CodeFacts facts = facts_of(recipe.code);
+    const auto top = static_cast<float>((1 << facts.bits) - 1);
+    if (recipe.symmetric) {
+        const float scale = stored_scale(std::max(-low, high) / (top / 2), recipe.scale_type);
+        return {scale, facts.symmetric_zero};
+    }
+    const float scale = stored_scale((high - low) / top, recipe.scale_type);
+    // Counted from the lowest code, as it is stored; compressed-tensors counts from the middle, and clamps
+    // there.
+    const auto middle = static_cast<float>(1 << (facts.bits - 1));
+    const float zero = std::clamp(nearest(-middle - low / scale), -middle, middle - 1) + middle;
+    return {scale, static_cast<int>(zero)};
 }
 
 void encode_run(Code code, const float* values, i64 count, float scale, int zero, u8* codes) {

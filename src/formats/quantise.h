@@ -27,6 +27,14 @@ float global_divisor(float largest);
 void quantise_rows(const Recipe& recipe, const float* weights, i64 rows, i64 columns, float largest,
                    QuantizedMatrix& out);
 
+// A group's scale and zero point (the code of 0), of integers whose values are from `low` <= 0 to `high` >=
+// 0.
+struct GroupScale {
+    float scale = 0;
+    int zero = 0;
+};
+GroupScale integer_scale(const Recipe& recipe, float low, float high);
+
 // A run of values by one scale: code = nearest(value / scale), saturated; ties to even. Vector code: what
 // encode() and rounding give, value by value.
 void encode_run(Code code, const float* values, i64 count, float scale, int zero, u8* codes);

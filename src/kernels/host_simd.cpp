@@ -11,7 +11,7 @@ namespace {
 // Four lanes: what every x86-64 and every 64-bit Arm has.
 namespace baseline {
 constexpr const char* kName = "baseline";
-constexpr int kLanes = 4, kRows = 2, kColumns = 4;
+constexpr int kLanes = 4, kRows = 2, kColumns = 4, kSumRows = 4;
 typedef u32 FourWords __attribute__((vector_size(16)));
 typedef u16 FourHalves __attribute__((vector_size(8), aligned(2), may_alias));
 typedef float FourFloats __attribute__((vector_size(16), aligned(4)));
@@ -46,7 +46,7 @@ static inline void narrow_vector_f16(FourFloats value, u16* to) {
 #pragma GCC target("avx2,fma,f16c")
 namespace avx2 {
 constexpr const char* kName = "avx2";
-constexpr int kLanes = 8, kRows = 2, kColumns = 4;
+constexpr int kLanes = 8, kRows = 2, kColumns = 4, kSumRows = 6;
 static inline __m256 widen_vector_bf16(const u16* from) {
     const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
     return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
@@ -65,7 +65,7 @@ static inline void narrow_vector_f16(__m256 value, u16* to) {
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,f16c,prefer-vector-width=512")
 namespace avx512 {
 constexpr const char* kName = "avx512";
-constexpr int kLanes = 16, kRows = 4, kColumns = 4;
+constexpr int kLanes = 16, kRows = 4, kColumns = 4, kSumRows = 12;
 static inline __m512 widen_vector_bf16(const u16* from) {
     const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));

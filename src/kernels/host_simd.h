@@ -32,6 +32,12 @@ struct HostSimd {
     using Narrow = void (*)(const float* from, i64 count, u16* to);
     Narrow narrow_bf16;
     Narrow narrow_f16;
+
+    // c[i * c_stride + j] += scale * sum_k a[i * a_stride + k * a_k_stride] b[k * b_stride + j],
+    // i < rows, j < columns: with a_stride 1, a is read as its transpose.
+    using MultiplyAdd = void (*)(float scale, const float* a, i64 a_stride, i64 a_k_stride, const float* b,
+                                 i64 b_stride, i64 rows, i64 columns, i64 k, float* c, i64 c_stride);
+    MultiplyAdd multiply_add;
 };
 
 const HostSimd& host_simd();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Read by host_simd.cpp once for each instruction set, inside a namespace of its own that defines kLanes,
-// kRows x kColumns (the block of sums that fits its registers), widen_vector_bf16, widen_vector_f16 and
-// narrow_vector_f16. The vectors are GCC's and Clang's generic ones. No header may be included here: its
-// inline functions would exist for this set only.
+// kRows x kColumns (the block of sums that fits its registers), kSumRows (of blocks two vectors wide),
+// widen_vector_bf16, widen_vector_f16 and narrow_vector_f16. The vectors are GCC's and Clang's generic ones.
+// No header may be included here: its inline functions would exist for this set only.
 
 typedef float Floats __attribute__((vector_size(kLanes * 4), aligned(4)));
 typedef float LoadedFloats __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
@@ -151,6 +151,66 @@ static void narrow(const float* from, i64 count, u16* to) {
     }
 }
 
+// Two vectors of sums in each of `rows` rows.
+template <int rows>
+static inline void block_of_sums(float scale, const float* a, i64 a_stride, i64 a_k_stride, const float* b,
+                                 i64 b_stride, i64 k, float* c, i64 c_stride) {
+    Floats sum[rows][2] = {};
+    for (i64 at = 0; at < k; ++at) {
+        const Floats b0 = *reinterpret_cast<const LoadedFloats*>(b + at * b_stride);
+        const Floats b1 = *reinterpret_cast<const LoadedFloats*>(b + at * b_stride + kLanes);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; ++i) {
+            const float factor = a[i * a_stride + at * a_k_stride];
+            sum[i][0] += factor * b0;
+            sum[i][1] += factor * b1;
+        }
+    }
+    for (int i = 0; i < rows; ++i) {
+        for (int j = 0; j < 2; ++j) {
+            float* const to = c + i * c_stride + j * kLanes;
+            *reinterpret_cast<LoadedFloats*>(to) =
+                *reinterpret_cast<const LoadedFloats*>(to) + scale * sum[i][j];
+        }
+    }
+}
+
+template <int rows>
+static inline void row_of_sums(float scale, const float* a, i64 a_stride, i64 a_k_stride, const float* b,
+                               i64 b_stride, i64 columns, i64 k, float* c, i64 c_stride) {
+    i64 j = 0;
+    for (; j + 2 * kLanes <= columns; j += 2 * kLanes) {
+        block_of_sums<rows>(scale, a, a_stride, a_k_stride, b + j, b_stride, k, c + j, c_stride);
+    }
+    for (; j < columns; ++j) {
+        for (int i = 0; i < rows; ++i) {
+            float sum = 0;
+            for (i64 at = 0; at < k; ++at) sum += a[i * a_stride + at * a_k_stride] * b[at * b_stride + j];
+            c[i * c_stride + j] += scale * sum;
+        }
+    }
+}
+
+// Over k in parts that leave b's columns in the first cache.
+static void multiply_add(float scale, const float* a, i64 a_stride, i64 a_k_stride, const float* b,
+                         i64 b_stride, i64 rows, i64 columns, i64 k, float* c, i64 c_stride) {
+    constexpr i64 kPart = 256;
+    for (i64 at = 0; at < k; at += kPart) {
+        const i64 depth = at + kPart < k ? kPart : k - at;
+        const float* const a_part = a + at * a_k_stride;
+        const float* const b_part = b + at * b_stride;
+        i64 i = 0;
+        for (; i + kSumRows <= rows; i += kSumRows) {
+            row_of_sums<kSumRows>(scale, a_part + i * a_stride, a_stride, a_k_stride, b_part, b_stride,
+                                  columns, depth, c + i * c_stride, c_stride);
+        }
+        for (; i < rows; ++i) {
+            row_of_sums<1>(scale, a_part + i * a_stride, a_stride, a_k_stride, b_part, b_stride, columns,
+                           depth, c + i * c_stride, c_stride);
+        }
+    }
+}
+
 static constexpr HostSimd kTable{kName,
                                  products<WidenBf16>,
                                  products<WidenF16>,
@@ -159,4 +219,5 @@ static constexpr HostSimd kTable{kName,
                                  widen<WidenBf16>,
                                  widen<WidenF16>,
                                  narrow<NarrowBf16>,
-                                 narrow<NarrowF16>};
+                                 narrow<NarrowF16>,
+                                 multiply_add};

@@ -57,6 +57,67 @@ class Quantize(unittest.TestCase):
         # 8-bit weights begin as the original ones do.
         self.assertEqual(self.text_of(self.folder / "int8").split()[:4], self.text_of(MODEL).split()[:4])
 
+    def test_gptq(self):
+        answer = json.loads(self.quantize("--format", "int4", "--gptq", "--calibration-tokens", "700", "--json", out="a"))
+        self.assertEqual(answer["calibration_tokens"], 700)
+        self.assertEqual(answer["tensors"]["quantized"], 6 * 7)
+        self.quantize("--format", "int4", out="nearest")
+        ours, nearest = (header_of(self.folder / name / "model.safetensors") for name in ("a", "nearest"))
+        self.assertEqual({name: entry["shape"] for name, entry in ours.items() if name != "__metadata__"},
+                         {name: entry["shape"] for name, entry in nearest.items() if name != "__metadata__"})
+        self.assertEqual(sorted(path.name for path in (self.folder / "a").iterdir()),
+                         sorted(path.name for path in (self.folder / "nearest").iterdir()))
+        self.assertEqual((self.folder / "a" / "config.json").read_bytes(),
+                         (self.folder / "nearest" / "config.json").read_bytes())
+        self.assertEqual(self.text_of(self.folder / "a").split()[:2], self.text_of(MODEL).split()[:2])
+        # Other columns first, zero points, and a text of one's own, of which a sequence is what there is.
+        text = self.folder / "text"
+        text.write_text("A list is a series. " * 20)
+        answer = json.loads(self.quantize("--format", "int4-asym", "--gptq", "--act-order", "--calibration", text, "--json",
+                                          out="b"))
+        self.assertLess(answer["calibration_tokens"], 200)
+        self.text_of(self.folder / "b")
+
+    def test_gptq_goes_on_after_a_kill(self):
+        options = ["--format", "int4", "--gptq", "--calibration-tokens", "128", "--threads", "1"]
+        self.quantize(*options, out="whole")
+        command = [WARPWRIGHT, "quantize", "--model", MODEL, "--out", self.folder / "out", *options, "--json"]
+        state = self.folder / "out.part" / "quantize.state"
+        for attempt in range(20):
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            while process.poll() is None:
+                try:
+                    if json.loads(state.read_text())["jobs_done"] > 14 + 7:  # what is kept, and a layer
+                        process.send_signal(signal.SIGKILL)
+                        break
+                except (FileNotFoundError, json.JSONDecodeError):
+                    pass
+                time.sleep(0.0002)
+            process.communicate()
+            if process.returncode != 0:
+                break
+            shutil.rmtree(self.folder / "out")  # it ended before this process was given the time to kill it
+        self.assertEqual(process.returncode, -signal.SIGKILL)
+        self.assertFalse((self.folder / "out").exists())
+        answer = json.loads(self.quantize(*options, "--json"))
+        self.assertGreater(answer["resumed_bytes"], 0)
+        self.assertEqual((self.folder / "out" / "model.safetensors").read_bytes(),
+                         (self.folder / "whole" / "model.safetensors").read_bytes())
+        self.assertEqual(sorted(path.name for path in (self.folder / "out").iterdir()),
+                         sorted(path.name for path in (self.folder / "whole").iterdir()))
+
+    def test_gptq_refusals(self):
+        self.assertIn("gptq: expected format int4 or int4-asym, got fp8", self.quantize("--format", "fp8", "--gptq", code=2))
+        self.assertIn("--gptq", self.quantize("--format", "int4", "--act-order", code=2))
+        self.assertIn("no-such-text", self.quantize("--format", "int4", "--gptq", "--calibration",
+                                                    self.folder / "no-such-text", code=2))
+        (self.folder / "short").write_text("A list.")
+        self.assertIn("calibration: expected a text of at least 16 tokens, got ",
+                      self.quantize("--format", "int4", "--gptq", "--calibration", self.folder / "short", out="c", code=2))
+        (self.folder / "bytes").write_bytes(b"A list \xff" * 20)
+        self.assertIn("UTF-8", self.quantize("--format", "int4", "--gptq", "--calibration", self.folder / "bytes",
+                                             out="d", code=2))
+
     def test_quantised_into_another_format(self):
         self.quantize("--format", "fp8", out="first")
         self.quantize("--format", "int4", "--group", "64", model=self.folder / "first", out="second")
