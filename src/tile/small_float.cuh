@@ -3,6 +3,7 @@
 // largest magnitude. Four codes at a time are the bytes of a word; e2m1's lie in their low halves.
 #pragma once
 
+#include "ptx/extreme.cuh"
 #include "ptx/math.cuh"
 #include "ptx/packed.cuh"
 #include "warpwright/types.h"
@@ -108,6 +109,28 @@ __device__ inline u32 encode_eight_e2m1(const float (&magnitudes)[8]) {
         halves[half] = __float_as_uint(digits);
     }
     return __byte_perm(halves[0], halves[1], 0x5410);
+}
+
+// Pairs of bf16 times a power of two, which is exact: codes in the lowest three bits of each half, other bits
+// above. As raw_magnitude, in bf16: 65 and not 64 times the binade adds the two that its exponent lacks to a
+// multiple of eight.
+__device__ inline u32 encode_pair_e2m1(u32 pair, u32 multiplier) {
+    constexpr u32 kSix = 0x40c040c0u, kOne = 0x3f803f80u, kExponents = 0x7f807f80u, kQuanta = 0x42824282u;
+    const u32 product = ptx::fma_pair<Bf16>(pair & 0x7fff7fffu, multiplier, 0);
+    const u32 magnitude = ptx::min_pair_bf16(product, kSix);
+    const u32 binade = ptx::max_pair_bf16(magnitude, kOne) & kExponents;
+    return ptx::fma_pair<Bf16>(binade, kQuanta, magnitude) + (binade >> 6);
+}
+
+// Magnitude bits of eight codes of e2m1, as encode_eight_e2m1's.
+__device__ inline u32 encode_pairs_e2m1(u32 a, u32 b, u32 c, u32 d, u32 multiplier) {
+    const auto four = [&](u32 first, u32 second) {
+        const u32 codes =
+            __byte_perm(encode_pair_e2m1(first, multiplier), encode_pair_e2m1(second, multiplier), 0x6420) &
+            0x07070707u;
+        return codes + (codes >> 4);  // in bytes 0 and 2
+    };
+    return __byte_perm(four(a, b), four(c, d), 0x6420);
 }
 
 // The sign bits of eight 16-bit numbers, at those of their codes of four bits.

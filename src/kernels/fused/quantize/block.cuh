@@ -86,7 +86,7 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
         scale_of<kRow.fp8_convert>(args, __float_as_uint(amax), reciprocal_of_global(args));
     if (threadIdx.x == 0) store_scale(args, group.row, group.column, scale.stored);
     const bool regular = is_regular<T>(magnitude, scale.multiplier);
-    with_code(args.code, [&](auto tag) {
+    with_code<T>(args, [&](auto tag) {
         constexpr CodeType kCode = decltype(tag)::kCode;
         u8* codes = static_cast<u8*>(args.codes) + group.first_row * args.codes_stride +
                     code_bytes(kCode, group.first_column);
@@ -95,7 +95,8 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
         for (int i = 0; i < kRow.vectors; ++i, codes += step) {
             if (!group.has(i)) continue;
             if (regular) {
-                store_codes<T, kCode, kRow.fp8_convert>(codes, kept[i], scale.multiplier, true);
+                store_codes<T, kCode, kRow.fp8_convert, decltype(tag)::kPowerOfTwo>(codes, kept[i],
+                                                                                    scale.multiplier, true);
             } else {
                 store_nan<kCode>(codes);
             }

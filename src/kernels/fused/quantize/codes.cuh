@@ -5,10 +5,16 @@
 #include "kernels/fused/quantize/problem.h"
 #include "ptx/convert.cuh"
 #include "ptx/fp8.cuh"
+#include "ptx/math.cuh"
 #include "tile/magnitude.cuh"
 #include "tile/small_float.cuh"
 
 namespace warpwright {
+
+template <class T>
+constexpr bool is_bf16 = false;
+template <>
+inline constexpr bool is_bf16<Bf16> = true;
 
 constexpr u32 kNanFloat = 0x7fffffffu, kLargestFloat = 0x7f7fffffu, kInfinityFloat = 0x7f800000u;
 
@@ -38,17 +44,59 @@ struct GroupScale {
 };
 
 template <bool convert>
-__device__ inline GroupScale e4m3_scale(float wanted, float global_reciprocal) {
-    u32 code;
+__device__ inline u32 e4m3_code(float wanted) {
     if constexpr (convert) {
-        code = ptx::pack_e4m3(wanted, 0);
+        return ptx::pack_e4m3(wanted, 0);
     } else {
-        code = encode_one<kTypeE4M3>(wanted);
+        return encode_one<kTypeE4M3>(wanted);
     }
-    if (code == 0x7f) return {code, __uint_as_float(kNanFloat)};
-    // Its bits at fp32's place, with the difference of the biases made up for.
-    const float scale = __fmul_rn(__uint_as_float(code << 20), 0x1p120f);
-    return {code, code == 0 ? 0.0f : __fdiv_rn(global_reciprocal, scale)};
+}
+// A code's bits at fp32's place, with the difference of the biases made up for.
+__device__ inline float e4m3_value(u32 code) {
+    return __fmul_rn(__uint_as_float(code << 20), 0x1p120f);
+}
+
+// g / s for a number s of e4m3, rounded once: what over_max does, where neither g nor the quotient is small.
+// The reciprocal of so short a number comes out right whatever the approximation's last bit is.
+__device__ inline float over_e4m3(float g, float s) {
+    const float about = ptx::reciprocal_approx(s);
+    const float reciprocal = __fmaf_rn(about, __fmaf_rn(-s, about, 1), about);
+    const float quotient = __fmul_rn(g, reciprocal);
+    return __fmaf_rn(__fmaf_rn(-quotient, s, g), reciprocal, quotient);
+}
+// Of the reciprocal of the global scale: whether over_e4m3 takes it.
+__device__ inline bool is_usual(float global_reciprocal) {
+    return global_reciprocal >= 0x1p-90f && global_reciprocal <= 0x1p100f;
+}
+
+template <bool convert, bool usual>
+__device__ inline GroupScale e4m3_scale(float wanted, float global_reciprocal) {
+    const u32 code = e4m3_code<convert>(wanted);
+    const float value = e4m3_value(code);
+    const float quotient = usual ? over_e4m3(global_reciprocal, value) : __fdiv_rn(global_reciprocal, value);
+    const float multiplier = code == 0 ? 0.0f : quotient;
+    return {code, code == 0x7f ? __uint_as_float(kNanFloat) : multiplier};
+}
+
+// `magnitude`'s as a scale is made of it.
+__device__ inline u32 amax_of(const QuantizeArgs& args, u32 magnitude) {
+    return max(min(magnitude, kLargestFloat), __float_as_uint(args.least_amax));
+}
+__device__ inline bool is_tiny(u32 amax) {
+    return amax != 0 && amax < 0x0d800000u;  // 2^-100
+}
+
+// As scale_of, without a branch: for e4m3's scales, a reciprocal that is_usual, and an amax that is not
+// is_tiny.
+template <bool convert>
+__device__ inline GroupScale usual_scale_of(const QuantizeArgs& args, u32 magnitude,
+                                            float global_reciprocal) {
+    const float amax = __uint_as_float(amax_of(args, magnitude)), largest = facts_of(args.code).max;
+    const float quotient = __fmul_rn(amax, args.reciprocal_of_max);
+    const float over = __fmaf_rn(__fmaf_rn(-quotient, largest, amax), args.reciprocal_of_max, quotient);
+    const float wanted = __fmul_rn(over, global_reciprocal);
+    return e4m3_scale<convert, true>(magnitude > kInfinityFloat ? __uint_as_float(kNanFloat) : wanted,
+                                     global_reciprocal);
 }
 
 // `magnitude`: fp32's bits, NaN's where the group has one. `convert`: with cvt to fp8.
@@ -56,11 +104,11 @@ template <bool convert = false>
 __device__ inline GroupScale scale_of(const QuantizeArgs& args, u32 magnitude, float global_reciprocal) {
     const CodeTypeFacts facts = facts_of(args.code);
     const bool is_nan = magnitude > kInfinityFloat;
-    const u32 amax = max(min(magnitude, kLargestFloat), __float_as_uint(args.least_amax));
+    const u32 amax = amax_of(args, magnitude);
     if (args.scale == ScaleType::e4m3) {
         const float over = over_max(__uint_as_float(amax), facts.max, args.reciprocal_of_max);
         const float wanted = __fmul_rn(over, global_reciprocal);
-        return e4m3_scale<convert>(is_nan ? __uint_as_float(kNanFloat) : wanted, global_reciprocal);
+        return e4m3_scale<convert, false>(is_nan ? __uint_as_float(kNanFloat) : wanted, global_reciprocal);
     }
     if (args.scale == ScaleType::f32) {
         float scale = fmaxf(over_max(__uint_as_float(amax), facts.max, args.reciprocal_of_max), 0x1p-126f);
@@ -143,27 +191,31 @@ __device__ inline u32 encode_word(float a, float b, float c, float d, bool regul
     }
 }
 
-// Eight elements times `multiplier`: 8 bytes, or 4 where codes are half bytes.
-template <class T, CodeType code, bool convert>
+// Eight elements times `multiplier`: 8 bytes, or 4 where codes are half bytes. `power_of_two`: it is one.
+template <class T, CodeType code, bool convert, bool power_of_two = false>
 __device__ inline void store_codes(void* to, U32x4 v, float multiplier, bool regular) {
     const auto low = [&](u32 pair) { return __fmul_rn(ptx::low_float<T>(pair), multiplier); };
     const auto high = [&](u32 pair) { return __fmul_rn(ptx::high_float<T>(pair), multiplier); };
-    if constexpr (code == CodeType::e2m1) {  // the even elements are the low halves
-        if (regular) {
-            const float magnitudes[8] = {fabsf(low(v.x)),  fabsf(high(v.x)), fabsf(low(v.y)),
-                                         fabsf(high(v.y)), fabsf(low(v.z)),  fabsf(high(v.z)),
-                                         fabsf(low(v.w)),  fabsf(high(v.w))};
-            *static_cast<u32*>(to) = encode_eight_e2m1(magnitudes) | signs_of_eight(v.x, v.y, v.z, v.w);
-        } else {
-            *static_cast<u32*>(to) =
-                encode_word<code, convert>(low(v.x), low(v.y), low(v.z), low(v.w), false) |
-                encode_word<code, convert>(high(v.x), high(v.y), high(v.z), high(v.w), false) << 4;
-        }
-    } else {
+    if constexpr (code != CodeType::e2m1) {
         const u32 first = encode_word<code, convert>(low(v.x), high(v.x), low(v.y), high(v.y), regular);
         const u32 second = encode_word<code, convert>(low(v.z), high(v.z), low(v.w), high(v.w), regular);
         *static_cast<u64*>(to) = first | static_cast<u64>(second) << 32;
+        return;
     }
+    u32 codes;
+    if (!regular) {  // the even elements are the low halves
+        codes = encode_word<code, convert>(low(v.x), low(v.y), low(v.z), low(v.w), false) |
+                encode_word<code, convert>(high(v.x), high(v.y), high(v.z), high(v.w), false) << 4;
+    } else if constexpr (power_of_two) {
+        const u32 pair = __float_as_uint(multiplier) & 0xffff0000u;
+        codes = encode_pairs_e2m1(v.x, v.y, v.z, v.w, pair | pair >> 16);
+    } else {
+        const float magnitudes[8] = {fabsf(low(v.x)), fabsf(high(v.x)), fabsf(low(v.y)), fabsf(high(v.y)),
+                                     fabsf(low(v.z)), fabsf(high(v.z)), fabsf(low(v.w)), fabsf(high(v.w))};
+        codes = encode_eight_e2m1(magnitudes);
+    }
+    if (regular) codes |= signs_of_eight(v.x, v.y, v.z, v.w);
+    *static_cast<u32*>(to) = codes;
 }
 
 // Where there is one scale for all: it is given, or made of the parts' magnitudes and stored by the grid's
@@ -189,19 +241,26 @@ constexpr i64 code_bytes(CodeType code, i64 elements) {
     return elements * facts_of(code).bits / 8;
 }
 
-// f(type) for the type of codes: one branch, outside of all loops.
-template <CodeType code>
+// f(type) for the type of codes: one branch, outside of all loops. Powers of two are told apart where T is a
+// type that this helps: bf16's products with them are bf16 numbers.
+template <CodeType code, bool power_of_two = false>
 struct CodeTag {
     static constexpr CodeType kCode = code;
+    static constexpr bool kPowerOfTwo = power_of_two;
 };
-template <class F>
-__device__ inline void with_code(CodeType code, const F& f) {
-    switch (code) {
+template <class T, class F>
+__device__ inline void with_code(const QuantizeArgs& args, const F& f) {
+    switch (args.code) {
         case CodeType::e4m3: return f(CodeTag<CodeType::e4m3>{});
         case CodeType::e5m2: return f(CodeTag<CodeType::e5m2>{});
         case CodeType::i8: return f(CodeTag<CodeType::i8>{});
-        case CodeType::e2m1: return f(CodeTag<CodeType::e2m1>{});
+        case CodeType::e2m1: break;
     }
+    if constexpr (is_bf16<T>) {
+        const bool numbers = args.scale == ScaleType::f32 || args.scale == ScaleType::e4m3;
+        if (!numbers && !has_tensor_scale(args)) return f(CodeTag<CodeType::e2m1, true>{});
+    }
+    f(CodeTag<CodeType::e2m1>{});
 }
 
 }  // namespace warpwright

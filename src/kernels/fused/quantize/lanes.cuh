@@ -69,28 +69,44 @@ __device__ inline void store_group_scale(const QuantizeArgs& args, Place place, 
     if (args.swizzled && group + 1 == static_cast<u32>(args.scale_columns)) store_padding(args, place.row);
 }
 
-// Of `share` neighbouring lanes, which have the same groups, each takes another one's scale.
-template <int share>
+// Of `share` neighbouring lanes, which have the same groups, each takes another one's scale. `usual`: e4m3's,
+// of which several are made at a time, as nothing branches.
+template <int share, bool usual>
 __device__ inline void find_scales(const QuantizeArgs& args, const u32 (&magnitudes)[kVectors],
-                                   const Place (&places)[kVectors], float (&multipliers)[kVectors]) {
-    const float global_reciprocal = reciprocal_of_global(args);
+                                   const Place (&places)[kVectors], float global_reciprocal,
+                                   float (&multipliers)[kVectors]) {
+    constexpr int kOwn = kVectors / share;
     const u32 own = threadIdx.x % share;
     const u32 lane = threadIdx.x & ((args.group_columns / kVectorElements) - 1);  // of its group
+    u32 mine[kOwn];
+    GroupScale scales[kOwn];
+    bool tiny = false;
 #pragma unroll
-    for (int begin = 0; begin < kVectors; begin += share) {
-        u32 magnitude = magnitudes[begin];
-        Place place = places[begin];
+    for (int n = 0; n < kOwn; ++n) {
+        mine[n] = magnitudes[n * share];
 #pragma unroll
-        for (int i = 1; i < share; ++i) {
-            magnitude = own == i ? magnitudes[begin + i] : magnitude;
-            place = own == i ? places[begin + i] : place;
+        for (int i = 1; i < share; ++i) mine[n] = own == i ? magnitudes[n * share + i] : mine[n];
+        if constexpr (usual) {
+            scales[n] = usual_scale_of<kRow.fp8_convert>(args, mine[n], global_reciprocal);
+            tiny = tiny || is_tiny(amax_of(args, mine[n]));
         }
-        const GroupScale scale = scale_of<kRow.fp8_convert>(args, magnitude, global_reciprocal);
-        if (lane < share) store_group_scale(args, place, scale.stored);
+    }
+    if (!usual || tiny) {
+#pragma unroll
+        for (int n = 0; n < kOwn; ++n) {
+            scales[n] = scale_of<kRow.fp8_convert>(args, mine[n], global_reciprocal);
+        }
+    }
+#pragma unroll
+    for (int n = 0; n < kOwn; ++n) {
+        Place place = places[n * share];
+#pragma unroll
+        for (int i = 1; i < share; ++i) place = own == i ? places[n * share + i] : place;
+        if (lane < share) store_group_scale(args, place, scales[n].stored);
 #pragma unroll
         for (int i = 0; i < share; ++i) {
             const u32 from = (threadIdx.x & (kWarpThreads - share)) + i;
-            multipliers[begin + i] = __shfl_sync(~0u, scale.multiplier, static_cast<int>(from));
+            multipliers[n * share + i] = __shfl_sync(~0u, scales[n].multiplier, static_cast<int>(from));
         }
     }
 }
@@ -127,22 +143,25 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
     } else {
         u32 magnitudes[kVectors];
         find_magnitudes(args, kept, magnitudes);
+        const float global_reciprocal = reciprocal_of_global(args);
         if (args.group_columns >= 4 * kVectorElements) {
-            find_scales<4>(args, magnitudes, places, multipliers);
+            find_scales<4, false>(args, magnitudes, places, global_reciprocal, multipliers);
+        } else if (args.scale == ScaleType::e4m3 && is_usual(global_reciprocal)) {
+            find_scales<2, true>(args, magnitudes, places, global_reciprocal, multipliers);
         } else {
-            find_scales<2>(args, magnitudes, places, multipliers);
+            find_scales<2, false>(args, magnitudes, places, global_reciprocal, multipliers);
         }
 #pragma unroll
         for (int i = 0; i < kVectors; ++i) regular = regular && is_regular<T>(0, multipliers[i]);
     }
-    with_code(args.code, [&](auto tag) {
+    with_code<T>(args, [&](auto tag) {
         constexpr CodeType kCode = decltype(tag)::kCode;
 #pragma unroll
         for (int i = 0; i < kVectors; ++i) {
             if (!places[i].is_element) continue;
             const i64 at = places[i].row * args.codes_stride + code_bytes(kCode, places[i].column);
-            store_codes<T, kCode, kRow.fp8_convert>(static_cast<u8*>(args.codes) + at, kept[i],
-                                                    multipliers[i], regular);
+            store_codes<T, kCode, kRow.fp8_convert, decltype(tag)::kPowerOfTwo>(
+                static_cast<u8*>(args.codes) + at, kept[i], multipliers[i], regular);
         }
     });
     ptx::release_successor();

@@ -120,14 +120,14 @@ __device__ inline void store_quantized(const QuantizedArgs& out, const RowPart& 
     bool regular = true;
 #pragma unroll
     for (int i = 0; i < kVectors; ++i) regular = regular && is_regular<T>(magnitude, multipliers[i]);
-    with_code(args.code, [&](auto tag) {
+    with_code<T>(args, [&](auto tag) {
         constexpr CodeType kCode = decltype(tag)::kCode;
         u8* codes = static_cast<u8*>(args.codes) + part.row * args.codes_stride;
 #pragma unroll
         for (int i = 0; i < kVectors; ++i) {
             if (!part.has(i)) continue;
-            store_codes<T, kCode, kConvert>(codes + code_bytes(kCode, part.column(i)), kept[i],
-                                            multipliers[i], regular);
+            store_codes<T, kCode, kConvert, decltype(tag)::kPowerOfTwo>(
+                codes + code_bytes(kCode, part.column(i)), kept[i], multipliers[i], regular);
         }
     });
 }
@@ -158,7 +158,7 @@ __device__ inline void quantize_elements(const QuantizedArgs& out, i64 row, i32 
         }
     }
     u8* codes = static_cast<u8*>(args.codes) + row * args.codes_stride;
-    with_code(args.code, [&](auto tag) {
+    with_code<void>(args, [&](auto tag) {
         constexpr CodeType kCode = decltype(tag)::kCode;
         constexpr int kStep = 8 / facts_of(kCode).bits;  // elements of a byte
         for (i32 column = begin + lane * kStep; column < end; column += kWarpThreads * kStep) {

@@ -75,8 +75,8 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
             multiplier = scale.multiplier;
             if (lane == 0) store_scale(args, group.row, group.column, scale.stored);
         }
-        with_code(args.code,
-                  [&](auto tag) { store_group<decltype(tag)::kCode>(args, group, lane, multiplier); });
+        with_code<void>(args,
+                        [&](auto tag) { store_group<decltype(tag)::kCode>(args, group, lane, multiplier); });
     } else if (args.swizzled && group.row < padded_rows && lane == 0) {
         store_scale(args, group.row, group.column, 0);
     }
