@@ -13,6 +13,13 @@ class Formats(unittest.TestCase):
         result = subprocess.run([sys.executable, ROOT / "tools" / "render_formats.py", "--check"])
         self.assertEqual(result.returncode, 0, "docs/formats.md is stale: python3 tools/render_formats.py")
 
+    def test_pictures_are_drawn(self):
+        result = subprocess.run([sys.executable, ROOT / "tools" / "draw_formats.py", "--check"])
+        self.assertEqual(result.returncode, 0, "docs/formats is stale: python3 tools/draw_formats.py")
+        page = (ROOT / "docs" / "formats.md").read_text()
+        unseen = {path.name for path in (ROOT / "docs" / "formats").iterdir() if f"](formats/{path.name})" not in page}
+        self.assertEqual(unseen, set())
+
     def test_every_format_is_measured(self):
         help_text = subprocess.run([ROOT / "build" / "warpwright", "quantize", "--help"], capture_output=True, text=True,
                                    check=True).stdout
