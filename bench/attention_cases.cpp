@@ -1,11 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <numeric>
+#include <random>
 
 #include "bench/make_cases.h"
 
 namespace warpwright::bench {
+namespace {
 
-Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits) {
+// Codes below 2, without NaN, of either format.
+Tensor keys_or_values(Buffers& b, KvFormat format, std::initializer_list<i64> shape) {
+    if (format == KvFormat::same) return b.random(kType, shape);
+    const i64 codes = Tensor::dense(nullptr, DType::u8, shape).num_elements();
+    std::mt19937 random(1);
+    std::vector<i32> words(static_cast<std::size_t>((codes + 3) / 4));
+    for (i32& word : words) word = static_cast<i32>(random() & 0xbfbfbfbfu);
+    return Tensor::dense(b.integers(words).data, DType::u8, shape);
+}
+
+}  // namespace
+
+Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits,
+                  KvFormat kv_format) {
+    const DType kv_type = kv_dtype(kv_format, kType);
     // Causal queries that the window does not shorten see half of its keys on average.
     const double keys = causal ? limits.keys(length) * (1 - 0.5 * limits.keys(length) / length) : length;
     const double flops = 4.0 * heads * length * keys * head_dim;
@@ -17,17 +33,19 @@ Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal
                              {"causal", causal},
                              {"paged", 0}});
     limits.add_to(set);
+    if (kv_format != KvFormat::same) set.emplace_back("kv_format", kv_format_name(kv_format));
     return {"attention",
-            fmt::format("prefill batch=1 len={} heads={}/{} d={}{}{} bf16", length, heads, kv_heads, head_dim,
-                        causal ? " causal" : "", limits.text()),
+            fmt::format("prefill batch=1 len={} heads={}/{} d={}{}{}{} bf16", length, heads, kv_heads,
+                        head_dim, causal ? " causal" : "", limits.text(), kv_text(kv_format)),
             set,
-            4.0 * length * (heads + kv_heads) * head_dim,
+            2.0 * length * (2 * heads + dtype_bytes(kv_type) * kv_heads) * head_dim,
             flops,
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 Attention call;
                 call.q = b.random(kType, {length, heads, head_dim});
-                call.k = b.random(kType, {length, kv_heads, head_dim});
-                call.v = b.random(kType, {length, kv_heads, head_dim});
+                call.kv_format = kv_format;
+                call.k = keys_or_values(b, kv_format, {length, kv_heads, head_dim});
+                call.v = keys_or_values(b, kv_format, {length, kv_heads, head_dim});
                 call.out = b.zeros(kType, {length, heads, head_dim});
                 call.q_starts = b.integers({0, static_cast<i32>(length)});
                 call.kv_starts = call.q_starts;
@@ -44,8 +62,9 @@ Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal
 }
 
 Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size, Limits limits,
-                 i64 q_len) {
+                 i64 q_len, KvFormat kv_format) {
     const i64 keys = limits.keys(length);
+    const DType kv_type = kv_dtype(kv_format, kType);
     FieldTexts set = fields({{"sequences", batch},
                              {"max_q_len", q_len},
                              {"max_kv_len", length},
@@ -54,12 +73,14 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
                              {"head_dim", head_dim},
                              {"page_size", page_size}});
     limits.add_to(set);
+    if (kv_format != KvFormat::same) set.emplace_back("kv_format", kv_format_name(kv_format));
     return {"attention",
-            fmt::format("decode batch={} len={} heads={}/{} d={} page={}{}{} bf16", batch, length, heads,
+            fmt::format("decode batch={} len={} heads={}/{} d={} page={}{}{}{} bf16", batch, length, heads,
                         kv_heads, head_dim, page_size, q_len > 1 ? fmt::format(" q_len={}", q_len) : "",
-                        limits.text()),
+                        limits.text(), kv_text(kv_format)),
             set,
-            4.0 * batch * keys * kv_heads * head_dim + 4.0 * batch * q_len * heads * head_dim,
+            2.0 * dtype_bytes(kv_type) * batch * keys * kv_heads * head_dim +
+                4.0 * batch * q_len * heads * head_dim,
             4.0 * batch * q_len * heads * keys * head_dim,
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 const i64 pages = length / page_size;
@@ -74,8 +95,9 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
                 Attention call;
                 call.q = b.random(kType, {batch * q_len, heads, head_dim});
                 call.out = b.zeros(kType, {batch * q_len, heads, head_dim});
-                call.k_pages = b.random(kType, {batch * pages, page_size, kv_heads, head_dim});
-                call.v_pages = b.random(kType, {batch * pages, page_size, kv_heads, head_dim});
+                call.kv_format = kv_format;
+                call.k_pages = keys_or_values(b, kv_format, {batch * pages, page_size, kv_heads, head_dim});
+                call.v_pages = keys_or_values(b, kv_format, {batch * pages, page_size, kv_heads, head_dim});
                 call.page_table = b.integers(table);
                 call.page_table.rank = 2;
                 call.page_table.shape = {batch, pages};

@@ -78,6 +78,11 @@ void add_attention(std::vector<Case>& all) {
     all.push_back(prefill_case(8192, 16, 8, 256, true, kGemma2));
     all.push_back(decode_case(64, 8192, 16, 8, 256, 64, kGemma2));
     all.push_back(decode_case(1, 32768, 16, 8, 256, 64, kGemma2));
+    const KvFormat e4m3 = KvFormat::fp8_e4m3;
+    for (i64 length : {1024, 8192}) all.push_back(decode_case(64, length, 32, 8, 128, 64, {}, 1, e4m3));
+    all.push_back(decode_case(64, 8192, 32, 8, 128, 64, {}, 1, KvFormat::fp8_e5m2));
+    all.push_back(decode_case(1, 32768, 32, 8, 128, 64, {}, 1, e4m3));
+    all.push_back(prefill_case(8192, 32, 32, 128, true, {}, e4m3));
 }
 
 void add_fused(std::vector<Case>& all) {
@@ -88,6 +93,7 @@ void add_fused(std::vector<Case>& all) {
     for (i64 tokens : {64, 8192}) {
         all.push_back(rope_case(tokens, 32, 8, 128));
         all.push_back(kv_append_case(tokens, 8, 128, 64));
+        all.push_back(kv_append_case(tokens, 8, 128, 64, KvFormat::fp8_e4m3));
         all.push_back(embedding_case(tokens, 16384, 4096));
     }
     all.push_back(logits_case(64, 256000, 30, 500));

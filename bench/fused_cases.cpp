@@ -154,37 +154,41 @@ Case rope_case(i64 tokens, i64 heads, i64 kv_heads, i64 head_dim) {
 }
 
 // One sequence's new tokens, in pages whose order is not the memory's.
-Case kv_append_case(i64 tokens, i64 kv_heads, i64 head_dim, i64 page_size) {
-    return {
-        "kv_append",
-        fmt::format("tokens={} kv_heads={} head_dim={} page={} bf16", tokens, kv_heads, head_dim, page_size),
-        fields(
-            {{"tokens", tokens}, {"kv_heads", kv_heads}, {"head_dim", head_dim}, {"page_size", page_size}}),
-        8.0 * tokens * kv_heads * head_dim,
-        0,
-        [=](Context& context, Buffers& b) -> Result<Preparer> {
-            const i64 pages = (tokens + page_size - 1) / page_size;
-            std::vector<i32> positions(static_cast<std::size_t>(tokens)),
-                table(static_cast<std::size_t>(pages));
-            std::iota(positions.begin(), positions.end(), 0);
-            std::iota(table.begin(), table.end(), 0);
-            std::reverse(table.begin(), table.end());
-            KvAppend call;
-            call.k = b.random(kType, {tokens, kv_heads, head_dim});
-            call.v = b.random(kType, {tokens, kv_heads, head_dim});
-            call.sequences = b.integers(std::vector<i32>(static_cast<std::size_t>(tokens), 0));
-            call.positions = b.integers(positions);
-            call.page_table = b.integers(table);
-            call.page_table.rank = 2;
-            call.page_table.shape = {1, pages};
-            call.page_table.stride = {pages, 1};
-            call.k_pages = b.zeros(kType, {pages, page_size, kv_heads, head_dim});
-            call.v_pages = b.zeros(kType, {pages, page_size, kv_heads, head_dim});
-            return preparer(context, call);
-        },
-        "kv append",
-        "torch index_copy_",
-        Roof::copy};
+Case kv_append_case(i64 tokens, i64 kv_heads, i64 head_dim, i64 page_size, KvFormat kv_format) {
+    const DType kv_type = kv_dtype(kv_format, kType);
+    FieldTexts set = fields(
+        {{"tokens", tokens}, {"kv_heads", kv_heads}, {"head_dim", head_dim}, {"page_size", page_size}});
+    if (kv_format != KvFormat::same) set.emplace_back("kv_format", kv_format_name(kv_format));
+    return {"kv_append",
+            fmt::format("tokens={} kv_heads={} head_dim={} page={}{} bf16", tokens, kv_heads, head_dim,
+                        page_size, kv_text(kv_format)),
+            set,
+            2.0 * (2 + dtype_bytes(kv_type)) * tokens * kv_heads * head_dim,
+            0,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const i64 pages = (tokens + page_size - 1) / page_size;
+                std::vector<i32> positions(static_cast<std::size_t>(tokens)),
+                    table(static_cast<std::size_t>(pages));
+                std::iota(positions.begin(), positions.end(), 0);
+                std::iota(table.begin(), table.end(), 0);
+                std::reverse(table.begin(), table.end());
+                KvAppend call;
+                call.k = b.random(kType, {tokens, kv_heads, head_dim});
+                call.v = b.random(kType, {tokens, kv_heads, head_dim});
+                call.sequences = b.integers(std::vector<i32>(static_cast<std::size_t>(tokens), 0));
+                call.positions = b.integers(positions);
+                call.page_table = b.integers(table);
+                call.page_table.rank = 2;
+                call.page_table.shape = {1, pages};
+                call.page_table.stride = {pages, 1};
+                call.kv_format = kv_format;
+                call.k_pages = b.zeros(kv_type, {pages, page_size, kv_heads, head_dim});
+                call.v_pages = b.zeros(kv_type, {pages, page_size, kv_heads, head_dim});
+                return preparer(context, call);
+            },
+            "kv append",
+            "torch index_copy_",
+            Roof::copy};
 }
 
 Case embedding_case(i64 tokens, i64 rows, i64 width) {

@@ -36,6 +36,10 @@ struct Limits {
     i64 keys(i64 length) const { return window > 0 ? std::min(length, window) : length; }
 };
 
+inline std::string kv_text(KvFormat format) {
+    return format == KvFormat::same ? "" : fmt::format(" kv={}", kv_format_name(format));
+}
+
 // {"m", 1}, ... as texts; every case has the same type.
 inline FieldTexts fields(std::initializer_list<std::pair<const char*, i64>> numbers) {
     FieldTexts texts;
@@ -51,14 +55,16 @@ Preparer preparer(Context& context, const Call& call) {
 Case gemm_case(i64 m, i64 n, i64 k);
 // `group`: elements of k that share a scale; 0: the whole row.
 Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group);
-Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits = {});
+Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits = {},
+                  KvFormat kv_format = KvFormat::same);
 // `q_len` queries of each sequence, the last ones of its `length` keys.
 Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size,
-                 Limits limits = {}, i64 q_len = 1);
+                 Limits limits = {}, i64 q_len = 1, KvFormat kv_format = KvFormat::same);
 Case rmsnorm_case(i64 tokens, i64 hidden);
 Case head_norm_case(i64 tokens, i64 heads, i64 head_dim);
 Case rope_case(i64 tokens, i64 heads, i64 kv_heads, i64 head_dim);
-Case kv_append_case(i64 tokens, i64 kv_heads, i64 head_dim, i64 page_size);
+Case kv_append_case(i64 tokens, i64 kv_heads, i64 head_dim, i64 page_size,
+                    KvFormat kv_format = KvFormat::same);
 Case embedding_case(i64 tokens, i64 rows, i64 width);
 // Every row lists as many tokens, spread over the vocabulary.
 Case logits_case(i64 rows, i64 vocabulary, float softcap, i64 listed);

@@ -78,7 +78,7 @@ def quantized_gemm(fields, words):
 
 
 def attention(fields, words):
-    if "window" in fields or "softcap" in fields:  # scaled_dot_product_attention has neither
+    if fields.keys() & {"window", "softcap", "kv"}:  # scaled_dot_product_attention has none of them
         return
     heads, kv_heads = (int(x) for x in fields["heads"].split("/"))
     batch, length, dim = (int(fields[name]) for name in ("batch", "len", "d"))
@@ -162,6 +162,8 @@ def rope(fields, words):
 
 def kv_append(fields, words):
     """One sequence's tokens into pages in reverse order; the slots are worked out before."""
+    if "kv" in fields:
+        return
     tokens, heads, dim, page = (int(fields[name]) for name in ("tokens", "kv_heads", "head_dim", "page"))
     pages = -(-tokens // page)
     positions = torch.arange(tokens, device="cuda")

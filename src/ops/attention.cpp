@@ -10,6 +10,7 @@
 #include "dispatch/prepare.h"
 #include "kernels/attention/merge/operation.h"
 #include "kernels/attention/operation.h"
+#include "ops/kv_scales.h"
 #include "ops/match.h"
 
 namespace warpwright {
@@ -39,17 +40,19 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
         .tensor("q_starts", call.q_starts, {"sequences + 1"}, {DType::i32});
     const Tensor& k = paged ? call.k_pages : call.k;
     const Tensor& v = paged ? call.v_pages : call.v;
+    const DType type = kv_dtype(call.kv_format, call.q.dtype);
     if (paged) {
         match.require(!call.k && !call.v, "k and k_pages exclude each other")
-            .tensor("k_pages", k, {"pages", "page_size", "kv_heads", "head_dim"}, {call.q.dtype})
-            .tensor("v_pages", v, {"pages", "page_size", "kv_heads", "head_dim"}, {call.q.dtype})
+            .tensor("k_pages", k, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
+            .tensor("v_pages", v, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
             .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
             .tensor("kv_lengths", call.kv_lengths, {"sequences"}, {DType::i32});
     } else {
-        match.tensor("k", k, {"kv_tokens", "kv_heads", "head_dim"}, {call.q.dtype})
-            .tensor("v", v, {"kv_tokens", "kv_heads", "head_dim"}, {call.q.dtype})
+        match.tensor("k", k, {"kv_tokens", "kv_heads", "head_dim"}, {type})
+            .tensor("v", v, {"kv_tokens", "kv_heads", "head_dim"}, {type})
             .tensor("kv_starts", call.kv_starts, {"sequences + 1"}, {DType::i32});
     }
+    match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
     WW_TRY(match.status());
     const i64 sequences = match["sequences + 1"] - 1;
     const i64 kv_capacity = paged ? match["max_pages"] * match["page_size"] : match["kv_tokens"];
@@ -88,7 +91,8 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                        .page_size = paged ? match["page_size"] : 1,
                        .alignment_bytes = alignment_of({&call.q, &call.out, &k, &v}, batch_invariant),
                        .window_left = call.window_left,
-                       .softcap = call.softcap};
+                       .softcap = call.softcap,
+                       .kv_format = call.kv_format};
     const float scale =
         call.scale > 0 ? call.scale : 1 / std::sqrt(static_cast<float>(checked.problem.head_dim));
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
@@ -131,7 +135,12 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
         // A window as long as the longest sequence is none.
         .window_left = call.window_left < checked.problem.max_kv_len ? narrow(call.window_left) : -1,
         .tanh_scale = call.softcap > 0 ? scale / call.softcap : 0,
-        .scale_log2 = (call.softcap > 0 ? call.softcap : scale) * 1.4426950408889634f};  // log2(e)
+        .scale_log2 = (call.softcap > 0 ? call.softcap : scale) * 1.4426950408889634f,  // log2(e)
+        .kv_format = checked.problem.kv_format,
+        .k_scale_stride = kv_scale_stride(call.k_scale),
+        .v_scale_stride = kv_scale_stride(call.v_scale),
+        .k_scale = static_cast<const float*>(call.k_scale.data),
+        .v_scale = static_cast<const float*>(call.v_scale.data)};
     return checked;
 }
 

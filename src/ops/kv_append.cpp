@@ -5,6 +5,7 @@
 
 #include "dispatch/prepare.h"
 #include "kernels/fused/kv_append/operation.h"
+#include "ops/kv_scales.h"
 #include "ops/match.h"
 
 namespace warpwright {
@@ -20,14 +21,16 @@ KvPageStrides page_strides_of(const Tensor& pages) {
 }  // namespace
 
 Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
+    const DType type = kv_dtype(call.kv_format, call.k.dtype);
     Matcher match("kv_append");
     match.tensor("k", call.k, {"tokens", "kv_heads", "head_dim"}, {DType::bf16, DType::f16})
         .tensor("v", call.v, {"tokens", "kv_heads", "head_dim"}, {call.k.dtype})
         .tensor("sequences", call.sequences, {"tokens"}, {DType::i32})
         .tensor("positions", call.positions, {"tokens"}, {DType::i32})
         .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
-        .tensor("k_pages", call.k_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {call.k.dtype})
-        .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {call.k.dtype});
+        .tensor("k_pages", call.k_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
+        .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type});
+    match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
     WW_TRY(match.status());
     if (match["tokens"] == 0) return {};
 
@@ -38,7 +41,8 @@ Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
         .page_size = match["page_size"],
         .dtype = call.k.dtype,
         .alignment_bytes =
-            alignment_of({&call.k, &call.v, &call.k_pages, &call.v_pages}, prepared.batch_invariant)};
+            alignment_of({&call.k, &call.v, &call.k_pages, &call.v_pages}, prepared.batch_invariant),
+        .kv_format = call.kv_format};
     const KvAppendArgs args{.k = call.k.data,
                             .v = call.v.data,
                             .k_pages = call.k_pages.data,
@@ -54,7 +58,13 @@ Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
                             .tokens = static_cast<i32>(problem.tokens),
                             .kv_heads = static_cast<i32>(problem.kv_heads),
                             .head_dim = static_cast<i32>(problem.head_dim),
-                            .page_shift = std::countr_zero(static_cast<u64>(problem.page_size))};
+                            .page_shift = std::countr_zero(static_cast<u64>(problem.page_size)),
+                            .dtype = problem.dtype,
+                            .kv_format = problem.kv_format,
+                            .k_scale_stride = kv_scale_stride(call.k_scale),
+                            .v_scale_stride = kv_scale_stride(call.v_scale),
+                            .k_scale = static_cast<const float*>(call.k_scale.data),
+                            .v_scale = static_cast<const float*>(call.v_scale.data)};
     return prepare_step<KvAppendOp>(context, problem, args, prepared);
 }
 

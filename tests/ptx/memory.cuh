@@ -10,6 +10,10 @@ struct alignas(16) U32x4 {
     u32 x, y, z, w;
 };
 
+struct alignas(8) U32x2 {
+    u32 x, y;
+};
+
 namespace ptx {
 
 inline U32x4 load(const void* address) {
@@ -30,6 +34,11 @@ inline i32 load_constant_i32(const i32* address) {
 inline void store(void* address, U32x4 v) {
     if (reinterpret_cast<u64>(address) % 16 != 0) simt::die("16-byte store to an odd address");
     std::memcpy(address, &v, 16);
+}
+inline U32x4 load_shared(u32 address) {
+    U32x4 v;
+    std::memcpy(&v, simt::shared_pointer(address, 16, 16), 16);
+    return v;
 }
 inline void store_shared(u32 address, U32x4 v) {
     std::memcpy(simt::shared_pointer(address, 16, 16), &v, 16);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "warpwright/context.h"
+#include "warpwright/kv_format.h"
 #include "warpwright/tensor.h"
 
 namespace warpwright {
@@ -18,7 +19,7 @@ struct Attention {
     Tensor lse_base2;  // optional, [q_tokens, heads] f32: log2 of the sum of 2^(scores log2 e) (FlashInfer's
                        // base)
 
-    // Ragged keys and values:
+    // Ragged keys and values, of q's type, or u8 where kv_format says that they are codes:
     Tensor k, v;       // [kv_tokens, kv_heads, head_dim]
     Tensor kv_starts;  // [sequences + 1] i32, ascending; the last one is kv_tokens
 
@@ -26,6 +27,11 @@ struct Attention {
     Tensor k_pages, v_pages;  // [pages, page_size, kv_heads, head_dim] (NHD); page_size a power of two
     Tensor page_table;        // [sequences, max_pages] i32
     Tensor kv_lengths;        // [sequences] i32, tokens including the queries' own
+
+    KvFormat kv_format = KvFormat::same;
+    // What codes are multiplied by, read on the device: [1] f32, or [kv_heads], one for each kv head;
+    // null: 1. Codes of NaN and infinity make the outputs of all that see them unspecified.
+    Tensor k_scale, v_scale;
 
     // [sequences + 1] i32, ascending; the last one is q_tokens. Queries before the first one are another
     // call's: neither they nor their outputs are touched.

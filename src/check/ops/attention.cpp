@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <span>
 
 #include "check/ops/checks.h"
 #include "kernels/attention/operation.h"
@@ -83,6 +84,24 @@ void poison_unused(const AttentionProblem& problem, const AttentionInputs& in, s
     }
 }
 
+// Values that codes have, about normal.
+std::vector<float> draw_codes(Workbench& bench, KvFormat format, i64 count, double scale) {
+    const formats::SmallFloat& type = small_float_of(format);
+    std::normal_distribution<float> normal(0, static_cast<float>(scale));
+    std::vector<float> values(static_cast<std::size_t>(count));
+    for (float& value : values) value = formats::decode(type, formats::encode(type, normal(bench.random())));
+    return values;
+}
+
+// Their codes, of NaN 0x7f; where they begin.
+void* write_codes(Workbench& bench, KvFormat format, const std::vector<float>& values, bool misaligned) {
+    std::vector<u8> codes(misaligned ? 1 : 0);
+    for (float value : values)
+        codes.push_back(std::isnan(value) ? 0x7f : formats::encode(small_float_of(format), value));
+    auto* start = static_cast<std::byte*>(bench.bytes(std::as_bytes(std::span(codes)), DType::u8).data);
+    return start + (misaligned ? 1 : 0);
+}
+
 // k and v are stored as [count, 2, rows, ...] in one tensor: strides that are not those of a dense one.
 struct Interleaved {
     Tensor k, v;
@@ -90,8 +109,15 @@ struct Interleaved {
 };
 Interleaved interleave(Workbench& bench, const AttentionProblem& problem, const AttentionInputs& in,
                        i64 count, i64 block, double scale, bool misaligned) {
-    const Tensor both = bench.input(problem.dtype, {count, 2, block}, scale, misaligned);
-    std::vector<float> values = bench.read(both);
+    const bool coded = problem.kv_format != KvFormat::same;
+    Tensor both;
+    std::vector<float> values;
+    if (coded) {
+        values = draw_codes(bench, problem.kv_format, 2 * count * block, scale);
+    } else {
+        both = bench.input(problem.dtype, {count, 2, block}, scale, misaligned);
+        values = bench.read(both);
+    }
     Interleaved result;
     for (i64 i = 0; i < count; ++i) {
         const auto start = values.begin() + i * 2 * block;
@@ -104,16 +130,21 @@ Interleaved interleave(Workbench& bench, const AttentionProblem& problem, const 
         std::copy_n(result.k_values.begin() + i * block, block, values.begin() + i * 2 * block);
         std::copy_n(result.v_values.begin() + i * block, block, values.begin() + (i * 2 + 1) * block);
     }
-    bench.write(both, values);
+    const DType dtype = kv_dtype(problem.kv_format, problem.dtype);
+    if (coded) {
+        both.data = write_codes(bench, problem.kv_format, values, misaligned);
+    } else {
+        bench.write(both, values);
+    }
     const i64 rows = block / (problem.kv_heads * problem.head_dim);
     if (problem.paged) {
-        result.k = Tensor::dense(both.data, problem.dtype, {count, rows, problem.kv_heads, problem.head_dim});
+        result.k = Tensor::dense(both.data, dtype, {count, rows, problem.kv_heads, problem.head_dim});
     } else {
-        result.k = Tensor::dense(both.data, problem.dtype, {count, problem.kv_heads, problem.head_dim});
+        result.k = Tensor::dense(both.data, dtype, {count, problem.kv_heads, problem.head_dim});
     }
     result.k.stride[0] = 2 * block;
     result.v = result.k;
-    result.v.data = static_cast<std::byte*>(both.data) + block * dtype_bytes(problem.dtype);
+    result.v.data = static_cast<std::byte*>(both.data) + block * dtype_bytes(dtype);
     return result;
 }
 
@@ -176,7 +207,35 @@ struct AttentionCheck {
         add_limited({6, 1, 3000, 0, 2, 2, 256, any, true, true, 16, 2}, 1000, 50);
         add_limited({6, 9, 100, 0, 3, 1, 33, any, true, true, 4, 2}, 3, 0);
         add_limited({6, 9, 100, 0, 3, 1, 120, any, false, false, 1, 2}, 40, 0.5f);
+
+        // 8-bit keys and values.
+        const auto add_coded = [&](KvFormat format, AttentionProblem problem, i64 window_left = -1,
+                                   float softcap = 0) {
+            problem.kv_format = format;
+            add_limited(problem, window_left, softcap);
+        };
+        for (KvFormat format : {KvFormat::fp8_e4m3, KvFormat::fp8_e5m2}) {
+            add_coded(format, {6, 1, 700, 0, 8, 2, 128, any, true, true, 16});
+            add_coded(format, {6, 5, 301, 0, 8, 1, 128, any, true, true, 1}, 99, 30);  // large scores
+            add_coded(format, {4, 70, 131, 0, 2, 2, 128, any, false, true, 64});
+            add_coded(format, {6, 9, 100, 0, 3, 1, 33, any, true, true, 4, 2});  // nothing is aligned
+            add_coded(format, {6, 20, 100, 0, 4, 2, 128, any, true, false, 1, 2}, 17, 20);
+        }
+        const KvFormat e4m3 = KvFormat::fp8_e4m3;
+        add_coded(e4m3, {6, 1, 300, 0, 8, 2, 64, any, true, true, 16});
+        add_coded(e4m3, {6, 70, 131, 0, 4, 1, 64, any, true, false}, 20, 50);
+        add_coded(e4m3, {6, 3, 200, 0, 2, 1, 96, any, true, true, 16});     // padded
+        add_coded(e4m3, {1, 1, 6000, 0, 4, 1, 128, any, true, true, 256});  // many splits
+        add_coded(e4m3, {6, 2, 301, 0, 8, 1, 256, any, true, true, 16}, 99);
+        add_coded(e4m3, {3, 60, 90, 0, 2, 1, 256, any, true, true, 8});
         return problems;
+    }
+
+    // Of 8-bit keys, or values: one for all heads, or one for each.
+    static std::vector<float> choose_scales(const AttentionProblem& problem, std::mt19937_64& random) {
+        std::vector<float> scales(static_cast<std::size_t>(problem.causal ? problem.kv_heads : 1));
+        for (float& scale : scales) scale = std::uniform_real_distribution<float>(0.5f, 1.5f)(random);
+        return scales;
     }
 
     static void run(Workbench& bench, const AttentionProblem& problem, CheckResult& result) {
@@ -227,6 +286,17 @@ struct AttentionCheck {
             call.v = kv.v;
             call.kv_starts = bench.integers(in.kv_starts);
         }
+        if (problem.kv_format != KvFormat::same) {
+            call.kv_format = problem.kv_format;
+            const auto draw = [&](std::vector<float>& of_heads) {
+                of_heads = choose_scales(problem, bench.random());
+                const Tensor tensor = bench.bytes(std::as_bytes(std::span(of_heads)), DType::f32);
+                of_heads.resize(static_cast<std::size_t>(problem.kv_heads), of_heads[0]);
+                return tensor;
+            };
+            call.k_scale = draw(in.k_scale);
+            call.v_scale = draw(in.v_scale);
+        }
         const Result<i64> workspace_bytes = attention_workspace_bytes(bench.context(), call);
         if (!workspace_bytes.ok()) {
             return judge(result, bench, {false, 0, 0, workspace_bytes.status().message()}, "workspace");
@@ -249,12 +319,15 @@ struct AttentionCheck {
         }
         got.resize(answer.out.size());
         got_lse.resize(answer.lse.size());
-        float largest_value = 0;
+        float largest_value = 0, largest_scale = 1;
         for (float value : in.v)
             largest_value = std::max(largest_value, std::isnan(value) ? 0 : std::abs(value));
+        for (float scale : in.v_scale) largest_scale = std::max(largest_scale, scale);
         // why: a weight's relative error is its score's absolute error, which grows with the scores.
         judge(result, bench,
-              compare(got, answer.out, reference.out, largest_value * (1 + answer.largest_score)), "out");
+              compare(got, answer.out, reference.out,
+                      largest_value * largest_scale * (1 + answer.largest_score)),
+              "out");
         judge(result, bench, compare(got_lse, answer.lse, reference.lse, 16 + answer.largest_score), "lse");
     }
 };

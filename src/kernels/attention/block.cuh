@@ -10,6 +10,7 @@
 #include "ptx/convert.cuh"
 #include "ptx/ldmatrix.cuh"
 #include "ptx/memory.cuh"
+#include "tile/code_pairs.cuh"
 
 namespace warpwright {
 
@@ -22,6 +23,33 @@ __device__ inline int lane_id() {
 }
 __device__ inline int warp_id() {
     return threadIdx.x / 32;
+}
+
+// An element of K or V in memory.
+struct Code {
+    u8 bits;
+};
+template <AttentionRow R, bool coded = is_coded(R)>
+struct KvElementOf {
+    using Type = Storage<R.dtype>;
+};
+template <AttentionRow R>
+struct KvElementOf<R, true> {
+    using Type = Code;
+};
+template <AttentionRow R>
+using KvElement = typename KvElementOf<R>::Type;
+
+// What the weights are rounded to and V is, when they are multiplied: codes become f16 with fewer
+// instructions.
+template <AttentionRow R>
+using ValueType = Storage<is_coded(R) ? DType::f16 : R.dtype>;
+
+constexpr bool kConvertsFp8 = facts_of(static_cast<BuildTarget>(WW_TARGET)).first_capability >= 89;
+
+// What scores, or outputs, of codes are multiplied by.
+__device__ inline float scale_of_head(const float* scales, i32 stride, int kv_head) {
+    return scales == nullptr ? 1 : scales[kv_head * stride];
 }
 
 struct BlockWork {
@@ -127,10 +155,19 @@ __device__ inline void load_query(const AttentionArgs& args, const BlockWork& wo
                      i64{work.kv_head * work.group + row % work.group} * args.q_head_stride;
 #pragma unroll
         for (int step = 0; step < R.head_dim / 16; ++step) {
-            const int column = step * 16 + 2 * member;
-            const auto* pair = reinterpret_cast<const u32*>(q + column);
-            keep(step, half, column < args.head_dim ? pair[0] : 0);
-            keep(step, half + 2, column + 8 < args.head_dim ? pair[4] : 0);
+            if constexpr (reads_codes(R)) {
+                // In the order of alternating_pairs of a key's codes 4 * member to 4 * member + 3.
+                const int column = step * 16 + 4 * member;
+                U32x2 four{0, 0};
+                if (column < args.head_dim) four = *reinterpret_cast<const U32x2*>(q + column);
+                keep(step, half, __byte_perm(four.x, four.y, 0x5410));
+                keep(step, half + 2, __byte_perm(four.x, four.y, 0x7632));
+            } else {
+                const int column = step * 16 + 2 * member;
+                const auto* pair = reinterpret_cast<const u32*>(q + column);
+                keep(step, half, column < args.head_dim ? pair[0] : 0);
+                keep(step, half + 2, column + 8 < args.head_dim ? pair[4] : 0);
+            }
         }
     }
 }
@@ -201,6 +238,14 @@ struct OutputRow {
 // A row without keys has sum 0 and gives zeros; its log-sum-exp is -infinity.
 __device__ inline float inverse_sum(float sum) {
     return sum == 0 ? 0 : 1 / sum;
+}
+// What summed products are multiplied by.
+template <AttentionRow R>
+__device__ inline float output_scale(const AttentionArgs& args, const BlockWork& work, float sum) {
+    const float inverse = inverse_sum(sum);
+    if constexpr (is_coded(R))
+        return inverse * scale_of_head(args.v_scale, args.v_scale_stride, work.kv_head);
+    return inverse;
 }
 __device__ inline float lse_base2(float max, float sum, float scale_log2) {
     return sum == 0 ? -infinity() : max * scale_log2 + log2f(sum);

@@ -80,7 +80,7 @@ __device__ inline void store_own(const AttentionArgs& args, const BlockWork& wor
         float4 total = {0, 0, 0, 0};
 #pragma unroll
         for (int rank = 0; rank < kMostBlocks; ++rank) add_share(args, of[rank], max, part[rank], sum, total);
-        const float scale = inverse_sum(sum);
+        const float scale = output_scale<R>(args, work, sum);
         T* out = static_cast<T*>(args.out) + token * args.out_token_stride + head * args.out_head_stride;
         if (column < args.head_dim) {
             u32* to = reinterpret_cast<u32*>(out + column);

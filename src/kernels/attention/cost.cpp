@@ -20,6 +20,7 @@ struct Work {
     double warps;         // of a block that have rows, or keys
     double shared_bytes;  // that a step reads from shared memory, and writes to it
     double exponentials;  // of a step
+    double conversions;   // of codes to pairs of numbers
     double merge_bytes;   // per split
 };
 
@@ -78,7 +79,8 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     work.blocks = tiles * problem.sequences * problem.kv_heads;
     work.slots = target.num_sms * blocks_per_sm(row, target);
     work.steps = std::ceil(keys / row.kv_tile);
-    work.step_bytes = 2.0 * row.kv_tile * problem.head_dim * dtype_bytes(problem.dtype);
+    const int kv_bytes = dtype_bytes(kv_dtype(problem.kv_format, problem.dtype));
+    work.step_bytes = 2.0 * row.kv_tile * problem.head_dim * kv_bytes;
     work.memory_bytes = work.step_bytes * (fresh + (1 - fresh) / costs.l2_factor);
     work.padding = static_cast<double>(row.head_dim - problem.head_dim) / row.head_dim;
     work.step_flops = 4.0 * tile_rows * row.kv_tile * row.head_dim;
@@ -89,6 +91,7 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     work.shared_bytes = keys_bytes * (1 + work.warps / row.kv_warps);
     if (row.q_in_shared) work.shared_bytes += work.warps * row.warp_rows * row.head_dim * element_bytes;
     work.exponentials = tile_rows * row.kv_tile;
+    work.conversions = is_coded(row) ? double(row.kv_tile) * row.head_dim : 0;
     if (problem.softcap > 0) work.step_flops *= 1 + costs.softcap_columns / row.head_dim;
     work.merge_bytes = 4.0 * total_q_tokens(problem) * problem.heads * problem.head_dim * 2;
     return work;
@@ -108,11 +111,12 @@ double memory_share(const AttentionRow& row, const AttentionCosts& costs) {
 // shared memory, exponentials and the rest of a warp's step. Fewer warps hide less.
 double tensor_us(const TargetFacts& target, const Work& work, double blocks, const AttentionCosts& costs) {
     constexpr double kSharedBytes = 128, kExponentials = 16;  // of an SM in a clock
+    constexpr double kConversions = 128 / 4.5;                // with as many instructions a pair
     constexpr double kWarps = 8;                              // of an SM, that the exposed shares are for
     const double sm_tflops = target.bf16_tflops * tensor_share(target, costs) / target.num_sms;
     const double exposed_clocks = work.shared_bytes / kSharedBytes * costs.shared_exposed +
                                   work.exponentials / kExponentials * costs.exponential_exposed +
-                                  work.warps * costs.step_clocks;
+                                  work.conversions / kConversions + work.warps * costs.step_clocks;
     const double few = std::max(1.0, kWarps / (work.warps * blocks));
     return blocks * (work.step_flops / (sm_tflops * 1e6) + exposed_clocks * few / target.boost_mhz);
 }
@@ -193,8 +197,8 @@ Prediction AttentionOp::predict(const Row& row, const TargetFacts& target, const
         const double flops = 4 * tokens * problem.heads * keys * problem.head_dim;
         const double read =
             problem.window_left < 0 ? double(problem.max_kv_len) : keys_seen(problem, q_len, q_len);
-        const double bytes =
-            2.0 * problem.sequences * problem.kv_heads * read * problem.head_dim * dtype_bytes(problem.dtype);
+        const double bytes = 2.0 * problem.sequences * problem.kv_heads * read * problem.head_dim *
+                             dtype_bytes(kv_dtype(problem.kv_format, problem.dtype));
         return roofline(target, costs, bytes, flops, fp32_tflops(target, costs),
                         costs.host.attention_memory_share, costs.host.attention_compute_share);
     }

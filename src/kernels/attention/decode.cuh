@@ -29,7 +29,7 @@ __device__ inline void decode(const AttentionArgs& args, AttentionShared<R>& sha
             return Place{OutputRow<R>(args, work, work.first_row + row), column};
         },
         [&](const Place& place, float4 total, float max, float sum) {
-            const float scale = inverse_sum(sum);
+            const float scale = output_scale<R>(args, work, sum);
             place.row.store(place.column, total.x * scale, total.y * scale, args.head_dim);
             place.row.store(place.column + 2, total.z * scale, total.w * scale, args.head_dim);
             if (place.column == 0 && place.row.lse != nullptr)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "device/host_threads.h"
 #include "kernels/attention/operation.h"
@@ -38,7 +39,23 @@ inline float sum_of(const float* values) {
     return ((lanes[0] + lanes[4]) + (lanes[1] + lanes[5])) + ((lanes[2] + lanes[6]) + (lanes[3] + lanes[7]));
 }
 
+// The 256 numbers of an 8-bit format, as bf16 or f16, which have them all.
+template <DType kType>
+struct CodeTable {
+    u16 numbers[256];
+
+    explicit CodeTable(const formats::SmallFloat& format) {
+        for (int code = 0; code < 256; ++code)
+            store_float(numbers, kType, code, formats::decode(format, static_cast<u8>(code)));
+    }
+    static const CodeTable& of(KvFormat format) {
+        static const CodeTable kE4m3(formats::kE4M3), kE5m2(formats::kE5M2);
+        return format == KvFormat::fp8_e4m3 ? kE4m3 : kE5m2;
+    }
+};
+
 struct Buffers {
+    alignas(64) u16 decoded[kKeys][kMaxHeadDim];  // of one run of keys or values
     alignas(64) float q[kQueries][kMaxHeadDim];
     alignas(64) float out[kQueries][kMaxHeadDim];
     alignas(64) float weights[kQueries][kKeys];
@@ -78,13 +95,42 @@ struct Sequence {
     }
 };
 
+// Keys or values of a kv head, one stride apart: as they are, or decoded.
+struct HostRows {
+    const void* first;
+    i64 stride;
+    const u16* table = nullptr;  // null: 16 bits
+    float scale = 1;
+
+    HostRows(const void* data, i64 offset, i64 token_stride, const u16* numbers, const float* scales,
+             i64 scale_index)
+        : first(static_cast<const std::byte*>(data) + offset * (numbers == nullptr ? 2 : 1)),
+          stride(token_stride),
+          table(numbers),
+          scale(scales == nullptr ? 1 : scales[scale_index]) {}
+
+    // `count` rows from this element on; their stride.
+    std::pair<const u16*, i64> read(i64 at, int count, i64 head_dim, Buffers& buffers) const {
+        if (table == nullptr) return {static_cast<const u16*>(first) + at, stride};
+        const u8* codes = static_cast<const u8*>(first) + at;
+        for (int row = 0; row < count; ++row) {
+            for (i64 i = 0; i < head_dim; ++i) buffers.decoded[row][i] = table[codes[row * stride + i]];
+        }
+        return {buffers.decoded[0], kMaxHeadDim};
+    }
+};
+
 template <DType kType>
 void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int first_query,
             const HostSimd& simd, Buffers& buffers) {
     const int num_queries = std::min(kQueries, sequence.q_len - first_query), head_dim = args.head_dim;
     const i64 kv_head = head / (args.heads / args.kv_heads);
-    const u16* k = static_cast<const u16*>(args.k) + kv_head * args.k_head_stride;
-    const u16* v = static_cast<const u16*>(args.v) + kv_head * args.v_head_stride;
+    const u16* numbers =
+        args.kv_format == KvFormat::same ? nullptr : CodeTable<kType>::of(args.kv_format).numbers;
+    const HostRows k(args.k, kv_head * args.k_head_stride, args.k_token_stride, numbers, args.k_scale,
+                     kv_head * args.k_scale_stride);
+    const HostRows v(args.v, kv_head * args.v_head_stride, args.v_token_stride, numbers, args.v_scale,
+                     kv_head * args.v_scale_stride);
     const auto products = products_of(simd, kType);
     const auto add_scaled = add_scaled_of(simd, kType);
     for (int i = 0; i < num_queries; ++i) {
@@ -104,15 +150,19 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
         const int num_keys = std::min(kKeys, end - first_key), skipped = std::max(0, first_seen - first_key);
         for (int j = skipped, run = 0; j < num_keys; j += run) {
             run = sequence.run(first_key + j, num_keys - j);
-            products(buffers.q[0], kMaxHeadDim, num_queries,
-                     k + sequence.row(first_key + j, args.k_page_stride, args.k_token_stride),
-                     args.k_token_stride, run, head_dim, &buffers.weights[0][j], kKeys);
+            const auto [rows, stride] = k.read(
+                sequence.row(first_key + j, args.k_page_stride, args.k_token_stride), run, head_dim, buffers);
+            products(buffers.q[0], kMaxHeadDim, num_queries, rows, stride, run, head_dim,
+                     &buffers.weights[0][j], kKeys);
         }
         for (int i = 0; i < num_queries; ++i) {
             const int seen = std::clamp(sequence.visible(first_query + i) - first_key, 0, num_keys);
             const int first = std::clamp(sequence.first_visible(first_query + i) - first_key, 0, seen);
             float* weights = buffers.weights[i];
             float max = buffers.max[i];
+            if (numbers != nullptr) {
+                for (int j = first; j < seen; ++j) weights[j] *= k.scale;
+            }
             if (args.tanh_scale != 0) {
                 for (int j = first; j < seen; ++j) weights[j] = tanh_fp32(weights[j] * args.tanh_scale);
             }
@@ -132,20 +182,20 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
         }
         for (int j = skipped, run = 0; j < num_keys; j += run) {
             run = sequence.run(first_key + j, num_keys - j);
-            const u16* rows = v + sequence.row(first_key + j, args.v_page_stride, args.v_token_stride);
+            const auto [rows, stride] = v.read(
+                sequence.row(first_key + j, args.v_page_stride, args.v_token_stride), run, head_dim, buffers);
             for (int i = 0; i < num_queries; ++i) {
                 const int seen = std::min(run, sequence.visible(first_query + i) - first_key - j);
                 const int first = std::max(0, sequence.first_visible(first_query + i) - first_key - j);
                 for (int key = first; key < seen; ++key) {
-                    add_scaled(buffers.weights[i][j + key], rows + key * args.v_token_stride, head_dim,
-                               buffers.out[i]);
+                    add_scaled(buffers.weights[i][j + key], rows + key * stride, head_dim, buffers.out[i]);
                 }
             }
         }
     }
     for (int i = 0; i < num_queries; ++i) {
         const i64 token = sequence.q_start + first_query + i;
-        const float sum = buffers.sum[i], scale = sum == 0 ? 0 : 1 / sum;
+        const float sum = buffers.sum[i], scale = (sum == 0 ? 0 : 1 / sum) * v.scale;
         const i64 out = token * args.out_token_stride + head * args.out_head_stride;
         for (int c = 0; c < head_dim; ++c) store_float(args.out, kType, out + c, buffers.out[i][c] * scale);
         if (args.lse != nullptr) {

@@ -20,10 +20,11 @@ namespace warpwright {
 // A warp's copies of its slices of K and V.
 template <AttentionRow R>
 class KeySlices {
-    using T = Storage<R.dtype>;
-    using Map = Swizzle<R.head_dim / 8>;
+    using T = KvElement<R>;
     using Step = typename AttentionShared<R>::Step;
-    static constexpr int kVectors = R.head_dim / 8;
+    static constexpr int kElements = 16 / sizeof(T);  // of a vector
+    static constexpr int kVectors = R.head_dim / kElements;
+    using Map = Swizzle<kVectors>;
     static constexpr int kKeys = 16;
 
 public:
@@ -113,8 +114,8 @@ private:
         for (int i = 0; i < kKeys * kVectors / 32; ++i) {
             const int row = (i * 32 + lane_id()) / kVectors, vector = (i * 32 + lane_id()) % kVectors;
             const u32 to = Map::offset_bytes(warp_id() * kKeys + row, vector);
-            copy_vector(k_shared + to, k + i64{row} * args_.k_token_stride + vector * 8);
-            copy_vector(v_shared + to, v + i64{row} * args_.v_token_stride + vector * 8);
+            copy_vector(k_shared + to, k + i64{row} * args_.k_token_stride + vector * kElements);
+            copy_vector(v_shared + to, v + i64{row} * args_.v_token_stride + vector * kElements);
         }
     }
 
@@ -127,15 +128,15 @@ private:
         const bool is_k = lane_id() < 16;
         u64 own_row = reinterpret_cast<u64>(is_k ? k_ : v_);
         if (is_read(own_key)) {
-            own_row += 2 * offset(page, own_key, is_k ? args_.k_page_stride : args_.v_page_stride,
-                                  is_k ? args_.k_token_stride : args_.v_token_stride);
+            own_row += sizeof(T) * offset(page, own_key, is_k ? args_.k_page_stride : args_.v_page_stride,
+                                          is_k ? args_.k_token_stride : args_.v_token_stride);
         }
         const u32 k_shared = ptx::shared_address(step.k), v_shared = ptx::shared_address(step.v);
 #pragma unroll
         for (int i = 0; i < kKeys * kVectors / 32; ++i) {
             const int row = (i * 32 + lane_id()) / kVectors, vector = (i * 32 + lane_id()) % kVectors;
             const u64 k = __shfl_sync(~0u, own_row, row), v = __shfl_sync(~0u, own_row, row + 16);
-            const int bytes = is_read(key_ + row) && vector * 8 < args_.head_dim ? 16 : 0;
+            const int bytes = is_read(key_ + row) && vector * kElements < args_.head_dim ? 16 : 0;
             const u32 to = Map::offset_bytes(warp_id() * kKeys + row, vector);
             copy_vector(k_shared + to, reinterpret_cast<const void*>(k + vector * 16), bytes);
             copy_vector(v_shared + to, reinterpret_cast<const void*>(v + vector * 16), bytes);
@@ -192,6 +193,8 @@ __device__ inline void attend_slices(const AttentionArgs& args, const BlockWork&
     if (early) ptx::wait_for_predecessor();
     when_waited();
 
+    if constexpr (reads_codes(R))
+        softmax.key_scale = scale_of_head(args.k_scale, args.k_scale_stride, work.kv_head);
     Query<R> query;
     load_query<R>(args, work, work.first_row,
                   [&](int step, int i, u32 value) { query.keep(shared, step, i, value); });

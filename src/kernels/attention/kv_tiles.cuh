@@ -11,11 +11,13 @@ namespace warpwright {
 
 template <AttentionRow R>
 class KvTiles {
-    using T = Storage<R.dtype>;
-    using Map = Swizzle<R.head_dim / 8>;
+    using T = KvElement<R>;
     using Step = typename AttentionShared<R>::Step;
-    static constexpr int kVectors = R.head_dim / 8;
-    static constexpr int kLanes = kVectors > 16 ? 32 : kVectors > 8 ? 16 : 8;  // for a row
+    static constexpr int kElements = copies_codes(R) ? 16 : 8;  // of a vector
+    static constexpr int kVectors = R.head_dim / kElements;
+    static constexpr int kRowBytes = kVectors * 16;
+    using Map = Swizzle<kVectors>;
+    static constexpr int kLanes = kVectors > 16 ? 32 : kVectors > 8 ? 16 : kVectors > 4 ? 8 : 4;  // for a row
     static constexpr int kPassRows = num_threads(R) / kLanes;
     static constexpr int kPasses = R.kv_tile / kPassRows;
     static constexpr int kLookUps = (R.kv_tile + 31) / 32;  // page numbers of a step that a lane has
@@ -33,8 +35,10 @@ public:
             first_k = token * args.k_token_stride;
             first_v = token * args.v_token_stride;
         }
-        k_ = static_cast<const T*>(args.k) + i64{work.kv_head} * args.k_head_stride + vector * 8 + first_k;
-        v_ = static_cast<const T*>(args.v) + i64{work.kv_head} * args.v_head_stride + vector * 8 + first_v;
+        k_ = static_cast<const T*>(args.k) + i64{work.kv_head} * args.k_head_stride + vector * kElements +
+             first_k;
+        v_ = static_cast<const T*>(args.v) + i64{work.kv_head} * args.v_head_stride + vector * kElements +
+             first_v;
         begin_ = work.kv_first;
         end_ = work.kv_end;
         key_ = work.kv_begin;
@@ -89,27 +93,35 @@ private:
     __device__ void copy_row(u32 k_shared, u32 v_shared, int pass, const T* k, const T* v) const {
         const int row = pass * kPassRows + thread() / kLanes, key = key_ + row, vector = thread() % kLanes;
         if (kLanes != kVectors && vector >= kVectors) return;
-        u32 offset = offset_ + pass * kPassRows * R.head_dim * 2;
+        u32 offset = offset_ + pass * kPassRows * kRowBytes;
         if constexpr (kPassRows % 8 != 0) offset = Map::offset_bytes(row, vector);
         // Of vectors behind head_dim no key is read.
-        const bool reads = key < end_ && (from_start || key >= begin_) && vector * 8 < args_.head_dim;
+        const bool reads = key < end_ && (from_start || key >= begin_) && vector * kElements < args_.head_dim;
         if constexpr (R.elementwise) {
-            copy_elements<copies_k>(k_shared + offset, k, reads, vector);
-            copy_elements<copies_v>(v_shared + offset, v, reads, vector);
+            copy_elements<copies_k, Storage<R.dtype>>(k_shared + offset, k, reads, vector);
+            copy_elements<copies_v, ValueType<R>>(v_shared + offset, v, reads, vector);
         } else {
             if constexpr (copies_k) ptx::cp_async_16(k_shared + offset, k, reads ? 16 : 0);
             if constexpr (copies_v) ptx::cp_async_16(v_shared + offset, v, reads ? 16 : 0);
         }
     }
 
-    template <bool copies>
+    template <bool copies, class Number>
     __device__ void copy_elements(u32 shared, const T* from, bool reads, int vector) const {
         if constexpr (copies) {
             u32 bits[8];
 #pragma unroll
             for (int i = 0; i < 8; ++i) bits[i] = reads && vector * 8 + i < args_.head_dim ? from[i].bits : 0;
-            ptx::store_shared(shared, U32x4{bits[0] | bits[1] << 16, bits[2] | bits[3] << 16,
-                                            bits[4] | bits[5] << 16, bits[6] | bits[7] << 16});
+            if constexpr (is_coded(R)) {
+                const u32 low = bits[0] | bits[1] << 8 | bits[2] << 16 | bits[3] << 24;
+                const u32 high = bits[4] | bits[5] << 8 | bits[6] << 16 | bits[7] << 24;
+                const CodePairs a = neighbouring_pairs<Number, R.kv_format, kConvertsFp8>(low);
+                const CodePairs b = neighbouring_pairs<Number, R.kv_format, kConvertsFp8>(high);
+                ptx::store_shared(shared, U32x4{a.first, a.second, b.first, b.second});
+            } else {
+                ptx::store_shared(shared, U32x4{bits[0] | bits[1] << 16, bits[2] | bits[3] << 16,
+                                                bits[4] | bits[5] << 16, bits[6] | bits[7] << 16});
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 
 #include "kernels/attention/rows.h"
 #include "kernels/cost.h"
+#include "kernels/kv_format.h"
 #include "warpwright/device.h"
 
 namespace warpwright {

@@ -21,8 +21,9 @@ struct AttentionInputs {
     i64 page_size = 1, max_pages = 0;
     bool causal = true;
     double scale = 1;
-    i64 window_left = -1;  // -1: none
-    double softcap = 0;    // 0: none
+    i64 window_left = -1;                 // -1: none
+    double softcap = 0;                   // 0: none
+    std::vector<float> k_scale, v_scale;  // of each kv head; empty: 1
 
     i64 sequences() const { return static_cast<i64>(q_starts.size()) - 1; }
     i64 q_len(i64 s) const { return q_starts[s + 1] - q_starts[s]; }
@@ -35,6 +36,9 @@ struct AttentionInputs {
                               ? kv_starts[s] + key
                               : page_table[s * max_pages + key / page_size] * page_size + key % page_size;
         return (token * kv_heads + kv_head) * head_dim;
+    }
+    static float scale_of(const std::vector<float>& scales, i64 kv_head) {
+        return scales.empty() ? 1 : scales[static_cast<std::size_t>(kv_head)];
     }
     // The keys that a query sees: from first_visible up to visible.
     i64 visible(i64 s, i64 query) const {
@@ -68,11 +72,14 @@ AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage)
                 const i64 row = (in.q_starts[s] + query) * in.heads + head;
                 const float* q = &in.q[row * in.head_dim];
                 const i64 first = in.first_visible(s, query);
+                const Real k_scale = in.scale_of(in.k_scale, head / group);
+                const Real v_scale = in.scale_of(in.v_scale, head / group);
                 scores.assign(static_cast<std::size_t>(in.visible(s, query) - first), 0);
                 Real max = -std::numeric_limits<Real>::infinity(), sum = 0;
                 for (std::size_t key = 0; key < scores.size(); ++key) {
                     const float* k = &in.k[in.kv_row(s, first + static_cast<i64>(key), head / group)];
                     for (i64 i = 0; i < in.head_dim; ++i) scores[key] += Real{q[i]} * Real{k[i]};
+                    scores[key] *= k_scale;
                     if (in.softcap > 0) {
                         scores[key] = static_cast<Real>(in.softcap * kLog2E) *
                                       std::tanh(scores[key] * static_cast<Real>(in.scale / in.softcap));
@@ -91,7 +98,7 @@ AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage)
                     for (i64 i = 0; i < in.head_dim; ++i) out[i] += stored * Real{v[i]};
                 }
                 for (i64 i = 0; i < in.head_dim && sum != 0; ++i) {
-                    out[i] /= sum;
+                    out[i] = out[i] / sum * v_scale;
                     if (rounds) out[i] = static_cast<Real>(round_to(storage, float(out[i])));
                 }
                 answer.lse[row] = sum == 0 ? -std::numeric_limits<Real>::infinity() : max + std::log2(sum);

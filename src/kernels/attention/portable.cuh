@@ -26,16 +26,22 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
     const int first_begin = is_plain ? 0 : work.first_key(args, first_row);
     const int last_begin = is_plain ? 0 : work.first_key(args, last_row);
     const u32 k_row = SoftmaxRows<R>::first_k_row(0), v_row = SoftmaxRows<R>::first_v_row(0);
+    float key_scale = 1;
+    if constexpr (is_coded(R)) key_scale = scale_of_head(args.k_scale, args.k_scale_stride, work.kv_head);
 
     int stage = 0, stage_ahead = R.stages - 1;
     for (int first_key = work.kv_begin; first_key < work.kv_end; first_key += R.kv_tile) {
         const bool sees = first_key < last_limit && (is_plain || first_key + R.kv_tile > first_begin);
-        auto& step = shared.steps[stage];
+        auto& step = numbers_of(shared, stage);
         ptx::cp_async_wait<R.stages == 1 ? 0 : R.stages - 2>();
         __syncthreads();  // this step's K (and V) of all warps is there, and all have read the step before
         keys.template copy<R.stages != 1, true, is_plain>(shared.steps[stage_ahead]);
         ptx::cp_async_commit();
         keys.advance();
+        if constexpr (copies_codes(R)) {
+            widen_step<R>(shared.steps[stage], step);
+            __syncthreads();
+        }
 
         typename WarpRows<R>::Scores s = {};
         if (sees) rows.score(query, ptx::shared_address(step.k) + k_row, s);
@@ -49,6 +55,7 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
             stage_ahead = stage_ahead + 1 == R.stages ? 0 : stage_ahead + 1;
         }
         if (!sees) continue;
+        if constexpr (is_coded(R)) rows.multiply(s, key_scale);
         if constexpr (!is_plain) {
             if (args.tanh_scale != 0) {
 #pragma unroll
@@ -73,7 +80,7 @@ __device__ inline void store_rows(const AttentionArgs& args, const BlockWork& wo
     for (int half = 0; half < 2 * WarpRows<R>::kTiles; ++half) {
         SoftmaxRows<R>& softmax = rows.tiles[half / 2];
         if (half % 2 == 0) softmax.total_sums();
-        const float sum = softmax.sum[half % 2], scale = inverse_sum(sum);
+        const float sum = softmax.sum[half % 2], scale = output_scale<R>(args, work, sum);
         const int warp_row = 8 * half + lane_id() / 4, row = first_row + warp_row;
         const bool is_stored = row < work.num_rows;
         const OutputRow<R> output(args, work, is_stored ? row : 0);

@@ -3,7 +3,7 @@
 // include/warpwright/ops/attention.h.
 #pragma once
 
-#include "warpwright/types.h"
+#include "warpwright/kv_format.h"
 
 namespace warpwright {
 
@@ -25,6 +25,7 @@ struct AttentionProblem {
     i64 max_cluster = 8;       // blocks of a cluster that may divide the keys; not a field that is asked for
     i64 window_left = -1;      // keys before its own position that a query sees; -1: all
     float softcap = 0;         // 0: none
+    KvFormat kv_format = KvFormat::same;  // of keys and values
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -43,6 +44,7 @@ struct AttentionProblem {
         v("max_splits", self.max_splits);
         v("window_left", self.window_left);
         v("softcap", self.softcap);
+        v("kv_format", self.kv_format);
     }
     // A prompt's row loses less at decoding than a decode row at prompts. Splits depend on lengths.
     constexpr AttentionProblem canonical() const {
@@ -98,6 +100,11 @@ struct AttentionArgs {
     i32 window_left;    // -1: none
     float tanh_scale;   // scale / softcap; 0: no softcap
     float scale_log2;   // (softcap or else scale) x log2(e): scores are compared and summed in base 2
+
+    // Of 8-bit keys and values, which are multiplied by them: one, or (stride 1) one a kv head. null: 1.
+    KvFormat kv_format;
+    i32 k_scale_stride, v_scale_stride;
+    const float *k_scale, *v_scale;
 };
 
 // Columns of a row of partial output: whole 16-byte vectors of floats.

@@ -21,8 +21,9 @@ struct AttentionRow {
     int min_blocks = 1;        // that an SM must be able to hold at once: what bounds a thread's registers
     bool q_in_shared = false;  // the query is read again for every step: its registers are needed
     bool clusters = false;     // the blocks that divide the keys are a cluster: no workspace, no merge
-    RowName spill_reason{};    // not empty: some target's image of this row may spill registers, and why
-    i64 shared_bytes = 0;      // dynamic
+    KvFormat kv_format = KvFormat::same;  // of keys and values: see code_pairs.cuh
+    RowName spill_reason{};  // not empty: some target's image of this row may spill registers, and why
+    i64 shared_bytes = 0;    // dynamic
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -39,6 +40,7 @@ struct AttentionRow {
         v("min_blocks", self.min_blocks);
         v("q_in_shared", self.q_in_shared);
         v("clusters", self.clusters);
+        v("kv_format", self.kv_format);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -69,6 +71,19 @@ constexpr bool keeps_q_in_shared(const AttentionRow& row) {
     return row.q_in_shared;
 }
 
+// Keys and values are codes of 8 bits in memory, and in the steps of shared memory: warps of decode rows make
+// numbers of what they read, prefill rows of a step for all their warps. What is copied element by element is
+// numbers from there on.
+constexpr bool is_coded(const AttentionRow& row) {
+    return row.kv_format != KvFormat::same;
+}
+constexpr bool copies_codes(const AttentionRow& row) {
+    return is_coded(row) && !row.elementwise;
+}
+constexpr bool reads_codes(const AttentionRow& row) {
+    return is_coded(row) && row.kv_warps > 1;
+}
+
 template <AttentionRow R, bool in_shared = keeps_q_in_shared(R)>
 struct QueryFragments {};
 template <AttentionRow R>
@@ -91,14 +106,33 @@ struct PeerSums<R, true> {
     } received;
 };
 
+template <AttentionRow R, class Element>
+struct KvStep {  // 16-byte vectors are swizzled: tile/swizzle.h
+    Element k[R.kv_tile * R.head_dim];
+    Element v[R.kv_tile * R.head_dim];
+};
+
+// The numbers that all warps read, made of a step's codes.
+template <AttentionRow R, bool widens = copies_codes(R) && !reads_codes(R)>
+struct WideStep {};
 template <AttentionRow R>
-struct AttentionShared : QueryFragments<R>, PeerSums<R> {
-    struct Step {  // 16-byte vectors are swizzled: tile/swizzle.h
-        u16 k[R.kv_tile * R.head_dim];
-        u16 v[R.kv_tile * R.head_dim];
-    };
+struct WideStep<R, true> {
+    alignas(128) KvStep<R, u16> wide;
+};
+
+template <AttentionRow R, bool codes = copies_codes(R)>
+struct KvSteps {
+    using Step = KvStep<R, u16>;
     alignas(128) Step steps[R.stages];
 };
+template <AttentionRow R>
+struct KvSteps<R, true> {
+    using Step = KvStep<R, u8>;
+    alignas(128) Step steps[R.stages];
+};
+
+template <AttentionRow R>
+struct AttentionShared : QueryFragments<R>, PeerSums<R>, WideStep<R>, KvSteps<R> {};
 
 template <AttentionRow R>
 consteval AttentionRow sized() {
@@ -115,12 +149,12 @@ inline constexpr RowName kSpills{"255 are the most; smaller tiles measured slowe
 inline constexpr AttentionRow kAttentionRows[] = {
     //                name                                           class                dtype       head rows  kv warps stages elementwise; warp rows, blocks, q in shared
     sized<AttentionRow{"attention.portable.bf16.d64.r128",            ArchClass::portable, DType::bf16,  64, 128,  64, 1, 2, false, 32, 2, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.d96.r128",            ArchClass::portable, DType::bf16,  96, 128,  32, 1, 2, false, 32, 2, true, false, kSpills}>(),
-    sized<AttentionRow{"attention.portable.bf16.d96.r128k48",         ArchClass::portable, DType::bf16,  96, 128,  48, 1, 2, false, 32, 2, true, false, kSpills}>(),
+    sized<AttentionRow{"attention.portable.bf16.d96.r128",            ArchClass::portable, DType::bf16,  96, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills}>(),
+    sized<AttentionRow{"attention.portable.bf16.d96.r128k48",         ArchClass::portable, DType::bf16,  96, 128,  48, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills}>(),
     sized<AttentionRow{"attention.portable.bf16.d128.r128",           ArchClass::portable, DType::bf16, 128, 128,  64, 1, 2, false, 16, 1, false}>(),
-    sized<AttentionRow{"attention.portable.bf16.d128.r128w32",        ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true, false, kSpills}>(),
-    sized<AttentionRow{"attention.portable.bf16.d256.r128",           ArchClass::portable, DType::bf16, 256, 128,  32, 1, 3, false, 16, 1, false, false, kSpills}>(),
-    sized<AttentionRow{"attention.portable.bf16.d256.r128k96",        ArchClass::portable, DType::bf16, 256, 128,  96, 1, 1, false, 16, 1, true, false, kSpills}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.r128w32",        ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.r128",           ArchClass::portable, DType::bf16, 256, 128,  32, 1, 3, false, 16, 1, false, false, KvFormat::same, kSpills}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.r128k96",        ArchClass::portable, DType::bf16, 256, 128,  96, 1, 1, false, 16, 1, true, false, KvFormat::same, kSpills}>(),
     sized<AttentionRow{"attention.decode.bf16.d64",                   ArchClass::portable, DType::bf16,  64,  16, 128, 8, 3}>(),
     sized<AttentionRow{"attention.decode.bf16.d96",                   ArchClass::portable, DType::bf16,  96,  16,  64, 4, 4}>(),
     sized<AttentionRow{"attention.decode.bf16.d128",                  ArchClass::portable, DType::bf16, 128,  16,  64, 4, 3}>(),
@@ -129,12 +163,12 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.portable.bf16.d128.any",            ArchClass::portable, DType::bf16, 128,  64,  32, 1, 2, true, 16, 1, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d256.any",            ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true}>(),
     sized<AttentionRow{"attention.portable.f16.d64.r128",             ArchClass::portable, DType::f16,   64, 128,  64, 1, 2, false, 32, 2, true}>(),
-    sized<AttentionRow{"attention.portable.f16.d96.r128",             ArchClass::portable, DType::f16,   96, 128,  32, 1, 2, false, 32, 2, true, false, kSpills}>(),
-    sized<AttentionRow{"attention.portable.f16.d96.r128k48",          ArchClass::portable, DType::f16,   96, 128,  48, 1, 2, false, 32, 2, true, false, kSpills}>(),
+    sized<AttentionRow{"attention.portable.f16.d96.r128",             ArchClass::portable, DType::f16,   96, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills}>(),
+    sized<AttentionRow{"attention.portable.f16.d96.r128k48",          ArchClass::portable, DType::f16,   96, 128,  48, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills}>(),
     sized<AttentionRow{"attention.portable.f16.d128.r128",            ArchClass::portable, DType::f16,  128, 128,  64, 1, 2, false, 16, 1, false}>(),
-    sized<AttentionRow{"attention.portable.f16.d128.r128w32",         ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true, false, kSpills}>(),
-    sized<AttentionRow{"attention.portable.f16.d256.r128",            ArchClass::portable, DType::f16,  256, 128,  32, 1, 3, false, 16, 1, false, false, kSpills}>(),
-    sized<AttentionRow{"attention.portable.f16.d256.r128k96",         ArchClass::portable, DType::f16,  256, 128,  96, 1, 1, false, 16, 1, true, false, kSpills}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.r128w32",         ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.r128",            ArchClass::portable, DType::f16,  256, 128,  32, 1, 3, false, 16, 1, false, false, KvFormat::same, kSpills}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.r128k96",         ArchClass::portable, DType::f16,  256, 128,  96, 1, 1, false, 16, 1, true, false, KvFormat::same, kSpills}>(),
     sized<AttentionRow{"attention.decode.f16.d64",                    ArchClass::portable, DType::f16,   64,  16, 128, 8, 3}>(),
     sized<AttentionRow{"attention.decode.f16.d96",                    ArchClass::portable, DType::f16,   96,  16,  64, 4, 4}>(),
     sized<AttentionRow{"attention.decode.f16.d128",                   ArchClass::portable, DType::f16,  128,  16,  64, 4, 3}>(),
@@ -150,11 +184,41 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.cluster.f16.d64.s2",         ArchClass::portable, DType::f16,   64,  16, 128, 8, 2, false, 16, 1, false, true}>(),
     sized<AttentionRow{"attention.cluster.f16.d128",           ArchClass::portable, DType::f16,  128,  16,  64, 4, 3, false, 16, 1, false, true}>(),
     sized<AttentionRow{"attention.cluster.f16.d128.s2",        ArchClass::portable, DType::f16,  128,  16,  64, 4, 2, false, 16, 1, false, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.e4m3.d64.r128",       ArchClass::portable, DType::bf16,  64, 128,  64, 1, 2, false, 32, 2, true, false, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.portable.bf16.e4m3.d128.r128",      ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::fp8_e4m3, kSpills}>(),
+    sized<AttentionRow{"attention.portable.bf16.e4m3.d256.r64",       ArchClass::portable, DType::bf16, 256,  64,  32, 1, 2, false, 16, 1, true, false, KvFormat::fp8_e4m3, kSpills}>(),
+    sized<AttentionRow{"attention.decode.bf16.e4m3.d64",              ArchClass::portable, DType::bf16,  64,  16, 128, 8, 3, false, 16, 1, false, false, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.decode.bf16.e4m3.d128",             ArchClass::portable, DType::bf16, 128,  16,  64, 4, 3, false, 16, 1, false, false, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.decode.bf16.e4m3.d256",             ArchClass::portable, DType::bf16, 256,  16,  32, 2, 3, false, 16, 1, true, false, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.cluster.bf16.e4m3.d64",             ArchClass::portable, DType::bf16,  64,  16, 128, 8, 3, false, 16, 1, false, true, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.cluster.bf16.e4m3.d128",            ArchClass::portable, DType::bf16, 128,  16,  64, 4, 3, false, 16, 1, false, true, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.portable.bf16.e4m3.d256.any",       ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.portable.bf16.e5m2.d128.r128",      ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::fp8_e5m2, kSpills}>(),
+    sized<AttentionRow{"attention.decode.bf16.e5m2.d128",             ArchClass::portable, DType::bf16, 128,  16,  64, 4, 3, false, 16, 1, false, false, KvFormat::fp8_e5m2}>(),
+    sized<AttentionRow{"attention.portable.bf16.e5m2.d256.any",       ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2}>(),
+    sized<AttentionRow{"attention.portable.f16.e4m3.d64.r128",        ArchClass::portable, DType::f16,   64, 128,  64, 1, 2, false, 32, 2, true, false, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.portable.f16.e4m3.d128.r128",       ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::fp8_e4m3, kSpills}>(),
+    sized<AttentionRow{"attention.portable.f16.e4m3.d256.r64",        ArchClass::portable, DType::f16,  256,  64,  32, 1, 2, false, 16, 1, true, false, KvFormat::fp8_e4m3, kSpills}>(),
+    sized<AttentionRow{"attention.decode.f16.e4m3.d64",               ArchClass::portable, DType::f16,   64,  16, 128, 8, 3, false, 16, 1, false, false, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.decode.f16.e4m3.d128",              ArchClass::portable, DType::f16,  128,  16,  64, 4, 3, false, 16, 1, false, false, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.decode.f16.e4m3.d256",              ArchClass::portable, DType::f16,  256,  16,  32, 2, 3, false, 16, 1, true, false, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.cluster.f16.e4m3.d64",              ArchClass::portable, DType::f16,   64,  16, 128, 8, 3, false, 16, 1, false, true, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.cluster.f16.e4m3.d128",             ArchClass::portable, DType::f16,  128,  16,  64, 4, 3, false, 16, 1, false, true, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.portable.f16.e4m3.d256.any",        ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e4m3}>(),
+    sized<AttentionRow{"attention.portable.f16.e5m2.d128.r128",       ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::fp8_e5m2, kSpills}>(),
+    sized<AttentionRow{"attention.decode.f16.e5m2.d128",              ArchClass::portable, DType::f16,  128,  16,  64, 4, 3, false, 16, 1, false, false, KvFormat::fp8_e5m2}>(),
+    sized<AttentionRow{"attention.portable.f16.e5m2.d256.any",        ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2}>(),
     {"attention.host.bf16", ArchClass::host, DType::bf16, 256},
     {"attention.host.f16",  ArchClass::host, DType::f16,  256},
 };
 // rows:end
 // clang-format on
+
+// Names the format that the row is for, or is not for.
+constexpr Rejection kv_format_rejection(KvFormat required, KvFormat actual) {
+    const bool coded = required != KvFormat::same;
+    return {kv_format_name(coded ? required : actual), coded ? 1 : 0, coded ? 0 : 1, "bool"};
+}
 
 constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
                             const AttentionProblem& problem) {
@@ -162,14 +226,18 @@ constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
     if (row.clusters && max_cluster_blocks(facts_of(target.build_target).first_capability) == 0)
         return {"clusters", 90, target.compute_capability, "sm"};
     if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
+    const bool is_device = row.arch != ArchClass::host;
+    if (is_device && row.kv_format != problem.kv_format)
+        return kv_format_rejection(row.kv_format, problem.kv_format);
     if (problem.head_dim > row.head_dim) return {"head_dim", row.head_dim, problem.head_dim, "at_most"};
     if (problem.kv_heads < 1) return {"kv_heads", 1, problem.kv_heads, "at_least"};
     if (problem.heads % problem.kv_heads != 0) return {"heads", problem.kv_heads, problem.heads, "multiple"};
     if (problem.paged && (problem.page_size < 1 || (problem.page_size & (problem.page_size - 1)) != 0)) {
         return {"page_size", 0, problem.page_size, "power_of_two"};
     }
-    if (row.arch != ArchClass::host && !row.elementwise) {
-        if (problem.head_dim % 8 != 0) return {"head_dim", 8, problem.head_dim, "multiple"};
+    if (is_device && !row.elementwise) {
+        const i64 vector = is_coded(row) ? 16 : 8;
+        if (problem.head_dim % vector != 0) return {"head_dim", vector, problem.head_dim, "multiple"};
         if (problem.alignment_bytes % 16 != 0) return {"alignment", 16, problem.alignment_bytes, "multiple"};
     }
     return accepted();

@@ -5,7 +5,7 @@
 // blocks of S are the A operand of P V as they lie: P is rounded to the storage type and repacked in place.
 #pragma once
 
-#include "kernels/attention/block.cuh"
+#include "kernels/attention/codes.cuh"
 #include "ptx/math.cuh"
 #include "ptx/mma.cuh"
 #include "tile/swizzle.h"
@@ -13,10 +13,17 @@
 
 namespace warpwright {
 
+template <AttentionRow R, bool coded = reads_codes(R)>
+struct KeyScale {};
 template <AttentionRow R>
-struct SoftmaxRows {
+struct KeyScale<R, true> {
+    float key_scale;  // that scores are multiplied by
+};
+
+template <AttentionRow R>
+struct SoftmaxRows : KeyScale<R> {
     using T = Storage<R.dtype>;
-    using Map = Swizzle<R.head_dim / 8>;
+    using Map = Swizzle<R.head_dim / (reads_codes(R) ? 16 : 8)>;
     static constexpr int kDepthSteps = R.head_dim / 16;  // m16n8k16 steps along head_dim
 
     float out[R.head_dim / 8][4];
@@ -83,17 +90,26 @@ struct SoftmaxRows {
                            bool masked) {
         constexpr int kRowBytes = R.head_dim * 2;
         float s[kKeys / 8][4] = {};
+        if constexpr (reads_codes(R)) {
+            score_codes<R>(query, k, s);
 #pragma unroll
-        for (int step = 0; step < kDepthSteps; ++step) {
-            u32 a[4];
-            query(step, a);
+            for (auto& block : s) {
 #pragma unroll
-            for (int n = 0; n < kKeys / 16; ++n) {
-                u32 b[2][2];
-                ptx::ldmatrix_x4(b[0][0], b[0][1], b[1][0], b[1][1],
-                                 Map::advance(k, 2 * step) + n * 16 * kRowBytes);
-                ptx::mma<T>(s[2 * n], a, b[0]);
-                ptx::mma<T>(s[2 * n + 1], a, b[1]);
+                for (float& score : block) score *= this->key_scale;
+            }
+        } else {
+#pragma unroll
+            for (int step = 0; step < kDepthSteps; ++step) {
+                u32 a[4];
+                query(step, a);
+#pragma unroll
+                for (int n = 0; n < kKeys / 16; ++n) {
+                    u32 b[2][2];
+                    ptx::ldmatrix_x4(b[0][0], b[0][1], b[1][0], b[1][1],
+                                     Map::advance(k, 2 * step) + n * 16 * kRowBytes);
+                    ptx::mma<T>(s[2 * n], a, b[0]);
+                    ptx::mma<T>(s[2 * n + 1], a, b[1]);
+                }
             }
         }
         if (args.tanh_scale != 0) warp_tanh<kKeys / 8 * 4>(s[0], args.tanh_scale);
@@ -120,18 +136,23 @@ struct SoftmaxRows {
                 sum[i / 2] += s[n][i];
             }
         }
+        if constexpr (reads_codes(R)) {
+            add_coded_values<R>(v, s, out);
+        } else {
 #pragma unroll
-        for (int n = 0; n < kKeys / 16; ++n) {
-            const u32 p[4] = {ptx::pack<T>(s[2 * n][0], s[2 * n][1]), ptx::pack<T>(s[2 * n][2], s[2 * n][3]),
-                              ptx::pack<T>(s[2 * n + 1][0], s[2 * n + 1][1]),
-                              ptx::pack<T>(s[2 * n + 1][2], s[2 * n + 1][3])};
+            for (int n = 0; n < kKeys / 16; ++n) {
+                const u32 p[4] = {ptx::pack<T>(s[2 * n][0], s[2 * n][1]),
+                                  ptx::pack<T>(s[2 * n][2], s[2 * n][3]),
+                                  ptx::pack<T>(s[2 * n + 1][0], s[2 * n + 1][1]),
+                                  ptx::pack<T>(s[2 * n + 1][2], s[2 * n + 1][3])};
 #pragma unroll
-            for (int d = 0; d < kDepthSteps; ++d) {
-                u32 b[2][2];
-                ptx::ldmatrix_x4_trans(b[0][0], b[0][1], b[1][0], b[1][1],
-                                       Map::advance(v, 2 * d) + n * 16 * kRowBytes);
-                ptx::mma<T>(out[2 * d], p, b[0]);
-                ptx::mma<T>(out[2 * d + 1], p, b[1]);
+                for (int d = 0; d < kDepthSteps; ++d) {
+                    u32 b[2][2];
+                    ptx::ldmatrix_x4_trans(b[0][0], b[0][1], b[1][0], b[1][1],
+                                           Map::advance(v, 2 * d) + n * 16 * kRowBytes);
+                    ptx::mma<T>(out[2 * d], p, b[0]);
+                    ptx::mma<T>(out[2 * d + 1], p, b[1]);
+                }
             }
         }
     }

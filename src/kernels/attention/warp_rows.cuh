@@ -43,6 +43,17 @@ struct WarpRows {
         }
     }
 
+    __device__ static void multiply(Scores& s, float factor) {
+#pragma unroll
+        for (auto& tile : s) {
+#pragma unroll
+            for (auto& block : tile) {
+#pragma unroll
+                for (float& score : block) score *= factor;
+            }
+        }
+    }
+
     // row: this lane's first packed row. Keys before a row's window (unless all see the first key) and from
     // its end on get no weight.
     template <bool from_start>
@@ -120,8 +131,8 @@ struct WarpRows {
                                        Map::advance(v, 2 * d) + n * 16 * kRowBytes);
 #pragma unroll
                 for (int tile = 0; tile < kTiles; ++tile) {
-                    ptx::mma<T>(tiles[tile].out[2 * d], p[tile], b[0]);
-                    ptx::mma<T>(tiles[tile].out[2 * d + 1], p[tile], b[1]);
+                    ptx::mma<ValueType<R>>(tiles[tile].out[2 * d], p[tile], b[0]);
+                    ptx::mma<ValueType<R>>(tiles[tile].out[2 * d + 1], p[tile], b[1]);
                 }
             }
         }
@@ -144,8 +155,8 @@ private:
             s[i] = ptx::exp2_approx(s[i] * scale_log2 - offset[i / 2]);
             sum[i / 2] += s[i];
         }
-        low = ptx::pack<T>(s[0], s[1]);
-        high = ptx::pack<T>(s[2], s[3]);
+        low = ptx::pack<ValueType<R>>(s[0], s[1]);
+        high = ptx::pack<ValueType<R>>(s[2], s[3]);
     }
 };
 

@@ -23,13 +23,17 @@ __device__ inline void add_share(const AttentionArgs& args, float2 max_and_sum, 
 // exchanged in groups of 8 columns, so that four rows of a fragment lie in different banks.
 template <AttentionRow R>
 __device__ inline float* sums_of(AttentionShared<R>& shared, int warp, int row, int column) {
-    u16* slice = (row < 8 ? shared.steps[0].k : shared.steps[0].v) + warp * 16 * R.head_dim;
-    return reinterpret_cast<float*>(slice) + row % 8 * R.head_dim + (column ^ row % 4 * 8);
+    constexpr int kRows = reads_codes(R) ? 4 : 8;  // that a slice of K or V has room for
+    const int part = row / kRows;
+    auto& step = shared.steps[part / 2];
+    auto* slice = (part % 2 == 0 ? step.k : step.v) + warp * 16 * R.head_dim;
+    return reinterpret_cast<float*>(slice) + row % kRows * R.head_dim + (column ^ row % 4 * 8);
 }
 template <AttentionRow R>
 __device__ inline float2* max_and_sum_of(AttentionShared<R>& shared, int warp, int row) {
-    static_assert(R.stages > 1);
-    return reinterpret_cast<float2*>(shared.steps[1].k + warp * 16 * R.head_dim) + row;
+    constexpr int kStep = reads_codes(R) ? 2 : 1;  // behind those of sums_of
+    static_assert(R.stages > kStep);
+    return reinterpret_cast<float2*>(shared.steps[kStep].k + warp * 16 * R.head_dim) + row;
 }
 
 // The sums of the block's warps, scaled to their common maximum and added up in warp order, four columns of a
@@ -48,10 +52,18 @@ __device__ inline void combine_warps(const AttentionArgs& args, int num_rows, So
         if (row >= num_rows) continue;
         if (member == 0)
             *max_and_sum_of<R>(shared, warp_id(), row) = float2{softmax.max[half], softmax.sum[half]};
+        if constexpr (reads_codes(R)) {
 #pragma unroll
-        for (int n = 0; n < R.head_dim / 8; ++n) {
-            *reinterpret_cast<float2*>(sums_of<R>(shared, warp_id(), row, n * 8 + 2 * member)) =
-                float2{softmax.out[n][2 * half], softmax.out[n][2 * half + 1]};
+            for (int n = 0; n < R.head_dim / 16; ++n) {
+                *reinterpret_cast<float4*>(sums_of<R>(shared, warp_id(), row, n * 16 + 4 * member)) =
+                    four_columns(softmax.out, n, half);
+            }
+        } else {
+#pragma unroll
+            for (int n = 0; n < R.head_dim / 8; ++n) {
+                *reinterpret_cast<float2*>(sums_of<R>(shared, warp_id(), row, n * 8 + 2 * member)) =
+                    float2{softmax.out[n][2 * half], softmax.out[n][2 * half + 1]};
+            }
         }
     }
     constexpr int kQuads = R.head_dim / 4;

@@ -9,7 +9,8 @@ Prediction KvAppendOp::predict(const Row& row, const TargetFacts& target, const 
     // Modelled shares: scattered slots stream a little worse than a dense tensor; element-wise access issues
     // eight times the requests.
     const bool elementwise = row.arch != ArchClass::host && !row.vectors;
-    return roofline(target, costs, 2 * elements * dtype_bytes(problem.dtype), 0, 1,
+    const int bytes = dtype_bytes(problem.dtype) + dtype_bytes(kv_dtype(problem.kv_format, problem.dtype));
+    return roofline(target, costs, elements * bytes, 0, 1,
                     elementwise ? costs.stream.elementwise_share : costs.stream.scattered_share, 1);
 }
 

@@ -1,12 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// KV append on the host: one copy a head.
+// KV append on the host: one copy a head, or its codes.
 #include <cstring>
+#include <limits>
 
 #include "device/host_threads.h"
 #include "kernels/fused/kv_append/operation.h"
+#include "kernels/host_math.h"
 
 namespace warpwright {
 namespace {
+
+// As the contract says what codes are.
+void encode_head(const u16* from, DType dtype, float scale, KvFormat format, i64 count, u8* to) {
+    constexpr u8 kNan = 0x7f;
+    const formats::SmallFloat& type = small_float_of(format);
+    const bool is_scale = scale > 0 && scale <= std::numeric_limits<float>::max();
+    for (i64 i = 0; i < count; ++i) {
+        const float quotient = load_float(from, dtype, i) / scale;
+        to[i] = is_scale && quotient == quotient ? formats::encode(type, quotient) : kNan;
+    }
+}
 
 void kv_append(const void* raw, HostThreads& threads) {
     const KvAppendArgs& args = *static_cast<const KvAppendArgs*>(raw);
@@ -19,15 +32,24 @@ void kv_append(const void* raw, HostThreads& threads) {
             const i64 page = args.page_table[args.sequences[token] * args.page_table_stride +
                                              (position >> args.page_shift)];
             const i64 slot = position & ((1 << args.page_shift) - 1);
-            const auto append = [&](const void* from, KvStrides stride, void* pages, KvPageStrides to) {
+            const auto append = [&](const void* from, KvStrides stride, void* pages, KvPageStrides to,
+                                    const float* scales, i32 scale_stride) {
                 for (i64 head = 0; head < args.kv_heads; ++head) {
-                    std::memcpy(static_cast<u16*>(pages) + page * to.page + slot * to.slot + head * to.head,
-                                static_cast<const u16*>(from) + token * stride.token + head * stride.head,
-                                head_bytes);
+                    const u16* values =
+                        static_cast<const u16*>(from) + token * stride.token + head * stride.head;
+                    const i64 at = page * to.page + slot * to.slot + head * to.head;
+                    if (args.kv_format == KvFormat::same) {
+                        std::memcpy(static_cast<u16*>(pages) + at, values, head_bytes);
+                    } else {
+                        encode_head(values, args.dtype, scales == nullptr ? 1 : scales[head * scale_stride],
+                                    args.kv_format, args.head_dim, static_cast<u8*>(pages) + at);
+                    }
                 }
             };
-            append(args.k, args.k_stride, args.k_pages, args.k_page_stride);
-            append(args.v, args.v_stride, args.v_pages, args.v_page_stride);
+            append(args.k, args.k_stride, args.k_pages, args.k_page_stride, args.k_scale,
+                   args.k_scale_stride);
+            append(args.v, args.v_stride, args.v_pages, args.v_page_stride, args.v_scale,
+                   args.v_scale_stride);
         }
     });
 }

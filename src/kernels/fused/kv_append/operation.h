@@ -6,6 +6,7 @@
 
 #include "kernels/cost.h"
 #include "kernels/fused/kv_append/rows.h"
+#include "kernels/kv_format.h"
 #include "warpwright/device.h"
 
 namespace warpwright {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes new keys and values into the pages of their sequences. Bytes are moved as they are: one row serves
-// both 16-bit types.
+// Writes new keys and values into the pages of their sequences: as they are, so that one row serves both
+// 16-bit types, or as 8-bit codes.
 #pragma once
 
-#include "warpwright/types.h"
+#include "warpwright/kv_format.h"
 
 namespace warpwright {
 
@@ -13,7 +13,8 @@ struct KvAppendProblem {
     i64 head_dim = 128;
     i64 page_size = 16;
     DType dtype = DType::bf16;
-    i64 alignment_bytes = 16;  // what every head's start is a multiple of
+    i64 alignment_bytes = 16;             // what every head's start is a multiple of
+    KvFormat kv_format = KvFormat::same;  // of the pages
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -23,6 +24,7 @@ struct KvAppendProblem {
         v("page_size", self.page_size);
         v("dtype", self.dtype);
         v("alignment_bytes", self.alignment_bytes);
+        v("kv_format", self.kv_format);
     }
     constexpr KvAppendProblem canonical() const {
         KvAppendProblem problem = *this;
@@ -53,6 +55,12 @@ struct KvAppendArgs {
     i32 kv_heads;
     i32 head_dim;
     i32 page_shift;  // page_size = 1 << page_shift
+    DType dtype;     // of k and v
+
+    // Of 8-bit pages: what codes are to be multiplied by, one or (stride 1) one a kv head. null: 1.
+    KvFormat kv_format;
+    i32 k_scale_stride, v_scale_stride;
+    const float *k_scale, *v_scale;
 };
 
 }  // namespace warpwright

@@ -11,7 +11,8 @@ struct KvAppendRow {
     RowName name;
     ArchClass arch = ArchClass::portable;
     int threads = 0;
-    bool vectors = false;  // 16 bytes a thread; otherwise element by element
+    bool vectors = false;  // 8 elements a thread; otherwise element by element
+    bool codes = false;    // for pages of 8 bits, of either format
     i64 shared_bytes = 0;  // dynamic
 
     template <class Self, class Visitor>
@@ -20,6 +21,7 @@ struct KvAppendRow {
         v("arch", self.arch);
         v("threads", self.threads);
         v("vectors", self.vectors);
+        v("codes", self.codes);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -27,10 +29,12 @@ struct KvAppendRow {
 // clang-format off
 // rows:begin
 inline constexpr KvAppendRow kKvAppendRows[] = {
-    // name                        class                threads vectors
-    {"kv_append.portable.t128v1",  ArchClass::portable, 128, true},
-    {"kv_append.portable.any",     ArchClass::portable, 128, false},
-    {"kv_append.host",             ArchClass::host,       0, false},
+    // name                        class                threads vectors codes
+    {"kv_append.portable.t128v1",  ArchClass::portable, 128, true,  false},
+    {"kv_append.portable.any",     ArchClass::portable, 128, false, false},
+    {"kv_append.coded.t128v1",     ArchClass::portable, 128, true,  true},
+    {"kv_append.coded.any",        ArchClass::portable, 128, false, true},
+    {"kv_append.host",             ArchClass::host,       0, false, false},
 };
 // rows:end
 // clang-format on
@@ -40,6 +44,10 @@ constexpr Rejection why_not(const KvAppendRow& row, const TargetFacts& target,
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
     if (problem.page_size < 1 || (problem.page_size & (problem.page_size - 1)) != 0) {
         return {"page_size", 0, problem.page_size, "power_of_two"};
+    }
+    const bool codes = problem.kv_format != KvFormat::same;
+    if (row.arch != ArchClass::host && row.codes != codes) {
+        return {"codes", row.codes ? 1 : 0, codes ? 1 : 0, "bool"};
     }
     if (row.vectors) {
         if (problem.head_dim % 8 != 0) return {"head_dim", 8, problem.head_dim, "multiple"};
