@@ -9,6 +9,7 @@
 
 #include "engine/config.h"
 #include "engine/formats/layer_format.h"
+#include "engine/weight_forms.h"
 
 namespace warpwright::cli {
 
@@ -19,11 +20,12 @@ inline void note_ignored_fields(const ModelConfig& config) {
                fmt::join(config.ignored_fields, ", "));
 }
 
-// One line, where weights are stored in another form than they are multiplied in.
-inline void note_quantization(const ModelConfig& config) {
+// Where weights are stored quantised: how, and in what they are multiplied.
+inline void note_quantization(const ModelConfig& config, const ModelForms& forms) {
     if (!config.quantization) return;
-    fmt::print(stderr, "note: weights are stored as {}; they are converted to {} on loading\n",
-               config.quantization->describe(), dtype_name(config.dtype));
+    fmt::print(stderr, "note: weights are stored as {}; products are in {}\n",
+               config.quantization->describe(), fmt::join(forms.formats, ", "));
+    for (const std::string& note : forms.notes) fmt::print(stderr, "note: {}\n", note);
 }
 
 }  // namespace warpwright::cli

@@ -13,6 +13,7 @@
 #include "device/named_target.h"
 #include "dispatch/nearest.h"
 #include "engine/config.h"
+#include "engine/quantize.h"
 #include "warpwright/plan.h"
 
 namespace warpwright::cli {
@@ -20,7 +21,7 @@ namespace {
 
 struct Options {
     std::string model, link, prompt, html, why;
-    std::vector<std::string> gpus{"auto"}, batches{"1"}, contexts;
+    std::vector<std::string> gpus{"auto"}, formats, batches{"1"}, contexts;
     int num_gpus = 1;
     bool list = false, json = false, verbose = false, batch_invariant = false;
 };
@@ -63,8 +64,23 @@ Result<std::vector<i64>> numbers_of(const char* option, const std::vector<std::s
     return numbers;
 }
 
-// Every context with every batch.
-Result<std::vector<PlanOptions>> plan_options(const Options& options) {
+// Of --format: names, and for all the model's own type and everything that quantize writes.
+std::vector<std::string> formats_of(const std::vector<std::string>& names, DType dtype) {
+    if (names.empty()) return {""};
+    std::vector<std::string> formats;
+    for (const std::string& name : names) {
+        if (name != "all") {
+            formats.push_back(name);
+            continue;
+        }
+        formats.emplace_back(dtype_name(dtype));
+        for (const QuantizeFormat& format : quantize_formats()) formats.emplace_back(format.name);
+    }
+    return formats;
+}
+
+// Every format with every context and every batch.
+Result<std::vector<PlanOptions>> plan_options(const Options& options, DType dtype) {
     WW_ASSIGN(std::vector<i64> contexts, numbers_of("context", options.contexts));
     WW_ASSIGN(const std::vector<i64> batches, numbers_of("batch", options.batches));
     PlanOptions plan{.num_gpus = options.num_gpus, .link = options.link};
@@ -74,11 +90,14 @@ Result<std::vector<PlanOptions>> plan_options(const Options& options) {
     }
     if (contexts.empty()) contexts.push_back(plan.context_tokens);
     std::vector<PlanOptions> all;
-    for (const i64 context : contexts) {
-        for (const i64 batch : batches) {
-            plan.context_tokens = context;
-            plan.batch = batch;
-            all.push_back(plan);
+    for (const std::string& format : formats_of(options.formats, dtype)) {
+        plan.format = format;
+        for (const i64 context : contexts) {
+            for (const i64 batch : batches) {
+                plan.context_tokens = context;
+                plan.batch = batch;
+                all.push_back(plan);
+            }
         }
     }
     return all;
@@ -138,23 +157,21 @@ int run(const Options& options) {
         return report(
             caller_error("--model: expected a folder, a config.json or a name; --list has the names"));
     WW_CLI_ASSIGN(const std::vector<Target> targets, targets_of(options.gpus));
-    WW_CLI_ASSIGN(const std::vector<PlanOptions> asked, plan_options(options));
-    const auto names = public_model_names();
     std::error_code error;
     const auto config = load_config(options.model);
     if (!config.ok()) {
         const bool exists = std::filesystem::exists(options.model, error);
         return exists ? report(config.status()) : unknown_model(options.model);
     }
+    WW_CLI_ASSIGN(const std::vector<PlanOptions> asked, plan_options(options, config->dtype));
     note_ignored_fields(*config);
-    note_quantization(*config);
     const std::vector<PlanPoint> points = plan_points(*config, targets, asked);
     const auto planned =
         std::find_if(points.begin(), points.end(), [](const PlanPoint& p) { return p.plan; });
     if (planned == points.end()) return report(caller_error(points.front().refused));
     const bool explains = options.verbose || !options.why.empty();
     if (explains && points.size() > 1)
-        return report(caller_error("--why and --verbose: expected one GPU, context and batch"));
+        return report(caller_error("--why and --verbose: expected one GPU, format, context and batch"));
 
     if (!options.html.empty()) {
         if (const int code = write_html(options.html, points); code != 0) return code;
@@ -182,6 +199,9 @@ void add_plan(CLI::App& app, Action& action) {
     verb->add_option("--gpu", options->gpus, "ids or aliases of targets, or all; auto: this machine's")
         ->delimiter(',')
         ->capture_default_str();
+    verb->add_option("--format", options->formats,
+                     "what if weights were in it: int4, fp8, ... of quantize, or bf16; several, or all")
+        ->delimiter(',');
     verb->add_option("--gpus", options->num_gpus, "split every layer over this many")->capture_default_str();
     verb->add_option("--link", options->link,
                      "between them: nvlink, pcie (default: the fastest the GPU has)");
@@ -198,7 +218,7 @@ void add_plan(CLI::App& app, Action& action) {
     verb->add_option("--html", options->html, "also write a page with tables and pictures to this file");
     verb->add_flag("--json", options->json, "for machines; several plans: {\"plans\": [...]}");
     verb->footer(
-        "Several GPUs, contexts or batches give a table. Speeds are modelled, not measured.\n"
+        "Several GPUs, formats, contexts or batches give a table. Speeds are modelled, not measured.\n"
         "Exit code 1: it does not fit, or a layer has no kernel; of several plans: none runs.");
     verb->callback([=, &action] { action = [=] { return run(*options); }; });
 }

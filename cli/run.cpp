@@ -42,6 +42,17 @@ private:
     struct sigaction before_ {};
 };
 
+// As --format says. What is stored as numbers stays so: `quantize` writes other checkpoints.
+Result<ModelConfig> formed(const ModelConfig& config, const RunOptions& options) {
+    WW_ASSIGN(ModelConfig other, with_format(config, options.format));
+    if (other.dequantise || !options.weights.empty()) return other;
+    return caller_error(
+        fmt::format("--format: expected bf16 or f16 for the weights of a folder, or --weights random:SEED "
+                    "with {}; `warpwright "
+                    "quantize --format {}` makes a checkpoint of them",
+                    options.format, options.format));
+}
+
 Result<Weights> weights_of(Context& context, const ModelConfig& config, const RunOptions& options) {
     Progress progress("weights");
     const auto show = [&](i64 done, i64 total) { progress.update(done, total); };
@@ -131,14 +142,16 @@ Result<Plan> plan_of(const ModelConfig& config, const Context& context, const Ru
     plan.prompt_tokens = longest;
     plan.context_tokens = std::min(longest + options.max_tokens, engine.max_context_tokens());
     plan.batch_invariant = options.engine.batch_invariant;
-    return plan_model(config, context.target(), plan);
+    return plan_model(config, engine.forms(), context.target(), plan);
 }
 
 int run(const RunOptions& options) {
     if (const Status status = check_run_options(options); !status.ok()) return report(status);
     WW_CLI_ASSIGN(ModelConfig config, load_config(options.model));
     note_ignored_fields(config);
-    note_quantization(config);
+    if (!options.format.empty()) {
+        WW_CLI_ASSIGN(config, formed(config, options));
+    }
     RunResult result;
     WW_CLI_ASSIGN(result.sampling, sampling_of(options, config.generation));
     WW_CLI_ASSIGN(const Prompts prompts, read_prompts(options, config));
@@ -147,6 +160,7 @@ int run(const RunOptions& options) {
     const auto start = std::chrono::steady_clock::now();
     WW_CLI_ASSIGN(Weights weights, weights_of(*context, config, options));
     result.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (options.weights.empty()) note_quantization(config, weights.forms);
     for (const std::string& what : weights.ignored) {
         fmt::print(stderr, "{}: ignored, this model does not need it: {}\n", options.model,
                    printable(what, 200));

@@ -13,6 +13,10 @@ namespace warpwright::cli {
 void add_run_options(CLI::App& verb, RunOptions& o) {
     verb.add_option("--model", o.model, "a model's folder")->required()->group("Model");
     verb.add_option("--weights", o.weights, "random:SEED in place of the folder's weights")->group("Model");
+    verb.add_option("--format", o.format,
+                    "multiply weights in: bf16 or f16 (quantised ones are converted on loading); with random "
+                    "weights also a format of quantize")
+        ->group("Model");
     verb.add_option("--device", o.device,
                     "auto, cpu, cuda:N, emulated:GPU[,checks=off|bounds|all][,seed=N][,threads=N]")
         ->capture_default_str()

@@ -74,6 +74,7 @@ struct ModelConfig {
 
     // How the checkpoint's linear layers are quantised (engine/formats); null: not at all.
     std::shared_ptr<const QuantizationConfig> quantization;
+    bool dequantise = false;  // they are multiplied as numbers of `dtype` nevertheless
 
     std::optional<i32> bos_token;
     std::vector<i32> eos_tokens;  // generation_config.json's where it has them, else config.json's

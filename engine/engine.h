@@ -57,6 +57,7 @@ public:
     bool idle() const { return scheduler_->idle(); }
     i64 max_context_tokens() const { return max_context_tokens_; }
     i64 cache_tokens() const { return pages_.num_pages() * pages_.page_size_tokens(); }
+    const ModelForms& forms() const { return weights_.forms; }  // of the weights
     EngineStats stats() const;
 
     // For tests: the logits of the last step, [sequences of that step, vocabulary], whose they are, and the

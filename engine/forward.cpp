@@ -8,6 +8,7 @@
 #include "warpwright/ops/gemm.h"
 #include "warpwright/ops/kv_append.h"
 #include "warpwright/ops/logits.h"
+#include "warpwright/ops/quantized_gemm.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
 #include "warpwright/ops/sample.h"
@@ -39,10 +40,11 @@ Tensor rows_of(const Tensor& tensor, i64 first, i64 count) {
     return view;
 }
 
+// Of rows, or of one vector.
 Tensor columns_of(const Tensor& rows, i64 first, i64 count) {
     Tensor view = rows;
     view.data = static_cast<std::byte*>(rows.data) + first * dtype_bytes(rows.dtype);
-    view.shape[1] = count;
+    view.shape[static_cast<std::size_t>(rows.rank) - 1] = count;
     return view;
 }
 
@@ -136,10 +138,6 @@ Tensor Forward::residual(i64 tokens) const {
     return rows(residual_, tokens, config_->hidden_size);
 }
 
-void Forward::note_product(const Tensor& a, const Prepared& prepared) {
-    if (products_ != nullptr) products_->push_back({prepared.steps.size(), a});
-}
-
 Attention Forward::attention_call(const ForwardShape& shape, int layer) const {
     const ModelConfig& c = *config_;
     const Tensor qkv = rows(qkv_, shape.tokens, qkv_width(c));
@@ -193,6 +191,24 @@ Status Forward::prepare_norm(const Tensor& x, const Tensor& weight, const Tensor
     return warpwright::prepare(*context_, norm, prepared);
 }
 
+Status Forward::prepare_product(const ProductWeight& weight, const Tensor& a, const Tensor& bias,
+                                const Tensor& d, Prepared& prepared) {
+    if (products_ != nullptr) products_->push_back({prepared.steps.size(), a});
+    for (const WeightPart& part : weight) {
+        const Tensor out = columns_of(d, part.first_row, part.rows);
+        const Tensor added = bias ? columns_of(bias, part.first_row, part.rows) : Tensor{};
+        if (part.dense) {
+            const Gemm gemm{.a = a, .b = part.dense, .d = out, .bias = added, .b_is_constant = true};
+            WW_TRY(warpwright::prepare(*context_, gemm, prepared));
+        } else {
+            const QuantizedGemm gemm{
+                .a = a, .b = part.quantized, .d = out, .bias = added, .b_is_constant = true};
+            WW_TRY(warpwright::prepare(*context_, gemm, prepared));
+        }
+    }
+    return {};
+}
+
 // From normed to delta.
 Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared) {
     using warpwright::prepare;
@@ -209,10 +225,7 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
     const Tensor v = heads_of(qkv, (heads + kv_heads) * head_dim, kv_heads, head_dim);
     const Tensor positions = inputs_->tensor(StepInputs::positions, tokens);
 
-    note_product(normed, prepared);
-    WW_TRY(prepare(context,
-                   Gemm{.a = normed, .b = w.qkv, .d = qkv, .bias = w.qkv_bias, .b_is_constant = true},
-                   prepared));
+    WW_TRY(prepare_product(w.qkv, normed, w.qkv_bias, qkv, prepared));
     if (c.qk_norm) {
         WW_TRY(prepare_norm(q, w.q_norm, q, {}, prepared));
         WW_TRY(prepare_norm(k, w.k_norm, k, {}, prepared));
@@ -237,10 +250,7 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
     WW_TRY(prepare(context, append, prepared));
     for (const Attention& attention : attention_calls(shape, layer, prepared.batch_invariant))
         WW_TRY(prepare(context, attention, prepared));
-    note_product(attended, prepared);
-    WW_TRY(prepare(context,
-                   Gemm{.a = attended, .b = w.o, .d = delta, .bias = w.o_bias, .b_is_constant = true},
-                   prepared));
+    WW_TRY(prepare_product(w.o, attended, w.o_bias, delta, prepared));
     return c.post_norms ? prepare_norm(delta, w.attention_post_norm, delta, {}, prepared) : Status{};
 }
 
@@ -254,16 +264,9 @@ Status Forward::prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Pr
     const Tensor gate_up = rows(gate_up_, shape.tokens, 2 * i64{c.intermediate_size});
     const Tensor gate = columns_of(gate_up, 0, c.intermediate_size);
     const Tensor up = columns_of(gate_up, c.intermediate_size, c.intermediate_size);
-    note_product(normed, prepared);
-    WW_TRY(prepare(
-        context,
-        Gemm{.a = normed, .b = w.gate_up, .d = gate_up, .bias = w.gate_up_bias, .b_is_constant = true},
-        prepared));
+    WW_TRY(prepare_product(w.gate_up, normed, w.gate_up_bias, gate_up, prepared));
     WW_TRY(prepare(context, GatedActivation{gate, up, gate, c.activation}, prepared));
-    note_product(gate, prepared);
-    WW_TRY(prepare(context,
-                   Gemm{.a = gate, .b = w.down, .d = delta, .bias = w.down_bias, .b_is_constant = true},
-                   prepared));
+    WW_TRY(prepare_product(w.down, gate, w.down_bias, delta, prepared));
     return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, prepared) : Status{};
 }
 
@@ -316,10 +319,7 @@ Result<Prepared> Forward::prepare(const ForwardShape& shape, const ForwardMode& 
     WW_TRY(prepare_norm(delta, weights_->final_norm, normed, residual, prepared));
     const Embedding gather{inputs_->tensor(StepInputs::last_rows, shape.sequences), normed, last};
     WW_TRY(prepare(context, gather, prepared));
-    note_product(last, prepared);
-    WW_TRY(prepare(
-        context, Gemm{.a = last, .b = weights_->lm_head, .d = logits(shape.sequences), .b_is_constant = true},
-        prepared));
+    WW_TRY(prepare_product(weights_->lm_head, last, {}, logits(shape.sequences), prepared));
     if (c.logits_softcap != 0) {
         const Tensor raw = logits(shape.sequences);
         WW_TRY(prepare(context,

@@ -68,11 +68,13 @@ private:
     std::vector<Attention> attention_calls(const ForwardShape& shape, int layer, bool batch_invariant) const;
     Status prepare_norm(const Tensor& x, const Tensor& weight, const Tensor& out, const Tensor& residual,
                         Prepared& prepared);
+    // a x W^T (+ bias) into d, by each part of W.
+    Status prepare_product(const ProductWeight& weight, const Tensor& a, const Tensor& bias, const Tensor& d,
+                           Prepared& prepared);
     Status prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Prepared& prepared);
     Status prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared);
     Tensor rows(const Buffer& buffer, i64 count, i64 width) const;
-    void note_product(const Tensor& a, const Prepared& prepared);
     // Logits as the draw sees them.
     Result<Tensor> adjusted_logits(const ForwardShape& shape, const ForwardMode& mode, Prepared& prepared);
 

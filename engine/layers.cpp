@@ -21,8 +21,9 @@ i64 alignment_bytes(DType dtype, std::initializer_list<i64> columns) {
 // Collects entries in the order of the pass.
 class LayerList {
 public:
-    LayerList(const ModelConfig& config, const ForwardShape& shape, i64 page_size_tokens)
-        : c_(config), shape_(shape), page_size_(page_size_tokens), all_(layers_from(0)) {}
+    LayerList(const ModelConfig& config, const ModelForms& forms, const ForwardShape& shape,
+              i64 page_size_tokens)
+        : c_(config), forms_(forms), shape_(shape), page_size_(page_size_tokens), all_(layers_from(0)) {}
 
     std::vector<LayerCall> take() && { return std::move(calls_); }
 
@@ -39,7 +40,7 @@ public:
         const std::string name = layer_ + "self_attn.";
         const i64 q = i64{c_.num_heads} * c_.head_dim, kv = i64{c_.num_kv_heads} * c_.head_dim;
         const i64 qkv = q + 2 * kv, hidden = c_.hidden_size;
-        gemm(name + "qkv_proj", all_, shape_.tokens, qkv, hidden, c_.qkv_bias, c_.dtype);
+        products(name, &LayerForms::qkv, hidden, hidden, c_.qkv_bias);
         if (c_.qk_norm) {
             head_norm(name + "q_norm", c_.num_heads, qkv);
             head_norm(name + "k_norm", c_.num_kv_heads, qkv);
@@ -56,7 +57,7 @@ public:
              {"page_size", field_text(page_size_)}},
             {c_.head_dim, rows_of(qkv)});
         for (const auto& [window, layers] : layers_by_window()) attend(name, window, layers, qkv);
-        gemm(name + "o_proj", all_, shape_.tokens, hidden, q, c_.o_bias, c_.dtype);
+        products(name, &LayerForms::o, q, q, c_.o_bias);
         if (c_.post_norms) norm(layer_ + c_.layout.attention_post_norm, all_, false);
     }
 
@@ -64,14 +65,14 @@ public:
         const std::string name = layer_ + "mlp.";
         const i64 hidden = c_.hidden_size, width = c_.intermediate_size;
         norm(layer_ + c_.layout.mlp_norm, all_, true);
-        gemm(name + "gate_up_proj", all_, shape_.tokens, 2 * width, hidden, c_.mlp_bias, c_.dtype);
+        products(name, &LayerForms::gate_up, hidden, hidden, c_.mlp_bias);
         add(name + "activation", all_, "gated_activation", false,
             {{"tokens", field_text(shape_.tokens)},
              {"width", field_text(width)},
              {"activation", activation_name(c_.activation)}},
             {width});
         // The product's rows lie in those of gate and up.
-        gemm(name + "down_proj", all_, shape_.tokens, hidden, width, c_.mlp_bias, c_.dtype);
+        products(name, &LayerForms::down, width, 2 * width, c_.mlp_bias);
         if (c_.post_norms) norm(layer_ + c_.layout.mlp_post_norm, all_, false);
     }
 
@@ -80,7 +81,7 @@ public:
         add("model.last_tokens", {}, "embedding", false,
             {{"tokens", field_text(shape_.sequences)}, {"width", field_text(i64{c_.hidden_size})}},
             {rows_of(c_.hidden_size)});
-        gemm("lm_head", {}, shape_.sequences, c_.vocab_size, c_.hidden_size, false, DType::f32);
+        product("", {}, forms_.lm_head, shape_.sequences, c_.hidden_size, c_.hidden_size, false, DType::f32);
         if (c_.logits_softcap != 0) {
             of_logits("logits_softcap", "logits", {{"softcap", field_text(c_.logits_softcap)}});
         }
@@ -121,21 +122,51 @@ private:
     // `columns`: offsets and strides of the operands, in elements.
     void add(std::string name, std::vector<int> layers, std::string op, bool weights, FieldTexts problem,
              std::initializer_list<i64> columns) {
+        add(std::move(name), std::move(layers), std::move(op), weights ? dtype_name(c_.dtype) : "-",
+            std::move(problem), columns);
+    }
+    void add(std::string name, std::vector<int> layers, std::string op, const char* format,
+             FieldTexts problem, std::initializer_list<i64> columns) {
         problem.emplace_back("dtype", dtype_name(c_.dtype));
         problem.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, columns)));
-        calls_.push_back({std::move(name), std::move(layers), std::move(op),
-                          weights ? dtype_name(c_.dtype) : "-", std::move(problem)});
+        calls_.push_back({std::move(name), std::move(layers), std::move(op), format, std::move(problem)});
     }
 
-    void gemm(std::string name, const std::vector<int>& layers, i64 rows, i64 n, i64 k, bool bias,
-              DType out) {
-        add(std::move(name), layers, "gemm", true,
-            {{"m", field_text(rows)},
-             {"n", field_text(n)},
-             {"k", field_text(k)},
-             {"bias", field_text(bias)},
-             {"out", dtype_name(out)}},
-            {row_stride(n, k)});
+    // A product of every layer: layers whose weights have the same form are one entry.
+    void products(const std::string& block, ProductForm LayerForms::*weight, i64 k, i64 a_stride, bool bias) {
+        std::vector<std::pair<const ProductForm*, std::vector<int>>> groups;
+        for (int layer = 0; layer < c_.num_layers; ++layer) {
+            const ProductForm& form = forms_.layers[static_cast<std::size_t>(layer)].*weight;
+            auto group = std::find_if(groups.begin(), groups.end(),
+                                      [&](const auto& known) { return *known.first == form; });
+            if (group == groups.end()) group = groups.insert(groups.end(), {&form, {}});
+            group->second.push_back(layer);
+        }
+        for (const auto& [form, layers] : groups)
+            product(block, layers, *form, shape_.tokens, k, a_stride, bias, c_.dtype);
+    }
+
+    void product(const std::string& block, const std::vector<int>& layers, const ProductForm& parts, i64 rows,
+                 i64 k, i64 a_stride, bool bias, DType out) {
+        for (const PartForm& part : parts) {
+            FieldTexts problem{{"m", field_text(rows)},
+                               {"n", field_text(part.rows)},
+                               {"k", field_text(k)},
+                               {"bias", field_text(bias)},
+                               {"out", dtype_name(out)}};
+            const WeightForm& form = part.form;
+            if (!form.packed) {
+                add(block + part.name, layers, "gemm", true, std::move(problem), {row_stride(part.rows, k)});
+                continue;
+            }
+            problem.emplace_back("format", facts_of(form.format).name);
+            problem.emplace_back("group", field_text(form.group));
+            problem.emplace_back("scale", dtype_name(form.scale));
+            problem.emplace_back("zeros", field_text(form.zeros));
+            problem.emplace_back("order", field_text(form.order));
+            add(block + part.name, layers, "quantized_gemm", facts_of(form.format).name, std::move(problem),
+                {row_stride(rows, a_stride)});
+        }
     }
 
     void of_logits(std::string name, std::string op, FieldTexts problem) {
@@ -178,6 +209,7 @@ private:
     }
 
     const ModelConfig& c_;
+    const ModelForms& forms_;
     const ForwardShape& shape_;
     const i64 page_size_;
     const std::vector<int> all_;
@@ -187,9 +219,9 @@ private:
 
 }  // namespace
 
-std::vector<LayerCall> layer_calls(const ModelConfig& config, const ForwardShape& shape,
-                                   i64 page_size_tokens) {
-    LayerList list(config, shape, page_size_tokens);
+std::vector<LayerCall> layer_calls(const ModelConfig& config, const ModelForms& forms,
+                                   const ForwardShape& shape, i64 page_size_tokens) {
+    LayerList list(config, forms, shape, page_size_tokens);
     list.model_start();
     list.attention();
     list.mlp();

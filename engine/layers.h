@@ -8,6 +8,7 @@
 #include "dispatch/fields.h"
 #include "engine/config.h"
 #include "engine/forward.h"
+#include "engine/weight_forms.h"
 
 namespace warpwright {
 
@@ -22,9 +23,9 @@ struct LayerCall {
 };
 
 // In execution order: of the entries that hold a layer, those before another are launched before it. Layers
-// that are alike are one entry, also where layers of another form stand between them.
-std::vector<LayerCall> layer_calls(const ModelConfig& config, const ForwardShape& shape,
-                                   i64 page_size_tokens);
+// that are alike are one entry, also where layers of another form stand between them. `forms` are config's.
+std::vector<LayerCall> layer_calls(const ModelConfig& config, const ModelForms& forms,
+                                   const ForwardShape& shape, i64 page_size_tokens);
 
 // The model that one of tp GPUs holds: heads, intermediate size and vocabulary divided; kv heads replicated
 // where there are fewer than GPUs. Caller error when something does not divide.

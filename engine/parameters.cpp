@@ -31,9 +31,17 @@ public:
 
     std::vector<Parameter> take() && { return std::move(list_); }
 
-    void model_matrix(Tensor Weights::*tensor, std::string name, i64 rows, i64 columns) {
-        Parameter& added = add({.model_tensor = tensor, .shape = {rows, columns}});
-        added.pieces.push_back({std::move(name), added.shape});
+    void embedding() {
+        Parameter& added =
+            add({.model_tensor = &Weights::embedding, .shape = {config_.vocab_size, config_.hidden_size}});
+        added.pieces.push_back({prefix_.body + "embed_tokens.weight", added.shape});
+    }
+
+    void lm_head() {
+        Parameter& added = add({.model_product = &Weights::lm_head,
+                                .name = "lm_head",
+                                .shape = {config_.vocab_size, config_.hidden_size}});
+        added.pieces.push_back({prefix_.head + "lm_head.weight", added.shape});
     }
 
     void final_norm() {
@@ -58,13 +66,13 @@ private:
         const std::vector<Part> fused{{"self_attn.qkv_proj", q_rows + 2 * kv_rows}};
         const std::vector<Part> o{{"self_attn.o_proj", c.hidden_size}};
         const std::vector<Part>& qkv = c.layout.fused_qkv ? fused : apart;
-        matrix(&LayerWeights::qkv, qkv, c.hidden_size);
+        product(&LayerWeights::qkv, "qkv_proj", qkv, c.hidden_size);
         if (c.qkv_bias) bias(&LayerWeights::qkv_bias, qkv);
         if (c.qk_norm) {
             norm(&LayerWeights::q_norm, "self_attn.q_norm", c.head_dim);
             norm(&LayerWeights::k_norm, "self_attn.k_norm", c.head_dim);
         }
-        matrix(&LayerWeights::o, o, q_rows);
+        product(&LayerWeights::o, "o_proj", o, q_rows);
         if (c.o_bias) bias(&LayerWeights::o_bias, o);
         if (c.post_norms) {
             norm(&LayerWeights::attention_post_norm, c.layout.attention_post_norm, c.hidden_size);
@@ -79,9 +87,9 @@ private:
         const std::vector<Part> down{{"mlp.down_proj", c.hidden_size}};
         const std::vector<Part>& gate_up = c.layout.fused_gate_up ? fused : apart;
         norm(&LayerWeights::mlp_norm, c.layout.mlp_norm, c.hidden_size);
-        matrix(&LayerWeights::gate_up, gate_up, c.hidden_size);
+        product(&LayerWeights::gate_up, "gate_up_proj", gate_up, c.hidden_size);
         if (c.mlp_bias) bias(&LayerWeights::gate_up_bias, gate_up);
-        matrix(&LayerWeights::down, down, c.intermediate_size);
+        product(&LayerWeights::down, "down_proj", down, c.intermediate_size);
         if (c.mlp_bias) bias(&LayerWeights::down_bias, down);
         if (c.post_norms) norm(&LayerWeights::mlp_post_norm, c.layout.mlp_post_norm, c.hidden_size);
     }
@@ -96,19 +104,20 @@ private:
         parameter.neutral = 1 - config_.norm_weight_offset;
     }
     void norm(Tensor LayerWeights::*tensor, const char* name, i64 width) {
-        mark_norm(stack(tensor, {{name, width}}, "weight", 0));
+        mark_norm(stack({.layer_tensor = tensor}, {{name, width}}, "weight", 0));
     }
-    void matrix(Tensor LayerWeights::*tensor, const std::vector<Part>& parts, i64 columns) {
-        stack(tensor, parts, "weight", columns);
+    void product(ProductWeight LayerWeights::*weight, const char* name, const std::vector<Part>& parts,
+                 i64 columns) {
+        stack({.layer_product = weight, .name = name}, parts, "weight", columns);
     }
     void bias(Tensor LayerWeights::*tensor, const std::vector<Part>& parts) {
-        stack(tensor, parts, "bias", 0);
+        stack({.layer_tensor = tensor}, parts, "bias", 0);
     }
 
     // Parts one below the other; of vectors where there are no columns.
-    Parameter& stack(Tensor LayerWeights::*tensor, const std::vector<Part>& parts, const char* kind,
-                     i64 columns) {
-        Parameter& added = add({.layer = layer_, .layer_tensor = tensor});
+    Parameter& stack(Parameter parameter, const std::vector<Part>& parts, const char* kind, i64 columns) {
+        parameter.layer = layer_;
+        Parameter& added = add(std::move(parameter));
         const auto shape_of = [&](i64 rows) {
             return columns == 0 ? std::vector<i64>{rows} : std::vector<i64>{rows, columns};
         };
@@ -140,15 +149,6 @@ CheckpointPrefix prefix_of(const Safetensors& checkpoint) {
 }
 
 constexpr std::string_view kWeight = ".weight";
-
-// A layer that the config says is quantised.
-Result<const LayerFormat*> format_of_piece(const ModelConfig& config, const ParameterPiece& piece) {
-    const LayerFormat* none = nullptr;
-    if (!config.quantization || piece.shape.size() != 2 || !piece.name.ends_with(kWeight)) return none;
-    if (piece.name.ends_with("embed_tokens.weight")) return none;
-    return config.quantization->format_of(
-        std::string_view(piece.name).substr(0, piece.name.size() - kWeight.size()));
-}
 
 Status check_piece(const ModelConfig& config, const Safetensors& checkpoint, ParameterPiece& piece) {
     WW_ASSIGN(const LayerFormat* format, format_of_piece(config, piece));
@@ -214,6 +214,14 @@ Status check_tied(const Safetensors& checkpoint, const CheckpointPrefix& prefix)
 
 }  // namespace
 
+Result<const LayerFormat*> format_of_piece(const ModelConfig& config, const ParameterPiece& piece) {
+    const LayerFormat* none = nullptr;
+    if (!config.quantization || piece.shape.size() != 2 || !piece.name.ends_with(kWeight)) return none;
+    if (piece.name.ends_with("embed_tokens.weight")) return none;
+    return config.quantization->format_of(
+        std::string_view(piece.name).substr(0, piece.name.size() - kWeight.size()));
+}
+
 i64 ParameterPiece::num_elements() const {
     return product(shape);
 }
@@ -222,7 +230,17 @@ i64 Parameter::num_elements() const {
     return product(shape);
 }
 
+ProductWeight& Parameter::product_of(Weights& weights) const {
+    return layer < 0 ? weights.*model_product
+                     : weights.layers[static_cast<std::size_t>(layer)].*layer_product;
+}
+
+WeightPart& Parameter::part_of(Weights& weights) const {
+    return product_of(weights)[part];
+}
+
 Tensor& Parameter::of(Weights& weights) const {
+    if (is_product()) return part_of(weights).dense;
     return layer < 0 ? weights.*model_tensor : weights.layers[static_cast<std::size_t>(layer)].*layer_tensor;
 }
 
@@ -233,14 +251,10 @@ Tensor Parameter::view(void* data, DType dtype) const {
 
 std::vector<Parameter> list_parameters(const ModelConfig& config, const CheckpointPrefix& prefix) {
     ParameterList list(config, prefix);
-    list.model_matrix(&Weights::embedding, prefix.body + "embed_tokens.weight", config.vocab_size,
-                      config.hidden_size);
+    list.embedding();
     for (int layer = 0; layer < config.num_layers; ++layer) list.layer(layer);
     list.final_norm();
-    if (!config.tie_word_embeddings) {
-        list.model_matrix(&Weights::lm_head, prefix.head + "lm_head.weight", config.vocab_size,
-                          config.hidden_size);
-    }
+    if (!config.tie_word_embeddings) list.lm_head();
     return std::move(list).take();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a config needs from a checkpoint, as a list: for every tensor of Weights the stored tensors that it is
-// made of. Loading, random weights, counting and the check of a checkpoint all read this one list.
+// made of; a product's weight is a tensor, or several where its parts have different forms (weight_forms.h).
+// Loading, random weights, counting and the check of a checkpoint all read this one list.
 #pragma once
 
 #include <memory>
@@ -14,6 +15,8 @@
 
 namespace warpwright {
 
+struct LayerFormat;
+
 // A stored tensor: whole, it becomes rows of one tensor of Weights. (Families that store q, k and v, or gate
 // and up, as one tensor have them in our order.)
 struct ParameterPiece {
@@ -26,15 +29,27 @@ struct ParameterPiece {
     i64 num_elements() const;
 };
 
-// A tensor of Weights.
+// A tensor of Weights, or a weight that is packed codes there.
 struct Parameter {
-    Tensor& of(Weights& weights) const;  // weights.layers must be there
+    // weights.layers, and in the second one the product's parts, must be there.
+    WeightPart& part_of(Weights& weights) const;
+    Tensor& of(Weights& weights) const;
+    ProductWeight& product_of(Weights& weights) const;
+    bool is_product() const { return layer_product != nullptr || model_product != nullptr; }
     Tensor view(void* data, DType dtype) const;
     i64 num_elements() const;
 
     int layer = -1;  // -1: of the model itself
     Tensor Weights::*model_tensor = nullptr;
     Tensor LayerWeights::*layer_tensor = nullptr;
+    ProductWeight Weights::*model_product = nullptr;
+    ProductWeight LayerWeights::*layer_product = nullptr;
+    std::string name;  // of a product: "qkv_proj", or of its part
+
+    std::size_t part = 0;    // of the product's
+    i64 first_row = 0;       // of the part, in the product
+    WeightForm form;         // of a product
+    std::string converted;   // why a quantised one is numbers
     std::vector<i64> shape;  // [rows] or [rows, columns], dense, as config.dtype
     bool is_norm = false;
     double neutral = 0;  // what random values are around: for norms what makes the weight used 1
@@ -55,6 +70,9 @@ std::vector<Parameter> list_parameters(const ModelConfig& config, const Checkpoi
 // config (a bias, a norm or a layer that the config does not have); an output layer that is not the embedding
 // although they are tied; and for a quantised layer what open_weight refuses.
 Result<std::vector<Parameter>> find_parameters(const ModelConfig& config, const Safetensors& checkpoint);
+
+// The format that the config says a piece is stored in; null: none.
+Result<const LayerFormat*> format_of_piece(const ModelConfig& config, const ParameterPiece& piece);
 
 // What else a checkpoint holds, a vision tower for one: "vision_tower (436 tensors)", by the first part of
 // their names.

@@ -13,6 +13,7 @@
 #include "engine/parameters.h"
 #include "engine/plan_memory.h"
 #include "engine/plan_times.h"
+#include "engine/weight_forms.h"
 
 namespace warpwright {
 namespace {
@@ -74,13 +75,14 @@ void add_time(const LayerCall& call, const Explanation& explanation, double pass
 // A prompt is read in passes of at most kMaxBatchTokens. The last, which sees the most keys, is the one that
 // is explained; the time is that of up to kSampledPasses evenly spaced ones, since only attention differs
 // between them.
-Result<std::vector<Explanation>> plan_prefill(const ModelConfig& shard, const Target& target,
-                                              const PhaseTimes& no_times, Plan& plan, double link_us) {
+Result<std::vector<Explanation>> plan_prefill(const ModelConfig& shard, const ModelForms& forms,
+                                              const Target& target, const PhaseTimes& no_times, Plan& plan,
+                                              double link_us) {
     constexpr i64 kSampledPasses = 4;
     const i64 pass_tokens = std::min(plan.prompt_tokens, kMaxBatchTokens);
     const double passes = static_cast<double>(plan.prompt_tokens) / static_cast<double>(pass_tokens);
     const auto calls_at = [&](i64 kv_tokens) {
-        return layer_calls(shard, {pass_tokens, 1, pass_tokens, kv_tokens}, kPageSizeTokens);
+        return layer_calls(shard, forms, {pass_tokens, 1, pass_tokens, kv_tokens}, kPageSizeTokens);
     };
     const std::vector<LayerCall> last = calls_at(plan.prompt_tokens);
     WW_ASSIGN(std::vector<Explanation> explanations, explain_calls(target, last, plan));
@@ -106,9 +108,9 @@ Result<std::vector<Explanation>> plan_prefill(const ModelConfig& shard, const Ta
     return explanations;
 }
 
-}  // namespace
-
-Result<Plan> plan_model(const ModelConfig& config, const Target& target, const PlanOptions& options) {
+// `forms` are those of a shard; null: what the config lets expect.
+Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms, const Target& target,
+                       const PlanOptions& options) {
     Plan plan;
     plan.model = config.name;
     plan.architecture = config.architecture;
@@ -127,16 +129,24 @@ Result<Plan> plan_model(const ModelConfig& config, const Target& target, const P
     plan.link = link.kind;
     plan.parallelism_reason = parallelism_reason(config, plan, link);
     WW_ASSIGN(const ModelConfig shard, shard_config(config, plan.num_gpus));
-    plan_memory(config, shard, target, plan);
+    ModelForms forms;
+    if (known_forms == nullptr) {
+        WW_ASSIGN(forms, expected_forms(shard));
+    } else {
+        forms = *known_forms;
+    }
+    plan.weight_formats = forms.formats;
+    plan.weight_notes = forms.notes;
+    plan_memory(config, shard, forms, target, plan);
 
     const PhaseTimes no_times(target.facts);
     const i64 pass_tokens = std::min(plan.prompt_tokens, kMaxBatchTokens);
-    WW_ASSIGN(
-        std::vector<Explanation> prefill,
-        plan_prefill(shard, target, no_times, plan, link_us(config, link, plan.num_gpus, pass_tokens, 1)));
+    WW_ASSIGN(std::vector<Explanation> prefill,
+              plan_prefill(shard, forms, target, no_times, plan,
+                           link_us(config, link, plan.num_gpus, pass_tokens, 1)));
 
     const ForwardShape step{plan.batch, plan.batch, 1, plan.context_tokens};
-    const std::vector<LayerCall> calls = layer_calls(shard, step, kPageSizeTokens);
+    const std::vector<LayerCall> calls = layer_calls(shard, forms, step, kPageSizeTokens);
     WW_ASSIGN(std::vector<Explanation> decode, explain_calls(target, calls, plan));
     PhaseTimes times = no_times;
     for (std::size_t i = 0; i < calls.size(); ++i) add_time(calls[i], decode[i], 1, times);
@@ -148,6 +158,18 @@ Result<Plan> plan_model(const ModelConfig& config, const Target& target, const P
             {call.name, call.layers, call.op, call.format, std::move(prefill[i]), std::move(decode[i])});
     }
     return plan;
+}
+
+}  // namespace
+
+Result<Plan> plan_model(const ModelConfig& config, const Target& target, const PlanOptions& options) {
+    WW_ASSIGN(const ModelConfig formed, with_format(config, options.format));
+    return plan_with(formed, nullptr, target, options);
+}
+
+Result<Plan> plan_model(const ModelConfig& config, const ModelForms& forms, const Target& target,
+                        const PlanOptions& options) {
+    return plan_with(config, &forms, target, options);
 }
 
 std::vector<PlanPoint> plan_points(const ModelConfig& config, std::span<const Target> targets,

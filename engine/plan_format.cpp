@@ -63,6 +63,7 @@ Varied what_varies(std::span<const PlanPoint> points) {
     for (const PlanPoint& point : points) {
         const PlanPoint& first = points.front();
         varied.gpu |= point.gpu != first.gpu;
+        varied.format |= point.options.format != first.options.format;
         varied.context |= point.options.context_tokens != first.options.context_tokens;
         varied.batch |= point.options.batch != first.options.batch;
     }
@@ -71,10 +72,15 @@ Varied what_varies(std::span<const PlanPoint> points) {
 
 std::string point_text(const PlanPoint& point, const Varied& varied) {
     std::vector<std::string> texts;
-    if (varied.gpu || !(varied.context || varied.batch)) texts.push_back(point.gpu);
+    if (varied.gpu || !(varied.format || varied.context || varied.batch)) texts.push_back(point.gpu);
+    if (varied.format) texts.push_back(format_text(point));
     if (varied.context) texts.push_back("context " + tokens_text(point.options.context_tokens));
     if (varied.batch) texts.push_back(fmt::format("batch {}", point.options.batch));
     return fmt::format("{}", fmt::join(texts, ", "));
+}
+
+std::string format_text(const PlanPoint& point) {
+    return point.options.format.empty() ? "as stored" : point.options.format;
 }
 
 std::string refusal_text(const PlanPoint& point) {

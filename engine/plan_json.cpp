@@ -33,7 +33,9 @@ nlohmann::ordered_json plan_json(const Plan& plan) {
                      {"architecture", plan.architecture},
                      {"parameters", plan.parameters},
                      {"layers", plan.num_layers},
-                     {"ignored_fields", plan.ignored_fields}};
+                     {"ignored_fields", plan.ignored_fields},
+                     {"weight_formats", plan.weight_formats},
+                     {"weight_notes", plan.weight_notes}};
     json["target"] = {{"gpu", plan.gpu}, {"count", plan.num_gpus}, {"link", plan.link}};
     json["parallelism"] = {{"tp", plan.num_gpus}, {"pp", 1}, {"ep", 1}, {"why", plan.parallelism_reason}};
     json["memory"] = {{"weights_bytes", plan.weight_bytes},
@@ -76,10 +78,12 @@ std::string to_json(std::span<const PlanPoint> points, int indent) {
     for (const PlanPoint& point : points) {
         if (point.plan) {
             json["plans"].push_back(plan_json(*point.plan));
+            if (!point.options.format.empty()) json["plans"].back()["format"] = point.options.format;
         } else {
             json["plans"].push_back({{"target", {{"gpu", point.gpu}, {"count", point.options.num_gpus}}},
                                      {"batch", point.options.batch},
                                      {"context", point.options.context_tokens},
+                                     {"format", point.options.format},
                                      {"refused", point.refused}});
         }
     }

@@ -6,7 +6,6 @@
 #include <algorithm>
 
 #include "engine/layers.h"
-#include "engine/parameters.h"
 
 namespace warpwright {
 namespace {
@@ -17,8 +16,8 @@ double gib(i64 bytes) {
 
 class Memory {
 public:
-    Memory(const ModelConfig& shard, const Target& target)
-        : weight_bytes(num_parameters(shard) * dtype_bytes(shard.dtype)),
+    Memory(const ModelConfig& shard, const ModelForms& forms, const Target& target)
+        : weight_bytes(forms.weight_bytes),
           kv_bytes_per_token(warpwright::kv_bytes_per_token(shard)),
           capacity_bytes(
               static_cast<i64>(static_cast<double>(target.facts.memory_bytes) * kUsableMemoryShare)),
@@ -53,7 +52,9 @@ std::string what_would_fit(const ModelConfig& config, const Target& target, cons
     for (int gpus = plan.num_gpus * 2; gpus <= 64 && target.facts.build_target != BuildTarget::host;
          gpus *= 2) {
         const auto shard = shard_config(config, gpus);
-        if (!shard.ok() || !Memory(*shard, target).holds(plan.batch, plan.context_tokens)) continue;
+        if (!shard.ok()) continue;
+        const auto forms = expected_forms(*shard);
+        if (!forms.ok() || !Memory(*shard, *forms, target).holds(plan.batch, plan.context_tokens)) continue;
         ways.push_back(fmt::format("{} GPUs", gpus));
         break;
     }
@@ -78,8 +79,9 @@ std::string cache_note(const ModelConfig& config, i64 context_tokens) {
 
 }  // namespace
 
-void plan_memory(const ModelConfig& config, const ModelConfig& shard, const Target& target, Plan& plan) {
-    const Memory memory(shard, target);
+void plan_memory(const ModelConfig& config, const ModelConfig& shard, const ModelForms& forms,
+                 const Target& target, Plan& plan) {
+    const Memory memory(shard, forms, target);
     plan.weight_bytes = memory.weight_bytes;
     plan.kv_bytes_per_token = memory.kv_bytes_per_token;
     plan.workspace_bytes = memory.workspace_bytes(plan.batch);

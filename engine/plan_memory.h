@@ -4,6 +4,7 @@
 
 #include "engine/config.h"
 #include "engine/engine.h"
+#include "engine/weight_forms.h"
 #include "warpwright/plan.h"
 
 namespace warpwright {
@@ -12,7 +13,9 @@ namespace warpwright {
 constexpr i64 kPageSizeTokens = EngineOptions{}.page_size_tokens;
 constexpr i64 kMaxBatchTokens = EngineOptions{}.max_batch_tokens;
 
-// Fills the plan's memory figures, whether it fits, and the sentence about it. `shard` is what one GPU holds.
-void plan_memory(const ModelConfig& config, const ModelConfig& shard, const Target& target, Plan& plan);
+// Fills the plan's memory figures, whether it fits, and the sentence about it. `shard` is what one GPU holds,
+// in these forms.
+void plan_memory(const ModelConfig& config, const ModelConfig& shard, const ModelForms& forms,
+                 const Target& target, Plan& plan);
 
 }  // namespace warpwright

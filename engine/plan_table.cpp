@@ -38,11 +38,13 @@ std::string possible_tokens_text(i64 tokens) {
     return tokens > 0 ? tokens_text(tokens) : "-";
 }
 
-std::vector<Column> columns(bool compares_gpus) {
+// Lines differ in the GPU, the format of the weights, or in context and batch.
+std::vector<Column> columns(bool compares_gpus, const Varied& varied) {
     std::vector<Column> all;
-    if (compares_gpus) {
+    if (compares_gpus && (varied.gpu || !varied.format))
         all.push_back({{"GPU", "", false}, [](const PlanPoint& point) { return point.gpu; }});
-    } else {
+    if (varied.format) all.push_back({{"format", "", false}, format_text});
+    if (!compares_gpus) {
         all.push_back({{"context", "tokens"}, [](const PlanPoint& point) {
                            return tokens_text(point.plan ? point.plan->context_tokens
                                                          : point.options.context_tokens);
@@ -50,7 +52,7 @@ std::vector<Column> columns(bool compares_gpus) {
         all.push_back({{"batch", ""}, [](const PlanPoint& p) { return fmt::format("{}", p.options.batch); }});
     }
     all.push_back({{"runs", "", false}, runs_text});
-    if (compares_gpus)
+    if (compares_gpus || varied.format)
         all.push_back(of_plan({"weights", "GiB"}, [](const Plan& p) { return gib_text(p.weight_bytes); }));
     all.push_back(of_plan({"cache", "GiB"}, [](const Plan& p) { return gib_text(p.kv_bytes()); }));
     all.push_back(of_plan({"free", "GiB"}, [](const Plan& p) { return gib_text(p.free_bytes()); }));
@@ -70,14 +72,17 @@ std::vector<Column> columns(bool compares_gpus) {
     return all;
 }
 
-std::string title(std::span<const PlanPoint> points, bool compares_gpus) {
+std::string title(std::span<const PlanPoint> points, bool compares_gpus, const Varied& varied) {
     const auto planned = std::find_if(points.begin(), points.end(), [](const auto& p) { return p.plan; });
     const PlanPoint& point = planned == points.end() ? points.front() : *planned;
     std::string text = point.plan ? fmt::format("{}, {} parameters", point.plan->model,
                                                 parameters_text(point.plan->parameters))
                                   : "";
     if (point.options.num_gpus > 1) text += fmt::format(", on {} GPUs", point.options.num_gpus);
+    if (!point.options.format.empty() && !varied.format)
+        text += fmt::format(", weights in {}", point.options.format);
     if (!compares_gpus) return fmt::format("{}, {}", text, point.gpu);
+    if (!varied.gpu && varied.format) text += ", " + point.gpu;
     text += fmt::format(", batch {}", point.options.batch);
     return point.plan
                ? fmt::format("{}, context {}, prompt {}", text, tokens_text(point.plan->context_tokens),
@@ -86,9 +91,9 @@ std::string title(std::span<const PlanPoint> points, bool compares_gpus) {
 }
 
 PlanTable table_of(std::span<const PlanPoint> points, bool compares_gpus) {
-    PlanTable table{.title = title(points, compares_gpus)};
-    const std::vector<Column> all = columns(compares_gpus);
     const Varied varied = what_varies(points);
+    PlanTable table{.title = title(points, compares_gpus, varied)};
+    const std::vector<Column> all = columns(compares_gpus, varied);
     for (const Column& column : all) table.columns.push_back(column.column);
     for (const PlanPoint& point : points) {
         std::vector<std::string> row;

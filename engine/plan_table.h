@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Several plans as tables of texts, which the terminal and the page draw: GPUs side by side, or one GPU at
-// several contexts and batches.
+// Several plans as tables of texts, which the terminal and the page draw: GPUs and formats of weights side by
+// side, or one GPU at several contexts and batches.
 #pragma once
 
 #include <span>

@@ -15,7 +15,7 @@ constexpr std::string_view kKinds[] = {"products", "attention", "norms",       "
                                        "sampling", "other",     "between GPUs"};
 
 std::string_view kind_of(std::string_view op) {
-    if (op == "gemm") return "products";
+    if (op == "gemm" || op == "quantized_gemm") return "products";
     if (op == "attention") return "attention";
     if (op == "rmsnorm") return "norms";
     if (op == "rope" || op == "kv_append" || op == "gated_activation" || op == "embedding")

@@ -136,8 +136,11 @@ private:
     }
 
     Status read_rows(i64 first, i64 last, std::vector<float>& values) const {
-        const i64 columns = job_->piece->shape[1];
-        const PiecePart part{job_->parameter, job_->piece, first * columns, (last - first) * columns};
+        return read_rows(*job_->piece, first, last, values);
+    }
+    Status read_rows(const ParameterPiece& piece, i64 first, i64 last, std::vector<float>& values) const {
+        const i64 columns = piece.shape[1];
+        const PiecePart part{job_->parameter, &piece, first * columns, (last - first) * columns};
         values.resize(size(part.count));
         return source_.read(part, DType::f32, reinterpret_cast<std::byte*>(values.data()));
     }
@@ -148,15 +151,7 @@ private:
         const i64 block = std::max<i64>(1, at_once) * kBlockRows;
         float largest = 0;
         if (recipe_.group_rows == 0 || recipe_.scale_code == formats::ScaleCode::e4m3) {
-            WW_TRY(in_parallel(rows, block, [&](i64 first, i64 last) -> Status {
-                thread_local std::vector<float> values;
-                WW_TRY(read_rows(first, last, values));
-                const float of_block =
-                    formats::largest_magnitude(values.data(), static_cast<i64>(values.size()));
-                const std::lock_guard lock(mutex_);
-                if (!(of_block <= largest)) largest = of_block;
-                return {};
-            }));
+            WW_TRY(find_largest(block, largest));
             WW_TRY(check_finite(largest));
             if (job_->global >= 0) {
                 const float divisor = formats::global_divisor(largest);
@@ -184,6 +179,25 @@ private:
             WW_TRY(write_scales(matrix, first));
             return job_->zeros < 0 ? Status{} : write_zeros(matrix, first);
         });
+    }
+
+    // Of the piece; where a global scale is made of it, of all that are one product: q, k and v share theirs,
+    // and so do gate and up, as engines that multiply them as one expect.
+    Status find_largest(i64 block, float& largest) {
+        const bool is_shared = recipe_.scale_code == formats::ScaleCode::e4m3;
+        for (const ParameterPiece& piece : job_->parameter->pieces) {
+            if (!is_shared && &piece != job_->piece) continue;
+            WW_TRY(in_parallel(piece.shape[0], block, [&](i64 first, i64 last) -> Status {
+                thread_local std::vector<float> values;
+                WW_TRY(read_rows(piece, first, last, values));
+                const float of_block =
+                    formats::largest_magnitude(values.data(), static_cast<i64>(values.size()));
+                const std::lock_guard lock(mutex_);
+                if (!(of_block <= largest)) largest = of_block;
+                return {};
+            }));
+        }
+        return {};
     }
 
     Status check_finite(float largest) const {

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/weight_source.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <random>
 
 #include "engine/convert.h"
+#include "engine/packed_rows.h"
+#include "formats/quantise.h"
 #include "kernels/host_math.h"
 
 namespace warpwright {
@@ -58,6 +62,21 @@ Status CheckpointSource::read(const PiecePart& part, DType dtype, std::byte* out
     return {};
 }
 
+Result<PackedWeight> CheckpointSource::read_packed(const Parameter& parameter, i64 first, i64 count) const {
+    formats::QuantizedMatrix rows;
+    for (const ParameterPiece& piece : parameter.pieces) {
+        const i64 begin = std::max(first, piece.first_row);
+        const i64 end = std::min(first + count, piece.first_row + piece.shape[0]);
+        if (begin >= end) continue;
+        WW_ASSIGN(const formats::QuantizedMatrix read,
+                  read_rows(*piece.quantized, begin - piece.first_row, end - begin));
+        append_rows(read, rows);
+    }
+    auto packed = pack_rows(std::move(rows), parameter.form);
+    if (packed.ok()) return packed;
+    return caller_error(fmt::format("{}: {}", parameter.pieces[0].name, packed.status().message()));
+}
+
 // The address in the mapping: file by file, from front to back.
 u64 CheckpointSource::position_of(const ParameterPiece& piece) const {
     if (piece.quantized) {
@@ -68,12 +87,20 @@ u64 CheckpointSource::position_of(const ParameterPiece& piece) const {
     return stored.ok() ? reinterpret_cast<std::uintptr_t>(stored->bytes.data()) : 0;
 }
 
-RandomSource::RandomSource(u64 seed, DType dtype) : seed_(seed), pool_(bytes_of(kPoolElements, dtype)) {
+RandomSource::RandomSource(u64 seed, DType dtype)
+    : seed_(seed), dtype_(dtype), pool_(bytes_of(kPoolElements, dtype)) {
     // why: 16 billion normal values take minutes to draw; a long pool, read from a place that depends on the
     // tensor's name, serves as well for timing and for comparing devices.
     std::mt19937_64 random(seed);
     std::normal_distribution<float> normal(0, 0.02f);
     for (i64 i = 0; i < kPoolElements; ++i) store_float(pool_.data(), dtype, i, normal(random));
+}
+
+// FNV-1a.
+u64 RandomSource::place_of(const std::string& name) const {
+    u64 hash = 0xcbf29ce484222325u ^ seed_;
+    for (const char c : name) hash = (hash ^ static_cast<u8>(c)) * 0x100000001b3u;
+    return hash;
 }
 
 Status RandomSource::read(const PiecePart& part, DType dtype, std::byte* out) const {
@@ -83,9 +110,7 @@ Status RandomSource::read(const PiecePart& part, DType dtype, std::byte* out) co
         }
         return {};
     }
-    u64 hash = 0xcbf29ce484222325u ^ seed_;  // FNV-1a
-    for (const char c : part.piece->name) hash = (hash ^ static_cast<u8>(c)) * 0x100000001b3u;
-    i64 offset = (static_cast<i64>(hash % kPoolElements) + part.first) % kPoolElements;
+    i64 offset = (static_cast<i64>(place_of(part.piece->name) % kPoolElements) + part.first) % kPoolElements;
     for (i64 left = part.count; left > 0;) {
         const i64 count = std::min(left, kPoolElements - offset);
         std::memcpy(out, pool_.data() + bytes_of(offset, dtype), bytes_of(count, dtype));
@@ -94,6 +119,84 @@ Status RandomSource::read(const PiecePart& part, DType dtype, std::byte* out) co
         offset = 0;
     }
     return {};
+}
+
+namespace {
+
+// What gives codes of the form.
+formats::Recipe recipe_of(const WeightForm& form) {
+    formats::Recipe recipe{.group_columns = form.group};
+    switch (form.format) {
+        case WeightFormat::int4: recipe.code = formats::Code::u4; break;
+        case WeightFormat::int8: recipe.code = formats::Code::u8; break;
+        case WeightFormat::fp8_e4m3: recipe.code = formats::Code::e4m3; break;
+        case WeightFormat::mxfp4:
+        case WeightFormat::nvfp4: recipe.code = formats::Code::e2m1; break;
+    }
+    recipe.symmetric = !form.zeros;
+    if (form.format == WeightFormat::mxfp4) recipe.scale_code = formats::ScaleCode::e8m0;
+    if (form.format == WeightFormat::nvfp4) recipe.scale_code = formats::ScaleCode::e4m3;
+    if (form.scale != DType::u8) recipe.scale_type = form.scale;
+    return recipe;
+}
+
+// The largest odd number of blocks of rows whose numbers are in the pool, at least 3: odd, so that gate's are
+// not up's.
+i64 pool_blocks(i64 columns) {
+    return std::max<i64>(3, (kPoolElements / (kPackedRows * columns) - 1) | 1);
+}
+
+// `count` of the pool's blocks from number `place` on, around its end.
+template <class Value>
+std::vector<Value> blocks_of(const std::vector<Value>& pool, i64 num_blocks, u64 place, i64 count) {
+    std::vector<Value> out;
+    const auto each = static_cast<std::ptrdiff_t>(pool.size()) / num_blocks;
+    for (i64 i = 0; i < count; ++i) {
+        const auto block = static_cast<std::ptrdiff_t>((place + static_cast<u64>(i)) % num_blocks);
+        out.insert(out.end(), pool.begin() + block * each, pool.begin() + (block + 1) * each);
+    }
+    return out;
+}
+
+}  // namespace
+
+// why: as above; quantising and packing 16 billion values takes half a minute.
+Result<const RandomSource::PackedPool*> RandomSource::packed_pool(const WeightForm& form, i64 columns) const {
+    const std::lock_guard lock(mutex_);
+    for (const PackedPool& known : packed_) {
+        if (known.form == form && known.columns == columns) return &known;
+    }
+    const i64 rows = pool_blocks(columns) * kPackedRows;
+    std::vector<float> values(static_cast<std::size_t>(rows * columns));
+    for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = load_float(pool_.data(), dtype_, static_cast<i64>(i) % kPoolElements);
+    const float largest = formats::largest_magnitude(values.data(), static_cast<i64>(values.size()));
+    formats::QuantizedMatrix matrix;
+    quantise_rows(recipe_of(form), values.data(), rows, columns, largest, matrix);
+    if (form.order) {
+        for (i64 k = 0; k < columns; ++k) {
+            matrix.column_group.push_back(static_cast<i32>(k / matrix.group_columns));
+        }
+        std::shuffle(matrix.column_group.begin(), matrix.column_group.end(), std::mt19937_64(seed_));
+    }
+    WW_ASSIGN(PackedWeight packed, pack_rows(std::move(matrix), form));
+    packed_.push_back({form, columns, std::move(packed)});
+    return &packed_.back();
+}
+
+Result<PackedWeight> RandomSource::read_packed(const Parameter& parameter, i64 first, i64 count) const {
+    WW_ASSIGN(const PackedPool* pool, packed_pool(parameter.form, parameter.shape[1]));
+    const PackedWeight& from = pool->weight;
+    const i64 blocks = from.n / kPackedRows, wanted = ceil_div(count, i64{kPackedRows});
+    const u64 place = place_of(parameter.pieces[0].name) % blocks + static_cast<u64>(first / kPackedRows);
+    PackedWeight packed{.format = from.format, .n = count, .k = from.k, .group = from.group};
+    packed.data = blocks_of(from.data, blocks, place, wanted);
+    packed.scale_type = from.scale_type;
+    packed.scales = blocks_of(from.scales, blocks, place, wanted);
+    packed.zeros = blocks_of(from.zeros, blocks, place, wanted);
+    packed.order = from.order;
+    packed.global_scale = from.global_scale;
+    return packed;
 }
 
 }  // namespace warpwright

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the values of parameters come from: a checkpoint, or a generator.
+// Where the values of parameters come from: a checkpoint, or a generator. As numbers, or as packed codes.
 #pragma once
 
+#include <list>
+#include <mutex>
 #include <vector>
 
 #include "engine/parameters.h"
+#include "kernels/quantized_gemm/pack.h"
 
 namespace warpwright {
 
@@ -21,6 +24,9 @@ public:
 
     // The part's values as `dtype`, to `out`, which is aligned to its elements. Thread-safe.
     virtual Status read(const PiecePart& part, DType dtype, std::byte* out) const = 0;
+    // Rows [first, first + count) of a parameter whose form is packed, in that form; `first` is a multiple of
+    // kPackedRows. Thread-safe.
+    virtual Result<PackedWeight> read_packed(const Parameter& parameter, i64 first, i64 count) const = 0;
     // Pieces in the order of this number are read fastest.
     virtual u64 position_of(const ParameterPiece& piece) const = 0;
 };
@@ -30,23 +36,36 @@ class CheckpointSource final : public WeightSource {
 public:
     explicit CheckpointSource(const Safetensors& checkpoint) : checkpoint_(checkpoint) {}
     Status read(const PiecePart& part, DType dtype, std::byte* out) const override;
+    Result<PackedWeight> read_packed(const Parameter& parameter, i64 first, i64 count) const override;
     u64 position_of(const ParameterPiece& piece) const override;
 
 private:
     const Safetensors& checkpoint_;
 };
 
-// Normal values of 0.02 standard deviation, norms that leave things as they are: the same for a seed, on
-// every device, however the pieces are cut.
+// Normal values of 0.02 standard deviation, quantised where the form says so; norms that leave things as they
+// are: the same for a seed, on every device, however the pieces are cut.
 class RandomSource final : public WeightSource {
 public:
     RandomSource(u64 seed, DType dtype);
     Status read(const PiecePart& part, DType dtype, std::byte* out) const override;
+    Result<PackedWeight> read_packed(const Parameter& parameter, i64 first, i64 count) const override;
     u64 position_of(const ParameterPiece&) const override { return 0; }
 
 private:
+    struct PackedPool {
+        WeightForm form;
+        i64 columns = 0;
+        PackedWeight weight;
+    };
+    u64 place_of(const std::string& name) const;
+    Result<const PackedPool*> packed_pool(const WeightForm& form, i64 columns) const;
+
     u64 seed_;
+    DType dtype_;
     std::vector<std::byte> pool_;
+    mutable std::mutex mutex_;
+    mutable std::list<PackedPool> packed_;  // with the mutex; what is in it stays as it is
 };
 
 }  // namespace warpwright

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Several threads read: each takes the next part of a piece, converts it where that is needed, and sends it
 // to the device from one of two pinned buffers of its own, which it fills while the other is copied. Where
-// the device's memory is the host's, parts are read to where they belong.
+// the device's memory is the host's, parts are read to where they belong. Of packed weights a thread takes
+// some rows at a time and packs them: no more of a checkpoint is in memory.
 #include "engine/weights.h"
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstring>
 #include <mutex>
 #include <thread>
 
@@ -20,11 +22,15 @@ namespace {
 // pinned, which is slow.
 constexpr i64 kPartBytes = 2 << 20;
 constexpr int kMaxThreads = 32;
+constexpr i64 kPackedElements = 1 << 20;  // at once: runs of a column-wise layout are long enough
 constexpr auto kProgressEvery = std::chrono::milliseconds(50);
 
+// Of numbers a part of a piece; of packed codes some rows.
 struct Part {
     PiecePart part;
     std::byte* to = nullptr;  // on the device
+    const Parameter* packed = nullptr;
+    i64 first_row = 0, num_rows = 0;
 };
 
 // One thread's way to the device.
@@ -40,6 +46,7 @@ public:
     }
 
     Status open(i64 part_bytes) {
+        part_bytes_ = part_bytes;
         if (device_->shares_host_memory()) return {};
         WW_ASSIGN(stream_, device_->create_stream());
         WW_ASSIGN(pinned_, Buffer::allocate_pinned(device_, static_cast<std::size_t>(2 * part_bytes)));
@@ -67,6 +74,18 @@ public:
         next_ = 1 - next_;
         return {};
     }
+    // What is in host memory already.
+    Status copy(std::byte* to, std::span<const std::byte> from) {
+        while (!from.empty()) {
+            const auto bytes = std::min(from.size(), static_cast<std::size_t>(part_bytes_));
+            WW_ASSIGN(std::byte * room, room_for(to));
+            std::memcpy(room, from.data(), bytes);
+            WW_TRY(send(to, static_cast<i64>(bytes)));
+            from = from.subspan(bytes);
+            to += bytes;
+        }
+        return {};
+    }
     Status finish() { return stream_.handle == nullptr ? Status{} : device_->synchronize(stream_); }
 
 private:
@@ -80,6 +99,7 @@ private:
     Buffer pinned_;
     Slot slots_[2];
     int next_ = 0;
+    i64 part_bytes_ = 0;
 };
 
 class Loader {
@@ -99,6 +119,7 @@ public:
 
     Result<Weights> load(const LoadProgress& progress) {
         WW_TRY(allocate());
+        cut_packed();
         cut();
         std::vector<std::thread> threads;
         num_running_ = std::min<int>(num_threads_, static_cast<int>(parts_.size()));
@@ -124,14 +145,45 @@ private:
     Status allocate() {
         weights_.layers.resize(static_cast<std::size_t>(config_.num_layers));
         for (const Parameter& parameter : parameters_) {
-            const i64 bytes = bytes_of(parameter.num_elements());
+            const bool packed = parameter.form.packed;
+            const i64 bytes = packed ? packed_bytes(parameter.form, parameter.shape[0], parameter.shape[1])
+                                     : bytes_of(parameter.num_elements());
             WW_ASSIGN(Buffer buffer, Buffer::allocate(device_, static_cast<std::size_t>(bytes)));
-            parameter.of(weights_) = parameter.view(buffer.data(), config_.dtype);
+            if (parameter.is_product()) {
+                parameter.product_of(weights_).push_back(
+                    {.first_row = parameter.first_row, .rows = parameter.shape[0]});
+            }
+            if (packed) {
+                parameter.part_of(weights_).quantized = packed_view(parameter, buffer.as<std::byte>());
+            } else {
+                parameter.of(weights_) = parameter.view(buffer.data(), config_.dtype);
+            }
             weights_.storage.push_back(std::move(buffer));
             weights_.bytes += bytes;
         }
-        if (config_.tie_word_embeddings) weights_.lm_head = weights_.embedding;
+        if (config_.tie_word_embeddings)
+            weights_.lm_head = {{.rows = config_.vocab_size, .dense = weights_.embedding}};
+        weights_.forms = forms_of(config_, parameters_);
         return {};
+    }
+
+    // Codes, scales, zero points and order, one behind the other; each but the last is a multiple of 64
+    // bytes.
+    static QuantizedWeight packed_view(const Parameter& parameter, std::byte* at) {
+        const WeightForm& form = parameter.form;
+        const i64 n = parameter.shape[0], k = parameter.shape[1];
+        const i64 num_scales = packed_scales(n, k, form.group);
+        const auto next = [&at](DType dtype, i64 count) {
+            const Tensor tensor = Tensor::dense(at, dtype, {count});
+            at += count * dtype_bytes(dtype);
+            return tensor;
+        };
+        QuantizedWeight weight{.format = form.format, .n = n, .k = k, .group = form.group};
+        weight.data = next(DType::u8, packed_data_bytes(form.format, n, k));
+        weight.scales = next(form.scale, num_scales);
+        if (form.zeros) weight.zeros = next(DType::u8, num_scales);
+        if (form.order) weight.order = next(DType::i32, k);
+        return weight;
     }
 
     // All pieces into parts, in the order in which the source reads fastest.
@@ -142,6 +194,7 @@ private:
         };
         std::vector<Piece> pieces;
         for (const Parameter& parameter : parameters_) {
+            if (parameter.form.packed) continue;
             auto* to = static_cast<std::byte*>(parameter.of(weights_).data);
             const i64 row_bytes = bytes_of(parameter.num_elements() / parameter.shape[0]);
             for (const ParameterPiece& piece : parameter.pieces) {
@@ -164,6 +217,26 @@ private:
         }
     }
 
+    // Before the parts of numbers: they take longest, and the last ones should be small.
+    void cut_packed() {
+        std::vector<const Parameter*> packed;
+        for (const Parameter& parameter : parameters_) {
+            if (parameter.form.packed) packed.push_back(&parameter);
+        }
+        std::stable_sort(packed.begin(), packed.end(), [this](const Parameter* a, const Parameter* b) {
+            return source_.position_of(a->pieces[0]) < source_.position_of(b->pieces[0]);
+        });
+        for (const Parameter* parameter : packed) {
+            const i64 rows = parameter->shape[0];
+            const i64 at_once =
+                round_up(std::max<i64>(1, kPackedElements / parameter->shape[1]), kPackedRows);
+            for (i64 first = 0; first < rows; first += at_once) {
+                parts_.push_back(
+                    {.packed = parameter, .first_row = first, .num_rows = std::min(at_once, rows - first)});
+            }
+        }
+    }
+
     void work() {
         Status status = work_on_parts();
         const std::lock_guard lock(mutex_);
@@ -179,6 +252,10 @@ private:
         WW_TRY(lane.open(part_bytes_));
         for (std::size_t i = next_++; i < parts_.size() && !stop_; i = next_++) {
             const Part& part = parts_[i];
+            if (part.packed != nullptr) {
+                WW_TRY(load_packed(part, lane));
+                continue;
+            }
             const i64 bytes = bytes_of(part.part.count);
             WW_ASSIGN(std::byte * room, lane.room_for(part.to));
             WW_TRY(source_.read(part.part, config_.dtype, room));
@@ -186,6 +263,25 @@ private:
             done_bytes_ += bytes;
         }
         return lane.finish();
+    }
+
+    Status load_packed(const Part& part, Lane& lane) {
+        WW_ASSIGN(const PackedWeight rows, source_.read_packed(*part.packed, part.first_row, part.num_rows));
+        QuantizedWeight& weight = part.packed->part_of(weights_).quantized;
+        const auto copy = [&](const Tensor& tensor, i64 first, const auto& values) -> Status {
+            const auto bytes = std::as_bytes(std::span(values));
+            WW_TRY(
+                lane.copy(static_cast<std::byte*>(tensor.data) + first * dtype_bytes(tensor.dtype), bytes));
+            done_bytes_ += static_cast<i64>(bytes.size());
+            return {};
+        };
+        const i64 first_scale = packed_scales(part.first_row, weight.k, weight.group);
+        WW_TRY(copy(weight.data, packed_data_bytes(weight.format, part.first_row, weight.k), rows.data));
+        WW_TRY(copy(weight.scales, first_scale, rows.scales));
+        WW_TRY(copy(weight.zeros, first_scale, rows.zeros));
+        if (part.first_row > 0) return {};
+        weight.global_scale = rows.global_scale;
+        return copy(weight.order, 0, rows.order);
     }
 
     std::shared_ptr<Device> device_;
@@ -211,7 +307,8 @@ private:
 Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
                              const LoadProgress& progress, const LoadTuning& tuning) {
     WW_ASSIGN(const Safetensors checkpoint, Safetensors::open(folder));
-    WW_ASSIGN(const std::vector<Parameter> parameters, find_parameters(config, checkpoint));
+    WW_ASSIGN(std::vector<Parameter> found, find_parameters(config, checkpoint));
+    WW_ASSIGN(const std::vector<Parameter> parameters, with_forms(config, std::move(found)));
     const CheckpointSource source(checkpoint);
     WW_ASSIGN(Weights weights, Loader(context, config, parameters, source, tuning).load(progress));
     weights.ignored = unused_tensors(parameters, checkpoint);
@@ -220,7 +317,7 @@ Result<Weights> load_weights(Context& context, const ModelConfig& config, const 
 
 Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 seed,
                                const LoadProgress& progress, const LoadTuning& tuning) {
-    const std::vector<Parameter> parameters = list_parameters(config);
+    WW_ASSIGN(const std::vector<Parameter> parameters, with_forms(config, list_parameters(config)));
     const RandomSource source(seed, config.dtype);
     return Loader(context, config, parameters, source, tuning).load(progress);
 }

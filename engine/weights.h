@@ -9,36 +9,49 @@
 #include <vector>
 
 #include "engine/config.h"
+#include "engine/weight_forms.h"
 #include "warpwright/context.h"
+#include "warpwright/ops/quantized_gemm.h"
 #include "warpwright/tensor.h"
 
 namespace warpwright {
 
+// Rows of a product's weight in one form.
+struct WeightPart {
+    i64 first_row = 0, rows = 0;
+    Tensor dense;  // [rows, columns]; null where codes are multiplied:
+    QuantizedWeight quantized;
+};
+
+// [rows, columns], from the first row down: one part, or more where kernels cannot take them as one.
+using ProductWeight = std::vector<WeightPart>;
+
 // q, k and v are one product with stacked rows, and so are gate and up.
 struct LayerWeights {
     Tensor attention_norm;       // [hidden]
-    Tensor qkv;                  // [(heads + 2 kv_heads) head_dim, hidden]
+    ProductWeight qkv;           // [(heads + 2 kv_heads) head_dim, hidden]
     Tensor qkv_bias;             // [(heads + 2 kv_heads) head_dim], only with qkv_bias
     Tensor q_norm, k_norm;       // [head_dim], only with qk_norm
-    Tensor o;                    // [hidden, heads head_dim]
+    ProductWeight o;             // [hidden, heads head_dim]
     Tensor o_bias;               // [hidden], only with o_bias
     Tensor attention_post_norm;  // [hidden], only with post_norms
     Tensor mlp_norm;             // [hidden]
-    Tensor gate_up;              // [2 intermediate, hidden]: gate's rows first
+    ProductWeight gate_up;       // [2 intermediate, hidden]: gate's rows first
     Tensor gate_up_bias;         // [2 intermediate], only with mlp_bias
-    Tensor down;                 // [hidden, intermediate]
+    ProductWeight down;          // [hidden, intermediate]
     Tensor down_bias;            // [hidden], only with mlp_bias
     Tensor mlp_post_norm;        // [hidden], only with post_norms
 };
 
 struct Weights {
-    Tensor embedding;   // [vocabulary, hidden]
-    Tensor final_norm;  // [hidden]
-    Tensor lm_head;     // [vocabulary, hidden]; the embedding when tied
+    Tensor embedding;       // [vocabulary, hidden]
+    Tensor final_norm;      // [hidden]
+    ProductWeight lm_head;  // [vocabulary, hidden]; the embedding when tied
     std::vector<LayerWeights> layers;
 
     std::vector<Buffer> storage;
     i64 bytes = 0;
+    ModelForms forms;
     std::vector<std::string> ignored;  // what else the checkpoint holds: "vision_tower (436 tensors)"
 };
 
@@ -51,13 +64,14 @@ struct LoadTuning {
     i64 part_bytes = 0;  // that a thread brings to the device at a time
 };
 
-// From a folder with model.safetensors, or an index and its shards. Weights are kept as config.dtype; other
-// floating-point types are converted. Everything is checked before the first byte is read. Caller errors name
-// the file, and the tensor that is missing or misshapen.
+// From a folder with model.safetensors, or an index and its shards. Products that are quantised stay so, as
+// far as kernels multiply them (weight_forms.h); all else is converted to config.dtype. Everything is checked
+// before the first byte is read. Caller errors name the file, and the tensor that is missing or misshapen.
 Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
                              const LoadProgress& progress = {}, const LoadTuning& tuning = {});
 
-// Reproducible random weights for any config: normal values of 0.02 standard deviation, neutral norms.
+// Reproducible random weights for any config: normal values of 0.02 standard deviation, quantised where the
+// config says so; neutral norms.
 Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 seed,
                                const LoadProgress& progress = {}, const LoadTuning& tuning = {});
 

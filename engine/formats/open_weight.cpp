@@ -81,6 +81,7 @@ public:
                     fmt::format("{}: mxfp4 holds stacked experts, not single layers", layer_));
         }
         WW_TRY(check_plausible(weight_, format_));
+        if (format_.symmetric && weight_.zeros) WW_TRY(drop_usual_zeros());
         return std::move(weight_);
     }
 
@@ -177,6 +178,21 @@ private:
             usual &= group == i / weight_.group_columns;
         }
         if (!usual) weight_.column_group = std::move(order);
+        return {};
+    }
+
+    // GPTQ stores zero points of symmetric weights too: where each is the usual one they are dropped.
+    Status drop_usual_zeros() {
+        const StoredRows& stored = weight_.zeros;
+        const int zero = facts_of(weight_.code).symmetric_zero - (weight_.zeros_minus_one ? 1 : 0);
+        const std::vector<u8> codes(static_cast<std::size_t>(weight_.rows), static_cast<u8>(zero));
+        std::vector<u32> usual(static_cast<std::size_t>(stored.columns)), row(usual.size());
+        formats::pack_stream(codes.data(), weight_.rows, bits_, usual.data());
+        for (i64 group = 0; group < stored.rows; ++group) {
+            WW_TRY(stored.read(group, 1, 0, stored.columns, reinterpret_cast<std::byte*>(row.data())));
+            if (row != usual) return {};
+        }
+        weight_.zeros = {};
         return {};
     }
 

@@ -16,10 +16,10 @@ constexpr i64 kReadRows = 64;  // that a thread reads at a time
 }  // namespace
 
 LayerPass::Product LayerPass::product_of(const Parameter& parameter) {
-    if (parameter.layer_tensor == &LayerWeights::qkv) return qkv;
-    if (parameter.layer_tensor == &LayerWeights::o) return o;
-    if (parameter.layer_tensor == &LayerWeights::gate_up) return gate_up;
-    return parameter.layer_tensor == &LayerWeights::down ? down : end;
+    if (parameter.layer_product == &LayerWeights::qkv) return qkv;
+    if (parameter.layer_product == &LayerWeights::o) return o;
+    if (parameter.layer_product == &LayerWeights::gate_up) return gate_up;
+    return parameter.layer_product == &LayerWeights::down ? down : end;
 }
 
 Result<std::unique_ptr<LayerPass>> LayerPass::create(const ModelConfig& config,
@@ -44,12 +44,13 @@ Status LayerPass::allocate(i64 tokens) {
     for (const Parameter& parameter : list_parameters(config_)) {
         const i64 bytes = parameter.num_elements() * dtype_bytes(config_.dtype);
         WW_ASSIGN(Buffer buffer, Buffer::allocate(device, static_cast<std::size_t>(bytes)));
+        if (parameter.is_product()) parameter.product_of(weights_) = {{.rows = parameter.shape[0]}};
         parameter.of(weights_) = parameter.view(buffer.data(), config_.dtype);
         if (parameter.layer < 0) WW_TRY(context_->device().fill(buffer.data(), 0, buffer.bytes(), {}));
         const bool is_table = parameter.model_tensor == &Weights::embedding;
         (is_table ? table_ : weights_.storage.emplace_back()) = std::move(buffer);
     }
-    weights_.lm_head = weights_.embedding;
+    weights_.lm_head = {{.rows = tokens, .dense = weights_.embedding}};
 
     const i64 num_pages = (tokens + kPageTokens - 1) / kPageTokens;
     WW_ASSIGN(pages_, PagePool::create(*context_, config_, num_pages, kPageTokens));

@@ -429,8 +429,9 @@ WW_API ww_status ww_kernels_json(const char* op, const char* target, char** json
 WW_API ww_status ww_why(const char* request, char** answer);
 
 /* {"model": folder, config.json or built-in name, "gpu": name or [names], "gpus": 1, "link", "batch": n or
- *  [n], "context": n or [n], "prompt": n, "batch_invariant": false, "format": "json"|"text"|"html"}
- * -> Plan; with several GPUs, batches or contexts {"plans": [...]}. */
+ *  [n], "context": n or [n], "prompt": n, "batch_invariant": false, "weight_format": name or [names] that
+ *  `warpwright plan --format` takes, "format": "json"|"text"|"html"}
+ * -> Plan; with several GPUs, formats of weights, batches or contexts {"plans": [...]}. */
 WW_API ww_status ww_plan(const char* request, char** answer);
 
 /* ---- Text ---------------------------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 namespace warpwright {
 
 struct ModelConfig;
+struct ModelForms;
 
 struct PlanOptions {
     int num_gpus = 1;  // tensor parallelism over this many
@@ -25,13 +26,15 @@ struct PlanOptions {
         0;                  // tokens in the cache at decode; 0: 2048, or the model's limit where that is less
     i64 prompt_tokens = 0;  // tokens of the prefill; 0: half the context
     bool batch_invariant = false;  // the rows of an engine in that mode
+    std::string
+        format;  // of the weights, as if they were in it: "int4", "fp8", ..., "bf16", "f16"; "": their own
 };
 
 struct PlannedLayer {
     std::string name;         // "model.layers.*.self_attn.qkv_proj"
     std::vector<int> layers;  // of this form, ascending; none: a part of the model itself
     std::string op;
-    std::string format;  // of the weights: "bf16"; "-" where there are none
+    std::string format;  // of the weights: "bf16", "int4"; "-" where there are none
     Explanation prefill, decode;
 
     int first() const { return layers.empty() ? 0 : layers.front(); }
@@ -64,6 +67,8 @@ struct Plan {
     i64 parameters = 0;
     int num_layers = 0;
     std::vector<std::string> ignored_fields;  // of its config.json
+    std::vector<std::string> weight_formats;  // that products are multiplied in: "int4", "bf16"
+    std::vector<std::string> weight_notes;    // quantised weights that are multiplied as numbers, and why
 
     std::string gpu;
     int num_gpus = 1;
@@ -97,8 +102,12 @@ struct Plan {
 };
 
 // Caller errors: sizes below 1, a context over the model's limit, a model that cannot be split that many
-// ways.
+// ways, no such format, or one whose groups do not divide a layer.
 Result<Plan> plan_model(const ModelConfig& config, const Target& target, const PlanOptions& options);
+
+// With weights in these forms, those of one GPU (Weights::forms).
+Result<Plan> plan_model(const ModelConfig& config, const ModelForms& forms, const Target& target,
+                        const PlanOptions& options);
 
 // The same by name: a folder, a config.json or a built-in model ("llama-3.1-8b"); a target's id or alias, or
 // what is in this machine ("auto", "cuda:0").

@@ -64,6 +64,9 @@ class PlanModel:
     parameters: int
     layers: int
     ignored_fields: list[str]  # of its config.json
+    # That products are multiplied in, "int4", "bf16"; quantised weights that are multiplied as numbers, and why.
+    weight_formats: list[str] = field(default_factory=list)
+    weight_notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -127,7 +130,7 @@ class PlanLayer:
     indices: tuple[int, int]
     count: int
     op: str
-    format: str  # of the weights, "bf16"; "-" where there are none
+    format: str  # of the weights, "bf16", "int4"; "-" where there are none
     prefill: Explanation
     decode: Explanation
 
@@ -143,6 +146,7 @@ class Plan:
     phases: PlanPhases
     missing: Optional[str]  # an operation that no row serves there
     layers: list[PlanLayer]
+    format: str = ""  # of several plans: the weight_format that this one was asked for
 
     @property
     def runs(self) -> bool:
@@ -158,6 +162,7 @@ class RefusedPlan:
     batch: int
     context: int
     refused: str
+    format: str = ""
     runs: bool = False
 
 
@@ -420,6 +425,7 @@ def plan(
     context: Optional[int] = None,
     prompt: Optional[int] = None,
     batch_invariant: bool = False,
+    weight_format: Optional[str] = None,
 ) -> Plan:
     """Will a model run on a GPU, on which kernels, and how fast; the GPU need not be here.
 
@@ -432,9 +438,10 @@ def plan(
         context: tokens in the cache of each at decode; by default 2048 or the model's limit.
         prompt: tokens of the prefill; by default half the context.
         batch_invariant: the rows of an engine in that mode.
+        weight_format: as if weights were in it: "int4", "fp8", ... of ``warpwright quantize``, "bf16", "f16".
 
     Errors:
-        CallerError for an unknown model or GPU (with the nearest name), and sizes out of range.
+        CallerError for an unknown model, format or GPU (with the nearest name), and sizes out of range.
     """
     request = {
         "model": os.fspath(model),
@@ -445,6 +452,7 @@ def plan(
         "context": context,
         "prompt": prompt,
         "batch_invariant": batch_invariant,
+        "weight_format": weight_format,
     }
     return decode(Plan, json_of("ww_plan", _request(request)))
 
@@ -456,15 +464,17 @@ def plans(
     batches: Sequence[int] = (1,),
     contexts: Sequence[int] = (),
     num_gpus: int = 1,
+    weight_formats: Sequence[str] = (),
     **options: Any,
 ) -> list[Union[Plan, RefusedPlan]]:
-    """A plan for each GPU, batch and context; one that cannot be made is a RefusedPlan with the reason."""
+    """A plan for each GPU, format of weights, batch and context; one that cannot be made is a RefusedPlan with the reason."""
     request = {
         "model": os.fspath(model),
         "gpu": list(gpus),
         "gpus": num_gpus,
         "batch": list(batches),
         "context": list(contexts) or None,
+        "weight_format": list(weight_formats) or None,
         **options,
     }
     answer = json_of("ww_plan", _request(request))

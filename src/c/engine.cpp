@@ -288,7 +288,7 @@ ww_status ww_engine_plan(ww_engine* engine, int64_t batch, int64_t prompt_tokens
                             .context_tokens = context_tokens,
                             .prompt_tokens = prompt_tokens,
                             .batch_invariant = e.options.batch_invariant};
-        WW_ASSIGN(const Plan plan, plan_model(e.config, e.context->target(), options));
+        WW_ASSIGN(const Plan plan, plan_model(e.config, e.engine->forms(), e.context->target(), options));
         return plan_json(plan);
     });
 }

@@ -176,6 +176,19 @@ class Answers(Scratch):
         self.assertEqual(first.returncode, 0, first.stderr)
         self.assertEqual(json.loads(first.stdout)["sequences"], json.loads(second.stdout)["sequences"])
 
+    def test_random_weights_in_a_format(self):
+        args = ["run", "--device", "cpu", "--model", str(MODEL), "--random-prompt", "9", "--max-tokens", "5", "--json"]
+        random = [*args, "--weights", "random:7"]
+        result = warpwright(*random, "--format", "int4")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        answer = json.loads(result.stdout)
+        self.assertEqual(answer["plan"]["model"]["weight_formats"], ["int4", "bf16"])
+        self.assertIn("quantized_gemm.host.bf16.int4", result.stdout)
+        self.assertEqual(answer["sequences"], json.loads(warpwright(*random, "--format", "int4").stdout)["sequences"])
+        refused = warpwright(*args, "--format", "int4")
+        self.assertEqual((refused.returncode, refused.stdout), (2, ""))
+        self.assertIn("quantize --format int4", refused.stderr)
+
     def test_why_json(self):
         answer = json.loads(warpwright("why", "gemm", "--gpu", "rtx-5090", "--set", "m=4096,n=4096,k=4096", "--json").stdout)
         self.assertEqual(set(answer), {"op", "target", "problem", "chosen", "candidates"})

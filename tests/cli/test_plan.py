@@ -46,6 +46,44 @@ class Plans(unittest.TestCase):
         self.assertRegex(some.stdout, r"(?m)^  h200 +yes ")
         self.assertRegex(some.stdout, r"(?m)^  rtx-5090 +no ")
 
+    def test_what_if_weights_were_in_a_format(self):
+        args = ("--model", "llama-3.1-8b", "--gpu", "h200")
+        one = plan(*args, "--format", "int4")
+        self.assertEqual(one.returncode, 0, one.stderr)
+        self.assertIn("weights in int4, bf16\n", one.stdout)
+        self.assertRegex(one.stdout, r"(?m)^  down_proj +32 .* quantized_gemm\.")
+        self.assertRegex(one.stdout, r"(?m)^  lm_head +1 .* gemm\.")
+        answer = json.loads(plan(*args, "--format", "int4,fp8,bf16", "--json").stdout)
+        self.assertEqual([p["format"] for p in answer["plans"]], ["int4", "fp8", "bf16"])
+        stored = json.loads(plan(*args, "--json").stdout)
+        int4, fp8, bf16 = (p["memory"]["weights_bytes"] for p in answer["plans"])
+        self.assertEqual(bf16, stored["memory"]["weights_bytes"])
+        # 6.98e9 weights of 16 bits less are 8 or 4 of them, and a scale for each row or for 128.
+        in_layers = 32 * (4096 * (6144 + 4096 + 2 * 14336) + 14336 * 4096)
+        rows = 32 * (6144 + 4096 + 2 * 14336 + 4096)
+        self.assertEqual(bf16 - fp8, in_layers - 2 * rows)
+        self.assertEqual(bf16 - int4, in_layers * 3 // 2 - 2 * in_layers // 128)
+        speeds = [p["phases"]["decode"]["tokens_per_s"] for p in answer["plans"]]
+        self.assertEqual(speeds, sorted(speeds, reverse=True))
+        formats = {layer["name"].split(".")[-1]: layer["format"] for layer in answer["plans"][0]["layers"]}
+        self.assertEqual((formats["qkv_proj"], formats["lm_head"], formats["rope"]), ("int4", "bf16", "-"))
+
+    def test_formats_side_by_side(self):
+        # On one GPU what fits depends on the format.
+        result = plan("--model", "llama-3.1-70b", "--gpu", "rtx-pro-6000", "--format", "all")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        runs = {line.split()[0]: line.split()[1] for line in result.stdout.splitlines()
+                if len(line.split()) > 3 and line.split()[1] in ("yes", "no")}
+        self.assertEqual(runs, {"bf16": "no", "int4": "yes", "int4-asym": "yes", "int8": "yes", "fp8": "yes",
+                                "fp8-tensor": "yes", "fp8-block": "yes", "mxfp8": "yes", "mxfp4": "yes", "nvfp4": "yes"})
+        self.assertIn("    bf16: ", result.stdout)  # why not
+        both = plan("--model", "llama-3.1-70b", "--gpu", "h200,l4", "--format", "int4,bf16")
+        self.assertRegex(both.stdout, r"(?m)^  l4 +bf16 +no ")
+        self.assertRegex(both.stdout, r"(?m)^  h200 +int4 +yes ")
+        sweep = plan("--model", "llama-3.1-8b", "--gpu", "l4", "--format", "int4,bf16", "--context", "1k,8k")
+        self.assertRegex(sweep.stdout, r"(?m)^  int4 +8k +1 +yes ")
+        self.refused(plan("--model", "llama-3.1-8b", "--gpu", "h200", "--format", "int5"), "int4", "'int5'", "nearest: int")
+
     def test_all_gpus(self):
         targets = json.loads(subprocess.run([BINARY, "targets", "--json"], capture_output=True, text=True).stdout)
         answer = json.loads(plan("--model", "llama-3.2-1b", "--gpu", "all", "--json").stdout)
@@ -88,7 +126,8 @@ class Plans(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "plan.html")
             args = ("--model", "llama-3.1-70b", "--gpu", "h200,rtx-5090", "--context", "2k,64k")
-            for some in (args, args[:4], args[:2] + ("--gpu", "h200", "--gpus", "2")):
+            for some in (args, args[:4], args[:2] + ("--gpu", "h200", "--gpus", "2"),
+                         args[:4] + ("--format", "all"), args[:2] + ("--gpu", "h200", "--format", "int4")):
                 result = plan(*some, "--html", str(path))
                 self.assertIn(result.returncode, (0, 1), result.stderr)
                 page = path.read_text()

@@ -91,12 +91,13 @@ TEST(Parameters, PiecesFillTheirDestinations) {
             row += piece.shape[0];
         }
         EXPECT_EQ(row, parameter.shape[0]);
+        if (parameter.is_product()) parameter.product_of(weights).resize(1);
         Tensor& destination = parameter.of(weights);
         EXPECT_EQ(destination.rank, 0) << "two parameters for one tensor: " << parameter.pieces[0].name;
         destination = parameter.view(nullptr, config.dtype);
     }
-    EXPECT_EQ(weights.layers[1].qkv.shape[0], 32);
-    EXPECT_EQ(weights.layers[1].qkv.shape[1], 8);
+    EXPECT_EQ(weights.layers[1].qkv[0].dense.shape[0], 32);
+    EXPECT_EQ(weights.layers[1].qkv[0].dense.shape[1], 8);
     EXPECT_EQ(weights.layers[0].gate_up_bias.shape[0], 24);
 
     const Parameter& qkv = named(parameters, "model.layers.1.self_attn.q_proj.weight");

@@ -150,6 +150,42 @@ TEST_P(LoadWeights, RandomOnesDependOnTheSeedOnly) {
     EXPECT_NE(first, all(6, {}));
 }
 
+TEST_P(LoadWeights, RandomPackedOnesToo) {
+    ModelConfig config = small_config();
+    config.hidden_size = 256;
+    config.intermediate_size = 384;
+    config.num_heads = 42;  // 252 columns of o_proj: one group
+    for (const char* format : {"fp8", "nvfp4"}) {
+        SCOPED_TRACE(format);
+        if (format == std::string("nvfp4")) config.num_heads = 64;
+        const auto formed = with_format(config, format);
+        ASSERT_TRUE(formed.ok());
+        const auto codes = [&](u64 seed, const LoadTuning& tuning) {
+            auto weights = random_weights(*context_, *formed, seed, {}, tuning);
+            EXPECT_TRUE(weights.ok()) << weights.status().message();
+            EXPECT_EQ(weights->bytes, weights->forms.weight_bytes);
+            std::vector<std::byte> bytes;
+            for (const LayerWeights& layer : weights->layers) {
+                for (const ProductWeight* product : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down}) {
+                    const QuantizedWeight& weight = product->at(0).quantized;
+                    EXPECT_FALSE(product->at(0).dense);
+                    for (const Tensor& tensor : {weight.data, weight.scales}) {
+                        const std::size_t start = bytes.size();
+                        const auto size =
+                            static_cast<std::size_t>(tensor.shape[0] * dtype_bytes(tensor.dtype));
+                        bytes.resize(start + size);
+                        EXPECT_TRUE(context_->device().copy_out(&bytes[start], tensor.data, size, {}).ok());
+                    }
+                }
+            }
+            return bytes;
+        };
+        const auto first = codes(5, {});
+        EXPECT_EQ(first, codes(5, {7, 100}));
+        EXPECT_NE(first, codes(6, {}));
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Devices, LoadWeights, ::testing::Values("cpu", "emulated:h100"),
                          [](const auto& info) { return info.param[0] == 'c' ? "cpu" : "emulated"; });
 

@@ -34,9 +34,9 @@ class Quantize(unittest.TestCase):
         self.assertEqual(result.returncode, code, result.stderr)
         return result.stderr if code else result.stdout
 
-    def text_of(self, folder):
+    def text_of(self, folder, *options):
         command = [WARPWRIGHT, "run", "--model", folder, "--device", "cpu", "--prompt", "A list is",
-                   "--temperature", "0", "--max-tokens", "12", "--json"]
+                   "--temperature", "0", "--max-tokens", "12", "--json", *options]
         result = subprocess.run(command, capture_output=True, text=True)
         self.assertEqual(result.returncode, 0, result.stderr)
         return json.loads(result.stdout)["sequences"][0]["text"]
@@ -49,7 +49,10 @@ class Quantize(unittest.TestCase):
                 self.assertEqual(answer["resumed_bytes"], 0)
                 size = (self.folder / name / "model.safetensors").stat().st_size
                 self.assertEqual(answer["written_bytes"], size)
-                self.assertGreater(len(self.text_of(self.folder / name).split()), 3)
+                text = self.text_of(self.folder / name)
+                self.assertGreater(len(text.split()), 3)
+                if name == "int8":  # as codes or as numbers
+                    self.assertEqual(self.text_of(self.folder / name, "--format", "bf16"), text)
                 config = json.loads((self.folder / name / "config.json").read_text())["quantization_config"]
                 self.assertEqual(config["quant_method"], "compressed-tensors")
                 self.assertTrue((self.folder / name / "tokenizer.json").exists())

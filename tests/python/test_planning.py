@@ -63,6 +63,13 @@ class Planning(unittest.TestCase):
         parts = plan.phases.decode.kinds_us
         self.assertAlmostEqual(sum(parts.values()), plan.phases.decode.predicted_us, places=3)
 
+    def test_plan_with_other_weights(self):
+        int4, bf16 = warpwright.plans("llama-3.1-8b", ["h200"], weight_formats=["int4", "bf16"])
+        self.assertEqual((int4.format, int4.model.weight_formats), ("int4", ["int4", "bf16"]))
+        self.assertLess(int4.memory.weights_bytes, bf16.memory.weights_bytes / 2)
+        one = warpwright.plan("llama-3.1-8b", "h200", weight_format="int4")
+        self.assertEqual(one.memory, int4.memory)
+
     def test_plan_is_the_programs(self):
         program = support.ROOT / "build" / "warpwright"
         if not program.exists():

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// In which form the weight of each product is multiplied: as numbers of the model's type, or as packed codes
+// of a quantised format. Loading, forward pass and plan go by this one decision.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "engine/config.h"
+#include "warpwright/weight_format.h"
+
+namespace warpwright {
+
+struct Parameter;
+
+struct WeightForm {
+    bool packed = false;  // false: numbers, and nothing below counts
+    WeightFormat format = WeightFormat::int4;
+    i64 group = 0;  // this and the others as in QuantizedWeight
+    DType scale = DType::bf16;
+    bool zeros = false, order = false;
+
+    bool operator==(const WeightForm&) const = default;
+};
+
+// Rows of a product's weight that are multiplied by one kernel.
+struct PartForm {
+    std::string name;  // "qkv_proj"; where a product has several parts "q_proj", "k_proj+v_proj"
+    i64 rows = 0;
+    WeightForm form;
+
+    bool operator==(const PartForm&) const = default;
+};
+using ProductForm = std::vector<PartForm>;  // from the first row down; nearly always one
+
+struct LayerForms {
+    ProductForm qkv, o, gate_up, down;
+};
+
+struct ModelForms {
+    std::vector<LayerForms> layers;
+    ProductForm lm_head;
+    i64 weight_bytes = 0;              // of all parameters, on the device
+    std::vector<std::string> formats;  // that products are multiplied in: "int4", "bf16"
+    std::vector<std::string> notes;    // which quantised weights are multiplied as numbers, and why
+};
+
+// Gives products the form of the tensors that find_parameters found; where it did not look, of what the
+// config says of the layer. Layers are multiplied as numbers that no kernel has a row for (groups of 16), or
+// all of them with config.dequantise. Neighbours in one form stay one product; others become parts of it.
+// Caller error: groups that do not divide a layer's columns.
+Result<std::vector<Parameter>> with_forms(const ModelConfig& config, std::vector<Parameter> parameters);
+
+ModelForms forms_of(const ModelConfig& config, const std::vector<Parameter>& parameters);
+
+// Of a packed weight with everything that belongs to it.
+i64 packed_bytes(const WeightForm& form, i64 rows, i64 columns);
+
+// Of a model whose checkpoint nobody looks at: scales have their usual type, groups their usual order.
+Result<ModelForms> expected_forms(const ModelConfig& config);
+
+// The model as it would be with weights in another form: "bf16" and "f16" multiply numbers of that type,
+// quantised layers included; a name of quantize_formats() as if `quantize` had written it; "": as it is.
+Result<ModelConfig> with_format(ModelConfig config, const std::string& format);
+std::vector<std::string> weight_format_names();  // all that with_format takes
+
+}  // namespace warpwright

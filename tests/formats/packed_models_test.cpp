@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+// Quantised checkpoints through the engine: their weights stay codes, and what comes out is what the same
+// weights give as numbers. The small goldens of every reader, and the shipped model in all that `quantize`
+// writes.
+#include <cmath>
+#include <fstream>
+#include <numeric>
+
+#include "engine/engine.h"
+#include "engine/quantize.h"
+#include "engine/scratch.h"
+#include "golden.h"
+#include "run/glossary.h"
+#include "run/planned_rows.h"
+
+namespace warpwright::test {
+namespace {
+
+const char* const kModels[] = {"awq",
+                               "gptq",
+                               "compressed_int4",
+                               "compressed_int8",
+                               "compressed_fp8",
+                               "compressed_mxfp4",
+                               "compressed_nvfp4",
+                               "deepseek_fp8",
+                               "torchao_fp8",
+                               "torchao_int4",
+                               "modelopt_int4",
+                               "modelopt_mixed"};
+
+std::string folder_of(const std::string& name) {
+    return std::string(WW_SOURCE_DIR) + "/tests/formats/models/" + name;
+}
+
+ModelConfig config_of(const std::string& folder, DType dtype, bool dequantise) {
+    auto config = load_config(folder);
+    EXPECT_TRUE(config.ok()) << config.status().message();
+    config->dtype = dtype;
+    config->dequantise = dequantise;
+    return *config;
+}
+
+std::shared_ptr<Context> host_context() {
+    static const auto context = Context::open("cpu");
+    EXPECT_TRUE(context.ok()) << context.status().message();
+    return *context;
+}
+
+std::unique_ptr<Engine> engine_of(const ModelConfig& config, const std::string& folder) {
+    auto weights = load_weights(*host_context(), config, folder);
+    EXPECT_TRUE(weights.ok()) << weights.status().message();
+    auto engine = Engine::create(host_context(), config, std::move(*weights),
+                                 {.max_sequences = 64, .max_context_tokens = 96});
+    EXPECT_TRUE(engine.ok()) << engine.status().message();
+    return std::move(*engine);
+}
+
+// What follows each prompt: logits, [prompts, vocabulary].
+std::vector<float> logits_of(Engine& engine, const std::vector<std::vector<i32>>& prompts) {
+    for (const auto& prompt : prompts)
+        EXPECT_TRUE(engine.add({.prompt = prompt, .max_tokens = 1, .stop_at_eos = false}).ok());
+    EXPECT_TRUE(engine.step().ok());
+    EXPECT_EQ(engine.last_sequences().size(), prompts.size());
+    auto logits = engine.last_logits();
+    EXPECT_TRUE(logits.ok()) << logits.status().message();
+    return *logits;
+}
+
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+    EXPECT_EQ(a.size(), b.size());
+    double sum = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
+    return std::sqrt(sum / static_cast<double>(a.size()));
+}
+
+struct Logits {
+    std::vector<float> exact;    // numbers, f16
+    std::vector<float> numbers;  // bf16
+    std::vector<float> packed;   // bf16
+};
+
+// Weights as numbers of f16, which has three bits more, are the reference. A model in bf16 may be as far from
+// it with packed weights as twice what it is with numbers; in f16, an eighth of that.
+Logits expect_same_logits(const std::string& folder, const std::vector<std::vector<i32>>& prompts) {
+    const auto logits = [&](DType dtype, bool dequantise) {
+        const auto engine = engine_of(config_of(folder, dtype, dequantise), folder);
+        return logits_of(*engine, prompts);
+    };
+    Logits all{logits(DType::f16, true), logits(DType::bf16, true), logits(DType::bf16, false)};
+    const double error = distance(all.numbers, all.exact);
+    EXPECT_GT(error, 0);
+    EXPECT_LE(distance(all.packed, all.exact), 2 * error);
+    EXPECT_LE(distance(logits(DType::f16, false), all.exact), 2 * error / 8);
+    return all;
+}
+
+int num_packed(const ModelForms& forms) {
+    int count = 0;
+    for (const LayerForms& layer : forms.layers) {
+        for (const ProductForm* product : {&layer.qkv, &layer.o, &layer.gate_up, &layer.down}) {
+            for (const PartForm& part : *product) count += part.form.packed;
+        }
+    }
+    return count;
+}
+
+TEST(PackedModels, GiveTheLogitsOfTheirNumbers) {
+    for (const char* name : kModels) {
+        SCOPED_TRACE(name);
+        expect_same_logits(folder_of(name), {{1, 5, 9}, {2, 80, 33, 7, 12, 60}, {4}});
+    }
+}
+
+TEST(PackedModels, RunTheRowsOfTheirPlan) {
+    for (const char* name : kModels) {
+        SCOPED_TRACE(name);
+        const std::string folder = folder_of(name);
+        auto config = load_config(folder);
+        ASSERT_TRUE(config.ok());
+        auto weights = load_weights(*host_context(), *config, folder);
+        ASSERT_TRUE(weights.ok()) << weights.status().message();
+        const i64 bytes = weights->bytes;
+        EXPECT_GE(num_packed(weights->forms), 4);
+        EXPECT_TRUE(weights->forms.notes.empty());
+        auto engine =
+            Engine::create(host_context(), *config, std::move(*weights), {.max_context_tokens = 32});
+        ASSERT_TRUE(engine.ok()) << engine.status().message();
+        ASSERT_TRUE((*engine)->add({.prompt = {1, 5, 9}, .max_tokens = 3, .stop_at_eos = false}).ok());
+        while (!(*engine)->idle()) ASSERT_TRUE((*engine)->step().ok());
+        const PlanOptions options{.batch = 1, .context_tokens = 32};
+        const Target& target = host_context()->target();
+        const auto plan = plan_model(*config, (*engine)->forms(), target, options);
+        ASSERT_TRUE(plan.ok()) << plan.status().message();
+        EXPECT_EQ(launched_rows(**engine), planned_rows(*plan));
+        EXPECT_EQ(plan->weight_bytes, bytes);
+        // Nobody looked at the checkpoint: the same rows, but where q, k and v have different global scales.
+        if (name == std::string("compressed_nvfp4")) {
+            EXPECT_EQ((*engine)->forms().layers[0].qkv.size(), 2U);
+            continue;
+        }
+        const auto expected = plan_model(*config, target, options);
+        ASSERT_TRUE(expected.ok()) << expected.status().message();
+        EXPECT_EQ(planned_rows(*expected), planned_rows(*plan));
+    }
+}
+
+// Prefixes of a text, and what follows each.
+struct Text {
+    std::vector<std::vector<i32>> prefixes;
+    std::vector<i32> next;
+};
+Text held_out_text() {
+    Text text;
+    const auto cases = golden_cases();
+    for (const auto& one : cases) {
+        std::vector<i32> tokens = one.at("prompt_tokens").get<std::vector<i32>>();
+        const auto more = one.at("tokens").get<std::vector<i32>>();
+        tokens.insert(tokens.end(), more.begin(), more.end());
+        for (std::size_t length = 8; length < tokens.size() && text.next.size() < 32; length += 5) {
+            text.prefixes.emplace_back(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(length));
+            text.next.push_back(tokens[length]);
+        }
+    }
+    return text;
+}
+
+// Mean of -log p(next).
+double loss_of(const std::vector<float>& logits, const std::vector<i32>& next) {
+    const std::size_t vocabulary = logits.size() / next.size();
+    double sum = 0;
+    for (std::size_t i = 0; i < next.size(); ++i) {
+        const float* row = &logits[i * vocabulary];
+        const double most = *std::max_element(row, row + vocabulary);
+        double total = 0;
+        for (std::size_t j = 0; j < vocabulary; ++j) total += std::exp(row[j] - most);
+        sum += most + std::log(total) - row[next[i]];
+    }
+    return sum / static_cast<double>(next.size());
+}
+
+TEST(PackedModels, TheShippedModelInEveryFormat) {
+    const Text text = held_out_text();
+    ASSERT_GE(text.next.size(), 32U);
+    const Scratch scratch;
+    for (const QuantizeFormat& format : quantize_formats()) {
+        SCOPED_TRACE(std::string(format.name));
+        const std::string out = (scratch.folder() / format.name).string();
+        const auto written = quantize_checkpoint(glossary_folder(), out, {.format = format});
+        ASSERT_TRUE(written.ok()) << written.status().message();
+        const Logits logits = expect_same_logits(out, text.prefixes);
+        const double exact = loss_of(logits.exact, text.next);
+        const double numbers = std::abs(loss_of(logits.numbers, text.next) - exact);
+        const double packed = std::abs(loss_of(logits.packed, text.next) - exact);
+        // A mean of errors of either sign: as far as their spread lets it be.
+        EXPECT_LE(packed, std::max(2 * numbers, 2 * distance(logits.numbers, logits.exact)));
+        // The likeliest token is the same wherever it leads by more than the error of two logits.
+        const double error = 2 * distance(logits.numbers, logits.exact) * 4;
+        const std::size_t vocabulary = logits.exact.size() / text.next.size();
+        int num_clear = 0;
+        for (std::size_t i = 0; i < text.next.size(); ++i) {
+            std::vector<float> row(logits.exact.begin() + static_cast<std::ptrdiff_t>(i * vocabulary),
+                                   logits.exact.begin() + static_cast<std::ptrdiff_t>((i + 1) * vocabulary));
+            const auto best = std::max_element(row.begin(), row.end());
+            const auto token = best - row.begin();
+            const float lead = *best;
+            *best = -1e30F;
+            if (lead - *std::max_element(row.begin(), row.end()) <= error) continue;
+            const float* packed_row = &logits.packed[i * vocabulary];
+            EXPECT_EQ(std::max_element(packed_row, packed_row + vocabulary) - packed_row, token);
+            ++num_clear;
+        }
+        EXPECT_GT(num_clear, static_cast<int>(text.next.size()) / 2);
+    }
+}
+
+}  // namespace
+}  // namespace warpwright::test
