@@ -59,6 +59,19 @@ void add_quantized_gemms(std::vector<Case>& all) {
     }
 }
 
+void add_scaled_gemms(std::vector<Case>& all) {
+    const QuantizeFormat int8{CodeType::i8, ScaleType::f32, 1, 0};
+    for (i64 m : {16, 128, 4096}) {
+        all.push_back(scaled_gemm_case("i8", int8, m, 4096, 4096));
+        all.push_back(scaled_gemm_case("fp8-tensor", kFp8PerTensor, m, 4096, 4096));
+        all.push_back(scaled_gemm_case("fp8", kFp8PerToken, m, 4096, 4096));
+        all.push_back(scaled_gemm_case("fp8-block", kFp8Blocks, m, 4096, 4096));
+        all.push_back(scaled_gemm_case("mxfp8", kMxfp8, m, 4096, 4096));
+    }
+    for (i64 m : {16, 4096}) all.push_back(scaled_gemm_case("fp8-block", kFp8Blocks, m, 7168, 16384));
+    all.push_back(scaled_gemm_case("fp8-block", kFp8Blocks, 192, 4096, 7168, 8));
+}
+
 void add_attention(std::vector<Case>& all) {
     for (i64 head_dim : {64, 128, 256}) {
         for (i64 length : {2048, 8192, 16384}) {
@@ -169,6 +182,7 @@ std::vector<Case> cases(const std::string& set) {
     if (set == "quick") return all;
     add_gemms(all);
     add_quantized_gemms(all);
+    add_scaled_gemms(all);
     add_attention(all);
     add_fused(all);
     add_quantisers(all);

@@ -2,9 +2,12 @@
 #include <random>
 
 #include "bench/make_cases.h"
+#include "kernels/fused/quantize/problem.h"
 #include "kernels/quantized_gemm/layout.h"
+#include "kernels/scaled_gemm/problem.h"
 #include "warpwright/ops/gemm.h"
 #include "warpwright/ops/quantized_gemm.h"
+#include "warpwright/ops/scaled_gemm.h"
 
 namespace warpwright::bench {
 
@@ -72,6 +75,56 @@ Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group) {
             },
             fmt::format("quantized gemm {}", facts.name),
             "cuBLAS bf16",
+            m <= 16 ? Roof::read : Roof::none};
+}
+
+Case scaled_gemm_case(const char* name, const QuantizeFormat& b_format, i64 m, i64 n, i64 k, i64 groups) {
+    const i64 of_k = b_format.group_columns;
+    const Scaling scaling = of_k == 0 ? Scaling::outer : of_k == 128 ? Scaling::blocks : Scaling::mx;
+    const QuantizeFormat a_format = scaling == Scaling::blocks ? kFp8Groups : b_format;
+    FieldTexts problem = fields({{"m", m}, {"n", n}, {"k", k}});
+    problem.emplace_back("code", enum_text(b_format.code));
+    problem.emplace_back("scaling", enum_text(scaling));
+    if (groups > 0) {
+        problem.emplace_back("grouping", enum_text(Grouping::masked));
+        problem.emplace_back("groups", field_text(groups));
+    }
+    const i64 all = std::max<i64>(1, groups);
+    return {"scaled_gemm",
+            fmt::format("m={} n={} k={} bf16 {}", m, n, k, name) +
+                (groups > 0 ? fmt::format(" masked groups={}", groups) : ""),
+            std::move(problem),
+            static_cast<double>(all * (m * k + n * k + 2 * m * n)),
+            2.0 * all * m * n * k,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const auto grouped = [&](Tensor t, i64 rows, i64 columns) {
+                    return groups == 0 ? Tensor::dense(t.data, t.dtype, {rows, columns})
+                                       : Tensor::dense(t.data, t.dtype, {groups, rows, columns});
+                };
+                const auto scales = [&](const QuantizeFormat& format, i64 rows) {
+                    const i64 r = format.group_rows == 0 ? 1 : ceil_div(rows, format.group_rows);
+                    const i64 c = format.group_columns == 0 ? 1 : ceil_div(k, format.group_columns);
+                    if (dtype_of(format.scale) == DType::f32)
+                        return grouped(b.random(DType::f32, {all * r * c}, 0.05f), r, c);
+                    const std::vector<i32> ones(static_cast<std::size_t>(ceil_div(all * r * c, 4)),
+                                                0x7f7f7f7f);
+                    return grouped(Tensor::dense(b.integers(ones).data, DType::u8, {all * r * c}), r, c);
+                };
+                ScaledGemm call{.a = grouped(random_codes(b, all * m * k), m, k),
+                                .b = grouped(random_codes(b, all * n * k), n, k),
+                                .a_scales = scales(a_format, m),
+                                .b_scales = scales(b_format, n),
+                                .a_format = a_format,
+                                .b_format = b_format,
+                                .d = grouped(b.zeros(kType, {all * m * n}), m, n),
+                                .b_is_constant = true};  // weights, as the engine's
+                if (groups > 0)
+                    call.rows_of_group =
+                        b.integers(std::vector<i32>(static_cast<std::size_t>(groups), static_cast<i32>(m)));
+                return preparer(context, call);
+            },
+            fmt::format("scaled gemm {}", name),
+            "torch._scaled_mm",
             m <= 16 ? Roof::read : Roof::none};
 }
 

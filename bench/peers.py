@@ -77,6 +77,34 @@ def quantized_gemm(fields, words):
     yield from attempt("cuBLAS bf16", make, lambda a, b, d: torch.mm(a, b.t(), out=d), 2 * (m * k + n * k + m * n))
 
 
+def scaled_gemm(fields, words):
+    """torch._scaled_mm's own recipes; for int8 _int_mm, whose result is unscaled s32. Its MXFP8 is Blackwell's alone."""
+    m, n, k = (int(fields[name]) for name in "mnk")
+    if "groups" in fields:
+        return
+    form = words[4]
+    if form == "i8":
+        make = lambda: tuple(torch.randint(-128, 128, (rows, k), device="cuda", dtype=torch.int8) for rows in (max(m, 17), n))
+        yield from attempt("torch._int_mm (m >= 17)", make, lambda a, b: torch._int_mm(a, b.t()), m * k + n * k + 4 * m * n)
+        return
+    shapes = {"fp8-tensor": ((), ()), "fp8": ((m, 1), (1, n)), "fp8-block": ((m, -(-k // 128)), (-(-k // 128), n // 128))}
+    if form not in shapes:
+        return
+
+    def make():
+        # Scales of blocks are read column by column.
+        a_scale, b_scale = (torch.rand(shape[::-1], device="cuda").t() + 0.5 if len(shape) == 2 else torch.rand((), device="cuda") + 0.5
+                            for shape in shapes[form])
+        if form != "fp8-block":
+            a_scale, b_scale = a_scale.contiguous(), b_scale.contiguous()
+        return bf16(m, k).to(torch.float8_e4m3fn), bf16(n, k).to(torch.float8_e4m3fn), a_scale, b_scale
+
+    def call(a, b, a_scale, b_scale):
+        return torch._scaled_mm(a, b.t(), a_scale, b_scale, out_dtype=torch.bfloat16)
+
+    yield from attempt("torch._scaled_mm", make, call, m * k + n * k + 2 * m * n)
+
+
 def attention(fields, words):
     if fields.keys() & {"window", "softcap", "kv"}:  # scaled_dot_product_attention has none of them
         return
@@ -200,7 +228,8 @@ def compiled(make, call, bytes_moved):
         yield from attempt("torch.compile", make, torch.compile(call, dynamic=False), bytes_moved)
 
 
-PEERS = {"gemm": gemm, "quantized_gemm": quantized_gemm, "attention": attention, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
+PEERS = {"gemm": gemm, "quantized_gemm": quantized_gemm, "scaled_gemm": scaled_gemm,
+         "attention": attention, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
          "kv_append": kv_append, "embedding": embedding, "sample": sample}
 
 

@@ -15,6 +15,7 @@
 #include "kernels/fused/sample/operation.h"
 #include "kernels/gemm/operation.h"
 #include "kernels/quantized_gemm/operation.h"
+#include "kernels/scaled_gemm/operation.h"
 
 namespace warpwright {
 namespace {
@@ -32,6 +33,7 @@ std::span<const Operation* const> operations() {
     static const Operation* const all[] = {
         instance<GemmOp>(),
         instance<QuantizedGemmOp>(),
+        instance<ScaledGemmOp>(),
         instance<RmsNormOp>(),
         instance<RopeOp>(),
         instance<GatedActivationOp>(),

@@ -8,6 +8,7 @@ std::span<const OperationCheck* const> operation_checks() {
     static const OperationCheck* const checks[] = {
         &gemm_check(),
         &quantized_gemm_check(),
+        &scaled_gemm_check(),
         &rmsnorm_check(),
         &rope_check(),
         &gated_activation_check(),

@@ -1,38 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <initializer_list>
 
 #include "kernels/fused/quantize/operation.h"
 #include "kernels/fused/quantize/outputs.h"
+#include "kernels/parse_enum.h"
 
 namespace warpwright {
 namespace {
 
 constexpr double kMaxBlocksPerSm = 24;  // between 16 (8.6) and 32 (8.0, 9.0, 10.0)
 
-template <class Enum>
-Status parse(std::string_view name, std::string_view text, std::initializer_list<Enum> all, Enum& value) {
-    std::string known;
-    for (const Enum candidate : all) {
-        if (text == enum_text(candidate)) {
-            value = candidate;
-            return {};
-        }
-        known += fmt::format("{}{}", known.empty() ? "" : ", ", enum_text(candidate));
-    }
-    return caller_error(fmt::format("{}: expected one of {}, got '{}'", name, known, text));
-}
-
 }  // namespace
 
 Status parse_enum(std::string_view name, std::string_view text, CodeType& code) {
-    return parse(name, text, {CodeType::e4m3, CodeType::e5m2, CodeType::i8, CodeType::e2m1}, code);
+    return parse_one_of(name, text, {CodeType::e4m3, CodeType::e5m2, CodeType::i8, CodeType::e2m1}, code);
 }
 
 Status parse_enum(std::string_view name, std::string_view text, ScaleType& scale) {
-    return parse(
+    return parse_one_of(
         name, text,
         {ScaleType::f32, ScaleType::power_of_two, ScaleType::e8m0, ScaleType::e8m0_up, ScaleType::e4m3},
         scale);
