@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out perplexity of the shipped model with weights in every format of `warpwright quantize`.
+"""Held-out perplexity of the shipped model with weights in every format of `warpwright quantize`, and with keys and
+values in every format of `--kv-format`.
 
-    python3 tools/format_accuracy.py OUT.json
+    python3 tools/format_accuracy.py OUT.json [ROW...]     all rows, or those named; OUT's others are kept
 
-Each format is written by build/warpwright and read by compressed-tensors' own decompression; counted as in
-models/glossary/evaluation.json: every line of heldout.txt on its own, fp32 arithmetic, on the CPU. Needs torch,
-transformers and compressed-tensors.
+Weights are written by build/warpwright and read by compressed-tensors' own decompression; keys (behind the rotation)
+and values become codes by torch's conversions, with a scale of 1, or by the largest magnitudes that calibration.txt
+makes. Counted as in models/glossary/evaluation.json: every line of heldout.txt on its own, fp32 arithmetic, on the CPU.
+Needs torch, transformers and compressed-tensors.
 """
 import datetime
 import json
@@ -21,16 +23,23 @@ import transformers
 from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.quantization import QuantizationScheme
 from safetensors.torch import load_file
+from transformers.models.llama import modeling_llama
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "glossary"
-FORMATS = ["int8", "fp8", "fp8-tensor", "fp8-block", "mxfp8", "int4-asym", "int4", "nvfp4", "mxfp4"]
+FORMATS = ["int8", "fp8", "fp8-tensor", "fp8-block", "mxfp8", "int4-asym", "int4", "nvfp4", "mxfp4", "int4 --gptq",
+           "int4-asym --gptq", "int4 --gptq --act-order"]
+KV_FORMATS = {  # code, and what has a scale: None, 1 for everything
+    "fp8_e4m3": ("float8_e4m3fn", None), "fp8_e4m3, a scale per layer": ("float8_e4m3fn", "layer"),
+    "fp8_e4m3, a scale per head": ("float8_e4m3fn", "head"), "fp8_e5m2": ("float8_e5m2", None),
+    "fp8_e5m2, a scale per head": ("float8_e5m2", "head"),
+}
 BATCH_TOKENS = 4096
 
 
-def batches():
+def batches(file, most_lines=None):
     tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL)
-    lines = (MODEL / "heldout.txt").read_text().splitlines()
+    lines = (MODEL / file).read_text().splitlines()[:most_lines]
     texts = sorted(([0, *tokenizer(line, add_special_tokens=False).input_ids, 1] for line in lines), key=len)
     batch = []
     for text in texts:
@@ -48,9 +57,9 @@ def nats_per_token(model, data):
             width = max(map(len, batch))
             ids = torch.tensor([text + [1] * (width - len(text)) for text in batch])
             mask = torch.tensor([[True] * (len(text) - 1) + [False] * (width - len(text)) for text in batch])
-            logits = model(ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[:, :-1]
-            losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
-            total += float(losses[mask].double().sum())
+            hidden = model.model(ids, attention_mask=torch.ones_like(ids), use_cache=False).last_hidden_state[:, :-1]
+            losses = torch.nn.functional.cross_entropy(model.lm_head(hidden[mask]), ids[:, 1:][mask], reduction="none")
+            total += float(losses.double().sum())
             count += int(mask.sum())
     return total / count, count
 
@@ -71,36 +80,95 @@ def decompressed(folder):
     return weights
 
 
+def weights_row(name, model, original, data):
+    with tempfile.TemporaryDirectory() as text:
+        folder = pathlib.Path(text) / "out"
+        command = [ROOT / "build" / "warpwright", "quantize", "--model", MODEL, "--format", *name.split(), "--out", folder]
+        subprocess.run(command, check=True, capture_output=True)
+        weights = decompressed(folder)
+        size = (folder / "model.safetensors").stat().st_size
+    squares = error = 0.0
+    for key, value in weights.items():
+        if ".layers." in key and value.dim() == 2:
+            squares += float(original[key].double().pow(2).sum())
+            error += float((original[key] - value).double().pow(2).sum())
+    model.load_state_dict(weights, strict=False)
+    nats, _ = nats_per_token(model, data)
+    model.load_state_dict(original)
+    return dict(format=name, perplexity=math.exp(nats), bytes=size, weight_error=math.sqrt(error / squares))
+
+
+class CodedCache:
+    """transformers' own attention, of keys and values that were codes."""
+
+    def __init__(self, code):
+        self.dtype, self.scales, self.attend = getattr(torch, code), {}, modeling_llama.eager_attention_forward
+        self.largest = torch.finfo(self.dtype).max
+
+    def coded(self, values, scale):
+        return (values / scale).clamp(-self.largest, self.largest).to(self.dtype).float() * scale
+
+    def calibrate(self, model, data, of):
+        amax = {}
+
+        def watch(module, query, key, value, *rest, **named):
+            axes = (0, 2, 3) if of == "head" else (0, 1, 2, 3)
+            for index, values in enumerate((key, value)):
+                largest = values.abs().amax(axes, keepdim=True)
+                place = (module.layer_idx, index)
+                amax[place] = torch.maximum(amax[place], largest) if place in amax else largest
+            return self.attend(module, query, key, value, *rest, **named)
+
+        self.run(watch, lambda: nats_per_token(model, data))
+        self.scales = {place: largest.bfloat16().float() / self.largest for place, largest in amax.items()}
+
+    def perplexity(self, model, data):
+        def attend(module, query, key, value, *rest, **named):
+            key, value = (self.coded(values, self.scales.get((module.layer_idx, index), 1.0))
+                          for index, values in enumerate((key, value)))
+            return self.attend(module, query, key, value, *rest, **named)
+
+        return math.exp(self.run(attend, lambda: nats_per_token(model, data))[0])
+
+    def run(self, attend, body):
+        modeling_llama.eager_attention_forward = attend
+        try:
+            return body()
+        finally:
+            modeling_llama.eager_attention_forward = self.attend
+
+
+def kv_row(name, model, data):
+    code, of = KV_FORMATS[name]
+    cache = CodedCache(code)
+    if of:
+        cache.calibrate(model, list(batches("calibration.txt", 400)), of)
+    return dict(format=name, perplexity=cache.perplexity(model, data))
+
+
 def main():
-    data = list(batches())
+    path, wanted = pathlib.Path(sys.argv[1]), set(sys.argv[2:])
+    result = json.loads(path.read_text()) if path.exists() else {}
+    known = {row["format"]: row for row in result.get("rows", []) + result.get("kv", [])}
+    data = list(batches("heldout.txt"))
     model = transformers.AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32, attn_implementation="eager").eval()
     original = {name: value.clone() for name, value in model.state_dict().items()}
-    size = (MODEL / "model.safetensors").stat().st_size
-    nats, tokens = nats_per_token(model, data)
-    rows = [dict(format="bf16", perplexity=math.exp(nats), bytes=size, weight_error=0.0)]
-    print(rows[-1], flush=True)
-    for name in FORMATS:
-        with tempfile.TemporaryDirectory() as text:
-            folder = pathlib.Path(text) / name
-            command = [ROOT / "build" / "warpwright", "quantize", "--model", MODEL, "--format", name, "--out", folder]
-            subprocess.run(command, check=True, capture_output=True)
-            weights = decompressed(folder)
-            squares = error = 0.0
-            for key, value in weights.items():
-                if ".layers." in key and value.dim() == 2:
-                    squares += float(original[key].double().pow(2).sum())
-                    error += float((original[key] - value).double().pow(2).sum())
-            model.load_state_dict(weights, strict=False)
-            model.tie_weights()
-            nats, _ = nats_per_token(model, data)
-            size = (folder / "model.safetensors").stat().st_size
-            rows.append(dict(format=name, perplexity=math.exp(nats), bytes=size,
-                             weight_error=math.sqrt(error / squares)))
-            print(rows[-1], flush=True)
-    result = dict(model="models/glossary", date=datetime.date.today().isoformat(), device="CPU", tokens=tokens,
-                  command="python3 tools/format_accuracy.py", torch=torch.__version__,
-                  transformers=transformers.__version__, rows=rows)
-    pathlib.Path(sys.argv[1]).write_text(json.dumps(result, indent=1) + "\n")
+    for name in ["bf16", *FORMATS, *KV_FORMATS]:
+        if wanted and name not in wanted:
+            continue
+        if name == "bf16":
+            nats, result["tokens"] = nats_per_token(model, data)
+            size = (MODEL / "model.safetensors").stat().st_size
+            known[name] = dict(format=name, perplexity=math.exp(nats), bytes=size, weight_error=0.0)
+        else:
+            known[name] = kv_row(name, model, data) if name in KV_FORMATS else weights_row(name, model, original, data)
+        print(known[name], flush=True)
+        result |= dict(model="models/glossary", date=datetime.date.today().isoformat(), device="CPU",
+                       command="python3 tools/format_accuracy.py", torch=torch.__version__,
+                       transformers=transformers.__version__,
+                       rows=[known[name] for name in ["bf16", *FORMATS] if name in known],
+                       kv=[known[name] for name in KV_FORMATS if name in known])
+        path.write_text(json.dumps(result, indent=1) + "\n")
 
 
 main()

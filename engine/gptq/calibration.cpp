@@ -143,7 +143,9 @@ Status Calibration::begin(const Parameter& parameter) {
     const LayerPass::Product product = LayerPass::product_of(parameter);
     if (product == product_) return {};
     product_ = product;
-    return accumulate(product, parameter.shape[1]);
+    const Status status = accumulate(product, parameter.shape[1]);
+    if (status.ok() || status.kind() != ErrorKind::caller) return status;
+    return caller_error(fmt::format("{}: {}", parameter.pieces.front().name, status.message()));
 }
 
 Status Calibration::accumulate(LayerPass::Product product, i64 columns) {

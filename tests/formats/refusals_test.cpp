@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What is wrong with a quantised checkpoint is said by name, before anything is computed.
+#include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "edited.h"
 
@@ -124,6 +126,40 @@ TEST(Refusals, OneFormatDeclaredAnotherPresent) {
                         declared("deepseek_fp8", "compressed_int4"));
     EXPECT_PRED_FORMAT2(testing::IsSubstring, "tensor layer.qweight: expected I32",
                         declared("awq_gemm", "gptq_int4"));
+}
+
+// Every golden by every other one's config: where tensors have other names, or are missing, it is said which.
+TEST(Refusals, EveryFormatDeclaredAsEveryOther) {
+    std::map<std::string, std::set<std::string>> tensors_of;
+    for (const auto& [name, entry] : goldens().items()) {
+        const Edited edited(name);
+        for (const auto& [tensor, stored] : edited.tensors) {
+            const bool is_optional = tensor.ends_with("g_idx") || tensor.ends_with("input_scale");
+            if (tensor != "expected" && !is_optional) tensors_of[name].insert(tensor);
+        }
+    }
+    tensors_of.erase("gpt_oss_mxfp4");
+    int num_refused = 0;
+    for (const auto& [name, present] : tensors_of) {
+        Edited edited(name);
+        for (const auto& [other, wanted] : tensors_of) {
+            if (std::includes(present.begin(), present.end(), wanted.begin(), wanted.end())) continue;
+            edited.config = goldens().at(other).at("quantization_config");
+            ++num_refused;
+            EXPECT_PRED_FORMAT2(testing::IsSubstring, "layer", edited.refusal()) << name << " as " << other;
+        }
+    }
+    EXPECT_GT(num_refused, 800);
+}
+
+TEST(Refusals, OrderOfGroupsOfCompressedTensors) {
+    Edited edited("compressed_int4");
+    edited.config["config_groups"]["group_0"]["weights"]["actorder"] = "group";
+    EXPECT_REFUSAL(edited, "there is no tensor layer.weight_g_idx");
+    edited["weight_g_idx"] = {"I32", {128}, std::vector<std::byte>(4 * 128)};
+    EXPECT_EQ(edited.refusal(), "");
+    edited["weight_g_idx"].as<i32>()[7] = 4;
+    EXPECT_REFUSAL(edited, "tensor layer.weight_g_idx: element 7: expected a group from 0 to 3, got 4");
 }
 
 TEST(Refusals, OrderOfGroups) {
