@@ -79,7 +79,7 @@ KEPT = {
 # Of the measured ones; others: stream. Nothing is fitted to "logits" (two problems, bound by the latency of their lists),
 # nor to what came last, whose constants are its kernels' authors'.
 FAMILY = {"gemm": "gemm", "attention": "attention", "sample": "sample", "logits": "logits", "quantize": "quantize",
-          "quantized_gemm": "quantized_gemm"}
+          "quantized_gemm": "quantized_gemm", "scaled_gemm": "scaled_gemm"}
 
 
 class Model:

@@ -29,6 +29,7 @@
 #include "kernels/fused/sample/operation.h"
 #include "kernels/gemm/operation.h"
 #include "kernels/quantized_gemm/operation.h"
+#include "kernels/scaled_gemm/operation.h"
 
 namespace warpwright {
 namespace {
@@ -115,6 +116,7 @@ Predict predictor_of(const Json& item) {
         {"logits", predictor<LogitsOp>},
         {"quantize", predictor<QuantizeOp>},
         {"quantized_gemm", predictor<QuantizedGemmOp>},
+        {"scaled_gemm", predictor<ScaledGemmOp>},
     };
     for (const auto& [name, make] : all) {
         if (op == name) return make(item);
