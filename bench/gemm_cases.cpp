@@ -44,23 +44,33 @@ Tensor random_codes(Buffers& b, i64 bytes) {
 
 }  // namespace
 
-Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group) {
+Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i64 groups) {
     const WeightFormatFacts facts = facts_of(format);
     const DType scale = facts.group != 0 ? DType::u8 : kType;
-    const i64 num_scales = packed_scales(n, k, group), data_bytes = packed_data_bytes(format, n, k);
-    FieldTexts problem = fields({{"m", m}, {"n", n}, {"k", k}, {"group", group}});
+    const i64 all = std::max<i64>(1, groups);
+    const i64 num_scales = all * packed_scales(n, k, group),
+              data_bytes = all * packed_data_bytes(format, n, k);
+    FieldTexts problem = fields({{"m", m}, {"n", n}, {"k", k}, {"group", group}, {"groups", all}});
+    if (groups > 0) problem.emplace_back("grouping", enum_text(Grouping::masked));
     problem.emplace_back("format", facts.name);
     problem.emplace_back("scale", field_text(scale));
     return {"quantized_gemm",
-            fmt::format("m={} n={} k={} bf16 {} group={}", m, n, k, facts.name, group),
+            fmt::format("m={} n={} k={} bf16 {} group={}", m, n, k, facts.name, group) +
+                (groups > 0 ? fmt::format(" masked groups={}", groups) : ""),
             std::move(problem),
-            2.0 * (m * k + m * n) + static_cast<double>(data_bytes + num_scales * dtype_bytes(scale)),
-            2.0 * m * n * k,
+            2.0 * all * (m * k + m * n) + static_cast<double>(data_bytes + num_scales * dtype_bytes(scale)),
+            2.0 * all * m * n * k,
             [=](Context& context, Buffers& b) -> Result<Preparer> {
-                QuantizedGemm call{.a = b.random(kType, {m, k}),
-                                   .b = {.format = format, .n = n, .k = k, .group = group},
-                                   .d = b.zeros(kType, {m, n}),
+                QuantizedGemm call{.a = b.random(kType, {all * m, k}),
+                                   .b = {.format = format, .groups = all, .n = n, .k = k, .group = group},
+                                   .d = b.zeros(kType, {all * m, n}),
                                    .b_is_constant = true};  // weights, as the engine's
+                if (groups > 0) {                           // all their rows exist
+                    call.a = Tensor::dense(call.a.data, kType, {groups, m, k});
+                    call.d = Tensor::dense(call.d.data, kType, {groups, m, n});
+                    const std::vector<i32> rows(static_cast<std::size_t>(groups), static_cast<i32>(m));
+                    call.rows_of_group = b.integers(rows);
+                }
                 call.b.data = random_codes(b, data_bytes);
                 // Bytes are 1.0 as e8m0 and 1.875 as e4m3.
                 call.b.scales =

@@ -73,6 +73,11 @@ def gemm(fields, words):
 def quantized_gemm(fields, words):
     """The same product with 16-bit weights: what quantising them is held to."""
     m, n, k = (int(fields[name]) for name in "mnk")
+    if "groups" in fields:
+        g = int(fields["groups"])
+        make = lambda: (bf16(g, m, k), bf16(g, n, k), torch.empty(g, m, n, device="cuda", dtype=torch.bfloat16))
+        yield from attempt("cuBLAS bf16", make, lambda a, b, d: torch.bmm(a, b.transpose(1, 2), out=d), 2 * g * (m * k + n * k + m * n))
+        return
     make = lambda: (bf16(m, k), bf16(n, k), torch.empty(m, n, device="cuda", dtype=torch.bfloat16))
     yield from attempt("cuBLAS bf16", make, lambda a, b, d: torch.mm(a, b.t(), out=d), 2 * (m * k + n * k + m * n))
 

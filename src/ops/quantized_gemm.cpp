@@ -5,6 +5,7 @@
 
 #include "dispatch/prepare.h"
 #include "kernels/quantized_gemm/operation.h"
+#include "ops/group_tensors.h"
 #include "ops/match.h"
 #include "ops/product_args.h"
 
@@ -17,6 +18,7 @@ void match_weight(Matcher& match, const QuantizedWeight& b) {
     match
         .require(b.n >= 0 && b.k >= 1,
                  fmt::format("b: k must be at least 1 and n 0, got {} and {}", b.k, b.n))
+        .require(b.groups >= 1, fmt::format("b.groups must be at least 1, got {}", b.groups))
         .require(b.group >= 0,
                  fmt::format("b.group must be positive, or 0 for the whole row, got {}", b.group))
         .require(facts.group == 0 || b.group == facts.group,
@@ -25,9 +27,9 @@ void match_weight(Matcher& match, const QuantizedWeight& b) {
                  fmt::format("b.group: {} does not divide k = {}", b.group, b.k))
         .require(!b.zeros || is_integer(b.format), fmt::format("b.zeros: {} has no zero points", facts.name));
     if (!match.status().ok()) return;
-    const std::string bytes = std::to_string(packed_data_bytes(b.format, b.n, b.k));
-    const std::string scales = std::to_string(packed_scales(b.n, b.k, b.group));
-    const std::string k = std::to_string(b.k);
+    const std::string bytes = std::to_string(b.groups * packed_data_bytes(b.format, b.n, b.k));
+    const std::string scales = std::to_string(b.groups * packed_scales(b.n, b.k, b.group));
+    const std::string k = std::to_string(b.groups * b.k), groups = std::to_string(b.groups);
     const auto sized = [&](const char* name, const Tensor& tensor, const std::string& size,
                            std::initializer_list<DType> types, bool optional = false) {
         match.tensor(name, tensor, {name}, types, {.dense = true, .optional = optional});
@@ -43,6 +45,7 @@ void match_weight(Matcher& match, const QuantizedWeight& b) {
     }
     sized("b.zeros", b.zeros, scales, {DType::u8}, true);
     sized("b.order", b.order, k, {DType::i32}, true);
+    sized("b.global_scales", b.global_scales, groups, {DType::f32}, true);
     match.require(alignment_of({&b.data, &b.scales, &b.zeros}) >= 16,
                   "b: data, scales and zeros must start at multiples of 16 bytes");
 }
@@ -52,14 +55,27 @@ void match_weight(Matcher& match, const QuantizedWeight& b) {
 Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) {
     Matcher match("quantized_gemm");
     const QuantizedWeight& b = call.b;
-    match.tensor("a", call.a, {"m", "k"}, {DType::bf16, DType::f16})
-        .tensor("d", call.d, {"m", "n"}, {call.a.dtype, DType::f32})
-        .tensor("bias", call.bias, {"n"}, {call.a.dtype}, {.optional = true})
-        .tensor("gate", call.gate, {"m", "n"}, {call.a.dtype}, {.optional = true})
-        .tensor("residual", call.residual, {"m", "n"}, {call.d.dtype}, {.optional = true})
+    const bool contiguous = static_cast<bool>(call.group_of_row);
+    const bool masked = static_cast<bool>(call.rows_of_group), grouped = contiguous || masked;
+    match.require(!contiguous || !masked, "group_of_row and rows_of_group exclude each other");
+    match_matrix(match, "a", call.a, masked, "m", "k", {DType::bf16, DType::f16});
+    match_matrix(match, "d", call.d, masked, "m", "n", {call.a.dtype, DType::f32});
+    match_matrix(match, "gate", call.gate, masked, "m", "n", {call.a.dtype}, true);
+    match_matrix(match, "residual", call.residual, masked, "m", "n", {call.d.dtype}, true);
+    if (grouped) {
+        match.tensor("bias", call.bias, {"groups", "n"}, {call.a.dtype}, {.optional = true});
+    } else {
+        match.tensor("bias", call.bias, {"n"}, {call.a.dtype}, {.optional = true});
+    }
+    match.tensor("group_of_row", call.group_of_row, {"m"}, {DType::i32}, {.optional = true})
+        .tensor("rows_of_group", call.rows_of_group, {"groups"}, {DType::i32}, {.optional = true})
         .require(
             match["k"] == b.k && match["n"] == b.n,
-            fmt::format("b: n and k are {} and {}, but d has {} and a {}", b.n, b.k, match["n"], match["k"]));
+            fmt::format("b: n and k are {} and {}, but d has {} and a {}", b.n, b.k, match["n"], match["k"]))
+        .require(grouped || b.groups == 1, fmt::format("b.groups: {} without groups of rows", b.groups))
+        .require(match["groups"] == 0 || match["groups"] == b.groups,
+                 fmt::format("b.groups: expected {}, got {}", match["groups"], b.groups))
+        .require(call.expected_m >= 0, fmt::format("expected_m must be 0 or more, got {}", call.expected_m));
     match_weight(match, b);
     WW_TRY(match.status());
     const i64 m = match["m"], n = match["n"], k = match["k"];
@@ -69,6 +85,7 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
 
     // A whole row, however it is said: what fits into a step keeps its group, whose scales are padded.
     const i64 group = b.group == k && k >= kPackedK ? 0 : b.group;
+    const Grouping grouping = contiguous ? Grouping::contiguous : masked ? Grouping::masked : Grouping::none;
     const QuantizedGemmProblem problem{.m = m,
                                        .n = n,
                                        .k = k,
@@ -83,16 +100,40 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
                                        .gate = static_cast<bool>(call.gate),
                                        .residual = static_cast<bool>(call.residual),
                                        .activation = call.activation,
+                                       .grouping = grouping,
+                                       .groups = b.groups,
+                                       .expected_m = masked ? call.expected_m : 0,
                                        .alignment_bytes = alignment_of({&call.a}, prepared.batch_invariant)};
-    GemmArgs gemm = product_args(call, m, n, k, context.target().facts.num_sms);
+    const QuantizedGemm one{.a = of_group(call.a, masked),
+                            .b = {},
+                            .d = of_group(call.d, masked),
+                            .bias = of_group(call.bias, grouped),
+                            .gate = of_group(call.gate, masked),
+                            .residual = of_group(call.residual, masked),
+                            .activation = call.activation,
+                            .b_is_constant = call.b_is_constant};
+    GemmArgs gemm = product_args(one, m, n, k, context.target().facts.num_sms);
     gemm.b = b.data.data;
+    gemm.out_aligned = alignment_of({&call.d, &call.bias, &call.gate, &call.residual}) >= 16;
     const i32 scale_bytes = dtype_bytes(b.scales.dtype);
     const i32 groups_a_step = group > 0 && group < kPackedK ? static_cast<i32>(kPackedK / group) : 1;
     const QuantizedGemmArgs args{.gemm = gemm,
+                                 .groups = {.of_row = static_cast<const i32*>(call.group_of_row.data),
+                                            .num_rows = static_cast<const i32*>(call.rows_of_group.data),
+                                            .a_stride = group_stride(call.a, masked),
+                                            .b_stride = packed_data_bytes(b.format, n, k),
+                                            .d_stride = group_stride(call.d, masked),
+                                            .bias_stride = group_stride(call.bias, grouped),
+                                            .gate_stride = group_stride(call.gate, masked),
+                                            .residual_stride = group_stride(call.residual, masked),
+                                            .groups = static_cast<i32>(b.groups),
+                                            .kind = grouping},
                                  .scales = b.scales.data,
                                  .zeros = b.zeros.data,
                                  .order = static_cast<const i32*>(b.order.data),
+                                 .global_scales = static_cast<const float*>(b.global_scales.data),
                                  .global_scale = b.global_scale,
+                                 .scale_stride = packed_scales(n, k, group),
                                  .scale_bytes = scale_bytes,
                                  .scale_step_bytes = groups_a_step * kPackedRows * scale_bytes,
                                  .num_groups = static_cast<i32>(packed_groups(k, group)),

@@ -205,6 +205,10 @@ TEST(QuantizedGemm, RefusalsSayWhatAndHowMuch) {
     EXPECT_EQ(refusal(kTile, "h200", {.k = 4100, .group = 0}), "k: needs a multiple of 8, got 4100");
     EXPECT_EQ(refusal(kTile, "h200", {.alignment_bytes = 2}), "alignment: needs a multiple of 16, got 2");
     EXPECT_EQ(refusal(kStream, "h200", {.m = 9}), "m: needs at most 8, got 9");
+    EXPECT_EQ(refusal(kStream, "h200", {.m = 8, .grouping = Grouping::masked, .groups = 4}), "accepted");
+    EXPECT_EQ(refusal(kStream, "h200", {.m = 8, .grouping = Grouping::contiguous, .groups = 4}),
+              "grouping: needs false, got true");
+    EXPECT_EQ(refusal(kTile, "h200", {.m = 512, .grouping = Grouping::contiguous, .groups = 4}), "accepted");
     EXPECT_EQ(refusal(kAny, "cpu", {}), "architecture: needs compute capability 8.0 or later, cpu is a CPU");
     EXPECT_EQ(refusal("quantized_gemm.host.bf16.int4", "h200", {}),
               "architecture: runs on the CPU, h200 is a GPU");
@@ -273,6 +277,22 @@ TEST(QuantizedGemm, BadCallsAreNamed) {
     EXPECT_EQ(message([](auto& call) { call.b.scales = {}; }), "quantized_gemm: b.scales is null");
     EXPECT_EQ(message([](auto& call) { call.b.order = Tensor::dense(data, DType::i32, {32}); }),
               "quantized_gemm: b.order must have 64 elements, got 32");
+    const Tensor lists = Tensor::dense(data, DType::i32, {2});
+    EXPECT_EQ(message([](auto& call) { call.b.groups = 2; }),
+              "quantized_gemm: b.groups: 2 without groups of rows");
+    EXPECT_EQ(message([&](auto& call) { call.group_of_row = lists; }), "");
+    EXPECT_EQ(message([&](auto& call) { call.group_of_row = call.rows_of_group = lists; }),
+              "quantized_gemm: group_of_row and rows_of_group exclude each other");
+    EXPECT_EQ(message([&](auto& call) { call.group_of_row = lists, call.b.groups = 2; }),
+              "quantized_gemm: b.data must have 4096 elements, got 2048");
+    EXPECT_EQ(message([&](auto& call) { call.rows_of_group = lists; }),
+              "quantized_gemm: a must have 3 dimensions, got 2");
+    EXPECT_EQ(message([&](auto& call) {
+                  call.rows_of_group = lists;
+                  call.a = Tensor::dense(data, DType::bf16, {2, 1, 64});
+                  call.d = Tensor::dense(data, DType::bf16, {2, 1, 3});
+              }),
+              "quantized_gemm: b.groups: expected 2, got 1");
     EXPECT_EQ(message([](auto& call) { call.b.data.data = data + 8; }),
               "quantized_gemm: b: data, scales and zeros must start at multiples of 16 bytes");
 }

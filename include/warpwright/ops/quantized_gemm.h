@@ -6,6 +6,7 @@
 #pragma once
 
 #include "warpwright/context.h"
+#include "warpwright/grouping.h"
 #include "warpwright/tensor.h"
 #include "warpwright/weight_format.h"
 
@@ -16,14 +17,16 @@ namespace warpwright {
 // bytes.
 struct QuantizedWeight {
     WeightFormat format = WeightFormat::int4;
+    i64 groups = 1;  // weights of one shape, one after another in each of the tensors
     i64 n = 0, k = 0;
     i64 group = 0;  // elements of k that share a scale, a power of two from 32 on that divides k; 0: the
                     // whole row. mxfp4: 32, nvfp4: 16
     Tensor data;    // [bytes] u8: codes; n and k padded to multiples of 64
-    Tensor scales;  // [padded n x groups] bf16, f16 or f32; u8: e8m0 of mxfp4, e4m3 of nvfp4
+    Tensor scales;  // [padded n x groups of k] bf16, f16 or f32; u8: e8m0 of mxfp4, e4m3 of nvfp4
     Tensor zeros;   // optional, like scales, u8: zero points of int4 and int8
     Tensor order;   // optional, [k] i32: the column of A for each k (act-order)
     float global_scale = 1;  // times every weight: nvfp4's scale of the whole tensor, as a multiplier
+    Tensor global_scales;    // optional, [groups] f32: instead of it, one for each weight
 };
 
 struct QuantizedGemm {
@@ -35,6 +38,13 @@ struct QuantizedGemm {
     Tensor residual;  // optional, [m, n], like d; may be d
     Activation activation = Activation::none;
     bool b_is_constant = false;  // as in warpwright/ops/gemm.h, of all tensors of b
+
+    // Groups (warpwright/grouping.h), each with a weight of b: at most one of these, read on the device. bias
+    // has a leading dimension of groups.
+    Tensor group_of_row;   // contiguous: [m] i32
+    Tensor rows_of_group;  // masked: [groups] i32. a, d, gate and residual have a leading dimension of
+                           // groups, and m is the place for each
+    i64 expected_m = 0;    // masked: how many rows a group is expected to have, for the choice of a row; 0: m
 };
 
 // Any m, n from 1 up. Errors: shapes, types or sizes that disagree, a group that does not divide k (caller);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "check/ops/checks.h"
+#include "check/ops/row_groups.h"
 #include "kernels/quantized_gemm/operation.h"
 #include "kernels/quantized_gemm/oracle.h"
 #include "kernels/quantized_gemm/pack.h"
@@ -39,7 +40,7 @@ Code code_of(WeightFormat format) {
 void draw_scales(std::mt19937_64& random, const QuantizedGemmProblem& p, double typical, QuantizedMatrix& m) {
     const auto count = static_cast<std::size_t>(m.row_groups() * m.column_groups());
     std::uniform_real_distribution<float> spread(0.5f, 2);
-    if (p.format == WeightFormat::nvfp4) m.global_scale = static_cast<float>(typical / 16);
+    if (p.format == WeightFormat::nvfp4) m.global_scale = static_cast<float>(typical / 16) * spread(random);
     for (std::size_t i = 0; i < count; ++i) {
         if (p.format == WeightFormat::mxfp4) {
             m.scale_code = ScaleCode::e8m0;
@@ -78,7 +79,7 @@ QuantizedMatrix random_matrix(std::mt19937_64& random, const QuantizedGemmProble
     return m;
 }
 
-Weight random_weight(std::mt19937_64 random, const QuantizedGemmProblem& p) {
+Weight random_weight(std::mt19937_64& random, const QuantizedGemmProblem& p) {
     Weight w{.plain = random_matrix(random, p)};
     const QuantizedMatrix& m = w.plain;
     auto packed = pack_weight(m);
@@ -118,34 +119,98 @@ double magnitude_of(QuantizedGemmOperands x) {
     return largest({sums.begin(), sums.end()});
 }
 
+// All inputs as numbers, without gaps between rows; a weight for each group.
+struct Inputs {
+    std::vector<Weight> weights;
+    RowGroups groups;
+    std::vector<float> a, bias, gate, residual;
+};
+
+Inputs random_weights(std::mt19937_64 random, const QuantizedGemmProblem& p) {
+    Inputs x;
+    x.groups = random_row_groups(random, p.grouping, p.groups, p.m);
+    for (i64 g = 0; g < p.groups; ++g) x.weights.push_back(random_weight(random, p));
+    return x;
+}
+
+std::vector<float> part_of(const std::vector<float>& all, i64 first, i64 count) {
+    return all.empty() ? all : std::vector<float>(all.begin() + first, all.begin() + first + count);
+}
+
+QuantizedGemmOperands operands_of(const QuantizedGemmProblem& p, const Inputs& x,
+                                  const RowGroups::Part& part) {
+    const Weight& weight = x.weights[part.group];
+    return {{part.count,
+             p.n,
+             p.k,
+             part_of(x.a, part.first * p.k, part.count * p.k),
+             {},
+             part_of(x.bias, part.group * p.n, p.n),
+             part_of(x.gate, part.first * p.n, part.count * p.n),
+             part_of(x.residual, part.first * p.n, part.count * p.n),
+             p.activation},
+            p.group,
+            weight.values,
+            weight.scales,
+            weight.packed.order,
+            weight.packed.global_scale};
+}
+
 struct QuantizedGemmAnswer {
     std::vector<double> oracle;
     std::vector<float> reference;
     double magnitude = 0;
 };
 
-QuantizedGemmAnswer answer_of(const QuantizedGemmOperands& operands, DType out) {
-    QuantizedGemmAnswer answer{quantized_gemm_oracle<double>(operands),
-                               quantized_gemm_oracle<float>(operands), magnitude_of(operands)};
-    for (float& value : answer.reference) value = round_to(out, value);
+// Rows that do not exist keep their fill, which reads as NaN.
+QuantizedGemmAnswer answer_of(const QuantizedGemmProblem& p, const Inputs& x, i64 rows) {
+    const auto size = static_cast<std::size_t>(rows * p.n);
+    QuantizedGemmAnswer answer{std::vector<double>(size, std::nan("")),
+                               std::vector<float>(size, std::nanf(""))};
+    for (const RowGroups::Part& part : x.groups.parts) {
+        if (part.count == 0) continue;
+        const QuantizedGemmOperands operands = operands_of(p, x, part);
+        std::ranges::copy(quantized_gemm_oracle<double>(operands), answer.oracle.begin() + part.first * p.n);
+        std::vector<float> reference = quantized_gemm_oracle<float>(operands);
+        for (float& value : reference) value = round_to(p.out, value);
+        std::ranges::copy(reference, answer.reference.begin() + part.first * p.n);
+        answer.magnitude = std::max(answer.magnitude, magnitude_of(operands));
+    }
     return answer;
 }
 
-// A view of [rows, columns] in rows of `stride` elements.
-Tensor narrowed(Tensor whole, i64 columns) {
-    whole.shape[1] = columns;
-    return whole;
+// Rows of `stride` elements as [rows, columns], or with groups as [groups, rows, columns].
+Tensor view(const Tensor& whole, i64 groups, i64 rows, i64 columns) {
+    const i64 stride = whole.stride[0];
+    Tensor tensor = groups == 0 ? Tensor::dense(whole.data, whole.dtype, {rows, stride})
+                                : Tensor::dense(whole.data, whole.dtype, {groups, rows, stride});
+    tensor.shape[tensor.rank - 1] = columns;
+    return tensor;
 }
 
-std::vector<float> read(Workbench& bench, const Tensor& view) {
-    const Tensor whole = Tensor::dense(view.data, view.dtype, {view.shape[0], view.stride[0]});
-    const std::vector<float> all = bench.read(whole);
+std::vector<float> without_gaps(const std::vector<float>& all, i64 rows, i64 columns, i64 stride) {
     std::vector<float> values;
-    for (i64 i = 0; i < view.shape[0]; ++i) {
-        const auto row = all.begin() + i * view.stride[0];
-        values.insert(values.end(), row, row + view.shape[1]);
+    for (i64 i = 0; i < rows; ++i) {
+        values.insert(values.end(), all.begin() + i * stride, all.begin() + i * stride + columns);
     }
     return values;
+}
+
+// One field of all groups' weights, one after another.
+template <class Field>
+auto joined(const std::vector<Weight>& weights, Field PackedWeight::*field) {
+    Field all;
+    for (const Weight& w : weights) {
+        const Field& one = w.packed.*field;
+        all.insert(all.end(), one.begin(), one.end());
+    }
+    return all;
+}
+
+Tensor joined_bytes(Workbench& bench, const std::vector<Weight>& weights,
+                    std::vector<u8> PackedWeight::*field) {
+    const std::vector<u8> all = joined(weights, field);
+    return bench.bytes(std::as_bytes(std::span(all)), DType::u8);
 }
 
 struct QuantizedGemmCheck {
@@ -162,54 +227,66 @@ struct QuantizedGemmCheck {
 
     static void run(Workbench& bench, const QuantizedGemmProblem& p, CheckResult& result) {
         const bool misaligned = p.alignment_bytes < 16;
+        const bool masked = p.grouping == Grouping::masked, grouped = p.grouping != Grouping::none;
+        const i64 a_groups = masked ? p.groups : 0, rows = p.m * std::max<i64>(1, a_groups);
         const i64 pad = (p.m + p.n) % 3 * 8;  // two of three problems have gaps between rows
         const i64 k_stride = misaligned ? p.k + pad / 8 : round_up(p.k, 8) + pad, n_stride = p.n + pad;
-        const Tensor a = narrowed(bench.input(p.dtype, {p.m, k_stride}, 1, misaligned), p.k);
-        const Weight& weight = bench.answer("weight", [&] { return random_weight(bench.random(), p); });
-        if (!weight.status.ok())
-            return judge(result, bench, {false, 0, 0, weight.status.message()}, "weight");
-        const PackedWeight& packed = weight.packed;
-        QuantizedGemm call{.a = a,
-                           .b = {.format = p.format,
-                                 .n = p.n,
-                                 .k = p.k,
-                                 .group = packed.group,
-                                 .data = bench.bytes(std::as_bytes(std::span(packed.data)), DType::u8),
-                                 .scales = bench.bytes(packed.scales, packed.scale_type),
-                                 .global_scale = packed.global_scale},
-                           .d = narrowed(bench.output(p.out, {p.m, n_stride}, misaligned), p.n),
-                           .activation = p.activation,
-                           .b_is_constant = p.n % 2 == 0};
-        if (p.zeros) call.b.zeros = bench.bytes(std::as_bytes(std::span(packed.zeros)), DType::u8);
-        if (p.order) call.b.order = bench.integers(packed.order);
-        QuantizedGemmOperands operands{{p.m, p.n, p.k, read(bench, a), {}, {}, {}, {}, p.activation},
-                                       p.group,
-                                       weight.values,
-                                       weight.scales,
-                                       packed.order,
-                                       packed.global_scale};
+        const Tensor a = bench.input(p.dtype, {rows, k_stride}, 1, misaligned);
+        Inputs x = bench.answer("weights", [&] { return random_weights(bench.random(), p); });
+        for (const Weight& w : x.weights) {
+            if (!w.status.ok()) return judge(result, bench, {false, 0, 0, w.status.message()}, "weight");
+        }
+        x.a = without_gaps(bench.read(a), rows, p.k, k_stride);
+        const PackedWeight& first = x.weights.front().packed;
+        const Tensor d = bench.output(p.out, {rows, n_stride}, misaligned);
+        QuantizedGemm call{
+            .a = view(a, a_groups, p.m, p.k),
+            .b = {.format = p.format,
+                  .groups = p.groups,
+                  .n = p.n,
+                  .k = p.k,
+                  .group = first.group,
+                  .data = joined_bytes(bench, x.weights, &PackedWeight::data),
+                  .scales = bench.bytes(joined(x.weights, &PackedWeight::scales), first.scale_type),
+                  .global_scale = first.global_scale},
+            .d = view(d, a_groups, p.m, p.n),
+            .activation = p.activation,
+            .b_is_constant = p.n % 2 == 0,
+            .expected_m = p.expected_m};
+        if (p.zeros) {
+            call.b.zeros = joined_bytes(bench, x.weights, &PackedWeight::zeros);
+        }
+        if (p.order) call.b.order = bench.integers(joined(x.weights, &PackedWeight::order));
+        if (grouped) {
+            std::vector<float> scales;
+            for (const Weight& w : x.weights) scales.push_back(w.packed.global_scale);
+            call.b.global_scales = bench.bytes(std::as_bytes(std::span(scales)), DType::f32);
+            (masked ? call.rows_of_group : call.group_of_row) = bench.integers(x.groups.list);
+        }
         if (p.bias) {
-            call.bias = bench.input(p.dtype, {p.n}, 1, misaligned);
-            operands.gemm.bias = bench.read(call.bias);
+            call.bias = grouped ? bench.input(p.dtype, {p.groups, p.n}, 1, misaligned)
+                                : bench.input(p.dtype, {p.n}, 1, misaligned);
+            x.bias = bench.read(call.bias);
         }
-        if (p.gate) {
-            call.gate = narrowed(bench.input(p.dtype, {p.m, n_stride}, 1, misaligned), p.n);
-            operands.gemm.gate = read(bench, call.gate);
-        }
-        if (p.residual) {
-            call.residual = narrowed(bench.input(p.out, {p.m, n_stride}, 1, misaligned), p.n);
-            operands.gemm.residual = read(bench, call.residual);
-        }
+        const auto like_d = [&](DType type, Tensor& tensor, std::vector<float>& values) {
+            const Tensor whole = bench.input(type, {rows, n_stride}, 1, misaligned);
+            tensor = view(whole, a_groups, p.m, p.n);
+            values = without_gaps(bench.read(whole), rows, p.n, n_stride);
+        };
+        if (p.gate) like_d(p.dtype, call.gate, x.gate);
+        if (p.residual) like_d(p.out, call.residual, x.residual);
         const Status status = quantized_gemm(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
         const QuantizedGemmAnswer& answer =
-            bench.answer("quantized_gemm", [&] { return answer_of(operands, p.out); });
-        judge(result, bench, compare(read(bench, call.d), answer.oracle, answer.reference, answer.magnitude),
+            bench.answer("quantized_gemm", [&] { return answer_of(p, x, rows); });
+        const std::vector<float> whole = bench.read(d);
+        judge(result, bench,
+              compare(without_gaps(whole, rows, p.n, n_stride), answer.oracle, answer.reference,
+                      answer.magnitude),
               "d");
         // Gaps between rows of d keep their fill, which reads as NaN.
-        const std::vector<float> whole = bench.read(Tensor::dense(call.d.data, p.out, {p.m, n_stride}));
-        for (i64 i = 0; i < p.m * n_stride; ++i) {
+        for (i64 i = 0; i < rows * n_stride; ++i) {
             if (i % n_stride < p.n || std::isnan(whole[i])) continue;
             return judge(result, bench, {false, 0, 0, "wrote between the rows"}, "d");
         }
@@ -258,6 +335,26 @@ private:
             add({20, 36, 192, 32}, [](auto& p) { p.order = p.zeros = true; });
         }
         add({3, 40, 128, 64}, [](auto& p) { p.alignment_bytes = 2; });
+        const auto grouped = [](Grouping grouping, i64 groups) {
+            return [=](auto& p) { p.grouping = grouping, p.groups = groups; };
+        };
+        add({7, 72, 128, 64}, grouped(Grouping::masked, 4));
+        add({13, 40, 256, 128}, grouped(Grouping::masked, 3));
+        if (dtype == DType::bf16) {
+            add({40, 72, 128, 64}, grouped(Grouping::masked, 3));
+            add({300, 72, 128, 128}, grouped(Grouping::contiguous, 3));
+        }
+        if (format == WeightFormat::int4) {
+            const auto all = [](Grouping grouping) {
+                return [=](auto& p) {
+                    p.grouping = grouping, p.groups = 2, p.zeros = p.bias = p.gate = p.residual = true;
+                };
+            };
+            add({9, 40, 128, 64}, all(Grouping::masked));
+            add({260, 40, 64, 64}, all(Grouping::contiguous));
+            add({3, 40, 128, 64},
+                [](auto& p) { p.grouping = Grouping::masked, p.groups = 3, p.order = true; });
+        }
         // Every part of the epilogue, few rows of A and more than a stream row takes; it is the same for all
         // formats.
         const int last = format == WeightFormat::int4 ? 8 : 1;

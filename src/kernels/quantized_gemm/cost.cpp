@@ -40,17 +40,25 @@ double mma_share(const TargetFacts& target, const GemmCosts& costs) {
     }
 }
 
+// Rows of A that share a weight where they are masked, else all; and how many times so many there are.
+i64 expected_rows(const QuantizedGemmProblem& p) {
+    return p.grouping == Grouping::masked && p.expected_m > 0 ? std::min(p.expected_m, p.m) : p.m;
+}
+i64 parts(const QuantizedGemmProblem& p) {
+    return p.grouping == Grouping::masked ? p.groups : 1;
+}
+
 double weight_bytes(const QuantizedGemmProblem& p) {
     const double scales = static_cast<double>(packed_scales(p.n, p.k, p.group));
-    return static_cast<double>(packed_data_bytes(p.format, p.n, p.k)) +
-           scales * (dtype_bytes(p.scale) + (p.zeros ? 1 : 0));
+    return static_cast<double>(p.groups) * (static_cast<double>(packed_data_bytes(p.format, p.n, p.k)) +
+                                            scales * (dtype_bytes(p.scale) + (p.zeros ? 1 : 0)));
 }
 
 double bytes_moved(const QuantizedGemmProblem& p) {
     const double element = dtype_bytes(p.dtype), out = dtype_bytes(p.out);
-    const double outputs = static_cast<double>(p.m) * p.n;
-    return weight_bytes(p) + static_cast<double>(p.m) * p.k * element + (p.bias ? p.n * element : 0) +
-           outputs * ((p.gate ? element : 0) + (p.residual ? out : 0) + out);
+    const auto rows = static_cast<double>(parts(p) * expected_rows(p));
+    return weight_bytes(p) + rows * p.k * element + (p.bias ? p.groups * p.n * element : 0) +
+           rows * p.n * ((p.gate ? element : 0) + (p.residual ? out : 0) + out);
 }
 
 // What makes one register, two weights, ready for a product; counted in the code.
@@ -78,13 +86,13 @@ int blocks_at_once(const QuantizedGemmRow& row, const TargetFacts& target) {
 Prediction QuantizedGemmOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
                                     const CostConstants& all_costs) {
     const GemmCosts& costs = all_costs.gemm;
-    const double flops = 2.0 * problem.m * problem.n * problem.k;
+    const i64 rows = expected_rows(problem);
+    const double flops = 2.0 * static_cast<double>(parts(problem) * rows) * problem.n * problem.k;
     if (row.arch == ArchClass::host) {
         return roofline(target, all_costs, bytes_moved(problem), flops, fp32_tflops(target, all_costs),
                         all_costs.host.gemm_memory_share, all_costs.host.gemm_compute_share);
     }
-    const i64 blocks_m = is_stream(row) ? 1 : ceil_div(problem.m, row.tile_m);
-    const auto blocks = blocks_m * ceil_div(problem.n, row.tile_n);
+    const i64 blocks = num_blocks(rows, problem.n, problem.grouping, problem.groups, row.tile_m, row.tile_n);
     const double per_sm = static_cast<double>(ceil_div(blocks, target.num_sms));
     const double at_once = std::min<double>(blocks_at_once(row, target), per_sm);
     const double padded_k = static_cast<double>(round_up(problem.k, kPackedK));
@@ -107,7 +115,7 @@ Prediction QuantizedGemmOp::predict(const Row& row, const TargetFacts& target, c
     const double issue_us =
         per_sm * warp_steps * a_step * (row.aligned ? 1 : 3) / (4 * issued * target.boost_mhz);
 
-    const double rows_of_a = static_cast<double>(std::min<i64>(row.tile_m, problem.m));
+    const double rows_of_a = static_cast<double>(std::min<i64>(row.tile_m, rows));
     const double bits = facts_of(row.format).bits;
     const double block_bytes = padded_k * (row.tile_n * bits / 8 + 2.0 * rows_of_a);
     const double l2_gb_s = std::max(target.num_sms * costs.l2_bytes_per_clock * target.boost_mhz * 1e-3,

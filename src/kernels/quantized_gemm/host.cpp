@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "device/host_threads.h"
+#include "kernels/gemm/host_groups.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
 #include "kernels/quantized_gemm/operation.h"
@@ -84,9 +85,9 @@ void multiply(const HostSimd::Products products, const Panel& panel, const float
     }
 }
 
+// Of rows `begin` to `end` of A and D.
 template <class T, DType type, WeightFormat format>
-void quantized_gemm(const void* raw, HostThreads& threads) {
-    const QuantizedGemmArgs& args = *static_cast<const QuantizedGemmArgs*>(raw);
+void multiply_rows(const QuantizedGemmArgs& args, i64 begin_m, i64 end_m, HostThreads& threads) {
     const GemmArgs& gemm = args.gemm;
     const auto products = products_of(host_simd(), type);
     const i64 k = gemm.k;
@@ -94,10 +95,10 @@ void quantized_gemm(const void* raw, HostThreads& threads) {
                       : args.halves                 ? 32
                       : facts_of(format).group != 0 ? facts_of(format).group
                                                     : i64{kPackedK} << args.group_shift;
-    const i64 panel_rows = std::clamp<i64>(kPanelFloats / k, 1, gemm.m);
+    const i64 panel_rows = std::clamp<i64>(kPanelFloats / k, 1, end_m - begin_m);
     std::vector<float> x(static_cast<std::size_t>(panel_rows * k));
-    for (i64 first = 0; first < gemm.m; first += panel_rows) {
-        const i64 rows = std::min<i64>(panel_rows, gemm.m - first);
+    for (i64 first = begin_m; first < end_m; first += panel_rows) {
+        const i64 rows = std::min<i64>(panel_rows, end_m - first);
         threads.parallel_for(rows, 1, [&](i64 begin, i64 end) {
             for (i64 i = begin; i < end; ++i) widen<T>(gemm, args.order, first + i, x.data() + i * k);
         });
@@ -125,6 +126,24 @@ void quantized_gemm(const void* raw, HostThreads& threads) {
                 }
             }
         });
+    }
+}
+
+template <class T, DType type, WeightFormat format>
+void quantized_gemm(const void* raw, HostThreads& threads) {
+    const QuantizedGemmArgs& args = *static_cast<const QuantizedGemmArgs*>(raw);
+    for (const GroupRows& rows : rows_of_groups(args.groups, args.gemm.m)) {
+        if (rows.begin == rows.end) continue;
+        QuantizedGemmArgs mine = args;
+        const i64 group = rows.group;
+        mine.gemm.b = moved(args.gemm.b, group * args.groups.b_stride, 1);
+        mine.scales = moved(args.scales, group * args.scale_stride, args.scale_bytes);
+        mine.zeros = moved(args.zeros, group * args.scale_stride, 1);
+        if (args.order != nullptr) mine.order += group * args.gemm.k;
+        if (args.global_scales != nullptr) mine.global_scale = args.global_scales[group];
+        mine.gemm.a = moved(args.gemm.a, group * args.groups.a_stride, 2);
+        mine.gemm = results_of_group(mine.gemm, args.groups, group);
+        multiply_rows<T, type, format>(mine, rows.begin, rows.end, threads);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "kernels/cost.h"
+#include "kernels/gemm/host_groups.h"
 #include "kernels/quantized_gemm/rows.h"
 #include "warpwright/device.h"
 
@@ -31,8 +32,9 @@ struct QuantizedGemmOp {
                               const CostConstants& costs = kCosts);
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
         if (row.arch == ArchClass::host) return {};
-        const i64 blocks_m = is_stream(row) ? 1 : ceil_div(problem.m, row.tile_m);
-        return {.grid = {static_cast<u32>(blocks_m * ceil_div(problem.n, row.tile_n))},
+        const i64 blocks =
+            num_blocks(problem.m, problem.n, problem.grouping, problem.groups, row.tile_m, row.tile_n);
+        return {.grid = {static_cast<u32>(blocks)},
                 .block = {static_cast<u32>(num_threads(row))},
                 .shared_bytes = static_cast<u32>(row.shared_bytes)};
     }

@@ -42,20 +42,6 @@ constexpr u32 kRoundBytes = sizeof(Step) * kRow.warps_k;
 constexpr u32 kA = sizeof(Step::codes), kScales = kA + sizeof(Step::a),
               kZeros = kScales + sizeof(Step::scales);
 
-struct Block {
-    i64 m, n;  // first row and column of D
-};
-
-// Columns of blocks, kGroup blocks high, one after another.
-__device__ inline Block this_block(const GemmArgs& args) {
-    constexpr u32 kGroup = 2048 / kRow.tile_m;
-    const u32 blocks_m = static_cast<u32>(ceil_div(args.m, kRow.tile_m));
-    const u32 blocks_n = static_cast<u32>(ceil_div(args.n, kRow.tile_n));
-    const u32 group = blockIdx.x / (kGroup * blocks_n), rest = blockIdx.x % (kGroup * blocks_n);
-    const u32 left = blocks_m - group * kGroup, height = left < kGroup ? left : kGroup;
-    return {i64{group * kGroup + rest % height} * kRow.tile_m, i64{rest / height} * kRow.tile_n};
-}
-
 static_assert(kRow.tile_n % kPackedRows == 0);
 
 // Byte of chunk `chunk`, eight of k, of a row of A in a step.
@@ -77,6 +63,7 @@ struct Copies {
     const unsigned char* zeros;
     const T* a;      // this thread's first row, at its first of k of the next step
     int rows_left;   // from that row to the last that exists
+    i32 group;       // of rows
     int next;        // the step that is copied next
     u32 to_w, to_a;  // in the first stage of the ring
     static_assert(kRow.tile_n <= 2 * kPackedRows);
@@ -85,11 +72,12 @@ struct Copies {
         const int thread = threadIdx.x % kGroupThreads;
         const i64 num_steps = ceil_div(args.gemm.k, kPackedK);
         const i64 first64 = block.n / kPackedRows;
+        group = block.group;
         // Rows of W that do not exist are replaced by others.
         const bool second_exists = (first64 + 1) * kPackedRows < args.gemm.n;
         next = threadIdx.x / kGroupThreads;
         second_rows = second_exists ? static_cast<u32>(num_steps * kStepBytes) : 0;
-        codes = static_cast<const unsigned char*>(args.gemm.b) + (first64 * num_steps + next) * kStepBytes +
+        codes = codes_of(args, group) + (first64 * num_steps + next) * kStepBytes +
                 (thread / 128 == 0 ? 0 : second_rows) + thread / 32 % 4 * kPackedTileBytes + thread % 32 * 16;
         const auto chunk_of = [&](const void* base, int bytes) -> const unsigned char* {
             const int per_group = kRow.tile_n * bytes / 16, per_rows64 = kPackedRows * bytes / 16;
@@ -97,15 +85,14 @@ struct Copies {
             if (base == nullptr || thread >= per_group * num_groups) return nullptr;
             const i64 rows64 = first64 + (second_exists && thread % per_group >= per_rows64 ? 1 : 0);
             const i64 of_group = rows64 * args.num_groups + thread / per_group;
-            return static_cast<const unsigned char*>(base) + of_group * kPackedRows * bytes +
+            return scales_of(args, group, base, bytes) + of_group * kPackedRows * bytes +
                    thread % per_rows64 * 16;
         };
         scales = chunk_of(args.scales, args.scale_bytes);
         zeros = chunk_of(args.zeros, 1);
-        a = static_cast<const T*>(args.gemm.a) + (block.m + thread / 8) * args.gemm.a_stride +
-            next * kPackedK + thread % 8 * 8;
-        const i64 left = args.gemm.m - block.m - thread / 8;
-        rows_left = left < kRow.tile_m ? static_cast<int>(left) : kRow.tile_m;
+        a = static_cast<const T*>(args.gemm.a) + group * args.groups.a_stride +
+            (block.m + thread / 8) * args.gemm.a_stride + next * kPackedK + thread % 8 * 8;
+        rows_left = min(block.end_m - block.m - thread / 8, kRow.tile_m);
         to_w = ring + thread * 16;
         to_a = ring + kA + chunk_of_a(thread / 8, thread % 8);
     }
@@ -174,7 +161,8 @@ struct Copies {
 #pragma unroll
                 for (int i = 0; i < 8; ++i) {
                     if (k + i >= args.gemm.k) break;
-                    const int column = args.order != nullptr ? args.order[k + i] - k : i;
+                    const i64 here = i64{group} * args.gemm.k + k + i;
+                    const int column = args.order != nullptr ? args.order[here] - k : i;
                     pairs[i / 2] |= static_cast<u32>(from[column].bits) << (i % 2 * 16);
                 }
                 ptx::store_shared(to + pass * kPassBytes, {pairs[0], pairs[1], pairs[2], pairs[3]});
@@ -378,7 +366,7 @@ __device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block b
     const Places places(ring);
     // mxfp4 would spill a register, and has sums to scale in every step anyway.
     constexpr bool kMayBeWhole = kRow.aligned && kRow.warps_k == 1 && kRow.format != WeightFormat::mxfp4;
-    const bool whole = block.m + kRow.tile_m <= args.gemm.m && args.gemm.k % (2 * kPackedK) == 0 &&
+    const bool whole = block.m + kRow.tile_m <= block.end_m && args.gemm.k % (2 * kPackedK) == 0 &&
                        (facts_of(kRow.format).group != 0 || args.group_shift > 0);
     if (is_general(args)) {
         main_loop<true>(sums, args, copies, places);
@@ -414,7 +402,9 @@ __device__ inline void wait_for_parts() {
 __device__ inline void epilogue(Sums& sums, const QuantizedGemmArgs& args, Block block, Shared& shared) {
     constexpr int kChunks = kRow.warp_n / 8;   // of eight columns
     constexpr int kLanes = 32 * kRow.warps_k;  // that share out 16 rows
-    const GemmArgs& gemm = args.gemm;
+    GemmArgs gemm = args.gemm;
+    move_results(gemm, args.groups, block.group);
+    const float scale = last_scale<kRow>(args, block.group);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, place = warp % kWarpsMN;
     const i64 first_m = block.m + place / kWarpsN * kRow.warp_m;
     const i64 first_n = block.n + place % kWarpsN * kRow.warp_n;
@@ -438,8 +428,9 @@ __device__ inline void epilogue(Sums& sums, const QuantizedGemmArgs& args, Block
         for (int chunk = warp / kWarpsMN * 32 + lane; chunk < 16 * kChunks; chunk += kLanes) {
             const int row = chunk / kChunks, column = chunk % kChunks * 8;
             const i64 m = first_m + i * 16 + row, n = first_n + column;
-            if (m >= gemm.m) break;
-            const Eight sum = sum_of(shared, place, row, column, last_scale<kRow>(args));
+            if (m >= block.end_m) break;
+            if (!row_exists(args.groups, m)) continue;
+            const Eight sum = sum_of(shared, place, row, column, scale);
             if (gemm.out_aligned && n + 8 <= gemm.n) {
                 finish_eight<T>(gemm, m, n, sum);
             } else {
@@ -461,7 +452,9 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
     using namespace warpwright;
     extern __shared__ __align__(128) unsigned char shared_memory[];
     Shared& shared = *reinterpret_cast<Shared*>(shared_memory);
-    const Block block = this_block(args.gemm);
+    Block block = this_block<kRow.tile_m, kRow.tile_n>(args.gemm, args.groups);
+    wait_for_lists(args);
+    if (!enter_group(block, args.groups)) return;
     Sums sums = {};
     sum_up(sums, args, block, shared);
     epilogue(sums, args, block, shared);

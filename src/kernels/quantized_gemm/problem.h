@@ -3,7 +3,7 @@
 // warpwright/ops/quantized_gemm.h.
 #pragma once
 
-#include "kernels/gemm/problem.h"
+#include "kernels/gemm/groups.h"
 #include "kernels/quantized_gemm/layout.h"
 
 namespace warpwright {
@@ -23,6 +23,9 @@ struct QuantizedGemmProblem {
     bool gate = false;
     bool residual = false;
     Activation activation = Activation::none;
+    Grouping grouping = Grouping::none;
+    i64 groups = 1;            // of rows of A, each with a weight of its own; not those of scales
+    i64 expected_m = 0;        // masked: rows that a group is expected to have; 0: m
     i64 alignment_bytes = 16;  // what every row's start in a is a multiple of
 
     template <class Self, class Visitor>
@@ -41,12 +44,16 @@ struct QuantizedGemmProblem {
         v("gate", self.gate);
         v("residual", self.residual);
         v("activation", self.activation);
+        v("grouping", self.grouping);
+        v("groups", self.groups);
+        v("expected_m", self.expected_m);
         v("alignment_bytes", self.alignment_bytes);
     }
     // As gemm's.
     constexpr QuantizedGemmProblem canonical() const {
         QuantizedGemmProblem problem = *this;
         problem.m = 128;
+        problem.expected_m = 0;
         return problem;
     }
 };
@@ -64,16 +71,19 @@ constexpr ScaleForm scale_form(DType type) {
 }
 
 struct QuantizedGemmArgs {
-    GemmArgs gemm;         // b: packed codes, without a stride
-    const void* scales;    // packed
-    const void* zeros;     // packed u8, or null
-    const i32* order;      // [k]: the column of A for each k of W; or null
-    float global_scale;    // times every weight
-    i32 scale_bytes;       // of one
-    i32 scale_step_bytes;  // of the scales of 64 rows and 64 of k
-    i32 num_groups;        // packed_groups
-    i32 group_shift;       // log2 of the steps of 64 of k that share a scale
-    bool halves;           // a scale for each 32 of k, of formats that do not say so themselves
+    GemmArgs gemm;               // b: packed codes, without a stride
+    GroupArgs groups;            // b_stride: bytes of codes
+    const void* scales;          // packed
+    const void* zeros;           // packed u8, or null
+    const i32* order;            // [k]: the column of A for each k of W; or null
+    const float* global_scales;  // [groups], or null
+    float global_scale;          // times every weight
+    i64 scale_stride;            // from a group's first scale and zero point to the next one's, in scales
+    i32 scale_bytes;             // of one
+    i32 scale_step_bytes;        // of the scales of 64 rows and 64 of k
+    i32 num_groups;              // packed_groups
+    i32 group_shift;             // log2 of the steps of 64 of k that share a scale
+    bool halves;                 // a scale for each 32 of k, of formats that do not say so themselves
     DType scale;
     ScaleForm form;  // of scale
 };

@@ -187,6 +187,7 @@ constexpr Rejection why_not(const QuantizedGemmRow& row, const TargetFacts& targ
     }
     if (problem.zeros && !is_integer(row.format)) return {"zeros", 0, 1, "bool"};
     if (row.arch == ArchClass::host) return accepted();
+    if (is_stream(row) && problem.grouping == Grouping::contiguous) return {"grouping", 0, 1, "bool"};
     // A step's scales have four bytes a row.
     if (problem.scale == DType::f32 && problem.group == 32) return {"group", 64, problem.group, "at_least"};
     if (is_stream(row) && problem.m > row.max_m) return {"m", row.max_m, problem.m, "at_most"};

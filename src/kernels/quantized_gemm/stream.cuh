@@ -40,17 +40,17 @@ struct Copies {
     u32 second_rows;              // bytes from there to the same of the block's second 64 rows
     const unsigned char* scales;  // this lane's chunk of 16 bytes; null: none
     const unsigned char* zeros;
-    const T* a;  // k of step 0 of this lane's first row
+    const T* a;  // k of step 0 of this lane's first row, at this lane's eight
     u32 exists;  // bit t: row a + 8 t
     u32 ring;    // this warp's, in the shared window
 
-    __device__ Copies(const QuantizedGemmArgs& args, Shared& shared, i64 first_n, int warp) {
+    __device__ Copies(const QuantizedGemmArgs& args, Shared& shared, Block block, int warp) {
         const int lane = threadIdx.x % 32, group = lane / 4, member = lane % 4;
-        const i64 rows64 = first_n / kPackedRows;
-        const int row = static_cast<int>(first_n % kPackedRows);
+        const i64 rows64 = block.n / kPackedRows;
+        const int row = block.n % kPackedRows;
         const i64 num_steps = ceil_div(args.gemm.k, kPackedK);
-        codes = static_cast<const unsigned char*>(args.gemm.b) + rows64 * num_steps * kStepBytes +
-                row / 16 * kPackedTileBytes + lane * 16;
+        codes = codes_of(args, block.group) + rows64 * num_steps * kStepBytes + row / 16 * kPackedTileBytes +
+                lane * 16;
         // Rows of W that do not exist are replaced by others.
         const bool second_exists = (rows64 + 1) * kPackedRows < args.gemm.n;
         second_rows = second_exists ? static_cast<u32>(num_steps * kStepBytes) : 0;
@@ -60,7 +60,7 @@ struct Copies {
             if (base == nullptr || lane >= per_group * num_groups) return nullptr;
             const bool second = lane % per_group >= per_rows64 && second_exists;
             const i64 of_group = (rows64 + (second ? 1 : 0)) * args.num_groups + lane / per_group;
-            return static_cast<const unsigned char*>(base) + (of_group * kPackedRows + row) * bytes +
+            return scales_of(args, block.group, base, bytes) + (of_group * kPackedRows + row) * bytes +
                    lane % per_group % per_rows64 * 16;
         };
         scales = chunk(args.scales, args.scale_bytes);
@@ -69,9 +69,10 @@ struct Copies {
 #pragma unroll
         for (int t = 0; t < kTokens; ++t) {
             const int m = t * 8 + group;
-            if (m < args.gemm.m) exists |= 1u << t;
+            if (m < block.end_m) exists |= 1u << t;
         }
-        a = static_cast<const T*>(args.gemm.a) + group * args.gemm.a_stride + member * 8;
+        a = static_cast<const T*>(args.gemm.a) + block.group * args.groups.a_stride +
+            group * args.gemm.a_stride + member * 8;
         ring = ptx::shared_address(&shared.ring[warp][0]);
     }
 
@@ -118,14 +119,20 @@ struct Copies {
 #pragma unroll 1
         for (int i = 0; i < kTokens * 2; ++i) {
             if ((exists >> i / 2 & 1) == 0) continue;
-            const T* row =
-                static_cast<const T*>(args.gemm.a) + (i / 2 * 8 + threadIdx.x % 32 / 4) * args.gemm.a_stride;
-            const int k = first + i % 2 * 32 + static_cast<int>(threadIdx.x % 4) * 8;
-            const bool inside = k < args.gemm.k;
-            ptx::cp_async_16(to + i * 512, inside ? row + k : row, inside ? 16 : 0);
+            const int k = first + i % 2 * 32;
+            const bool inside = k + static_cast<int>(threadIdx.x % 4) * 8 < args.gemm.k;
+            // What does not exist is not read.
+            ptx::cp_async_16(to + i * 512, a + i / 2 * 8 * args.gemm.a_stride + k, inside ? 16 : 0);
         }
     }
 };
+
+// All rows of a group of rows are one block's.
+__device__ inline Block stream_block(const QuantizedGemmArgs& args) {
+    if (args.groups.kind != Grouping::none)
+        return this_block<kRow.tile_m, kRow.tile_n>(args.gemm, args.groups);
+    return {0, static_cast<i32>(blockIdx.x) * kRow.tile_n, args.gemm.m, 0};
+}
 
 using Sums = float[kTiles][kTokens][4];
 
@@ -196,9 +203,9 @@ __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, cons
     }
 }
 
-__device__ inline void stream(Sums& sums, const QuantizedGemmArgs& args, Shared& shared, i64 first_n,
+__device__ inline void stream(Sums& sums, const QuantizedGemmArgs& args, Shared& shared, Block block,
                               int warp) {
-    const Copies copies(args, shared, first_n, warp);
+    const Copies copies(args, shared, block, warp);
     const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
 
     // Groups of copies end in their order: where all of the first ring's weights are asked for before the
@@ -242,10 +249,12 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
     extern __shared__ __align__(128) unsigned char shared_memory[];
     Shared& shared = *reinterpret_cast<Shared*>(shared_memory);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const i64 first_n = i64{blockIdx.x} * kRow.tile_n;
+    Block block = stream_block(args);
+    wait_for_lists(args);
+    if (!enter_group(block, args.groups)) return;
 
     Sums sums = {};
-    stream(sums, args, shared, first_n, warp);
+    stream(sums, args, shared, block, warp);
     __syncthreads();  // rings become sums
 
     // mma's row is a row of W, its column a row of A.
@@ -261,12 +270,17 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
         }
     }
     __syncthreads();
+    block = stream_block(args);  // once more: nothing of it takes a register of the products
+    enter_group(block, args.groups);
+    GemmArgs gemm = args.gemm;
+    move_results(gemm, args.groups, block.group);
+    const float scale = last_scale<kRow>(args, block.group);
     for (int i = threadIdx.x; i < kRow.tile_m * kRow.tile_n; i += kThreads) {
         const int m = i / kRow.tile_n, column = i % kRow.tile_n;
-        if (m >= args.gemm.m || first_n + column >= args.gemm.n) continue;
+        if (m >= block.end_m || block.n + column >= gemm.n) continue;
         float sum = 0;
 #pragma unroll
         for (int part = 0; part < kRow.warps_k; ++part) sum += shared.partial[part][m][column];
-        finish_one<T>(args.gemm, m, first_n + column, sum * last_scale<kRow>(args));
+        finish_one<T>(gemm, m, block.n + column, sum * scale);
     }
 }

@@ -9,7 +9,9 @@
 // product of our order of k takes, and e2m1 times e4m3 has but six bits. So no weight is rounded.
 #pragma once
 
+#include "kernels/gemm/blocks.cuh"
 #include "kernels/quantized_gemm/rows.h"
+#include "ptx/launch.cuh"
 #include "ptx/memory.cuh"
 #include "ptx/mma.cuh"
 #include "ptx/packed.cuh"
@@ -192,11 +194,26 @@ struct TileScales {
     }
 };
 
-// What is left to multiply finished sums by.
+// What is left to multiply finished sums of a group of rows by.
 template <QuantizedGemmRow R>
-__device__ inline float last_scale(const QuantizedGemmArgs& args) {
+__device__ inline float last_scale(const QuantizedGemmArgs& args, i32 group) {
     constexpr bool kScaled = R.format == WeightFormat::nvfp4;
-    return args.global_scale * (kScaled ? PairConstants<Storage<R.dtype>>::kUnscale : 1.0f);
+    const float scale = args.global_scales != nullptr ? args.global_scales[group] : args.global_scale;
+    return scale * (kScaled ? PairConstants<Storage<R.dtype>>::kUnscale : 1.0f);
+}
+
+// The launch before may be making the lists of a grouped product.
+__device__ inline void wait_for_lists(const QuantizedGemmArgs& args) {
+    if (args.groups.kind != Grouping::none) ptx::wait_for_predecessor();
+}
+
+// Of a group of rows: its codes; scales or zero points of `bytes` each.
+__device__ inline const unsigned char* codes_of(const QuantizedGemmArgs& args, i32 group) {
+    return static_cast<const unsigned char*>(args.gemm.b) + group * args.groups.b_stride;
+}
+__device__ inline const unsigned char* scales_of(const QuantizedGemmArgs& args, i32 group, const void* all,
+                                                 int bytes) {
+    return static_cast<const unsigned char*>(all) + group * args.scale_stride * bytes;
 }
 
 // Adds the sums of a group, and begins the next one's.

@@ -12,10 +12,6 @@ Status parse_enum(std::string_view name, std::string_view text, Scaling& scaling
     return parse_one_of(name, text, {Scaling::outer, Scaling::blocks, Scaling::mx}, scaling);
 }
 
-Status parse_enum(std::string_view name, std::string_view text, Grouping& grouping) {
-    return parse_one_of(name, text, {Grouping::none, Grouping::contiguous, Grouping::masked}, grouping);
-}
-
 namespace {
 
 double mma_share(const TargetFacts& target, const GemmCosts& costs) {

@@ -7,14 +7,14 @@
 
 #include "kernels/cost.h"
 #include "kernels/fused/quantize/operation.h"
+#include "kernels/gemm/host_groups.h"
 #include "kernels/scaled_gemm/rows.h"
 #include "warpwright/device.h"
 
 namespace warpwright {
 
-// How fields of these types are read (dispatch/fields.h).
+// How fields of this type are read (dispatch/fields.h).
 Status parse_enum(std::string_view name, std::string_view text, Scaling& scaling);
-Status parse_enum(std::string_view name, std::string_view text, Grouping& grouping);
 
 struct ScaledGemmOp {
     static constexpr const char* kName = "scaled_gemm";
