@@ -176,6 +176,7 @@ __device__ inline void load_query(const AttentionArgs& args, const BlockWork& wo
 template <AttentionRow R, bool in_shared = keeps_q_in_shared(R)>
 struct Query {
     using S = AttentionShared<R>;
+    static constexpr bool kIsCommon = false;
     u32 kept[R.head_dim / 16][4];
     __device__ void keep(S&, int step, int i, u32 value) { kept[step][i] = value; }
     __device__ void get(const S&, int step, u32 (&a)[4]) const {
@@ -186,11 +187,13 @@ struct Query {
 template <AttentionRow R>
 struct Query<R, true> {
     using S = AttentionShared<R>;
+    static constexpr bool kIsCommon = S::kCopies == 1;  // first kept by one warp, then known to all
+    __device__ static int copy() { return kIsCommon ? 0 : warp_id(); }
     __device__ void keep(S& shared, int step, int i, u32 value) {
-        shared.q[warp_id()][step][lane_id()][i] = value;
+        if (!kIsCommon || warp_id() == 0) shared.q[copy()][step][lane_id()][i] = value;
     }
     __device__ void get(const S& shared, int step, u32 (&a)[4]) const {
-        const U32x4 v = *reinterpret_cast<const U32x4*>(shared.q[warp_id()][step][lane_id()]);
+        const U32x4 v = *reinterpret_cast<const U32x4*>(shared.q[copy()][step][lane_id()]);
         a[0] = v.x, a[1] = v.y, a[2] = v.z, a[3] = v.w;
     }
 };

@@ -39,7 +39,8 @@ double blocks_per_sm(const AttentionRow& row, const TargetFacts& target) {
     // What the images use or are bounded to.
     const i64 registers = row.head_dim <= 64 && row.min_blocks == 1 ? 128 : 255;
     const i64 by_registers = 65536 / (registers * num_threads(row));
-    return static_cast<double>(std::max<i64>(1, std::min(by_shared, by_registers)));
+    return static_cast<double>(
+        std::max<i64>(1, std::min(by_shared, std::max<i64>(by_registers, row.min_blocks))));
 }
 
 // The mean of min(x, most) for x that is evenly spread from `from` to `to`.

@@ -198,6 +198,7 @@ __device__ inline void attend_slices(const AttentionArgs& args, const BlockWork&
     Query<R> query;
     load_query<R>(args, work, work.first_row,
                   [&](int step, int i, u32 value) { query.keep(shared, step, i, value); });
+    if constexpr (Query<R>::kIsCommon) __syncthreads();
     const int lane_row = work.first_row + lane_id() / 4;
     const int first_limit = work.visible_keys(args, work.first_row);
 #pragma unroll

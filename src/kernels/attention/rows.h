@@ -89,8 +89,10 @@ struct QueryFragments {};
 template <AttentionRow R>
 struct QueryFragments<R, true> {
     // A warp's rows: where warps divide the keys, a lane's registers as they are loaded ([16 columns of
-    // head_dim][lane][register]), else a row after another, swizzled.
-    alignas(128) u32 q[num_threads(R) / 32][R.head_dim / 16 * (R.warp_rows / kMmaRows)][32][4];
+    // head_dim][lane][register]), else a row after another, swizzled. Warps that read codes have one copy
+    // between them.
+    static constexpr int kCopies = reads_codes(R) ? 1 : num_threads(R) / 32;
+    alignas(128) u32 q[kCopies][R.head_dim / 16 * (R.warp_rows / kMmaRows)][32][4];
 };
 
 // What a block gets from all blocks of its cluster: their maxima and sums, and their share of the outputs
