@@ -44,7 +44,7 @@ def weights_table(name, result):
 
 def kv_table(result):
     plain = result["rows"][0]
-    lines = ["\nKeys and values as codes, bf16 weights:\n", "| keys and values | perplexity | against bf16 |", "|---|---|---|"]
+    lines = ["\nKeys and values as codes (torch's conversions, not our kernels), bf16 weights:\n", "| keys and values | perplexity | against bf16 |", "|---|---|---|"]
     for row in result["kv"]:
         lines.append(f"| {row['format']} | {row['perplexity']:.3f} | {against(row, plain):+.2%} |")
     lines.append("\nWithout a scale it is 1. Others are of the largest magnitudes in `calibration.txt`.")
