@@ -39,7 +39,6 @@ constexpr u32 kRingBytes = kRow.stages * kStageBytes;
 constexpr int kTilesM = kRow.warp_m / 16;
 constexpr int kTilesN = kRow.warp_n / 8;
 static_assert(kSteps % 2 == 0, "the two sets of fragment registers take turns");
-static_assert(kTilesN % 2 == 0, "B fragments are loaded for two tiles at once");
 
 struct Block {
     i64 m, n;  // first row and column of D
@@ -191,9 +190,13 @@ struct FragmentAddress {
             ptx::ldmatrix_x4(f.a[i][0], f.a[i][1], f.a[i][2], f.a[i][3], a_start + i * (16 * kRowBytes));
         }
 #pragma unroll
-        for (int j = 0; j < kTilesN; j += 2) {
+        for (int j = 0; j + 1 < kTilesN; j += 2) {
             ptx::ldmatrix_x4(f.b[j][0], f.b[j][1], f.b[j + 1][0], f.b[j + 1][1],
                              b_start + j * (8 * kRowBytes));
+        }
+        if constexpr (kTilesN % 2 != 0) {
+            constexpr int kLast = kTilesN - 1;
+            ptx::ldmatrix_x2(f.b[kLast][0], f.b[kLast][1], b_start + kLast * (8 * kRowBytes));
         }
     }
 };
