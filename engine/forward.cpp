@@ -6,7 +6,6 @@
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
-#include "warpwright/ops/kv_append.h"
 #include "warpwright/ops/logits.h"
 #include "warpwright/ops/quantized_gemm.h"
 #include "warpwright/ops/rmsnorm.h"
@@ -238,16 +237,14 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
         .positions = positions,
         .frequency = Tensor::dense(rotation.frequency.data(), DType::f32, {rope_config.rotary_dim / 2}),
         .magnitude = rotation.magnitude,
-        .interleaved = rope_config.interleaved};
+        .interleaved = rope_config.interleaved,
+        .v = v,
+        .sequences = inputs_->tensor(StepInputs::sequence_of_token, tokens),
+        .page_table = inputs_->tensor(StepInputs::page_table, shape.sequences),
+        .k_pages = pages_->k_pages(layer),
+        .v_pages = pages_->v_pages(layer),
+        .positions_are_ready = true};
     WW_TRY(prepare(context, rope, prepared));
-    const KvAppend append{.k = k,
-                          .v = v,
-                          .sequences = inputs_->tensor(StepInputs::sequence_of_token, tokens),
-                          .positions = positions,
-                          .page_table = inputs_->tensor(StepInputs::page_table, shape.sequences),
-                          .k_pages = pages_->k_pages(layer),
-                          .v_pages = pages_->v_pages(layer)};
-    WW_TRY(prepare(context, append, prepared));
     for (const Attention& attention : attention_calls(shape, layer, prepared.batch_invariant))
         WW_TRY(prepare(context, attention, prepared));
     WW_TRY(prepare_product(w.o, attended, w.o_bias, delta, prepared));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Forward: one pass through the model as prepared operations over fixed buffers.
 //
-//   embed -> [norm, qkv, (norms of q and k), rope, append, attention, o, (norm),
+//   embed -> [norm, qkv, (norms of q and k), rope + append, attention, o, (norm),
 //             norm, gate_up, activation, down, (norm)] x layers
 //         -> norm -> rows of last tokens -> lm_head (-> softcap) [-> adjust logits] -> sample
 //

@@ -48,13 +48,8 @@ public:
         add(name + "rope", all_, "rope", false,
             with_heads({{"tokens", field_text(shape_.tokens)},
                         {"rotary_dim", field_text(i64{c_.rope.rotary_dim})},
-                        {"interleaved", field_text(c_.rope.interleaved)}}),
-            {c_.head_dim, rows_of(qkv)});
-        add(name + "kv_append", all_, "kv_append", false,
-            {{"tokens", field_text(shape_.tokens)},
-             {"kv_heads", field_text(i64{c_.num_kv_heads})},
-             {"head_dim", field_text(i64{c_.head_dim})},
-             {"page_size", field_text(page_size_)}},
+                        {"interleaved", field_text(c_.rope.interleaved)},
+                        {"page_size", field_text(page_size_)}}),
             {c_.head_dim, rows_of(qkv)});
         for (const auto& [window, layers] : layers_by_window()) attend(name, window, layers, qkv);
         products(name, &LayerForms::o, q, q, c_.o_bias);

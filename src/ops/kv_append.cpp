@@ -6,19 +6,10 @@
 #include "dispatch/prepare.h"
 #include "kernels/fused/kv_append/operation.h"
 #include "ops/kv_scales.h"
+#include "ops/kv_strides.h"
 #include "ops/match.h"
 
 namespace warpwright {
-namespace {
-
-KvStrides strides_of(const Tensor& values) {
-    return {.token = values.stride[0], .head = values.stride[1]};
-}
-KvPageStrides page_strides_of(const Tensor& pages) {
-    return {.page = pages.stride[0], .slot = pages.stride[1], .head = pages.stride[2]};
-}
-
-}  // namespace
 
 Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
     const DType type = kv_dtype(call.kv_format, call.k.dtype);
@@ -50,10 +41,10 @@ Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
                             .sequences = static_cast<const i32*>(call.sequences.data),
                             .positions = static_cast<const i32*>(call.positions.data),
                             .page_table = static_cast<const i32*>(call.page_table.data),
-                            .k_stride = strides_of(call.k),
-                            .v_stride = strides_of(call.v),
-                            .k_page_stride = page_strides_of(call.k_pages),
-                            .v_page_stride = page_strides_of(call.v_pages),
+                            .k_stride = kv_strides_of(call.k),
+                            .v_stride = kv_strides_of(call.v),
+                            .k_page_stride = kv_page_strides_of(call.k_pages),
+                            .v_page_stride = kv_page_strides_of(call.v_pages),
                             .page_table_stride = call.page_table.stride[0],
                             .tokens = static_cast<i32>(problem.tokens),
                             .kv_heads = static_cast<i32>(problem.kv_heads),

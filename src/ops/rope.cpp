@@ -3,8 +3,11 @@
 
 #include <fmt/format.h>
 
+#include <bit>
+
 #include "dispatch/prepare.h"
 #include "kernels/fused/rope/operation.h"
+#include "ops/kv_strides.h"
 #include "ops/match.h"
 
 namespace warpwright {
@@ -15,20 +18,47 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
         .tensor("k", call.k, {"tokens", "kv_heads", "head_dim"}, {call.q.dtype})
         .tensor("positions", call.positions, {"tokens"}, {DType::i32})
         .tensor("frequency", call.frequency, {"pairs"}, {DType::f32});
+    const bool appends = static_cast<bool>(call.k_pages);
+    if (appends) {
+        match.tensor("v", call.v, {"tokens", "kv_heads", "head_dim"}, {call.k.dtype})
+            .tensor("sequences", call.sequences, {"tokens"}, {DType::i32})
+            .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
+            .tensor("k_pages", call.k_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {call.k.dtype})
+            .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {call.k.dtype});
+    }
+    match.require(appends || !(call.v || call.sequences || call.page_table || call.v_pages),
+                  "v, sequences, page_table and v_pages: expected k_pages too");
     match.require(2 * match["pairs"] <= match["head_dim"],
                   fmt::format("frequency has {} pairs, head_dim {} holds at most {}", match["pairs"],
                               match["head_dim"], match["head_dim"] / 2));
     WW_TRY(match.status());
-    if (match["tokens"] == 0 || match["pairs"] == 0) return {};
+    if (match["tokens"] == 0 || (match["pairs"] == 0 && !appends)) return {};
 
-    const RopeProblem problem{.tokens = match["tokens"],
-                              .heads = match["heads"],
-                              .kv_heads = match["kv_heads"],
-                              .head_dim = match["head_dim"],
-                              .rotary_dim = 2 * match["pairs"],
-                              .interleaved = call.interleaved,
-                              .dtype = call.q.dtype,
-                              .alignment_bytes = alignment_of({&call.q, &call.k}, prepared.batch_invariant)};
+    const RopeProblem problem{
+        .tokens = match["tokens"],
+        .heads = match["heads"],
+        .kv_heads = match["kv_heads"],
+        .head_dim = match["head_dim"],
+        .rotary_dim = 2 * match["pairs"],
+        .interleaved = call.interleaved,
+        .page_size = match["page_size"],
+        .dtype = call.q.dtype,
+        .alignment_bytes = alignment_of({&call.q, &call.k, &call.v, &call.k_pages, &call.v_pages},
+                                        prepared.batch_invariant)};
+    RopePages pages{};
+    if (appends) {
+        pages = {.v = call.v.data,
+                 .k_pages = call.k_pages.data,
+                 .v_pages = call.v_pages.data,
+                 .sequences = static_cast<const i32*>(call.sequences.data),
+                 .page_table = static_cast<const i32*>(call.page_table.data),
+                 .v_stride = kv_strides_of(call.v),
+                 .k_page_stride = kv_page_strides_of(call.k_pages),
+                 .v_page_stride = kv_page_strides_of(call.v_pages),
+                 .page_table_stride = call.page_table.stride[0],
+                 .head_dim = static_cast<i32>(problem.head_dim),
+                 .page_shift = std::countr_zero(static_cast<u64>(problem.page_size))};
+    }
     const RopeArgs args{.q = call.q.data,
                         .k = call.k.data,
                         .positions = static_cast<const i32*>(call.positions.data),
@@ -37,12 +67,14 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
                         .q_head_stride = call.q.stride[1],
                         .k_token_stride = call.k.stride[0],
                         .k_head_stride = call.k.stride[1],
+                        .pages = pages,
                         .tokens = static_cast<i32>(problem.tokens),
                         .heads = static_cast<i32>(problem.heads),
                         .kv_heads = static_cast<i32>(problem.kv_heads),
                         .pairs = static_cast<i32>(match["pairs"]),
                         .magnitude = call.magnitude,
-                        .interleaved = call.interleaved};
+                        .interleaved = call.interleaved,
+                        .positions_are_ready = call.positions_are_ready};
     return prepare_step<RopeOp>(context, problem, args, prepared);
 }
 

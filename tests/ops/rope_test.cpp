@@ -27,6 +27,11 @@ TEST(Rope, RefusesWithTheReason) {
     EXPECT_EQ(refusal(kOp, "rope.portable.f16.t256", "h200", {{"dtype", "f16"}, {"alignment_bytes", "8"}}),
               "alignment: needs a multiple of 16, got 8");
     EXPECT_EQ(refusal(kOp, "rope.portable.f16.any", "h200", {}), "dtype: needs f16, got bf16");
+    EXPECT_EQ(refusal(kOp, "rope.portable.bf16.any", "h200", {{"page_size", "24"}}),
+              "page size: needs a power of two, got 24");
+    EXPECT_EQ(refusal(kOp, "rope.portable.bf16.t256", "h200",
+                      {{"head_dim", "72"}, {"rotary_dim", "32"}, {"page_size", "16"}}),
+              "head dim: needs a multiple of 16, got 72");
 }
 
 TEST(Rope, ChoosesTheRowThatFits) {
@@ -45,6 +50,22 @@ TEST(Rope, RefusesMoreFrequenciesThanAHeadHolds) {
     Prepared prepared;
     EXPECT_EQ(prepare(cpu_context(), call, prepared).message(),
               "rope: frequency has 33 pairs, head_dim 64 holds at most 32");
+}
+
+TEST(Rope, RefusesPagesThatAreNotWhole) {
+    float data[256] = {};
+    const Rope call{.q = Tensor::dense(data, DType::bf16, {1, 2, 64}),
+                    .k = Tensor::dense(data, DType::bf16, {1, 1, 64}),
+                    .positions = Tensor::dense(data, DType::i32, {1}),
+                    .frequency = Tensor::dense(data, DType::f32, {32}),
+                    .v = Tensor::dense(data, DType::bf16, {1, 1, 64})};
+    Prepared prepared;
+    EXPECT_EQ(prepare(cpu_context(), call, prepared).message(),
+              "rope: v, sequences, page_table and v_pages: expected k_pages too");
+    Rope keys = call;
+    keys.v = {};
+    keys.k_pages = Tensor::dense(data, DType::bf16, {1, 4, 1, 64});
+    EXPECT_FALSE(prepare(cpu_context(), keys, prepared).ok());
 }
 
 struct Golden {

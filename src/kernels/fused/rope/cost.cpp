@@ -7,9 +7,14 @@ Prediction RopeOp::predict(const Row& row, const TargetFacts& target, const Prob
                            const CostConstants& costs) {
     const double heads = static_cast<double>(problem.heads + problem.kv_heads);
     const double elements = static_cast<double>(problem.tokens) * heads * problem.rotary_dim;
+    // Appended: all of v, and the rest of k.
+    const double moved = problem.page_size == 0
+                             ? 0
+                             : static_cast<double>(problem.tokens * problem.kv_heads) *
+                                   static_cast<double>(2 * problem.head_dim - problem.rotary_dim);
     const double angles = static_cast<double>(problem.tokens) * problem.rotary_dim / 2;
     const bool elementwise = row.arch != ArchClass::host && row.max_pairs == 0;
-    return roofline(target, costs, 2 * elements * dtype_bytes(problem.dtype),
+    return roofline(target, costs, 2 * (elements + moved) * dtype_bytes(problem.dtype),
                     3 * elements + costs.stream.angle_flops * angles, fp32_tflops(target, costs),
                     elementwise ? costs.stream.elementwise_share : costs.stream.memory_share,
                     costs.stream.compute_share);

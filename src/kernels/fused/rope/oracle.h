@@ -3,6 +3,7 @@
 // position 1e6 its rounding is worth 0.03 radians, and belongs to the definition.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -29,6 +30,20 @@ inline std::vector<double> rope_oracle(const std::vector<float>& x, const std::v
         }
     }
     return out;
+}
+
+// Keys, or values, in their pages: pages, [slots, width], after rows, [tokens, width], went to the slots
+// given for them; -1: nowhere.
+inline std::vector<double> appended_oracle(const std::vector<double>& rows, const std::vector<float>& pages,
+                                           const std::vector<i64>& slots) {
+    std::vector<double> answer(pages.begin(), pages.end());
+    const i64 width = static_cast<i64>(rows.size() / slots.size());
+    for (std::size_t token = 0; token < slots.size(); ++token) {
+        if (slots[token] < 0) continue;
+        std::copy_n(rows.begin() + static_cast<i64>(token) * width, width,
+                    answer.begin() + slots[token] * width);
+    }
+    return answer;
 }
 
 }  // namespace warpwright

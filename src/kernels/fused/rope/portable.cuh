@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// RoPE in place on queries and keys, portable. Limited by memory: each rotated element is read and written
-// once, 16 bytes a thread.
+// RoPE on queries and keys, portable: in place, or keys with their values to the pages of their sequence.
+// Limited by memory: each element is read and written once, 32 bytes a thread.
 //
-//   block = one token        cos, sin of every pair -> shared memory | turn all heads of q, then of k
+//   block = one token        cos, sin of every pair -> shared memory, beside them the token's slot |
+//                            turn or move all heads of q, then of k, then of v
 //
-// One element turns together with its partner: half a head away (neox) or beside it (interleaved).
+// One element turns together with its partner: half a head away (neox) or beside it (interleaved). Positions
+// and pages that are ready are followed while the predecessor still runs: they are a chain of three accesses.
 #include "kernels/fused/rope/rows.h"
 #include "ptx/convert.cuh"
 #include "ptx/launch.cuh"
@@ -17,15 +19,61 @@ constexpr RopeRow kRow = row_at(kRopeRows, WW_ROW);
 static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
 using T = Storage<kRow.dtype>;
 
+// why: with the registers that it would like, two items at once cost a tenth of the speed of many tokens.
+constexpr int kBlocksPerSm = kRow.max_pairs > 0 ? 6 : 1;
+
 struct alignas(16) Rotations {
     float cosine[kRow.max_pairs > 0 ? kRow.max_pairs : 4];
     float sine[kRow.max_pairs > 0 ? kRow.max_pairs : 4];
 };
 
+// What the caller may have promised to be ready.
+__device__ inline i32 load_ready(const RopeArgs& args, const i32* address) {
+    return args.positions_are_ready ? ptx::load_constant_i32(address) : ptx::load_i32(address);
+}
+
 __device__ inline SinCos rotation(const RopeArgs& args, i32 position, int pair) {
-    const SinCos turn = sin_cos(static_cast<float>(position) * args.frequency[pair]);
+    const i32* frequency = reinterpret_cast<const i32*>(args.frequency) + pair;
+    const SinCos turn = sin_cos(static_cast<float>(position) * __int_as_float(load_ready(args, frequency)));
     return {turn.sine * args.magnitude, turn.cosine * args.magnitude};
 }
+
+// A token's heads: where they are, and where they go.
+struct Heads {
+    const T* from;
+    T* to;
+    i64 from_stride, to_stride;  // of heads
+    int count;
+};
+struct Token {
+    Heads q, k, v;
+
+    __device__ Token(const RopeArgs& args, i64 token, i32 position) {
+        T* const own_q = static_cast<T*>(args.q) + token * args.q_token_stride;
+        T* const own_k = static_cast<T*>(args.k) + token * args.k_token_stride;
+        q = {own_q, own_q, args.q_head_stride, args.q_head_stride, args.heads};
+        k = {own_k, own_k, args.k_head_stride, args.k_head_stride, args.kv_heads};
+        v = {};
+        const RopePages& pages = args.pages;
+        if (pages.k_pages == nullptr) return;
+        if (position < 0) {  // padding
+            k.count = 0;
+            return;
+        }
+        const i64 page = load_ready(
+            args, pages.page_table + load_ready(args, pages.sequences + token) * pages.page_table_stride +
+                      (position >> pages.page_shift));
+        const i64 slot = position & ((1 << pages.page_shift) - 1);
+        const auto place = [&](void* base, const KvPageStrides& to) {
+            return static_cast<T*>(base) + page * to.page + slot * to.slot;
+        };
+        k.to = place(pages.k_pages, pages.k_page_stride);
+        k.to_stride = pages.k_page_stride.head;
+        v = {static_cast<const T*>(pages.v) + token * pages.v_stride.token,
+             place(pages.v_pages, pages.v_page_stride), pages.v_stride.head, pages.v_page_stride.head,
+             args.kv_heads};
+    }
+};
 
 // neox: two elements of the first half and their partners of the second, packed in pairs.
 __device__ inline void turn_halves(u32& first, u32& second, const float* cosine, const float* sine) {
@@ -41,85 +89,116 @@ __device__ inline u32 turn_pair(u32 pair, float cosine, float sine) {
     return ptx::pack<T>(a * cosine - b * sine, b * cosine + a * sine);
 }
 
-// All heads of one token. A work item is 16 pairs' worth of bytes for neox (a vector of each half) and 4
-// pairs for interleaved (one vector).
-__device__ inline void turn_heads(T* x, i64 head_stride, int heads, const RopeArgs& args,
-                                  const Rotations& rotations) {
-    const int per_head = args.pairs / (args.interleaved ? 4 : 8);
-    for (int i = threadIdx.x; i < heads * per_head; i += kRow.threads) {
-        const int head = i / per_head;
-        const int item = i - head * per_head;
-        if (args.interleaved) {
-            T* address = x + head * head_stride + item * 8;
-            const float* cosine = rotations.cosine + item * 4;
-            const float* sine = rotations.sine + item * 4;
-            const U32x4 v = ptx::load(address);
-            ptx::store(address, {turn_pair(v.x, cosine[0], sine[0]), turn_pair(v.y, cosine[1], sine[1]),
-                                 turn_pair(v.z, cosine[2], sine[2]), turn_pair(v.w, cosine[3], sine[3])});
+// What a thread moves at a time: 16 elements of a head in two vectors, 8 pairs where they turn.
+struct Item {
+    const T* from;
+    T* to;
+    int apart;  // the two vectors, in elements
+    int pair;   // the first one; negative: they do not turn
+    U32x4 first, second;
+
+    __device__ Item(const RopeArgs& args, const Heads& heads, int index, int per_head, int turning) {
+        const int head = index / per_head, item = index - head * per_head;
+        const bool halves = item < turning && !args.interleaved;
+        const int element = halves ? item * 8 : item * 16;
+        apart = halves ? args.pairs : 8;
+        pair = item < turning ? item * 8 : -1;
+        from = heads.from + head * heads.from_stride + element;
+        to = heads.to + head * heads.to_stride + element;
+        first = ptx::load(from);
+        second = ptx::load(from + apart);
+    }
+    __device__ void finish(const RopeArgs& args, const Rotations& rotations) {
+        const float* cosine = rotations.cosine + pair;
+        const float* sine = rotations.sine + pair;
+        if (pair < 0) {
+        } else if (args.interleaved) {
+            first = {turn_pair(first.x, cosine[0], sine[0]), turn_pair(first.y, cosine[1], sine[1]),
+                     turn_pair(first.z, cosine[2], sine[2]), turn_pair(first.w, cosine[3], sine[3])};
+            second = {turn_pair(second.x, cosine[4], sine[4]), turn_pair(second.y, cosine[5], sine[5]),
+                      turn_pair(second.z, cosine[6], sine[6]), turn_pair(second.w, cosine[7], sine[7])};
         } else {
-            T* address = x + head * head_stride + item * 8;
-            const float* cosine = rotations.cosine + item * 8;
-            const float* sine = rotations.sine + item * 8;
-            U32x4 first = ptx::load(address), second = ptx::load(address + args.pairs);
             turn_halves(first.x, second.x, cosine, sine);
             turn_halves(first.y, second.y, cosine + 2, sine + 2);
             turn_halves(first.z, second.z, cosine + 4, sine + 4);
             turn_halves(first.w, second.w, cosine + 6, sine + 6);
-            ptx::store(address, first);
-            ptx::store(address + args.pairs, second);
         }
+        ptx::store(to, first);
+        ptx::store(to + apart, second);
+    }
+};
+
+// rotary_dim is a multiple of 16, head_dim too where pages are written, and everything is 16-byte aligned.
+__device__ inline void move_vectors(const RopeArgs& args, const Token& token, const Rotations& rotations) {
+    const int turning = args.pairs / 8, whole = args.pages.head_dim / 16;
+    const int per_key = args.pages.k_pages != nullptr ? whole : turning;
+    const int of_q = token.q.count * turning;
+    const int of_k = of_q + token.k.count * per_key;
+    const int of_v = of_k + token.v.count * whole;
+    const auto item_at = [&](int i) {
+        if (i < of_q) return Item(args, token.q, i, turning, turning);
+        if (i < of_k) return Item(args, token.k, i - of_q, per_key, turning);
+        return Item(args, token.v, i - of_k, whole, 0);
+    };
+    for (int i = threadIdx.x; i < of_v; i += 2 * kRow.threads) {
+        Item item = item_at(i);
+        if (i + kRow.threads < of_v) {
+            Item other = item_at(i + kRow.threads);  // both are under way at once
+            other.finish(args, rotations);
+        }
+        item.finish(args, rotations);
     }
 }
 
-// rotary_dim is a multiple of 16 and everything is 16-byte aligned.
-__device__ inline void turn_vectors(const RopeArgs& args, i64 token, Rotations& rotations) {
-    const i32 position = args.positions[token];
-    for (int pair = threadIdx.x; pair < args.pairs; pair += kRow.threads) {
-        const SinCos turn = rotation(args, position, pair);
-        rotations.cosine[pair] = turn.cosine;
-        rotations.sine[pair] = turn.sine;
-    }
-    __syncthreads();
-    turn_heads(static_cast<T*>(args.q) + token * args.q_token_stride, args.q_head_stride, args.heads, args,
-               rotations);
-    turn_heads(static_cast<T*>(args.k) + token * args.k_token_stride, args.k_head_stride, args.kv_heads, args,
-               rotations);
-}
-
-__device__ inline void turn_elements_of(T* x, i64 head_stride, int heads, int pair, SinCos turn,
-                                        const RopeArgs& args) {
+__device__ inline void turn_elements(const Heads& heads, int pair, SinCos turn, const RopeArgs& args) {
     const int first = args.interleaved ? 2 * pair : pair;
     const int second = first + (args.interleaved ? 1 : args.pairs);
-    for (int head = 0; head < heads; ++head, x += head_stride) {
-        const float a = ptx::to_float(x[first]), b = ptx::to_float(x[second]);
-        x[first] = ptx::from_float<T>(a * turn.cosine - b * turn.sine);
-        x[second] = ptx::from_float<T>(b * turn.cosine + a * turn.sine);
+    for (int head = 0; head < heads.count; ++head) {
+        const T* from = heads.from + head * heads.from_stride;
+        T* to = heads.to + head * heads.to_stride;
+        const float a = ptx::to_float(from[first]), b = ptx::to_float(from[second]);
+        to[first] = ptx::from_float<T>(a * turn.cosine - b * turn.sine);
+        to[second] = ptx::from_float<T>(b * turn.cosine + a * turn.sine);
     }
 }
 
-// No demands: a thread owns pairs and walks over the heads.
-__device__ inline void turn_elements(const RopeArgs& args, i64 token) {
-    const i32 position = args.positions[token];
-    for (int pair = threadIdx.x; pair < args.pairs; pair += kRow.threads) {
-        const SinCos turn = rotation(args, position, pair);
-        turn_elements_of(static_cast<T*>(args.q) + token * args.q_token_stride, args.q_head_stride,
-                         args.heads, pair, turn, args);
-        turn_elements_of(static_cast<T*>(args.k) + token * args.k_token_stride, args.k_head_stride,
-                         args.kv_heads, pair, turn, args);
+__device__ inline void move_elements(const Heads& heads, int begin, int end) {
+    for (int head = 0; head < heads.count; ++head) {
+        for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += kRow.threads)
+            heads.to[head * heads.to_stride + i] = heads.from[head * heads.from_stride + i];
     }
 }
 
 }  // namespace warpwright
 
-extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
+extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwright::kBlocksPerSm)
     WW_ENTRY(const __grid_constant__ warpwright::RopeArgs args) {
     using namespace warpwright;
     __shared__ Rotations rotations;
-    ptx::wait_for_predecessor();
+    if (!args.positions_are_ready) ptx::wait_for_predecessor();
+    const i32 position = load_ready(args, args.positions + blockIdx.x);
+    const Token token(args, blockIdx.x, position);
     if constexpr (kRow.max_pairs > 0) {
-        turn_vectors(args, blockIdx.x, rotations);
+        for (int pair = threadIdx.x; pair < args.pairs; pair += kRow.threads) {
+            const SinCos turn = rotation(args, position, pair);
+            rotations.cosine[pair] = turn.cosine;
+            rotations.sine[pair] = turn.sine;
+        }
+        __syncthreads();
+        if (args.positions_are_ready) ptx::wait_for_predecessor();
+        ptx::release_successor();
+        move_vectors(args, token, rotations);
     } else {
-        turn_elements(args, blockIdx.x);
+        if (args.positions_are_ready) ptx::wait_for_predecessor();
+        ptx::release_successor();
+        for (int pair = threadIdx.x; pair < args.pairs; pair += kRow.threads) {  // a thread owns pairs
+            const SinCos turn = rotation(args, position, pair);
+            turn_elements(token.q, pair, turn, args);
+            turn_elements(token.k, pair, turn, args);
+        }
+        if (args.pages.k_pages != nullptr) {
+            move_elements(token.k, 2 * args.pairs, args.pages.head_dim);
+            move_elements(token.v, 0, args.pages.head_dim);
+        }
     }
-    ptx::release_successor();
 }

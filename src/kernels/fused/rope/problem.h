@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rotary position embedding in place on queries and keys:
+// Rotary position embedding on queries and keys, in place, or keys and their values to their pages:
 //   (a, b) -> (a cos t - b sin t, b cos t + a sin t),  t = position x frequency[i]
 #pragma once
 
-#include "warpwright/types.h"
+#include "kernels/fused/kv_append/problem.h"
 
 namespace warpwright {
 
@@ -14,6 +14,7 @@ struct RopeProblem {
     i64 head_dim = 128;
     i64 rotary_dim = 128;  // elements of a head that turn: its first ones
     bool interleaved = false;
+    i64 page_size = 0;  // of the pages that keys and values are appended to; 0: none are
     DType dtype = DType::bf16;
     i64 alignment_bytes = 16;  // what every head's start is a multiple of
 
@@ -25,6 +26,7 @@ struct RopeProblem {
         v("head_dim", self.head_dim);
         v("rotary_dim", self.rotary_dim);
         v("interleaved", self.interleaved);
+        v("page_size", self.page_size);
         v("dtype", self.dtype);
         v("alignment_bytes", self.alignment_bytes);
     }
@@ -35,19 +37,35 @@ struct RopeProblem {
     }
 };
 
+// Where keys and values are appended to, as kv_append does it.
+struct RopePages {
+    const void* v;  // [tokens, kv_heads, head_dim]
+    void* k_pages;  // null: keys turn in place
+    void* v_pages;
+    const i32* sequences;   // [tokens]
+    const i32* page_table;  // [sequences, max_pages]
+    KvStrides v_stride;
+    KvPageStrides k_page_stride, v_page_stride;
+    i64 page_table_stride;
+    i32 head_dim;
+    i32 page_shift;  // page_size = 1 << page_shift
+};
+
 struct RopeArgs {
     void* q;                            // [tokens, heads, head_dim]
     void* k;                            // [tokens, kv_heads, head_dim]
-    const i32* positions;               // [tokens]
+    const i32* positions;               // [tokens]; negative: padding, not appended
     const float* frequency;             // [pairs]
     i64 q_token_stride, q_head_stride;  // in elements
     i64 k_token_stride, k_head_stride;
+    RopePages pages;
     i32 tokens;
     i32 heads;
     i32 kv_heads;
     i32 pairs;  // rotary_dim / 2
     float magnitude;
     bool interleaved;
+    bool positions_are_ready;  // see warpwright/ops/rope.h
 };
 
 }  // namespace warpwright

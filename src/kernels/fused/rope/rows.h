@@ -43,11 +43,17 @@ inline constexpr RopeRow kRopeRows[] = {
 constexpr Rejection why_not(const RopeRow& row, const TargetFacts& target, const RopeProblem& problem) {
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
     if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
+    if ((problem.page_size & (problem.page_size - 1)) != 0) {
+        return {"page_size", 0, problem.page_size, "power_of_two"};
+    }
     if (row.max_pairs > 0) {
         const i64 max_rotary = 2 * row.max_pairs;
         if (problem.rotary_dim > max_rotary) return {"rotary_dim", max_rotary, problem.rotary_dim, "at_most"};
-        // neox: both halves in vectors of 8.
+        // Two vectors of 8: of both halves (neox), or beside each other.
         if (problem.rotary_dim % 16 != 0) return {"rotary_dim", 16, problem.rotary_dim, "multiple"};
+        if (problem.page_size > 0 && problem.head_dim % 16 != 0) {
+            return {"head_dim", 16, problem.head_dim, "multiple"};
+        }
         if (problem.alignment_bytes % 16 != 0) return {"alignment", 16, problem.alignment_bytes, "multiple"};
     }
     return accepted();
