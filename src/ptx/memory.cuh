@@ -49,6 +49,12 @@ __device__ inline i32 load_constant_i32(const i32* address) {
     return value;
 }
 
+// ptx: prefetch.global.L2 | PTX ISA 9.7.9.15 | sm_20. The line of an address. Nothing is read: it may be
+// written meanwhile.
+__device__ inline void prefetch_l2(const void* address) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+}
+
 // ptx: st.global.v4.u32 | PTX ISA 9.7.9.12 | sm_20
 __device__ inline void store(void* address, U32x4 v) {
     asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(v.x), "r"(v.y), "r"(v.z),

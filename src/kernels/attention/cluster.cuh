@@ -104,7 +104,7 @@ __device__ inline void decode_in_cluster(const AttentionArgs& args, AttentionSha
         return;
     }
     SoftmaxRows<R> softmax;
-    attend_slices<R>(args, work, slices, softmax, shared, [] {});
+    attend_slices<R>(args, work, slices, softmax, shared, [] { ptx::release_successor(); });
     const int num_rows = min(kMmaRows, work.num_rows - work.first_row);
     const int quads_per_block = (num_rows * (R.head_dim / 4) + args.num_splits - 1) / args.num_splits;
     send_sums<R>(args, work, softmax, shared, num_rows, quads_per_block);
@@ -123,5 +123,4 @@ extern "C" __global__ void __launch_bounds__(warpwright::num_threads(warpwright:
     using namespace warpwright;
     extern __shared__ __align__(128) unsigned char shared_memory[];
     decode_in_cluster<kRow>(args, *reinterpret_cast<AttentionShared<kRow>*>(shared_memory));
-    ptx::release_successor();
 }

@@ -179,10 +179,8 @@ __device__ inline void attend_slices(const AttentionArgs& args, const BlockWork&
     static_assert(R.tile_rows == kMmaRows && R.kv_tile == 16 * R.kv_warps && !R.elementwise);
     const int stride = args.num_splits * R.kv_tile;
     const int num_steps = (work.kv_end - work.kv_begin + stride - 1) / stride;
-    // Clusters are let start when the predecessor has ended: waiting behind the copies costs them 0.1 us.
-    constexpr bool kMayBeEarly = KeySlices<R>::kReadOnce && !R.clusters;
-    const bool early =
-        kMayBeEarly && args.past_is_ready && slices.first_are_before(work.kv_len - work.q_len, num_steps);
+    const bool early = KeySlices<R>::kReadOnce && args.past_is_ready &&
+                       slices.first_are_before(work.kv_len - work.q_len, num_steps);
     if (!early) ptx::wait_for_predecessor();
     constexpr int kAhead = KeySlices<R>::kAhead;
 #pragma unroll 1

@@ -42,6 +42,7 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::EmbeddingArgs args) {
     using namespace warpwright;
     ptx::wait_for_predecessor();
+    ptx::release_successor();
     const i64 token = blockIdx.x;
     const i64 index = static_cast<i64>(blockIdx.y) * kRow.threads + threadIdx.x;
     const i32 id = args.ids[token];
@@ -64,5 +65,4 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     } else {
         copy_element<u16>(args, source, out, index);
     }
-    ptx::release_successor();
 }

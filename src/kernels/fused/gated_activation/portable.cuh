@@ -10,6 +10,7 @@
 extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::GatedActivationArgs args) {
     using namespace warpwright;
+    ptx::release_successor();
     ptx::wait_for_predecessor();
     const Row row(args, blockIdx.x);
     const i64 column = (static_cast<i64>(blockIdx.y) * kRow.threads + threadIdx.x) * thread_elements(kRow);
@@ -21,5 +22,4 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
             row.out[column] = activated_element(args.activation, row, column);
         }
     }
-    ptx::release_successor();
 }

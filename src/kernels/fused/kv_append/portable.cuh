@@ -73,6 +73,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::KvAppendArgs args) {
     using namespace warpwright;
     ptx::wait_for_predecessor();
-    append(args, blockIdx.x);
     ptx::release_successor();
+    append(args, blockIdx.x);
 }

@@ -38,11 +38,12 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::RmsNormArgs args) {
     using namespace warpwright;
     __shared__ float scratch[kRow.threads / kWarpThreads];
+    ptx::release_successor();
+    prefetch(args);
     ptx::wait_for_predecessor();
     if constexpr (kRow.vectors > 0) {
         normalise_vectors(args, scratch);
     } else {
         normalise_elements(args, scratch);
     }
-    ptx::release_successor();
 }

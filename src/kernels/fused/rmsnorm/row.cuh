@@ -82,6 +82,21 @@ __device__ inline int column_of(const Row& row, int vector) {
     return (vector * threads_per_row(kRow) + row.thread) * 8;
 }
 
+// What has left the L2 since it was last used, and the predecessor seldom makes: asked for before the wait,
+// by the blocks that may be there by then.
+__device__ inline void prefetch(const RmsNormArgs& args) {
+    constexpr int kFirstBlocks = 128;
+    if (blockIdx.x >= kFirstBlocks) return;
+    const Row row(args);
+#pragma unroll
+    for (int i = 0; i < kRow.vectors; ++i) {
+        const int column = column_of(row, i);
+        if (column >= row.hidden) break;
+        ptx::prefetch_l2(row.weight + column);
+        if (args.residual != nullptr) ptx::prefetch_l2(row.residual + column);
+    }
+}
+
 __device__ inline Kept load_row(const RmsNormArgs& args, const Row& row, float* scratch) {
     Kept kept;
     float sum = 0;
