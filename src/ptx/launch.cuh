@@ -7,11 +7,11 @@
 // to be written is, and nobody reads what is about to be overwritten. The emulator reports an access before
 // the wait, but for the two that are of constants: ld.global.nc, and cp.async with a cache policy.
 //
-// When a kernel lets its successor start is free, as that one waits for its end all the same. What is best was
-// measured (docs/kernels/attention.md): small kernels before a product do so before they wait themselves, so that
-// its weights are on their way while the product before them drains; the others when they have waited, or, where
-// their grids are large, at their end. Of what such a small kernel's successor may read before its wait, the promise
-// is therefore about the small kernel's own predecessor too.
+// When a kernel lets its successor start is free, as that one waits for its end all the same. What is best
+// was measured (docs/kernels/attention.md): small kernels before a product do so before they wait themselves,
+// so that its weights are on their way while the product before them drains; the others when they have
+// waited, or, where their grids are large, at their end. Of what such a small kernel's successor may read
+// before its wait, the promise is therefore about the small kernel's own predecessor too.
 #pragma once
 
 namespace warpwright::ptx {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rotary position embedding (Su et al. 2021) on queries and keys: in place, or keys on their way to the cache.
+// Rotary position embedding (Su et al. 2021) on queries and keys: in place, or keys on their way to the
+// cache.
 //   pair (a, b) -> (a cos t - b sin t, b cos t + a sin t),  t = position x frequency[i]
 // neox pairs element i with i + rotary_dim / 2; interleaved pairs 2i with 2i + 1. Elements from rotary_dim on
 // are left alone.
@@ -51,8 +52,8 @@ struct Rope {
     Tensor v, sequences, page_table, k_pages, v_pages;
 
     // The operation directly before this one in the stream does not write positions, frequency, sequences and
-    // page_table (see Attention::past_is_ready, also for what is before that one). Then they may be read while
-    // it still runs. Results are the same.
+    // page_table (see Attention::past_is_ready, also for what is before that one). Then they may be read
+    // while it still runs. Results are the same.
     bool positions_are_ready = false;
 };
 
