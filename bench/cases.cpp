@@ -149,6 +149,15 @@ void add_quantised_outputs(std::vector<Case>& all) {
     all.push_back(quantized_norm_case(8192, 4096, "fp8 per token", kFp8PerToken));
 }
 
+void add_experts(std::vector<Case>& all) {
+    for (i64 tokens : {1, 64, 4096}) {
+        all.push_back(moe_route_case(tokens, 128, 8, false));
+        all.push_back(moe_route_case(tokens, 256, 8, true));
+        all.push_back(moe_permute_case(tokens, 256, 8, 128));
+        all.push_back(moe_combine_case(tokens, 8, 2048));
+    }
+}
+
 void add_steps(std::vector<Case>& all) {
     using Weight = std::pair<i64, i64>;  // n, k
     for (const auto& [n, k] : {Weight{4096, 4096},
@@ -191,6 +200,7 @@ std::vector<Case> cases(const std::string& set) {
     add_fused(all);
     add_quantisers(all);
     add_quantised_outputs(all);
+    add_experts(all);
     if (set == "tune") add_steps(all);
     std::vector<Case> once;
     for (Case& item : all) {

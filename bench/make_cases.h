@@ -73,6 +73,10 @@ Case embedding_case(i64 tokens, i64 rows, i64 width);
 Case logits_case(i64 rows, i64 vocabulary, float softcap, i64 listed);
 Case activation_case(i64 tokens, i64 width);
 Case sample_case(i64 rows, i64 vocabulary);
+// DeepSeek-V3's router: sigmoid, a bias, and the best half of eight groups; or softmax without groups.
+Case moe_route_case(i64 tokens, i64 experts, i64 top_k, bool grouped);
+Case moe_permute_case(i64 tokens, i64 experts, i64 top_k, i64 alignment);
+Case moe_combine_case(i64 tokens, i64 top_k, i64 width);
 Case quantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format,
                    bool swizzled = false, bool given_scale = false);
 // A format of the whole tensor has a given scale.

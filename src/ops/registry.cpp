@@ -14,6 +14,9 @@
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/sample/operation.h"
 #include "kernels/gemm/operation.h"
+#include "kernels/moe/combine/operation.h"
+#include "kernels/moe/permute/operation.h"
+#include "kernels/moe/route/operation.h"
 #include "kernels/quantized_gemm/operation.h"
 #include "kernels/scaled_gemm/operation.h"
 
@@ -43,6 +46,9 @@ std::span<const Operation* const> operations() {
         instance<SampleOp>(),
         instance<QuantizeOp>(),
         instance<AmaxOp>(),
+        instance<MoeRouteOp>(),
+        instance<MoePermuteOp>(),
+        instance<MoeCombineOp>(),
         instance<AttentionOp>(),
         instance<AttentionMergeOp>(),
     };

@@ -18,6 +18,9 @@ const OperationCheck& logits_check();
 const OperationCheck& sample_check();
 const OperationCheck& quantize_check();
 const OperationCheck& amax_check();
+const OperationCheck& moe_route_check();
+const OperationCheck& moe_permute_check();
+const OperationCheck& moe_combine_check();
 const OperationCheck& attention_check();
 const OperationCheck& attention_merge_check();
 

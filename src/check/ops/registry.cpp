@@ -18,6 +18,9 @@ std::span<const OperationCheck* const> operation_checks() {
         &sample_check(),
         &quantize_check(),
         &amax_check(),
+        &moe_route_check(),
+        &moe_permute_check(),
+        &moe_combine_check(),
         &attention_check(),
         &attention_merge_check(),
     };

@@ -2,7 +2,8 @@
 // The arithmetic of sampling, once for host and kernel: sums of integers do not depend on their order, so
 // every device draws the same token, bit for bit.
 //
-//   key     a logit as an ordered integer. NaN counts as -inf, +inf as the largest float, -0 as 0.
+//   key     a logit as an ordered integer (tile/ordered_float.h). NaN counts as -inf, +inf as the largest
+//           float, -0 as 0.
 //   weight  exp((logit - largest) / temperature) as a multiple of 2^-44 of the largest one: an integer
 //
 // The filters are thresholds on key and weight. W(v) is the sum of weights of all tokens with key >= v:
@@ -15,27 +16,9 @@
 // kept weights exceeds r.
 #pragma once
 
-#include "warpwright/types.h"
+#include "tile/ordered_float.h"
 
 namespace warpwright {
-
-constexpr float kLargestFloat = 3.40282346638528859811704183484516925e+38f;
-constexpr u32 kMinusInfinityKey = 0x007fffff;  // every key of a logit is at least this
-
-// NaN -> -inf, +inf -> the largest float, -0 -> 0.
-constexpr float clean_logit(float logit) {
-    if (!(logit >= -kLargestFloat)) return __builtin_bit_cast(float, 0xff800000u);
-    return logit > kLargestFloat ? kLargestFloat : logit + 0.0f;
-}
-
-constexpr u32 key_of(float clean) {
-    const u32 bits = __builtin_bit_cast(u32, clean);
-    return bits >> 31 ? ~bits : bits | 0x80000000u;
-}
-
-constexpr float logit_of(u32 key) {
-    return __builtin_bit_cast(float, key >> 31 ? key & 0x7fffffffu : ~key);
-}
 
 // Floor of a x b / 2^64.
 constexpr u64 multiply_high(u64 a, u64 b) {
