@@ -79,10 +79,12 @@ Case moe_permute_case(i64 tokens, i64 experts, i64 top_k, i64 alignment) {
                     {"experts", experts},
                     {"top_k", top_k},
                     {"rows", rows},
-                    {"alignment", alignment}}),
+                    {"alignment", alignment},
+                    {"space", 1}}),
             8.0 * (tokens * top_k + rows),
             0,
             [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const i64 chunks = (tokens * top_k + 1023) / 1024;
                 const auto zeros = [&](i64 count) {
                     return b.integers(std::vector<i32>(static_cast<std::size_t>(count), 0));
                 };
@@ -92,7 +94,8 @@ Case moe_permute_case(i64 tokens, i64 experts, i64 top_k, i64 alignment) {
                     .token_of_row = zeros(rows),
                     .expert_rows = zeros(experts),
                     .expert_of_row = zeros(rows),
-                    .alignment = alignment};
+                    .alignment = alignment,
+                    .chunk_counts = matrix(zeros(chunks * experts), chunks, experts)};
                 return preparer(context, call);
             },
             "routing",

@@ -15,6 +15,7 @@
 #include "kernels/fused/sample/operation.h"
 #include "kernels/gemm/operation.h"
 #include "kernels/moe/combine/operation.h"
+#include "kernels/moe/count/operation.h"
 #include "kernels/moe/permute/operation.h"
 #include "kernels/moe/route/operation.h"
 #include "kernels/quantized_gemm/operation.h"
@@ -48,6 +49,7 @@ std::span<const Operation* const> operations() {
         instance<AmaxOp>(),
         instance<MoeRouteOp>(),
         instance<MoePermuteOp>(),
+        instance<MoeCountOp>(),
         instance<MoeCombineOp>(),
         instance<AttentionOp>(),
         instance<AttentionMergeOp>(),

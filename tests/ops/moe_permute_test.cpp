@@ -14,9 +14,15 @@ TEST(MoePermute, AgreesWithItsOracle) {
     expect_check_passes(kOp);
 }
 
+TEST(MoePermute, CountsOfChunksAgreeWithTheirOracle) {
+    expect_check_passes("moe_count");
+}
+
 TEST(MoePermute, ChoosesTheRowThatFits) {
     EXPECT_EQ(chosen(kOp, "h200", {{"tokens", "1"}}), "moe_permute.portable.t128");
     EXPECT_EQ(chosen(kOp, "h200", {{"tokens", "4096"}, {"experts", "256"}}), "moe_permute.portable.t1024");
+    EXPECT_EQ(chosen(kOp, "h200", {{"tokens", "4096"}, {"experts", "256"}, {"space", "true"}}),
+              "moe_permute.portable.count");
     EXPECT_EQ(chosen(kOp, "cpu", {}), "moe_permute.host");
     EXPECT_EQ(refusal(kOp, "moe_permute.portable.t128", "h200", {{"experts", "1025"}}),
               "experts: needs at most 1024, got 1025");

@@ -26,6 +26,9 @@ struct MoePermute {
     // Contiguous: [rows] i32, written, the expert of each row, -1 for padding. Null: masked.
     Tensor expert_of_row;
     i64 alignment = 128;  // contiguous, of an expert's first row
+    // Optional, [ceil(slots / 1024), experts] i32, dense: space. With it thousands of slots take two launches
+    // that read each once, where without it every block reads all of them.
+    Tensor chunk_counts;
 };
 
 // Rows that are enough for any routing, contiguous: an expert that has rows wastes at most alignment - 1.

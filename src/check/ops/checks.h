@@ -20,6 +20,7 @@ const OperationCheck& quantize_check();
 const OperationCheck& amax_check();
 const OperationCheck& moe_route_check();
 const OperationCheck& moe_permute_check();
+const OperationCheck& moe_count_check();
 const OperationCheck& moe_combine_check();
 const OperationCheck& attention_check();
 const OperationCheck& attention_merge_check();

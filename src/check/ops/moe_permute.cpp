@@ -27,9 +27,10 @@ struct MoePermuteCheck {
 
     static std::vector<MoePermuteProblem> problems() {
         std::vector<MoePermuteProblem> problems;
-        const auto contiguous = [&](i64 tokens, i64 top_k, i64 experts, i64 alignment, bool mapped) {
+        const auto contiguous = [&](i64 tokens, i64 top_k, i64 experts, i64 alignment, bool mapped,
+                                    bool space = false) {
             const i64 rows = moe_rows(tokens * top_k, experts, alignment) + (tokens % 2 == 0 ? 128 : 77);
-            problems.push_back({tokens, top_k, experts, rows, false, alignment, mapped});
+            problems.push_back({tokens, top_k, experts, rows, false, alignment, mapped, space});
         };
         contiguous(1, 8, 128, 128, false);
         contiguous(7, 2, 8, 16, false);
@@ -38,9 +39,13 @@ struct MoePermuteCheck {
         contiguous(2500, 4, 5, 1, true);
         contiguous(3, 1, 1, 128, false);
         contiguous(0, 8, 16, 128, false);
+        contiguous(7, 2, 8, 16, false, true);
+        contiguous(433, 8, 256, 128, true, true);
+        contiguous(2500, 4, 5, 1, false, true);
         problems.push_back({1, 8, 128, 128, true, 1, false});
         problems.push_back({40, 8, 32, 32 * 24, true, 1, true});  // more slots than an expert has rows
         problems.push_back({600, 4, 8, 8 * 600, true, 1, false});
+        problems.push_back({600, 4, 8, 8 * 60, true, 1, false, true});
         return problems;
     }
 
@@ -73,6 +78,9 @@ struct MoePermuteCheck {
                         .token_of_row = bench.output(DType::i32, {problem.rows}),
                         .expert_rows = bench.output(DType::i32, {experts}),
                         .alignment = problem.alignment};
+        if (problem.space) {
+            call.chunk_counts = bench.output(DType::i32, {ceil_div(tokens * top_k, kChunkSlots), experts});
+        }
         if (problem.mapped) call.expert_map = bench.integers(map);
         if (!problem.masked) call.expert_of_row = bench.output(DType::i32, {problem.rows});
         const Status status = moe_permute(bench.context(), bench.stream(), call);

@@ -20,6 +20,7 @@ std::span<const OperationCheck* const> operation_checks() {
         &amax_check(),
         &moe_route_check(),
         &moe_permute_check(),
+        &moe_count_check(),
         &moe_combine_check(),
         &attention_check(),
         &attention_merge_check(),

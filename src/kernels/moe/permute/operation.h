@@ -26,8 +26,9 @@ struct MoePermuteOp {
                               const CostConstants& costs = kCosts);
     static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
         if (row.arch == ArchClass::host) return {};
-        return {.grid = {static_cast<u32>(ceil_div(problem.experts, row.experts))},
-                .block = {static_cast<u32>(row.threads)}};
+        const i64 blocks = is_counted(row) ? ceil_div(problem.tokens * problem.top_k, kChunkSlots)
+                                           : ceil_div(problem.experts, row.experts);
+        return {.grid = {static_cast<u32>(blocks)}, .block = {static_cast<u32>(row.threads)}};
     }
     static HostFunction host_function(const Row& row);
 };

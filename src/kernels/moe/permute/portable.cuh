@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Permutation, portable, in one launch. A block has some neighbouring experts; it reads all slots twice, from
-// L2.
+// Permutation, portable. Where moe_count has counted, by counted.cuh; else in one launch: a block has some
+// neighbouring experts and reads all slots twice, from L2.
 //
 //   count   slots of every expert, by all threads: where this block's rows begin
 //           slots of its own experts, by warp: where a warp's begin
 //   place   a warp's slots are neighbours and come in their order, 32 at a time
 //   pad     up to the next expert's rows; behind the last expert all blocks share
+#include "kernels/moe/permute/counted.cuh"
 #include "kernels/moe/permute/rows.h"
 #include "ptx/launch.cuh"
 #include "tile/reduce.cuh"
@@ -15,12 +16,13 @@ namespace warpwright {
 constexpr MoePermuteRow kRow = row_at(kMoePermuteRows, WW_ROW);
 static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
 constexpr int kNumWarps = kRow.threads / kWarpThreads;
-constexpr int kLoads = kRow.loads;
+constexpr bool kCounted = is_counted(kRow);
+constexpr int kLoads = kCounted ? 1 : kRow.loads, kExperts = kCounted ? 1 : kRow.experts;
 
 struct Shared {
     i32 counts[kMaxExperts];
-    i32 own[kRow.experts][kNumWarps];  // slots of the block's experts
-    i32 first_row[kRow.experts];
+    i32 own[kExperts][kNumWarps];  // slots of the block's experts
+    i32 first_row[kExperts];
     i32 end_row;  // of all experts
 };
 
@@ -59,7 +61,7 @@ __device__ inline void find_rows(const MoePermuteArgs& args, Shared& shared, int
     all = warp_sum(all);
     if (lane != 0) return;
     int row = static_cast<int>(before);
-    for (int own = 0; own < kRow.experts; ++own) {
+    for (int own = 0; own < kExperts; ++own) {
         shared.first_row[own] = row;
         const int expert = first_expert + own;
         if (expert < args.experts) row += static_cast<int>(round_up(shared.counts[expert], args.alignment));
@@ -67,16 +69,7 @@ __device__ inline void find_rows(const MoePermuteArgs& args, Shared& shared, int
     shared.end_row = static_cast<int>(all);
 }
 
-// Rows of an expert from `begin` on that no slot has.
-__device__ inline void pad(const MoePermuteArgs& args, int begin, int end, int stride) {
-    for (int row = begin; row < end; row += stride) {
-        args.token_of_row[row] = -1;
-        if (args.expert_of_row != nullptr) args.expert_of_row[row] = -1;
-    }
-}
-
 __device__ inline void permute(const MoePermuteArgs& args, Shared& shared) {
-    constexpr int kExperts = kRow.experts;
     const int thread = threadIdx.x, warp = thread / kWarpThreads, lane = thread % kWarpThreads;
     const int first_expert = blockIdx.x * kExperts;
     const bool contiguous = args.expert_of_row != nullptr;
@@ -143,8 +136,13 @@ __device__ inline void permute(const MoePermuteArgs& args, Shared& shared) {
 extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::MoePermuteArgs args) {
     using namespace warpwright;
-    __shared__ Shared shared;
     ptx::wait_for_predecessor();
-    permute(args, shared);
+    if constexpr (kCounted) {
+        __shared__ CountedShared shared;
+        place_counted<kRow.threads>(args, shared);
+    } else {
+        __shared__ Shared shared;
+        permute(args, shared);
+    }
     ptx::release_successor();
 }

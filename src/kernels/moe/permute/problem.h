@@ -14,6 +14,7 @@ struct MoePermuteProblem {
     bool masked = false;  // else contiguous
     i64 alignment = 128;
     bool mapped = false;  // ids are another GPU's, too
+    bool space = false;   // for the counts of chunks
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -24,6 +25,7 @@ struct MoePermuteProblem {
         v("masked", self.masked);
         v("alignment", self.alignment);
         v("mapped", self.mapped);
+        v("space", self.space);
     }
     constexpr MoePermuteProblem canonical() const {
         MoePermuteProblem problem = *this;
@@ -32,6 +34,8 @@ struct MoePermuteProblem {
     }
 };
 
+constexpr int kChunkSlots = 1024;
+
 struct MoePermuteArgs {
     const i32* ids;         // [slots]
     const i32* expert_map;  // [map_size] or null
@@ -39,6 +43,7 @@ struct MoePermuteArgs {
     i32* token_of_row;      // [rows]
     i32* expert_rows;       // [experts]
     i32* expert_of_row;     // [rows]; null: masked
+    i32* chunk_counts;      // [chunks, experts] or null
     i32 slots;
     i32 top_k;
     i32 experts;

@@ -33,15 +33,21 @@ inline constexpr MoePermuteRow kMoePermuteRows[] = {
     // name                        class                threads experts loads
     {"moe_permute.portable.t128",  ArchClass::portable,  128,    1,      4},
     {"moe_permute.portable.t1024", ArchClass::portable, 1024,    2,      8},
+    {"moe_permute.portable.count", ArchClass::portable, 1024,    0,      0},
     {"moe_permute.host",           ArchClass::host,        0,    0,      0},
 };
 // rows:end
 // clang-format on
 
+constexpr bool is_counted(const MoePermuteRow& row) {
+    return row.threads > 0 && row.experts == 0;
+}
+
 constexpr Rejection why_not(const MoePermuteRow& row, const TargetFacts& target,
                             const MoePermuteProblem& problem) {
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
     if (problem.experts > kMaxExperts) return {"experts", kMaxExperts, problem.experts, "at_most"};
+    if (is_counted(row) && !problem.space) return {"space", 1, 0};
     return accepted();
 }
 

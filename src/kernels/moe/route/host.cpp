@@ -45,10 +45,10 @@ void score_experts(const MoeRouteArgs& args, i64 token, Scores& scores, Keys& ke
         score = route::score_of(args.score, score, largest);
     }
     if (args.score != ExpertScore::softmax) return;
-    const float sum = sum_of(scores, args.experts), share = sum > 0 ? route::reciprocal(sum) : 0;
+    const float sum = sum_of(scores, args.experts), share = sum > 0 ? exact::reciprocal(sum) : 0;
     for (i32 i = 0; i < args.experts; ++i) {
         float& score = scores[static_cast<std::size_t>(i)];
-        score = route::multiply(score, share);
+        score = exact::multiply(score, share);
     }
 }
 
@@ -118,9 +118,9 @@ void route_token(const MoeRouteArgs& args, i64 token) {
         weights[j] = ids[j] < 0 ? 0 : scores[static_cast<std::size_t>(ids[j])];
         total += weights[j];
     }
-    const float share = args.renormalize ? route::reciprocal(total + 1e-20f) : 1;
+    const float share = args.renormalize ? exact::reciprocal(total + 1e-20f) : 1;
     for (i32 j = 0; j < args.top_k; ++j) {
-        weights[j] = route::multiply(route::multiply(weights[j], share), args.scale);
+        weights[j] = exact::multiply(exact::multiply(weights[j], share), args.scale);
     }
 }
 

@@ -61,29 +61,57 @@ __device__ inline int warp_best(const Best& own) {
     return static_cast<int>(__reduce_min_sync(~0u, static_cast<u32>(own.key == key ? own.id : kNoExpert)));
 }
 
-// Clears the keys of all experts but those of the best groups.
-__device__ inline void keep_best_groups(const MoeRouteArgs& args, u32 (&keys)[kPerLane], int lane) {
-    const int size = args.experts / args.num_groups;
-    int groups[kPerLane];
-#pragma unroll
-    for (int i = 0; i < kPerLane; ++i) groups[i] = (i * kWarpThreads + lane) / size;
-    Best own;  // of lane g: group g
-    for (int group = 0; group < args.num_groups; ++group) {
-        u32 first = 0, second = 0;
-#pragma unroll
-        for (int i = 0; i < kPerLane; ++i) {
-            const u32 key = groups[i] == group ? keys[i] : 0;
-            second = max(second, min(first, key));
-            first = max(first, key);
-        }
+// The two largest keys of a group, first in each lane and then in the warp, as the group's own key.
+struct BestTwo {
+    u32 first = 0, second = 0;
+
+    __device__ void add(u32 key) {
+        second = max(second, min(first, key));
+        first = max(first, key);
+    }
+    __device__ u32 group_key(bool by_pairs, int lane) const {
         const u32 largest = __reduce_max_sync(~0u, first);
         float total = logit_of(largest);
-        if (args.by_pairs && size > 1) {
+        if (by_pairs) {
             // The lane that gives the largest one now gives its second.
             const bool gives = __ffs(__ballot_sync(~0u, first == largest)) - 1 == lane;
             total += logit_of(__reduce_max_sync(~0u, gives ? second : first));
         }
-        if (lane == group) own = {key_of(clean_logit(total)), group};
+        return key_of(clean_logit(total));
+    }
+};
+
+// Clears the keys of all experts but those of the best groups. Where groups are multiples of 32, a lane's
+// experts of one group are neighbours, the same numbers in every lane.
+__device__ inline void keep_best_groups(const MoeRouteArgs& args, u32 (&keys)[kPerLane], int lane) {
+    const int size = args.experts / args.num_groups, run = size / kWarpThreads;
+    const bool whole = size % kWarpThreads == 0, by_pairs = args.by_pairs && size > 1;
+    int groups[kPerLane];
+    Best own;  // of lane g: group g
+    if (whole) {
+        BestTwo two;
+        int group = 0, left = run;
+#pragma unroll
+        for (int i = 0; i < kPerLane; ++i) {
+            groups[i] = group & 31;
+            two.add(keys[i]);
+            if (--left > 0) continue;
+            const u32 key = two.group_key(by_pairs, lane);
+            if (lane == group && group < args.num_groups) own = {key, group};
+            two = {};
+            left = run;
+            ++group;
+        }
+    } else {
+#pragma unroll
+        for (int i = 0; i < kPerLane; ++i) groups[i] = (i * kWarpThreads + lane) / size & 31;
+        for (int group = 0; group < args.num_groups; ++group) {
+            BestTwo two;
+#pragma unroll
+            for (int i = 0; i < kPerLane; ++i) two.add(groups[i] == group ? keys[i] : 0);
+            const u32 key = two.group_key(by_pairs, lane);
+            if (lane == group) own = {key, group};
+        }
     }
     u32 kept = 0;
     for (int i = 0; i < args.top_groups; ++i) {
@@ -94,7 +122,7 @@ __device__ inline void keep_best_groups(const MoeRouteArgs& args, u32 (&keys)[kP
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i) {
         // Behind the last expert there is no group, and no key.
-        if ((kept >> (groups[i] & 31) & 1) == 0) keys[i] = 0;
+        if ((kept >> groups[i] & 1) == 0) keys[i] = 0;
     }
 }
 
@@ -136,9 +164,9 @@ __device__ inline void route_token(const MoeRouteArgs& args, i64 token, int lane
     }
     if (args.score == ExpertScore::softmax) {
         sum = warp_sum(sum);
-        const float share = sum > 0 ? route::reciprocal(sum) : 0.0f;
+        const float share = sum > 0 ? exact::reciprocal(sum) : 0.0f;
 #pragma unroll
-        for (int i = 0; i < kPerLane; ++i) scores[i] = route::multiply(scores[i], share);
+        for (int i = 0; i < kPerLane; ++i) scores[i] = exact::multiply(scores[i], share);
     }
 
     int id = -1;  // of lane j: the j-th
@@ -172,11 +200,11 @@ __device__ inline void route_token(const MoeRouteArgs& args, i64 token, int lane
     if (args.renormalize) {
         float total = 0;
         for (int j = 0; j < args.top_k; ++j) total += __shfl_sync(~0u, weight, j);
-        weight = route::multiply(weight, route::reciprocal(total + 1e-20f));
+        weight = exact::multiply(weight, exact::reciprocal(total + 1e-20f));
     }
     if (lane >= args.top_k) return;
     args.ids[token * args.top_k + lane] = id;
-    args.weights[token * args.top_k + lane] = route::multiply(weight, args.scale);
+    args.weights[token * args.top_k + lane] = exact::multiply(weight, args.scale);
 }
 
 }  // namespace warpwright

@@ -3,81 +3,49 @@
 // are kept from being so; reciprocals and roots are IEEE's.
 #pragma once
 
+#include "ptx/exact.h"
 #include "tile/ordered_float.h"
 #include "warpwright/expert_score.h"
 
 namespace warpwright::route {
 
-#ifdef __CUDA_ARCH__
-__device__ inline float fma(float a, float b, float c) {
-    return __fmaf_rn(a, b, c);
-}
-__device__ inline float multiply(float a, float b) {
-    return __fmul_rn(a, b);
-}
-__device__ inline float reciprocal(float a) {
-    return __frcp_rn(a);
-}
-__device__ inline float square_root(float a) {
-    return __fsqrt_rn(a);
-}
-__device__ inline float nearest_integer(float a) {
-    return rintf(a);
-}
-#else
-inline float fma(float a, float b, float c) {
-    return __builtin_fmaf(a, b, c);
-}
-inline float multiply(float a, float b) {
-    return __builtin_fmaf(a, b, -0.0f);  // no compiler fuses it with a sum
-}
-inline float reciprocal(float a) {
-    return 1 / a;
-}
-inline float square_root(float a) {
-    return __builtin_sqrtf(a);
-}
-inline float nearest_integer(float a) {
-    return __builtin_rintf(a);
-}
-#endif
-
 // e^x for x <= 0, within 1.5 units in the last place; 0 from -87 down, where fp32's normal numbers end, and
 // of NaN. Taylor's polynomial about the nearest multiple of ln 2 (in two parts, Cody and Waite 1980).
 inline float exp_nonpositive(float x) {
     if (!(x > -87.0f)) return 0;
-    const float octaves = nearest_integer(multiply(x, 1.44269504f));
-    const float r = fma(octaves, -1.42860677e-6f, fma(octaves, -0.693145752f, x));
+    const float octaves = exact::nearest_integer(exact::multiply(x, 1.44269504f));
+    const float r = exact::fma(octaves, -1.42860677e-6f, exact::fma(octaves, -0.693145752f, x));
     float e = 1.0f / 5040;
-    e = fma(e, r, 1.0f / 720);
-    e = fma(e, r, 1.0f / 120);
-    e = fma(e, r, 1.0f / 24);
-    e = fma(e, r, 1.0f / 6);
-    e = fma(e, r, 0.5f);
-    e = fma(e, r, 1.0f);
-    e = fma(e, r, 1.0f);
-    return multiply(e, __builtin_bit_cast(float, static_cast<u32>(static_cast<i32>(octaves) + 127) << 23));
+    e = exact::fma(e, r, 1.0f / 720);
+    e = exact::fma(e, r, 1.0f / 120);
+    e = exact::fma(e, r, 1.0f / 24);
+    e = exact::fma(e, r, 1.0f / 6);
+    e = exact::fma(e, r, 0.5f);
+    e = exact::fma(e, r, 1.0f);
+    e = exact::fma(e, r, 1.0f);
+    return exact::multiply(
+        e, __builtin_bit_cast(float, static_cast<u32>(static_cast<i32>(octaves) + 127) << 23));
 }
 
 inline float sigmoid(float x) {
     const float e = exp_nonpositive(x > 0 ? -x : x);
-    const float share = reciprocal(1.0f + e);
-    return x > 0 ? share : multiply(e, share);
+    const float share = exact::reciprocal(1.0f + e);
+    return x > 0 ? share : exact::multiply(e, share);
 }
 
 // sqrt(ln(1 + e^x)): with t = e^-|x|, ln(1 + t) = 2 artanh(t / (2 + t)), whose argument is at most 1 / 3.
 inline float sqrt_softplus(float x) {
     const float t = exp_nonpositive(x > 0 ? -x : x);
-    const float s = multiply(t, reciprocal(2.0f + t)), s2 = multiply(s, s);
+    const float s = exact::multiply(t, exact::reciprocal(2.0f + t)), s2 = exact::multiply(s, s);
     float p = 1.0f / 15;
-    p = fma(p, s2, 1.0f / 13);
-    p = fma(p, s2, 1.0f / 11);
-    p = fma(p, s2, 1.0f / 9);
-    p = fma(p, s2, 1.0f / 7);
-    p = fma(p, s2, 1.0f / 5);
-    p = fma(p, s2, 1.0f / 3);
-    p = fma(p, s2, 1.0f);
-    return square_root(fma(s + s, p, x > 0 ? x : 0.0f));
+    p = exact::fma(p, s2, 1.0f / 13);
+    p = exact::fma(p, s2, 1.0f / 11);
+    p = exact::fma(p, s2, 1.0f / 9);
+    p = exact::fma(p, s2, 1.0f / 7);
+    p = exact::fma(p, s2, 1.0f / 5);
+    p = exact::fma(p, s2, 1.0f / 3);
+    p = exact::fma(p, s2, 1.0f);
+    return exact::square_root(exact::fma(s + s, p, x > 0 ? x : 0.0f));
 }
 
 // Of a clean logit; softmax's is its exponential, still to be divided by the sum.
