@@ -6,7 +6,7 @@ namespace warpwright {
 
 Status parse_enum(std::string_view name, std::string_view text, ExpertScore& score) {
     return parse_one_of(name, text, {ExpertScore::softmax, ExpertScore::sigmoid, ExpertScore::sqrt_softplus},
-                         score);
+                        score);
 }
 
 // Modelled: a warp's rounds of choosing follow each other, and an SM has some of them at work at once.
