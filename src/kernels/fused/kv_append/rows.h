@@ -11,9 +11,10 @@ struct KvAppendRow {
     RowName name;
     ArchClass arch = ArchClass::portable;
     int threads = 0;
-    bool vectors = false;  // 8 elements a thread; otherwise element by element
-    bool codes = false;    // for pages of 8 bits, of either format
-    i64 shared_bytes = 0;  // dynamic
+    bool vectors = false;    // 8 elements a thread; otherwise element by element
+    bool codes = false;      // for pages of 8 bits, of either format
+    i64 shared_bytes = 0;    // dynamic
+    RowName spill_reason{};  // not empty: some target's image of this row may spill registers, and why
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -33,7 +34,7 @@ inline constexpr KvAppendRow kKvAppendRows[] = {
     {"kv_append.portable.t128v1",  ArchClass::portable, 128, true,  false},
     {"kv_append.portable.any",     ArchClass::portable, 128, false, false},
     {"kv_append.coded.t128v1",     ArchClass::portable, 128, true,  true},
-    {"kv_append.coded.any",        ArchClass::portable, 128, false, true},
+    {"kv_append.coded.any",        ArchClass::portable, 128, false, true, 0, {"around calls of the division"}},
     {"kv_append.host",             ArchClass::host,       0, false, false},
 };
 // rows:end
