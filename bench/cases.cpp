@@ -133,6 +133,13 @@ void add_quantisers(std::vector<Case>& all) {
         all.push_back(quantize_case(rows, columns, "nvfp4", kNvfp4));
         all.push_back(quantize_case(rows, columns, "nvfp4 swizzled", kNvfp4, true));
     }
+    for (const auto& [name, format] : {std::pair<const char*, QuantizeFormat>{"fp8 1x128", kFp8Groups},
+                                       {"fp8 128x128", kFp8Blocks},
+                                       {"int8 per token", kInt8PerToken},
+                                       {"mxfp8", kMxfp8},
+                                       {"nvfp4", kNvfp4}})
+        all.push_back(dequantize_case(8192, 7168, name, format));
+    all.push_back(dequantize_case(8192, 7168, "fp8 1x128", kFp8Groups, DType::f32));
 }
 
 void add_quantised_outputs(std::vector<Case>& all) {

@@ -79,6 +79,8 @@ Case moe_permute_case(i64 tokens, i64 experts, i64 top_k, i64 alignment);
 Case moe_combine_case(i64 tokens, i64 top_k, i64 width);
 Case quantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format,
                    bool swizzled = false, bool given_scale = false);
+Case dequantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format,
+                     DType out = DType::bf16);
 // A format of the whole tensor has a given scale.
 Case quantized_norm_case(i64 tokens, i64 hidden, const char* name, const QuantizeFormat& format);
 Case quantized_activation_case(i64 tokens, i64 width, const char* name, const QuantizeFormat& format);

@@ -2,6 +2,7 @@
 #include "bench/make_cases.h"
 #include "kernels/fused/quantize/operation.h"
 #include "kernels/fused/quantize/outputs.h"
+#include "warpwright/ops/dequantize.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/quantize.h"
 #include "warpwright/ops/rmsnorm.h"
@@ -28,6 +29,11 @@ double quantized_bytes(const QuantizeFormat& format, i64 rows, i64 columns) {
            (columns * facts_of(format.code).bits / 8 + groups * dtype_bytes(dtype_of(format.scale)));
 }
 
+// Any bytes: those of random numbers. `columns` is even.
+Tensor bytes(Buffers& b, i64 rows, i64 columns) {
+    return Tensor::dense(b.random(kType, {rows, columns / 2}).data, DType::u8, {rows, columns});
+}
+
 // A given scale of a whole tensor.
 Tensor scalar(Buffers& b) {
     Tensor scale = b.floats({0.01F});
@@ -50,6 +56,38 @@ QuantizedOutput quantized_output(Buffers& b, const QuantizeFormat& format, i64 r
 }
 
 }  // namespace
+
+Case dequantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format, DType out) {
+    const i64 group_rows = format.group_rows == 0 ? rows : format.group_rows;
+    const i64 group_columns = format.group_columns == 0 ? columns : format.group_columns;
+    const i64 scale_rows = ceil_div(rows, group_rows), scale_columns = ceil_div(columns, group_columns);
+    const DType scale_type = dtype_of(format.scale);
+    const i64 code_columns = columns * facts_of(format.code).bits / 8;
+    FieldTexts set = fields(
+        {{"rows", rows}, {"columns", columns}, {"group_rows", group_rows}, {"group_columns", group_columns}});
+    set.emplace_back("out", dtype_name(out));
+    set.emplace_back("code", enum_text(format.code));
+    set.emplace_back("scale", enum_text(format.scale));
+    const i64 num_bytes = rows * (code_columns + columns * dtype_bytes(out)) +
+                          scale_rows * scale_columns * dtype_bytes(scale_type);
+    return {"dequantize",
+            fmt::format("rows={} columns={} {} to {}", rows, columns, name, dtype_name(out)),
+            set,
+            static_cast<double>(num_bytes),
+            0,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const Dequantize call{.codes = bytes(b, rows, code_columns),
+                                      .scales = scale_type == DType::u8
+                                                    ? bytes(b, scale_rows, scale_columns)
+                                                    : b.random(scale_type, {scale_rows, scale_columns}),
+                                      .format = format,
+                                      .out = b.zeros(out, {rows, columns})};
+                return preparer(context, call);
+            },
+            "dequantisers",
+            "",
+            Roof::copy};
+}
 
 Case quantized_norm_case(i64 tokens, i64 hidden, const char* name, const QuantizeFormat& format) {
     return {

@@ -5,6 +5,7 @@
 #include "kernels/attention/merge/operation.h"
 #include "kernels/attention/operation.h"
 #include "kernels/fused/amax/operation.h"
+#include "kernels/fused/dequantize/operation.h"
 #include "kernels/fused/embedding/operation.h"
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/kv_append/operation.h"
@@ -13,6 +14,7 @@
 #include "kernels/fused/rmsnorm/operation.h"
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/sample/operation.h"
+#include "kernels/fused/scaling/operation.h"
 #include "kernels/gemm/operation.h"
 #include "kernels/moe/combine/operation.h"
 #include "kernels/moe/count/operation.h"
@@ -46,11 +48,13 @@ std::span<const Operation* const> operations() {
         instance<LogitsOp>(),
         instance<SampleOp>(),
         instance<QuantizeOp>(),
+        instance<DequantizeOp>(),
         instance<AmaxOp>(),
         instance<MoeRouteOp>(),
         instance<MoePermuteOp>(),
         instance<MoeCountOp>(),
         instance<MoeCombineOp>(),
+        instance<ScalingOp>(),
         instance<AttentionOp>(),
         instance<AttentionMergeOp>(),
     };

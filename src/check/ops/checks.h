@@ -17,11 +17,13 @@ const OperationCheck& kv_append_check();
 const OperationCheck& logits_check();
 const OperationCheck& sample_check();
 const OperationCheck& quantize_check();
+const OperationCheck& dequantize_check();
 const OperationCheck& amax_check();
 const OperationCheck& moe_route_check();
 const OperationCheck& moe_permute_check();
 const OperationCheck& moe_count_check();
 const OperationCheck& moe_combine_check();
+const OperationCheck& scaling_check();
 const OperationCheck& attention_check();
 const OperationCheck& attention_merge_check();
 

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "check/ops/checks.h"
+#include "kernels/fused/dequantize/oracle.h"
+#include "kernels/fused/quantize/oracle.h"
 #include "kernels/gemm/operation.h"
 #include "kernels/gemm/oracle.h"
 
@@ -49,9 +51,26 @@ struct GemmAnswer {
     std::vector<float> reference;
     double magnitude = 0;
 };
-GemmAnswer gemm_answer(const GemmOperands& operands, DType out) {
+// Codes count as the numbers that they stand for.
+constexpr float kCodeScale = 0.007F;
+CodeType code_of(const GemmProblem& problem) {
+    return problem.n % 3 == 0 ? CodeType::i8 : CodeType::e4m3;
+}
+float number_of(CodeType code, float stored) {
+    return static_cast<float>(decoded(code, static_cast<int>(stored))) * kCodeScale;
+}
+
+GemmAnswer gemm_answer(const GemmOperands& operands, const GemmProblem& problem) {
     GemmAnswer answer{gemm_oracle<double>(operands), gemm_oracle<float>(operands), magnitude_of(operands)};
-    for (float& value : answer.reference) value = round_to(out, value);
+    if (problem.out == DType::u8) {
+        const CodeType code = code_of(problem);
+        const NearestCode nearest(code);
+        const double most = double{facts_of(code).max} * kCodeScale;
+        for (double& value : answer.oracle) value = std::clamp(value, -most, most);
+        for (float& value : answer.reference)
+            value = number_of(code, static_cast<float>(nearest(value / kCodeScale)));
+    }
+    for (float& value : answer.reference) value = round_to(problem.out, value);
     return answer;
 }
 
@@ -101,13 +120,29 @@ struct GemmCheck {
         }
         // More blocks than any GPU runs at once.
         problems.push_back({.m = 2561, .n = 3400, .k = 24, .dtype = DType::bf16});
+        for (DType dtype : {DType::bf16, DType::f16}) {
+            for (const Shape shape : {Shape{3, 96, 264}, {40, 160, 136}, {130, 257, 96}, {17, 33, 72}}) {
+                const bool all = shape.m == 40 || shape.m == 17;
+                problems.push_back({.m = shape.m,
+                                    .n = shape.n,
+                                    .k = shape.k,
+                                    .dtype = dtype,
+                                    .out = DType::u8,
+                                    .bias = all,
+                                    .gate = all,
+                                    .residual = all,
+                                    .activation = all ? Activation::silu : Activation::none,
+                                    .alignment_bytes = shape.m == 17 ? 2 : 16});
+            }
+        }
         return problems;
     }
 
     static void run(Workbench& bench, const GemmProblem& problem, CheckResult& result) {
         const i64 m = problem.m, n = problem.n, k = problem.k;
         const bool misaligned = problem.alignment_bytes < 16;
-        const i64 pad = (m + n + k) % 3 * 8;  // two of three problems have gaps between rows
+        const bool has_codes = problem.out == DType::u8;
+        const i64 pad = has_codes ? 0 : (m + n + k) % 3 * 8;  // two of three problems have gaps between rows
         const i64 k_stride = misaligned ? k + pad / 8 : round_up(k, 8) + pad, n_stride = n + pad;
         // Results of about one: activations are tested where they bend.
         const double scale = 1 / std::sqrt(static_cast<double>(k));
@@ -130,14 +165,34 @@ struct GemmCheck {
             operands.gate = read(bench, gate);
         }
         if (problem.residual) {
-            const Matrix residual = narrowed(bench.input(problem.out, {m, n_stride}, 1, misaligned), n);
+            const Matrix residual = narrowed(
+                bench.input(has_codes ? problem.dtype : problem.out, {m, n_stride}, 1, misaligned), n);
             call.residual = residual.view;
             operands.residual = read(bench, residual);
+        }
+        if (has_codes) {
+            call.d_code = code_of(problem);
+            call.d_scale = bench.input(DType::f32, {1});
+            bench.write(call.d_scale, {kCodeScale});
+            call.d_amax = bench.in_place(DType::f32, {1});
+            bench.write(call.d_amax, {0});
         }
         const Status status = gemm(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
-        const GemmAnswer& answer = bench.answer("gemm", [&] { return gemm_answer(operands, problem.out); });
+        const GemmAnswer& answer = bench.answer("gemm", [&] { return gemm_answer(operands, problem); });
+        if (has_codes) {
+            std::vector<float> numbers = read(bench, d);
+            for (float& value : numbers) value = number_of(call.d_code, value);
+            judge(result, bench, compare(numbers, answer.oracle, answer.reference, answer.magnitude), "d");
+            const std::vector<double> sums = gemm_oracle<double>(operands);
+            const std::vector<float> reference = gemm_oracle<float>(operands);
+            return judge(result, bench,
+                         compare(bench.read(call.d_amax), {largest(sums)},
+                                 {static_cast<float>(largest({reference.begin(), reference.end()}))},
+                                 answer.magnitude),
+                         "d_amax");
+        }
         judge(result, bench, compare(read(bench, d), answer.oracle, answer.reference, answer.magnitude), "d");
         // Gaps between rows of d keep their fill, which reads as NaN.
         const std::vector<float> whole = bench.read(d.whole);

@@ -17,11 +17,13 @@ std::span<const OperationCheck* const> operation_checks() {
         &logits_check(),
         &sample_check(),
         &quantize_check(),
+        &dequantize_check(),
         &amax_check(),
         &moe_route_check(),
         &moe_permute_check(),
         &moe_count_check(),
         &moe_combine_check(),
+        &scaling_check(),
         &attention_check(),
         &attention_merge_check(),
     };

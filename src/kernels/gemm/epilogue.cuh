@@ -52,9 +52,9 @@ __device__ inline void store_eight(void* base, i64 index, const Eight& e) {
     }
 }
 
-// D[m, n .. n + 7]: n is a multiple of 8, all eight exist, args.out_aligned.
+// The result at [m, n .. n + 7]: n is a multiple of 8, all eight exist, args.out_aligned.
 template <class T>
-__device__ inline void finish_eight(const GemmArgs& args, i64 m, i64 n, Eight e) {
+__device__ inline Eight result_eight(const GemmArgs& args, i64 m, i64 n, Eight e) {
     if (args.bias != nullptr) {
         const Eight bias = load_eight<T>(args.bias, n);
 #pragma unroll
@@ -73,6 +73,11 @@ __device__ inline void finish_eight(const GemmArgs& args, i64 m, i64 n, Eight e)
 #pragma unroll
         for (int i = 0; i < 8; ++i) e.v[i] += residual.v[i];
     }
+    return e;
+}
+template <class T>
+__device__ inline void finish_eight(const GemmArgs& args, i64 m, i64 n, Eight sum) {
+    const Eight e = result_eight<T>(args, m, n, sum);
     const i64 index = m * args.d_stride + n;
     if (args.out_f32) {
         store_eight<float>(args.d, index, e);
@@ -81,9 +86,9 @@ __device__ inline void finish_eight(const GemmArgs& args, i64 m, i64 n, Eight e)
     }
 }
 
-// D[m, n], any alignment.
+// The result at [m, n], any alignment.
 template <class T>
-__device__ inline void finish_one(const GemmArgs& args, i64 m, i64 n, float value) {
+__device__ inline float result_one(const GemmArgs& args, i64 m, i64 n, float value) {
     if (args.bias != nullptr) value += ptx::to_float(static_cast<const T*>(args.bias)[n]);
     if (args.gate != nullptr) {
         const T gate = static_cast<const T*>(args.gate)[m * args.gate_stride + n];
@@ -91,12 +96,20 @@ __device__ inline void finish_one(const GemmArgs& args, i64 m, i64 n, float valu
     } else {
         value = activate(args.activation, value);
     }
-    const i64 from = m * args.residual_stride + n, to = m * args.d_stride + n;
+    if (args.residual != nullptr) {
+        const i64 from = m * args.residual_stride + n;
+        value += args.out_f32 ? static_cast<const float*>(args.residual)[from]
+                              : ptx::to_float(static_cast<const T*>(args.residual)[from]);
+    }
+    return value;
+}
+template <class T>
+__device__ inline void finish_one(const GemmArgs& args, i64 m, i64 n, float sum) {
+    const float value = result_one<T>(args, m, n, sum);
+    const i64 to = m * args.d_stride + n;
     if (args.out_f32) {
-        if (args.residual != nullptr) value += static_cast<const float*>(args.residual)[from];
         static_cast<float*>(args.d)[to] = value;
     } else {
-        if (args.residual != nullptr) value += ptx::to_float(static_cast<const T*>(args.residual)[from]);
         static_cast<T*>(args.d)[to] = ptx::from_float<T>(value);
     }
 }

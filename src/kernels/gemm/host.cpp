@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // gemm on the host: rows of A widened to fp32 once, weights widened in registers, fp32 sums over all of k.
 #include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cmath>
+#include <limits>
 #include <vector>
 
 #include "device/host_threads.h"
+#include "formats/codecs.h"
 #include "kernels/gemm/operation.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
@@ -30,6 +35,22 @@ float finish(const GemmArgs& args, i64 m, i64 n, float value) {
             args.out_f32 ? static_cast<const float*>(args.residual)[index] : T::load(args.residual, index);
     }
     return value;
+}
+
+// A code of d, as the kernels make it.
+u8 encode(const GemmArgs& args, float value) {
+    const float scale = *args.d_scale;
+    const bool usable = scale > 0 && scale <= std::numeric_limits<float>::max();
+    value *= usable ? 1 / scale : std::numeric_limits<float>::quiet_NaN();
+    if (args.d_code == CodeType::e4m3)
+        return std::isnan(value) ? formats::kE4M3.nan_code : formats::encode(formats::kE4M3, value);
+    return std::isnan(value) ? 0 : static_cast<u8>(std::lrintf(std::clamp(value, -127.0F, 127.0F)));
+}
+
+void raise_amax(u32* to, u32 magnitude) {
+    const std::atomic_ref<u32> amax(*to);
+    for (u32 known = amax; magnitude > known && !amax.compare_exchange_weak(known, magnitude);) {
+    }
 }
 
 template <class T, DType type>
@@ -59,6 +80,7 @@ void gemm(const void* raw, HostThreads& threads) {
         }
         threads.parallel_for(args.n, 8, [&](i64 begin, i64 end) {
             float sums[kRows * kColumns];
+            u32 magnitude = 0;  // fp32's bits: NaN's are above all numbers'
             for (i64 n = begin; n < end; n += kColumns) {
                 const i64 columns = std::min(kColumns, end - n);
                 for (i64 i = 0; i < rows; i += kRows) {
@@ -70,7 +92,10 @@ void gemm(const void* raw, HostThreads& threads) {
                             const i64 m = first + i + r;
                             const float value = finish<T>(args, m, n + c, sums[r * kColumns + c]);
                             const i64 index = m * args.d_stride + n + c;
-                            if (args.out_f32) {
+                            if (args.d_scale != nullptr) {
+                                static_cast<u8*>(args.d)[index] = encode(args, value);
+                                magnitude = std::max(magnitude, std::bit_cast<u32>(std::abs(value)));
+                            } else if (args.out_f32) {
                                 static_cast<float*>(args.d)[index] = value;
                             } else {
                                 T::store(args.d, index, value);
@@ -79,6 +104,7 @@ void gemm(const void* raw, HostThreads& threads) {
                     }
                 }
             }
+            if (args.d_amax != nullptr) raise_amax(args.d_amax, magnitude);
         });
     }
 }

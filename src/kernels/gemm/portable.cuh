@@ -12,6 +12,7 @@
 // Rows and columns that do not exist are copied as zeros; so is k beyond its end. Tiles are swizzled
 // (tile/swizzle.h). Blocks are numbered so that those that run together share rows of A and B in L2.
 // docs/kernels/gemm.md has what each of these choices was measured to be worth.
+#include "kernels/gemm/codes.cuh"
 #include "kernels/gemm/epilogue.cuh"
 #include "kernels/gemm/rows.h"
 #include "ptx/cp_async.cuh"
@@ -312,6 +313,32 @@ __device__ inline void wait_for_parts() {
     }
 }
 
+// Numbers of d, or codes of them.
+template <bool codes>
+struct Finish {
+    __device__ explicit Finish(const GemmArgs&) {}
+    __device__ void operator()(const GemmArgs& args, i64 m, i64 n, const Eight& sum) {
+        finish_eight<T>(args, m, n, sum);
+    }
+    __device__ void operator()(const GemmArgs& args, i64 m, i64 n, float sum) {
+        finish_one<T>(args, m, n, sum);
+    }
+    __device__ void end(const GemmArgs&) {}
+};
+template <>
+struct Finish<true> {
+    Coder coder;
+
+    __device__ explicit Finish(const GemmArgs& args) : coder(args) {}
+    __device__ void operator()(const GemmArgs& args, i64 m, i64 n, const Eight& sum) {
+        coder.store_eight(args, m, n, result_eight<T>(args, m, n, sum));
+    }
+    __device__ void operator()(const GemmArgs& args, i64 m, i64 n, float sum) {
+        coder.store_one(args, m, n, result_one<T>(args, m, n, sum));
+    }
+    __device__ void end(const GemmArgs& args) { coder.raise_amax(args); }
+};
+
 __device__ inline void epilogue(Sums& sums, const GemmArgs& args, Block block, Shared& shared) {
     constexpr int kChunks = kRow.warp_n / 8;   // of eight columns
     constexpr int kLanes = 32 * kRow.warps_k;  // that share out 16 rows
@@ -320,10 +347,11 @@ __device__ inline void epilogue(Sums& sums, const GemmArgs& args, Block block, S
     const int first_chunk = warp / kWarpsMN * 32 + lane;
     const i64 first_m = block.m + place / kWarpsN * kRow.warp_m;
     const i64 first_n = block.n + place % kWarpsN * kRow.warp_n;
+    Finish<kRow.codes> finish(args);
     // why: without anything to add, all loads of a lane are under way at once.
-    const bool plain = args.bias == nullptr && args.gate == nullptr && args.residual == nullptr &&
-                       args.activation == Activation::none && !args.out_f32 && args.out_aligned &&
-                       first_n + kRow.warp_n <= args.n;
+    const bool plain = !kRow.codes && args.bias == nullptr && args.gate == nullptr &&
+                       args.residual == nullptr && args.activation == Activation::none && !args.out_f32 &&
+                       args.out_aligned && first_n + kRow.warp_n <= args.n;
 #pragma unroll 1
     for (int i = 0; i < kTilesM; ++i) {
 #pragma unroll
@@ -357,17 +385,18 @@ __device__ inline void epilogue(Sums& sums, const GemmArgs& args, Block block, S
                 if (m >= args.m) break;
                 const Eight sum = sum_of(shared, place, row, column);
                 if (args.out_aligned && n + 8 <= args.n) {
-                    finish_eight<T>(args, m, n, sum);
+                    finish(args, m, n, sum);
                 } else {
                     float* kept = &shared.result[place][row][column];  // read by this lane only
                     *reinterpret_cast<Eight*>(kept) = sum;
 #pragma unroll 1
-                    for (int e = 0; e < 8 && n + e < args.n; ++e) finish_one<T>(args, m, n + e, kept[e]);
+                    for (int e = 0; e < 8 && n + e < args.n; ++e) finish(args, m, n + e, kept[e]);
                 }
             }
         }
         wait_for_parts();
     }
+    finish.end(args);
 }
 
 }  // namespace warpwright

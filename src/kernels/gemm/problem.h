@@ -2,6 +2,7 @@
 // Matrix product with an epilogue: D = epilogue(A x B^T). The definition is in warpwright/ops/gemm.h.
 #pragma once
 
+#include "warpwright/quantize_format.h"
 #include "warpwright/types.h"
 
 namespace warpwright {
@@ -11,7 +12,7 @@ struct GemmProblem {
     i64 n = 4096;
     i64 k = 4096;
     DType dtype = DType::bf16;  // of a, b, bias and gate
-    DType out = DType::bf16;    // of d and residual: dtype or f32
+    DType out = DType::bf16;    // of d and residual: dtype or f32; u8: codes, with a residual of dtype
     bool bias = false;
     bool gate = false;
     bool residual = false;
@@ -56,9 +57,12 @@ struct GemmArgs {
     i32 k;
     i32 num_sms;  // of the device
     Activation activation;
-    bool b_is_constant;  // see warpwright/ops/gemm.h
-    bool out_f32;        // d and residual are f32
-    bool out_aligned;    // every row of d, bias, gate and residual starts at a multiple of 16 bytes
+    bool b_is_constant;    // see warpwright/ops/gemm.h
+    bool out_f32;          // d and residual are f32
+    bool out_aligned;      // every row of d, bias, gate and residual starts at a multiple of 16 bytes
+    const float* d_scale;  // of codes; null where d is numbers
+    u32* d_amax;           // fp32's bits, raised to the largest magnitude of what codes are made of; or null
+    CodeType d_code;       // e4m3 or i8
 };
 
 }  // namespace warpwright

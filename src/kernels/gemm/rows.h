@@ -21,6 +21,7 @@ struct GemmRow {
     int stages = 0;              // tiles in flight or in use: in shared memory, or in registers
     int warps_k = 1;             // warps of a block that split k
     int blocks_per_sm = 1;       // registers are limited so that this many fit; shared memory may allow fewer
+    bool codes = false;          // d is codes of one byte by a given scale
     i64 shared_bytes = 0;        // dynamic; sizeof(GemmShared), filled in by sized()
 
     template <class Self, class Visitor>
@@ -38,6 +39,7 @@ struct GemmRow {
         v("stages", self.stages);
         v("warps_k", self.warps_k);
         v("blocks_per_sm", self.blocks_per_sm);
+        v("codes", self.codes);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -144,6 +146,18 @@ inline constexpr GemmRow kGemmRows[] = {
     sized<GemmRow{"gemm.portable.f16.16x112x128.k4",        ArchClass::portable, DType::f16,  true,   0,  16, 112, 128, 16, 112,  3,  4, 2}>(),
     sized<GemmRow{"gemm.portable.f16.16x56x128.k4.deep",    ArchClass::portable, DType::f16,  true,   0,  16,  56, 128, 16,  56, 12,  4, 1}>(),
     sized<GemmRow{"gemm.portable.f16.16x48x128.k4.deep",    ArchClass::portable, DType::f16,  true,   0,  16,  48, 128, 16,  48, 14,  4, 1}>(),
+    sized<GemmRow{"gemm.portable.bf16.128x256x64.codes",    ArchClass::portable, DType::bf16, true,   0, 128, 256,  64, 64,  64,  3,  1, 1, true}>(),
+    sized<GemmRow{"gemm.portable.bf16.128x128x64.codes",    ArchClass::portable, DType::bf16, true,   0, 128, 128,  64, 64,  64,  3,  1, 2, true}>(),
+    sized<GemmRow{"gemm.portable.bf16.64x128x64.codes",     ArchClass::portable, DType::bf16, true,   0,  64, 128,  64, 32,  64,  4,  1, 2, true}>(),
+    sized<GemmRow{"gemm.portable.bf16.64x64x128.k4.codes",  ArchClass::portable, DType::bf16, true,   0,  64,  64, 128, 32,  64,  5,  4, 1, true}>(),
+    sized<GemmRow{"gemm.portable.bf16.16x32x128.k4.codes",  ArchClass::portable, DType::bf16, true,   0,  16,  32, 128, 16,  32,  8,  4, 2, true}>(),
+    sized<GemmRow{"gemm.portable.bf16.any.codes",           ArchClass::portable, DType::bf16, false,  0,  64,  64,  32, 32,  32,  2,  1, 3, true}>(),
+    sized<GemmRow{"gemm.portable.f16.128x256x64.codes",     ArchClass::portable, DType::f16,  true,   0, 128, 256,  64, 64,  64,  3,  1, 1, true}>(),
+    sized<GemmRow{"gemm.portable.f16.128x128x64.codes",     ArchClass::portable, DType::f16,  true,   0, 128, 128,  64, 64,  64,  3,  1, 2, true}>(),
+    sized<GemmRow{"gemm.portable.f16.64x128x64.codes",      ArchClass::portable, DType::f16,  true,   0,  64, 128,  64, 32,  64,  4,  1, 2, true}>(),
+    sized<GemmRow{"gemm.portable.f16.64x64x128.k4.codes",   ArchClass::portable, DType::f16,  true,   0,  64,  64, 128, 32,  64,  5,  4, 1, true}>(),
+    sized<GemmRow{"gemm.portable.f16.16x32x128.k4.codes",   ArchClass::portable, DType::f16,  true,   0,  16,  32, 128, 16,  32,  8,  4, 2, true}>(),
+    sized<GemmRow{"gemm.portable.f16.any.codes",            ArchClass::portable, DType::f16,  false,  0,  64,  64,  32, 32,  32,  2,  1, 3, true}>(),
     {"gemm.host.bf16", ArchClass::host, DType::bf16, false},
     {"gemm.host.f16",  ArchClass::host, DType::f16,  false},
 };
@@ -159,7 +173,9 @@ constexpr i64 k_multiple(const GemmRow& row) {
 constexpr Rejection why_not(const GemmRow& row, const TargetFacts& target, const GemmProblem& problem) {
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
     if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
-    if (problem.out != DType::f32 && problem.out != row.dtype) {
+    if (row.arch == ArchClass::host) return accepted();
+    if (row.codes && problem.out != DType::u8) return dtype_rejection("out", DType::u8, problem.out);
+    if (!row.codes && problem.out != DType::f32 && problem.out != row.dtype) {
         return dtype_rejection("out", row.dtype, problem.out);
     }
     if (is_bandwidth(row) && problem.m > row.max_m) return {"m", row.max_m, problem.m, "at_most"};

@@ -15,8 +15,9 @@
 
 namespace warpwright {
 
-// Half of an SM's registers at most, so that loads of one block hide the work of another.
-constexpr int kMinBlocks = 1024 / kRow.threads;
+// So that loads of one block hide the work of another: 64 registers a thread, or some more where a thread
+// keeps eight vectors.
+constexpr int kMinBlocks = (kRow.vectors > 4 ? 768 : 1024) / kRow.threads;
 
 __device__ inline void activate_vectors(const GatedActivationArgs& args, i64 token) {
     constexpr int kVectors = kRow.vectors > 0 ? kRow.vectors : 2;
@@ -26,13 +27,28 @@ __device__ inline void activate_vectors(const GatedActivationArgs& args, i64 tok
         (static_cast<int>(blockIdx.y) * kVectors * kRow.threads + static_cast<int>(threadIdx.x));
     const RowPart part{token, first * kVectorElements, kRow.threads * kVectorElements, args.width};
     U32x4 kept[kVectors];
+    // Some loads under way before the first result is there; registers have no room for all of eight.
+    constexpr int kTogether = kVectors < 4 ? kVectors : 4;
 #pragma unroll
-    for (int i = 0; i < kVectors; ++i) {
-        kept[i] = {};
-        if (!part.has(i)) continue;
-        const int column = part.column(i);
-        kept[i] = activated(args.activation, ptx::load(row.gate + column), ptx::load(row.up + column));
-        if (args.out != nullptr) ptx::store(row.out + column, kept[i]);
+    for (int begin = 0; begin < kVectors; begin += kTogether) {
+        U32x4 up[kTogether];
+#pragma unroll
+        for (int i = 0; i < kTogether; ++i) {
+            kept[begin + i] = up[i] = {};
+            if (!part.has(begin + i)) continue;
+            kept[begin + i] = ptx::load(row.gate + part.column(begin + i));
+            up[i] = ptx::load(row.up + part.column(begin + i));
+        }
+#pragma unroll
+        for (int i = 0; i < kTogether; ++i) {
+            if (part.has(begin + i)) kept[begin + i] = activated(args.activation, kept[begin + i], up[i]);
+        }
+    }
+    if (args.out != nullptr) {
+#pragma unroll
+        for (int i = 0; i < kVectors; ++i) {
+            if (part.has(i)) ptx::store(row.out + part.column(i), kept[i]);
+        }
     }
     store_quantized<T, kRow.threads, kVectors, kRow.fp8_convert>(args.quantized, part, kept, magnitudes);
 }

@@ -62,25 +62,29 @@ __device__ inline void find_group_magnitudes(const QuantizeArgs& args, const U32
     }
 }
 
-// Two neighbouring lanes have the same groups: of two vectors each takes one's scale.
-template <int kVectors>
+// Of `kShare` neighbouring lanes, which have the same groups, each takes another one's scale.
+template <int kShare, bool kConvert, int kVectors>
 __device__ inline void find_group_scales(const QuantizeArgs& args, const RowPart& part,
                                          const u32 (&magnitudes)[kVectors], float (&multipliers)[kVectors]) {
     const float global_reciprocal = reciprocal_of_global(args);
-    const int own = threadIdx.x % 2;
+    const int own = threadIdx.x % kShare;
     const u32 lane = threadIdx.x & ((args.group_columns / kVectorElements) - 1);  // of its group
 #pragma unroll
-    for (int i = 0; i < kVectors; i += 2) {
-        const GroupScale scale =
-            scale_of(args, own == 0 ? magnitudes[i] : magnitudes[i + 1], global_reciprocal);
-        if (lane < 2 && part.has(i + own)) {
-            const i32 group = part.column(i + own) >> args.group_shift;
+    for (int begin = 0; begin < kVectors; begin += kShare) {
+        u32 magnitude = magnitudes[begin];
+#pragma unroll
+        for (int i = 1; i < kShare; ++i) magnitude = own == i ? magnitudes[begin + i] : magnitude;
+        const GroupScale scale = scale_of<kConvert>(args, magnitude, global_reciprocal);
+        if (lane < kShare && part.has(begin + own)) {
+            const i32 group = part.column(begin + own) >> args.group_shift;
             store_scale(args, part.row, group, scale.stored);
             if (args.swizzled && group + 1 == args.scale_columns) store_padding(args, part.row);
         }
-        const float other = __shfl_xor_sync(~0u, scale.multiplier, 1);
-        multipliers[i] = own == 0 ? scale.multiplier : other;
-        multipliers[i + 1] = own == 0 ? other : scale.multiplier;
+#pragma unroll
+        for (int i = 0; i < kShare; ++i) {
+            const int from = static_cast<int>(threadIdx.x & (kWarpThreads - kShare)) + i;
+            multipliers[begin + i] = __shfl_sync(~0u, scale.multiplier, from);
+        }
     }
 }
 
@@ -101,7 +105,8 @@ __device__ inline void store_quantized(const QuantizedArgs& out, const RowPart& 
         } else {
             magnitude = block_max<kThreads>(magnitude, scratch);
             const float amax = ptx::to_float(T{static_cast<u16>(magnitude)});
-            const GroupScale scale = scale_of(args, __float_as_uint(amax), reciprocal_of_global(args));
+            const GroupScale scale =
+                scale_of<kConvert>(args, __float_as_uint(amax), reciprocal_of_global(args));
             multiplier = scale.multiplier;
             if (threadIdx.x == 0) {
                 store_scale(args, part.row, 0, scale.stored);
@@ -113,7 +118,11 @@ __device__ inline void store_quantized(const QuantizedArgs& out, const RowPart& 
     } else {
         u32 magnitudes[kVectors];
         find_group_magnitudes<T>(args, kept, magnitudes);
-        find_group_scales(args, part, magnitudes, multipliers);
+        if (kVectors % 4 == 0 && args.group_columns >= 4 * kVectorElements) {
+            find_group_scales<kVectors % 4 == 0 ? 4 : 2, kConvert>(args, part, magnitudes, multipliers);
+        } else {
+            find_group_scales<2, kConvert>(args, part, magnitudes, multipliers);
+        }
     }
     if (out.amax != nullptr)
         raise_amax(out.amax, __float_as_uint(ptx::to_float(T{static_cast<u16>(magnitude)})));
