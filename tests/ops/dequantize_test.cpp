@@ -66,7 +66,7 @@ TEST(Dequantize, NamesTheArgumentThatDisagrees) {
     call.scales = Tensor::dense(data, DType::u8, {2, 4});
     EXPECT_EQ(error(), "dequantize: scales must be [2, 8], got [2, 4]");
     call.out.dtype = DType::u8;
-    EXPECT_EQ(error(), "dequantize: out must be bf16, f16 or f32, got u8");
+    EXPECT_EQ(error(), "dequantize: out must be bf16 or f16 or f32, got u8");
 }
 
 }  // namespace

@@ -117,6 +117,24 @@ TEST(Gemm, ChoosesBySize) {
     EXPECT_EQ(chosen("cpu", {}), "gemm.host.bf16");
 }
 
+TEST(Gemm, CodesHaveRowsOfTheirOwn) {
+    EXPECT_EQ(refusal("gemm.portable.bf16.128x128x64.codes", "h200", {}), "out: needs u8, got bf16");
+    EXPECT_EQ(refusal("gemm.portable.bf16.128x128x64", "h200", {.out = DType::u8}),
+              "out: needs bf16, got u8");
+    EXPECT_EQ(refusal("gemm.host.bf16", "cpu", {.out = DType::f16}), "out: needs bf16, got f16");
+    EXPECT_EQ(chosen("h200", {.m = 4096, .n = 4096, .k = 4096, .out = DType::u8}),
+              "gemm.portable.bf16.128x256x64.codes");
+    EXPECT_EQ(chosen("rtx-5090", {.m = 4096, .n = 4096, .k = 4096, .out = DType::u8}),
+              "gemm.portable.bf16.64x128x64.codes");
+    EXPECT_EQ(chosen("h200", {.m = 1, .n = 4096, .k = 4096, .out = DType::u8}),
+              "gemm.portable.bf16.16x32x128.k4.codes");
+    EXPECT_EQ(chosen("cpu", {.out = DType::u8}), "gemm.host.bf16");
+    for (const Target& on : targets()) {
+        const GemmProblem odd{.m = 5, .n = 33, .k = 7, .out = DType::u8, .alignment_bytes = 2};
+        EXPECT_TRUE(choose<GemmOp>(on, odd).ok()) << on.id;
+    }
+}
+
 TEST(Gemm, HostRowsEqualTheOracle) {
     auto context = Context::open("cpu");
     ASSERT_TRUE(context.ok()) << context.status().message();
@@ -144,10 +162,20 @@ TEST(Gemm, BadCallsAreNamed) {
     EXPECT_EQ(message({.a = a, .b = Tensor::dense(data, DType::bf16, {3, 7}), .d = d}),
               "gemm: b: dimension 1 (k) is 7, but a has 8");
     EXPECT_EQ(message({.a = a, .b = b, .d = Tensor::dense(data, DType::f16, {2, 3})}),
-              "gemm: d must be bf16 or f32, got f16");
+              "gemm: d must be bf16 or f32 or u8, got f16");
     EXPECT_EQ(message({.a = a, .b = b, .d = d, .residual = Tensor::dense(data, DType::f32, {2, 3})}),
               "gemm: residual must be bf16, got f32");
     EXPECT_EQ(message({.a = a, .d = d}), "gemm: b is null");
+    float scale = 1;
+    const Tensor codes = Tensor::dense(data, DType::u8, {2, 3}), one = Tensor::dense(&scale, DType::f32, {1});
+    EXPECT_EQ(message({.a = a, .b = b, .d = codes, .d_scale = one}), "");
+    EXPECT_EQ(message({.a = a, .b = b, .d = codes}), "gemm: d_scale is null");
+    EXPECT_EQ(message({.a = a, .b = b, .d = d, .d_scale = one}),
+              "gemm: d_scale and d_amax go with codes: d in u8");
+    EXPECT_EQ(message({.a = a, .b = b, .d = codes, .d_scale = one, .d_code = CodeType::e5m2}),
+              "gemm: d_code must be e4m3 or i8, got e5m2");
+    EXPECT_EQ(message({.a = a, .b = b, .d = codes, .residual = codes, .d_scale = one}),
+              "gemm: residual must be bf16, got u8");
     EXPECT_EQ(message({.a = Tensor::dense(data, DType::bf16, {2, 0}),
                        .b = Tensor::dense(data, DType::bf16, {3, 0}),
                        .d = d}),

@@ -72,7 +72,7 @@ TEST(RmsNorm, QuantizedRows) {
     EXPECT_EQ(chosen(kOp, "rtx-5090", with({{"code", "e2m1"}, {"scale", "e4m3"}, {"group_columns", "16"}})),
               "rmsnorm.quantized.bf16.t256v2");
     EXPECT_EQ(chosen(kOp, "h200", with({{"hidden", "7168"}, {"group_columns", "7168"}})),
-              "rmsnorm.quantized.bf16.t512v4.cvt");
+              "rmsnorm.quantized.bf16.t256v4.cvt");
     EXPECT_EQ(chosen(kOp, "h200", with({{"hidden", "1023"}, {"alignment_bytes", "2"}})),
               "rmsnorm.quantized.bf16.any");
     EXPECT_EQ(chosen(kOp, "cpu", with({})), "rmsnorm.host.bf16");

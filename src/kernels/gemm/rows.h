@@ -173,9 +173,10 @@ constexpr i64 k_multiple(const GemmRow& row) {
 constexpr Rejection why_not(const GemmRow& row, const TargetFacts& target, const GemmProblem& problem) {
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
     if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
-    if (row.arch == ArchClass::host) return accepted();
-    if (row.codes && problem.out != DType::u8) return dtype_rejection("out", DType::u8, problem.out);
-    if (!row.codes && problem.out != DType::f32 && problem.out != row.dtype) {
+    const bool as_codes = problem.out == DType::u8;
+    if (row.codes && !as_codes) return dtype_rejection("out", DType::u8, problem.out);
+    const bool serves_codes = row.codes || row.arch == ArchClass::host;
+    if (as_codes ? !serves_codes : problem.out != DType::f32 && problem.out != row.dtype) {
         return dtype_rejection("out", row.dtype, problem.out);
     }
     if (is_bandwidth(row) && problem.m > row.max_m) return {"m", row.max_m, problem.m, "at_most"};
