@@ -175,7 +175,11 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
     WW_ENTRY(const __grid_constant__ warpwright::RopeArgs args) {
     using namespace warpwright;
     __shared__ Rotations rotations;
-    if (!args.positions_are_ready) ptx::wait_for_predecessor();
+    const auto wait = [] {
+        ptx::wait_for_predecessor();
+        ptx::release_successor();
+    };
+    if (!args.positions_are_ready) wait();
     const i32 position = load_ready(args, args.positions + blockIdx.x);
     const Token token(args, blockIdx.x, position);
     if constexpr (kRow.max_pairs > 0) {
@@ -185,12 +189,11 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
             rotations.sine[pair] = turn.sine;
         }
         __syncthreads();
-        if (args.positions_are_ready) ptx::wait_for_predecessor();
-        ptx::release_successor();
+    }
+    if (args.positions_are_ready) wait();
+    if constexpr (kRow.max_pairs > 0) {
         move_vectors(args, token, rotations);
     } else {
-        if (args.positions_are_ready) ptx::wait_for_predecessor();
-        ptx::release_successor();
         for (int pair = threadIdx.x; pair < args.pairs; pair += kRow.threads) {  // a thread owns pairs
             const SinCos turn = rotation(args, position, pair);
             turn_elements(token.q, pair, turn, args);
