@@ -19,6 +19,7 @@
 #include "bench/cases.h"
 #include "dispatch/choose.h"
 #include "kernels/attention/operation.h"
+#include "kernels/fused/dequantize/operation.h"
 #include "kernels/fused/embedding/operation.h"
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/kv_append/operation.h"
@@ -28,6 +29,9 @@
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/sample/operation.h"
 #include "kernels/gemm/operation.h"
+#include "kernels/moe/combine/operation.h"
+#include "kernels/moe/permute/operation.h"
+#include "kernels/moe/route/operation.h"
 #include "kernels/quantized_gemm/operation.h"
 #include "kernels/scaled_gemm/operation.h"
 
@@ -117,6 +121,10 @@ Predict predictor_of(const Json& item) {
         {"quantize", predictor<QuantizeOp>},
         {"quantized_gemm", predictor<QuantizedGemmOp>},
         {"scaled_gemm", predictor<ScaledGemmOp>},
+        {"dequantize", predictor<DequantizeOp>},
+        {"moe_route", predictor<MoeRouteOp>},
+        {"moe_permute", predictor<MoePermuteOp>},
+        {"moe_combine", predictor<MoeCombineOp>},
     };
     for (const auto& [name, make] : all) {
         if (op == name) return make(item);

@@ -11,9 +11,10 @@ struct RopeRow {
     RowName name;
     ArchClass arch = ArchClass::portable;
     DType dtype = DType::bf16;
-    int threads = 0;       // per token
-    int max_pairs = 0;     // cosines and sines kept in shared memory; 0: any size, element by element
-    i64 shared_bytes = 0;  // dynamic
+    int threads = 0;         // per token
+    int max_pairs = 0;       // cosines and sines kept in shared memory; 0: any size, element by element
+    i64 shared_bytes = 0;    // dynamic
+    RowName spill_reason{};  // not empty: some target's image of this row may spill registers, and why
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -30,9 +31,9 @@ struct RopeRow {
 // rows:begin
 inline constexpr RopeRow kRopeRows[] = {
     // name                      class                dtype        threads pairs
-    {"rope.portable.bf16.t256",  ArchClass::portable, DType::bf16, 256, 256},
+    {"rope.portable.bf16.t256",  ArchClass::portable, DType::bf16, 256, 256, 0, {"six blocks an SM leave 40"}},
     {"rope.portable.bf16.any",   ArchClass::portable, DType::bf16, 128,   0},
-    {"rope.portable.f16.t256",   ArchClass::portable, DType::f16,  256, 256},
+    {"rope.portable.f16.t256",   ArchClass::portable, DType::f16,  256, 256, 0, {"six blocks an SM leave 40"}},
     {"rope.portable.f16.any",    ArchClass::portable, DType::f16,  128,   0},
     {"rope.host.bf16",           ArchClass::host,     DType::bf16,   0,   0},
     {"rope.host.f16",            ArchClass::host,     DType::f16,    0,   0},

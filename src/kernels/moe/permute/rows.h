@@ -32,7 +32,7 @@ struct MoePermuteRow {
 inline constexpr MoePermuteRow kMoePermuteRows[] = {
     // name                        class                threads experts loads
     {"moe_permute.portable.t128",  ArchClass::portable,  128,    1,      4},
-    {"moe_permute.portable.t1024", ArchClass::portable, 1024,    2,      8},
+    {"moe_permute.portable.t1024", ArchClass::portable, 1024,    2,      4},
     {"moe_permute.portable.count", ArchClass::portable, 1024,    0,      0},
     {"moe_permute.host",           ArchClass::host,        0,    0,      0},
 };
