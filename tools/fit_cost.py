@@ -77,9 +77,11 @@ KEPT = {
     "reference": "an earlier fit to the same published figures",
 }
 # Of the measured ones; others: stream. Nothing is fitted to "logits" (two problems, bound by the latency of their lists),
-# nor to what came last, whose constants are its kernels' authors'.
+# nor to what came last, whose constants are its kernels' authors': quantised results are bound by more than memory, experts
+# by latency.
 FAMILY = {"gemm": "gemm", "attention": "attention", "sample": "sample", "logits": "logits", "quantize": "quantize",
-          "quantized_gemm": "quantized_gemm", "scaled_gemm": "scaled_gemm"}
+          "quantized_gemm": "quantized_gemm", "scaled_gemm": "scaled_gemm", "dequantize": "quantize", "moe_route": "experts",
+          "moe_permute": "experts", "moe_combine": "experts"}
 
 
 class Model:
@@ -117,6 +119,11 @@ def own_row(case):
     return next(row for row in case["row"].split(" + ") if row.startswith(case["op"] + "."))
 
 
+def family_of(case):
+    quantised = re.search(r" to (fp8|int8|mxfp8|mxfp4|nvfp4)\b", case["problem"])
+    return "quantize" if quantised else FAMILY.get(case["op"], "stream")
+
+
 def measured_items(bench):
     fields = {(case["op"], case["problem"]): case["set"] for case in asked("--bench")}
     items = {}
@@ -126,7 +133,7 @@ def measured_items(bench):
             raise SystemExit(f"error: {key}: not a problem of this build's bench; build predict_cost again")
         items.setdefault(key, {  # a problem of both sets is measured twice: the first counts
             "op": case["op"], "problem": case["problem"], "target": bench["target"], "set": fields[key],
-            "row": own_row(case), "us": case["us"], "family": FAMILY.get(case["op"], "stream")})
+            "row": own_row(case), "us": case["us"], "family": family_of(case)})
     return list(items.values())
 
 

@@ -129,7 +129,7 @@ struct StreamCosts {
     double compute_share = 0.5;      // of the ordinary cores' fp32 rate
     double activation_flops = 25;    // an exponential or error function with its division
     double angle_flops = 40;         // sine and cosine
-    double norm_us = 0.0748;         // the sum over a token: a barrier, and the token once more
+    double norm_us = 0.0672;         // the sum over a token: a barrier, and the token once more
     double norm_thread_us = 0.0005;  // threads without work in a wide row
     double norm_load_us = 0.02;      // element-wise: every element of a thread is waited for
     double norm_block_us = 1.2;      // a block of short rows: load, sum, store, one after another
