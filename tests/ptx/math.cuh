@@ -14,4 +14,8 @@ inline float reciprocal_approx(float x) {
     return 1 / x;
 }
 
+inline float fma_saturated(float a, float b, float c) {
+    return std::fmin(std::fmax(std::fma(a, b, c), 0.0f), 1.0f);
+}
+
 }  // namespace warpwright::ptx

@@ -77,6 +77,23 @@ inline unsigned atomicAdd(unsigned* address, unsigned value) {
     *address += value;
     return before;
 }
+inline unsigned atomicMax(unsigned* address, unsigned value) {
+    const unsigned before = *address;
+    *address = std::max(before, value);
+    return before;
+}
+inline float __fmaf_rn(float a, float b, float c) {
+    return std::fma(a, b, c);
+}
+inline float __fadd_rn(float a, float b) {
+    return a + b;
+}
+inline float __fmul_rn(float a, float b) {
+    return a * b;
+}
+inline float __frcp_rn(float a) {
+    return 1 / a;
+}
 inline int __ffs(unsigned bits) {
     return __builtin_ffs(static_cast<int>(bits));
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // gemm's kernels, thread by thread on the CPU: every bf16 tile shape, one f16 row, tails on every side, every
 // epilogue. Inputs are small integers, so that sums are exact in any order.
+#include "simt/collectives.h"
 #include "simt/machine.h"
 // The rest of the kernel's includes, under their real namespace.
 #include <gtest/gtest.h>
 
 #include <random>
 
+#include "kernels/gemm/codes.cuh"
 #include "kernels/gemm/epilogue.cuh"
 #include "kernels/gemm/operation.h"
 #include "kernels/gemm/rows.h"
