@@ -103,7 +103,7 @@ class Plans(unittest.TestCase):
         self.assertEqual(result.stdout.count("\nprefill: gemm on h200"), 1)
         self.assertIn("refused   gemm.host.bf16", result.stdout)
         everything = plan("--model", "llama-3.1-8b", "--gpu", "h200", "--verbose").stdout
-        self.assertEqual(everything.count("\ndecode: "), 16)
+        self.assertEqual(everything.count("\ndecode: "), 15)
         wrong = plan("--model", "llama-3.1-8b", "--gpu", "h200", "--why", "donw_proj")
         self.assertEqual(wrong.returncode, 2)
         self.assertIn("no layer's name has 'donw_proj' in it; nearest: ", wrong.stderr)

@@ -15,7 +15,8 @@ namespace {
 FieldTexts batch_fields(const Operation& operation, i64 tokens, i64 sequences, i64 kv_len) {
     FieldTexts fields;
     for (const auto& [name, value] : operation.default_problem()) {
-        if (name == "m" || name == "tokens" || name == "rows" || name == "q_tokens")
+        if (name == "m" || name == "tokens" || name == "rows" || name == "q_tokens" || name == "slots" ||
+            name == "length")
             fields.emplace_back(name, field_text(tokens));
         if (name == "sequences") fields.emplace_back(name, field_text(sequences));
         if (name == "max_q_len") fields.emplace_back(name, field_text(tokens - sequences + 1));
