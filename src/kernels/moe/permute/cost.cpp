@@ -37,8 +37,8 @@ Prediction MoePermuteOp::predict(const Row& row, const TargetFacts& target, cons
     const i64 at_once = i64{row.threads} * row.loads;
     const double rounds = 2 * static_cast<double>(ceil_div(problem.tokens * problem.top_k, at_once));
     const double counted = problem.masked ? 0 : slots * static_cast<double>(per_sm);
-    const double block_us =
-        rounds * kLoadUs + counted * kCountClocks / target.boost_mhz + row.threads / 32 * kWarpUs;
+    const double block_us = rounds * kLoadUs + counted * kCountClocks / target.boost_mhz +
+                            static_cast<double>(ceil_div(row.threads, 32)) * kWarpUs;
     if (memory_us > waves * block_us) return {start_us + memory_us, "memory"};
     return {start_us + waves * block_us, "latency"};
 }
