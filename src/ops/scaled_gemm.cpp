@@ -7,6 +7,7 @@
 
 #include "dispatch/prepare.h"
 #include "kernels/scaled_gemm/operation.h"
+#include "ops/group_tensors.h"
 #include "ops/match.h"
 #include "ops/product_args.h"
 #include "warpwright/ops/gemm.h"
@@ -51,10 +52,10 @@ public:
 
     void of_a(const char* name, const Tensor& t, const char* columns, std::initializer_list<DType> types,
               bool optional = false) {
-        matrix(name, t, a_, "m", columns, types, optional);
+        match_matrix(match_, name, t, a_, "m", columns, types, optional);
     }
     void of_b(const char* name, const Tensor& t, const char* columns, std::initializer_list<DType> types) {
-        matrix(name, t, b_, "n", columns, types, false);
+        match_matrix(match_, name, t, b_, "n", columns, types);
     }
     void vector_of_b(const char* name, const Tensor& t, std::initializer_list<DType> types) {
         const Matcher::Options optional{.optional = true};
@@ -84,30 +85,9 @@ public:
     }
 
 private:
-    void matrix(const char* name, const Tensor& t, bool groups, const char* rows, const char* columns,
-                std::initializer_list<DType> types, bool optional) {
-        const Matcher::Options options{.optional = optional};
-        groups ? match_.tensor(name, t, {"groups", rows, columns}, types, options)
-               : match_.tensor(name, t, {rows, columns}, types, options);
-    }
-
     Matcher& match_;
     bool a_, b_;
 };
-
-// A group's part of a tensor that has a dimension of groups.
-Tensor of_group(const Tensor& tensor, bool groups) {
-    if (!groups || !tensor) return tensor;
-    Tensor inner{tensor.data, tensor.dtype, tensor.rank - 1, {}, {}};
-    for (int i = 0; i < inner.rank; ++i) {
-        inner.shape[i] = tensor.shape[i + 1];
-        inner.stride[i] = tensor.stride[i + 1];
-    }
-    return inner;
-}
-i64 group_stride(const Tensor& tensor, bool groups) {
-    return groups && tensor ? tensor.stride[0] : 0;
-}
 
 ScaleArgs scale_args(const Tensor& scales, bool groups) {
     const Tensor inner = of_group(scales, groups);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "check/ops/checks.h"
+#include "check/ops/row_groups.h"
 #include "formats/codecs.h"
 #include "kernels/scaled_gemm/operation.h"
 #include "kernels/scaled_gemm/oracle.h"
@@ -59,42 +60,10 @@ Operand random_operand(std::mt19937_64& random, const ScaledGemmProblem& p, i64 
     return x;
 }
 
-// Which rows of which group: as the lists say it, and for the oracle.
-struct Groups {
-    std::vector<i32> list;
-    struct Rows {
-        i64 group, first, count;  // rows of D, counted over all groups where they are masked
-    };
-    std::vector<Rows> rows;
-};
-
-Groups random_groups(std::mt19937_64& random, const ScaledGemmProblem& p) {
-    Groups groups;
-    if (p.grouping == Grouping::none) return {{}, {{0, 0, p.m}}};
-    if (p.grouping == Grouping::masked) {
-        for (i64 g = 0; g < p.groups; ++g) {  // none, all, and between
-            const i64 count = g == 0 ? 0 : g == 1 ? p.m : static_cast<i64>(random() % (p.m + 1));
-            groups.list.push_back(static_cast<i32>(count));
-            groups.rows.push_back({g, g * p.m, count});
-        }
-        return groups;
-    }
-    i64 group = 0;
-    for (i64 first = 0; first < p.m; first += kGroupRows) {
-        const i64 all = std::min<i64>(kGroupRows, p.m - first);
-        // The first run is empty, the second full. A group may have several, or none.
-        const i64 count = first == 0 ? 0 : first == kGroupRows ? all : static_cast<i64>(random() % (all + 1));
-        for (i64 i = 0; i < all; ++i) groups.list.push_back(i < count ? static_cast<i32>(group) : -1);
-        groups.rows.push_back({group, first, count});
-        group = (group + static_cast<i64>(random() % 3)) % p.groups;
-    }
-    return groups;
-}
-
 // All inputs as numbers, without gaps between rows.
 struct Inputs {
     Operand a, b;
-    Groups groups;
+    RowGroups groups;
     std::vector<i32> a_zeros;
     std::vector<float> bias, gate, residual;
 };
@@ -103,7 +72,7 @@ std::vector<float> part_of(const std::vector<float>& all, i64 first, i64 count) 
     return all.empty() ? all : std::vector<float>(all.begin() + first, all.begin() + first + count);
 }
 
-ScaledGemmOperands operands_of(const ScaledGemmProblem& p, const Inputs& x, const Groups::Rows& rows) {
+ScaledGemmOperands operands_of(const ScaledGemmProblem& p, const Inputs& x, const RowGroups::Part& rows) {
     const i64 m = rows.count;
     ScaledGemmOperands o{.gemm = {.m = m,
                                   .n = p.n,
@@ -155,7 +124,7 @@ ScaledGemmAnswer answer_of(const ScaledGemmProblem& p, const Inputs& x, bool is_
     const i64 rows = p.m * (p.grouping == Grouping::masked ? p.groups : 1);
     const auto size = static_cast<std::size_t>(rows * p.n);
     ScaledGemmAnswer answer{std::vector<double>(size, kNan), std::vector<float>(size, kNan)};
-    for (const Groups::Rows& part : x.groups.rows) {
+    for (const RowGroups::Part& part : x.groups.parts) {
         if (part.count == 0) continue;
         const ScaledGemmOperands operands = operands_of(p, x, part);
         std::ranges::copy(scaled_gemm_oracle<double>(operands), answer.oracle.begin() + part.first * p.n);
@@ -209,7 +178,7 @@ struct ScaledGemmCheck {
                                      typical);
             const i64 rows_b = p.scaling == Scaling::blocks ? ceil_div(p.n, kScaleRowsOfB) : p.n;
             drawn.b = random_operand(random, p, p.groups, p.n, k_stride, b_per_tensor ? 1 : rows_b, typical);
-            drawn.groups = random_groups(random, p);
+            drawn.groups = random_row_groups(random, p.grouping, p.groups, p.m);
             if (p.code == CodeType::e4m3 && p.m % 5 == 0) {  // a NaN makes its row NaN
                 drawn.a.codes[(p.m - 1) * k_stride + p.k / 2] = 0xff;
                 drawn.a.values[(p.m - 1) * p.k + p.k / 2] = kNan;

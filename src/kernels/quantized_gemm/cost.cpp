@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // quantized_gemm's cost: gemm's constants, with the bytes of packed weights and the instructions that codes
 // need before they are multiplied. Modelled until a tuning table of the target says otherwise.
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "kernels/parse_enum.h"
 #include "kernels/quantized_gemm/operation.h"
 
 namespace warpwright {
@@ -14,20 +13,8 @@ std::string enum_text(WeightFormat format) {
 }
 
 Status parse_enum(std::string_view name, std::string_view text, WeightFormat& format) {
-    std::string known;
-    for (int i = 0; i < kNumWeightFormats; ++i) {
-        const auto candidate = static_cast<WeightFormat>(i);
-        if (text == facts_of(candidate).name) {
-            format = candidate;
-            return {};
-        }
-        known += fmt::format("{}{}",
-                             i == 0                       ? ""
-                             : i + 1 == kNumWeightFormats ? " or "
-                                                          : ", ",
-                             enum_text(candidate));
-    }
-    return caller_error(fmt::format("{}: expected {}, got '{}'", name, known, text));
+    using enum WeightFormat;
+    return parse_one_of(name, text, {int4, int8, fp8_e4m3, mxfp4, nvfp4}, format);
 }
 
 namespace {

@@ -8,6 +8,7 @@
 
 #include "device/host_threads.h"
 #include "formats/codecs.h"
+#include "kernels/gemm/host_groups.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
 #include "kernels/scaled_gemm/operation.h"
@@ -62,29 +63,6 @@ void finish(const ScaledGemmArgs& args, i64 group, i64 m, i64 n, float value) {
     store_float(gemm.d, out, group * groups.d_stride + m * gemm.d_stride + n, value);
 }
 
-// Rows of A that are multiplied with one group's B.
-struct Rows {
-    i64 group, begin, end;
-};
-
-std::vector<Rows> rows_of(const ScaledGemmArgs& args) {
-    const i64 m = args.gemm.m;
-    if (args.groups.kind == Grouping::none) return {{0, 0, m}};
-    std::vector<Rows> all;
-    if (args.groups.kind == Grouping::masked) {
-        for (i64 g = 0; g < args.groups.groups; ++g)
-            all.push_back({g, 0, std::min<i64>(args.groups.num_rows[g], m)});
-        return all;
-    }
-    for (i64 i = 0; i < m; ++i) {
-        const i64 group = args.groups.of_row[i];
-        if (group < 0) continue;
-        if (all.empty() || all.back().group != group || all.back().end != i) all.push_back({group, i, i});
-        ++all.back().end;
-    }
-    return all;
-}
-
 class Product {
 public:
     Product(const ScaledGemmArgs& args, Scaling scaling, CodeType code, HostThreads& threads)
@@ -99,7 +77,7 @@ public:
           has_codes_(scaling == Scaling::mx),
           scale_rows_b_(scaling == Scaling::blocks ? kScaleRowsOfB : 1) {}
 
-    void run(const Rows& rows) {
+    void run(const GroupRows& rows) {
         const i64 panel_rows = std::max<i64>(1, kPanelFloats / k_);
         for (i64 first = rows.begin; first < rows.end; first += panel_rows)
             panel(rows.group, first, std::min(panel_rows, rows.end - first));
@@ -185,7 +163,7 @@ template <Scaling scaling, CodeType code>
 void scaled_gemm(const void* raw, HostThreads& threads) {
     const ScaledGemmArgs& args = *static_cast<const ScaledGemmArgs*>(raw);
     Product product(args, scaling, code, threads);
-    for (const Rows& rows : rows_of(args)) product.run(rows);
+    for (const GroupRows& rows : rows_of_groups(args.groups, args.gemm.m)) product.run(rows);
 }
 
 }  // namespace
