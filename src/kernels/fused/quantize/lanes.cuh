@@ -10,7 +10,7 @@
 // A warp has several groups: each lane computes the scale of another one, and lanes exchange them. Vectors
 // are counted through all rows, so that no row's end leaves threads without work. With swizzled scales the
 // rows up to the next multiple of 128 count too: their scales are written, as zeros.
-#include "kernels/fused/quantize/codes.cuh"
+#include "kernels/fused/quantize/group_magnitudes.cuh"
 #include "kernels/fused/quantize/rows.h"
 #include "ptx/launch.cuh"
 
@@ -18,7 +18,6 @@ namespace warpwright {
 
 constexpr QuantizeRow kRow = row_at(kQuantizeRows, WW_ROW);
 static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
-static_assert(kRow.vectors == 4, "magnitudes are reduced in two pairs");
 using T = Storage<kRow.dtype>;
 constexpr int kVectors = kRow.vectors;
 // From 9.0 on 48 registers are enough; before, the compiler takes some more and would spill.
@@ -35,30 +34,6 @@ __device__ inline Place place_of(const QuantizeArgs& args, u32 vector) {
     const u32 row =
         args.rows == 1 && !args.swizzled ? vector >= row_vectors : row_of_vector(vector, args.column_divisor);
     return {row, (vector - row * row_vectors) * kVectorElements, row < static_cast<u32>(args.rows)};
-}
-
-// The largest magnitude of each vector's group, fp32's bits.
-__device__ inline void find_magnitudes(const QuantizeArgs& args, const U32x4 (&kept)[kVectors],
-                                       u32 (&magnitudes)[kVectors]) {
-    u32 pairs[kVectors], two[kVectors / 2];  // of a vector's elements; of two vectors
-#pragma unroll
-    for (int i = 0; i < kVectors; ++i) pairs[i] = larger_pair<T>(kept[i]);
-#pragma unroll
-    for (int i = 0; i < kVectors / 2; ++i) {
-        const u32 low = __byte_perm(pairs[2 * i], pairs[2 * i + 1], 0x5410);
-        const u32 high = __byte_perm(pairs[2 * i], pairs[2 * i + 1], 0x7632);
-        two[i] = ptx::max_pair<T>(low, high);
-    }
-    for (int mask = args.group_columns / kVectorElements / 2; mask > 0; mask /= 2) {
-#pragma unroll
-        for (int i = 0; i < kVectors / 2; ++i)
-            two[i] = ptx::max_pair<T>(two[i], __shfl_xor_sync(~0u, two[i], mask));
-    }
-#pragma unroll
-    for (int i = 0; i < kVectors; ++i) {
-        const float magnitude = i % 2 == 0 ? ptx::low_float<T>(two[i / 2]) : ptx::high_float<T>(two[i / 2]);
-        magnitudes[i] = __float_as_uint(magnitude);
-    }
 }
 
 __device__ inline void store_group_scale(const QuantizeArgs& args, Place place, u32 stored) {
@@ -142,7 +117,7 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
         regular = is_regular<T>(larger_of(pair), multiplier);
     } else {
         u32 magnitudes[kVectors];
-        find_magnitudes(args, kept, magnitudes);
+        find_group_magnitudes<T>(args, kept, magnitudes);
         const float global_reciprocal = reciprocal_of_global(args);
         if (args.group_columns >= 4 * kVectorElements) {
             find_scales<4, false>(args, magnitudes, places, global_reciprocal, multipliers);
