@@ -55,7 +55,7 @@ extern "C" {
 /* WW_ABI_VERSION is raised when a program compiled against an older header would go wrong, and is the number
  * in libwarpwright.so.N; WW_ABI_REVISION with every addition. */
 #define WW_ABI_VERSION 1
-#define WW_ABI_REVISION 1
+#define WW_ABI_REVISION 2
 
 WW_API int32_t ww_abi_version(void); /* of the library that was loaded */
 WW_API int32_t ww_abi_revision(void);
@@ -189,6 +189,32 @@ typedef struct ww_tensor {
     int32_t device_id;
 } ww_tensor;
 
+/* Codes and scales (quantize_format.h). A code is a byte; two e2m1 share one, the even element in the low
+ * half. */
+enum { WW_CODE_E4M3 = 0, WW_CODE_E5M2 = 1, WW_CODE_I8 = 2, WW_CODE_E2M1 = 3 };
+/* The first two are f32, the others codes in u8. */
+enum {
+    WW_SCALE_F32 = 0,
+    WW_SCALE_POWER_OF_TWO = 1,
+    WW_SCALE_E8M0 = 2,
+    WW_SCALE_E8M0_UP = 3,
+    WW_SCALE_E4M3 = 4
+};
+
+/* A scale serves group_rows x group_columns elements; 0 is all of them. FP8 of the whole tensor is all zeros;
+ * by token {.group_rows = 1}; activations of DeepSeek {0, 0, 1, 128}, its weights {0, 0, 128, 128}; INT8 by
+ * token {WW_CODE_I8, 0, 1, 0}; MXFP8 {0, WW_SCALE_E8M0, 1, 32}; MXFP4 {WW_CODE_E2M1, WW_SCALE_E8M0, 1, 32};
+ * NVFP4 {WW_CODE_E2M1, WW_SCALE_E4M3, 1, 16}. */
+typedef struct ww_quantize_format {
+    int32_t code;  /* WW_CODE_E4M3, ... */
+    int32_t scale; /* WW_SCALE_F32, ... */
+    int64_t group_rows;
+    int64_t group_columns;
+} ww_quantize_format;
+
+/* Keys and values in a cache (kv_format.h): the queries' type, or 8-bit codes. */
+enum { WW_KV_SAME = 0, WW_KV_FP8_E4M3 = 1, WW_KV_FP8_E5M2 = 2 };
+
 /* ---- Operations ---------------------------------------------------------------------------------------- */
 
 /* Shapes, masks, orders of evaluation and page layouts are those of include/warpwright/ops/OP.h, field by
@@ -227,19 +253,38 @@ WW_API const char* ww_prepared_row(const ww_prepared* prepared, int32_t index);
 /* In every ww_prepare_OP, *prepared null: a new one is put there; else the launches are added to it, and it
  * must be of the same context. After an error it is what it was. */
 
+/* ops/quantized_output.h: the result of another operation as codes and scales, those that ww_quantize makes
+ * of the 16-bit result, to the bit. */
+typedef struct ww_quantized_output {
+    size_t struct_size;
+    ww_tensor codes;        /* as ww_quantize's */
+    ww_tensor scales;       /* as ww_quantize's; of one row, or given for the whole tensor */
+    ww_tensor global_scale; /* optional, NVFP4: [1] f32 */
+    ww_tensor amax;         /* optional, [1] f32: raised to the largest magnitude of the result */
+    ww_quantize_format format;
+    int32_t swizzled;    /* not 0: scales lie as block-scaled tensor cores read them */
+    int32_t given_scale; /* not 0: scales is read */
+    float least_amax;
+    int32_t reserved;
+} ww_quantized_output;
+
 /* ops/gemm.h: d = epilogue(a b^T). */
 typedef struct ww_gemm {
     size_t struct_size;
     ww_tensor a;        /* [m, k] bf16 or f16 */
     ww_tensor b;        /* [n, k] like a */
-    ww_tensor d;        /* [m, n] like a, or f32 */
+    ww_tensor d;        /* [m, n] like a, or f32; u8: codes, by d_scale */
     ww_tensor bias;     /* optional, [n] like a */
     ww_tensor gate;     /* optional, [m, n] like a */
-    ww_tensor residual; /* optional, [m, n] like d; may be d */
+    ww_tensor residual; /* optional, [m, n] like d, with codes like a; may be d */
     int32_t activation;
     /* Not 0: b was complete before the stream was last synchronized, and nothing in the stream writes it, as
      * weights are. Then it may be read while the launch before is still running; the result is the same. */
     int32_t b_is_constant;
+    ww_tensor d_scale; /* with d in u8, [1] f32: d = round(v / scale) */
+    ww_tensor d_amax;  /* optional with d in u8, [1] f32: raised to the largest |v| */
+    int32_t d_code;    /* WW_CODE_E4M3 or WW_CODE_I8 */
+    int32_t reserved;
 } ww_gemm;
 WW_API ww_status ww_prepare_gemm(ww_context* context, const ww_gemm* call, ww_prepared** prepared);
 WW_API ww_status ww_run_gemm(ww_context* context, const ww_gemm* call, void* stream);
@@ -250,7 +295,7 @@ typedef struct ww_attention {
     ww_tensor q;           /* [q_tokens, heads, head_dim] bf16 or f16 */
     ww_tensor out;         /* like q */
     ww_tensor lse_base2;   /* optional, [q_tokens, heads] f32 */
-    ww_tensor k, v;        /* [kv_tokens, kv_heads, head_dim] like q */
+    ww_tensor k, v;        /* [kv_tokens, kv_heads, head_dim] like q; with kv_format u8, and so are pages */
     ww_tensor kv_starts;   /* [sequences + 1] i32 */
     ww_tensor k_pages;     /* [pages, page_size, kv_heads, head_dim] like q; page_size a power of two */
     ww_tensor v_pages;     /* like k_pages */
@@ -269,6 +314,9 @@ typedef struct ww_attention {
      * kv_lengths and page_table nor keys and values of tokens before the queries' own. Then those may be read
      * while it still runs, when all before it has ended; the result is the same. */
     int32_t past_is_ready;
+    ww_tensor k_scale, v_scale; /* optional, of codes: [1] f32, or [kv_heads], what they are multiplied by */
+    int32_t kv_format;          /* WW_KV_SAME, ... */
+    int32_t reserved;
 } ww_attention;
 WW_API ww_status ww_attention_workspace_bytes(ww_context* context, const ww_attention* call, int64_t* bytes);
 WW_API ww_status ww_prepare_attention(ww_context* context, const ww_attention* call, ww_prepared** prepared);
@@ -277,17 +325,18 @@ WW_API ww_status ww_run_attention(ww_context* context, const ww_attention* call,
 /* ops/rmsnorm.h. */
 typedef struct ww_rmsnorm {
     size_t struct_size;
-    ww_tensor x;         /* [tokens, hidden] or [tokens, heads, head_dim] bf16 or f16 */
-    ww_tensor weight;    /* [hidden] or [head_dim] like x */
-    ww_tensor out;       /* like x; may be x */
-    ww_tensor residual;  /* optional, [tokens, hidden], read and written */
-    float epsilon;       /* 0: 1e-6 */
-    float weight_offset; /* Gemma: 1 */
+    ww_tensor x;                          /* [tokens, hidden] or [tokens, heads, head_dim] bf16 or f16 */
+    ww_tensor weight;                     /* [hidden] or [head_dim] like x */
+    ww_tensor out;                        /* like x; may be x; optional with quantized */
+    ww_tensor residual;                   /* optional, [tokens, hidden], read and written */
+    float epsilon;                        /* 0: 1e-6 */
+    float weight_offset;                  /* Gemma: 1 */
+    const ww_quantized_output* quantized; /* may be null; not with heads */
 } ww_rmsnorm;
 WW_API ww_status ww_prepare_rmsnorm(ww_context* context, const ww_rmsnorm* call, ww_prepared** prepared);
 WW_API ww_status ww_run_rmsnorm(ww_context* context, const ww_rmsnorm* call, void* stream);
 
-/* ops/rope.h, in place. */
+/* ops/rope.h, in place; with pages turned keys, and values, go there and k stays as it is. */
 typedef struct ww_rope {
     size_t struct_size;
     ww_tensor q;         /* [tokens, heads, head_dim] bf16 or f16 */
@@ -296,6 +345,12 @@ typedef struct ww_rope {
     ww_tensor frequency; /* [rotary_dim / 2] f32, on the device: ww_rope_frequencies' */
     float magnitude;     /* 0: 1 */
     int32_t interleaved; /* not 0: pairs are neighbours, not halves */
+    /* All optional, or none; as ww_kv_append's. */
+    ww_tensor v, sequences, page_table, k_pages, v_pages;
+    /* Not 0: the operation directly before this one in the stream does not write positions, frequency,
+     * sequences and page_table. Then they may be read while it still runs; the result is the same. */
+    int32_t positions_are_ready;
+    int32_t reserved;
 } ww_rope;
 WW_API ww_status ww_prepare_rope(ww_context* context, const ww_rope* call, ww_prepared** prepared);
 WW_API ww_status ww_run_rope(ww_context* context, const ww_rope* call, void* stream);
@@ -321,9 +376,10 @@ typedef struct ww_gated_activation {
     size_t struct_size;
     ww_tensor gate;     /* [tokens, width] bf16 or f16 */
     ww_tensor up;       /* like gate */
-    ww_tensor out;      /* like gate; may be gate or up */
+    ww_tensor out;      /* like gate; may be gate or up; optional with quantized */
     int32_t activation; /* WW_ACTIVATION_NONE: out = gate x up */
     int32_t reserved;
+    const ww_quantized_output* quantized; /* may be null */
 } ww_gated_activation;
 WW_API ww_status ww_prepare_gated_activation(ww_context* context, const ww_gated_activation* call,
                                              ww_prepared** prepared);
@@ -348,7 +404,10 @@ typedef struct ww_kv_append {
     ww_tensor sequences;        /* [tokens] i32 */
     ww_tensor positions;        /* [tokens] i32; negative: padding */
     ww_tensor page_table;       /* [sequences, max_pages] i32 */
-    ww_tensor k_pages, v_pages; /* [pages, page_size, kv_heads, head_dim] like k */
+    ww_tensor k_pages, v_pages; /* [pages, page_size, kv_heads, head_dim] like k; with kv_format u8 */
+    ww_tensor k_scale, v_scale; /* optional, of codes: [1] f32, or [kv_heads], what is divided by */
+    int32_t kv_format;          /* WW_KV_SAME, ... */
+    int32_t reserved;
 } ww_kv_append;
 WW_API ww_status ww_prepare_kv_append(ww_context* context, const ww_kv_append* call, ww_prepared** prepared);
 WW_API ww_status ww_run_kv_append(ww_context* context, const ww_kv_append* call, void* stream);
@@ -383,6 +442,223 @@ typedef struct ww_sample {
 } ww_sample;
 WW_API ww_status ww_prepare_sample(ww_context* context, const ww_sample* call, ww_prepared** prepared);
 WW_API ww_status ww_run_sample(ww_context* context, const ww_sample* call, void* stream);
+
+/* ---- Operations on codes and scales -------------------------------------------------------------------- */
+
+/* ops/quantize.h. */
+typedef struct ww_quantize {
+    size_t struct_size;
+    ww_tensor x;      /* [rows, columns] bf16 or f16 */
+    ww_tensor codes;  /* [rows, columns] u8, of e2m1 [rows, columns / 2] */
+    ww_tensor scales; /* [ceil(rows / group_rows), ceil(columns / group_columns)] f32, or u8 where they are
+                       * codes; any strides. Swizzled: dense, both rounded up, to 128 and 4 */
+    ww_tensor global_scale; /* optional, NVFP4: [1] f32 */
+    /* [512] f32, space; where one scale is computed for the whole tensor. */
+    ww_tensor amax_parts;
+    ww_quantize_format format;
+    int32_t swizzled;    /* not 0: scales lie as block-scaled tensor cores read them */
+    int32_t given_scale; /* not 0: one scale for the whole tensor, which is read */
+    float least_amax;
+    int32_t reserved;
+} ww_quantize;
+WW_API ww_status ww_prepare_quantize(ww_context* context, const ww_quantize* call, ww_prepared** prepared);
+WW_API ww_status ww_run_quantize(ww_context* context, const ww_quantize* call, void* stream);
+
+/* ops/dequantize.h. */
+typedef struct ww_dequantize {
+    size_t struct_size;
+    ww_tensor codes;        /* as ww_quantize's */
+    ww_tensor scales;       /* as ww_quantize's */
+    ww_tensor global_scale; /* optional, NVFP4: [1] f32 */
+    ww_tensor out;          /* [rows, columns] bf16, f16 or f32 */
+    ww_quantize_format format;
+    int32_t swizzled;
+    int32_t reserved;
+} ww_dequantize;
+WW_API ww_status ww_prepare_dequantize(ww_context* context, const ww_dequantize* call,
+                                       ww_prepared** prepared);
+WW_API ww_status ww_run_dequantize(ww_context* context, const ww_dequantize* call, void* stream);
+
+/* ops/amax.h: the largest of out is the largest |x|. */
+typedef struct ww_amax {
+    size_t struct_size;
+    ww_tensor x;   /* [rows, columns] bf16 or f16 */
+    ww_tensor out; /* [parts] f32; 512 keep every GPU busy */
+} ww_amax;
+WW_API ww_status ww_prepare_amax(ww_context* context, const ww_amax* call, ww_prepared** prepared);
+WW_API ww_status ww_run_amax(ww_context* context, const ww_amax* call, void* stream);
+
+/* ops/scaling.h: delayed scaling. */
+typedef struct ww_scaling {
+    size_t struct_size;
+    ww_tensor amax_history; /* [length, tensors] f32, read and written */
+    ww_tensor scale;        /* [tensors] f32, read and written */
+    ww_tensor scale_inv;    /* [tensors] f32 */
+    int32_t code;           /* WW_CODE_E4M3, ... */
+    int32_t margin;         /* -64 to 64 */
+    int32_t most_recent;    /* not 0: by the last amax; 0: by the largest of the history */
+    int32_t reserved;
+} ww_scaling;
+WW_API ww_status ww_prepare_scaling(ww_context* context, const ww_scaling* call, ww_prepared** prepared);
+WW_API ww_status ww_run_scaling(ww_context* context, const ww_scaling* call, void* stream);
+
+/* How a packed weight's elements are stored (weight_format.h). */
+enum { WW_INT4 = 0, WW_INT8 = 1, WW_FP8_E4M3 = 2, WW_MXFP4 = 3, WW_NVFP4 = 4 };
+
+/* In the layout that kernels read: ww_pack_weight makes it. Every tensor is dense and starts at a multiple of
+ * 16 bytes. */
+typedef struct ww_quantized_weight {
+    size_t struct_size;
+    int32_t format;     /* WW_INT4, ... */
+    float global_scale; /* times every weight; 0: 1 */
+    int64_t groups;     /* weights of one shape, one after another in each of the tensors; 0: 1 */
+    int64_t n, k;
+    int64_t group;           /* elements of k that share a scale; 0: the whole row */
+    ww_tensor data;          /* [bytes] u8 */
+    ww_tensor scales;        /* [scales] bf16, f16 or f32; u8 of WW_MXFP4 and WW_NVFP4 */
+    ww_tensor zeros;         /* optional, [scales] u8 */
+    ww_tensor order;         /* optional, [groups * k] i32: the column of a for each k */
+    ww_tensor global_scales; /* optional, [groups] f32: in place of global_scale */
+} ww_quantized_weight;
+
+/* ops/quantized_gemm.h: d = epilogue(a w^T). */
+typedef struct ww_quantized_gemm {
+    size_t struct_size;
+    ww_tensor a; /* [m, k] bf16 or f16 */
+    const ww_quantized_weight* b;
+    ww_tensor d;        /* [m, n] like a, or f32 */
+    ww_tensor bias;     /* optional, [n] like a; of groups [groups, n] */
+    ww_tensor gate;     /* optional, [m, n] like a */
+    ww_tensor residual; /* optional, [m, n] like d; may be d */
+    /* Rows in groups (grouping.h), each with a weight of b; at most one of these. */
+    ww_tensor group_of_row;  /* contiguous: [m] i32 */
+    ww_tensor rows_of_group; /* masked: [groups] i32; a, d, gate and residual are [groups, m, ...] */
+    int64_t expected_m;      /* masked: rows that a group is expected to have; 0: m */
+    int32_t activation;
+    int32_t b_is_constant; /* not 0: as in ww_gemm, of all tensors of b */
+} ww_quantized_gemm;
+WW_API ww_status ww_prepare_quantized_gemm(ww_context* context, const ww_quantized_gemm* call,
+                                           ww_prepared** prepared);
+WW_API ww_status ww_run_quantized_gemm(ww_context* context, const ww_quantized_gemm* call, void* stream);
+
+/* Codes of a weight as a checkpoint has them, unpacked: unsigned with a zero point, i8 in two's complement,
+ * or floating-point. */
+enum {
+    WW_PLAIN_U2 = 0,
+    WW_PLAIN_U3 = 1,
+    WW_PLAIN_U4 = 2,
+    WW_PLAIN_U8 = 3,
+    WW_PLAIN_I8 = 4,
+    WW_PLAIN_E4M3 = 5,
+    WW_PLAIN_E2M1 = 6
+};
+
+/* w[n, k] = (code[n, k] - zero[n, g]) x scale[n, g], in memory of the host, with any strides. With a leading
+ * dimension of groups in all tensors: a weight for each. */
+typedef struct ww_plain_weight {
+    size_t struct_size;
+    ww_tensor codes;         /* [n, k] u8, a byte each; of e2m1 [n, k / 2], the even k in the low half */
+    ww_tensor scales;        /* [ceil(n / group_rows), ceil(k / group_columns)] f32, bf16 or f16; u8
+                              * of e2m1 and MXFP8 */
+    ww_tensor zeros;         /* optional, like scales, u8 or i32; none: 2, 4, 8, 128 of u2 to u8, 0 of i8 */
+    ww_tensor column_group;  /* optional, [k] i32: act-order; none: k / group_columns */
+    ww_tensor global_scales; /* optional, e2m1: [1] f32, of groups [groups]: NVFP4's, multipliers */
+    int32_t code;            /* WW_PLAIN_U2, ... */
+    int32_t scale;           /* of e2m1 WW_SCALE_E8M0 (MXFP4) or WW_SCALE_E4M3 (NVFP4), of MXFP8's e4m3
+                              * WW_SCALE_E8M0; else 0 */
+    int64_t group_rows;      /* 0: all */
+    int64_t group_columns;   /* 0: all; else a power of two from 32 on that divides k; MXFP4 32, NVFP4 16 */
+} ww_plain_weight;
+
+/* Packs: *packed is the library's, its struct_size too, and its tensors are memory of the host: copy them to
+ * a GPU, or use them as they are on "cpu". u2, u3 and u4 become WW_INT4, u8 and i8 WW_INT8, e2m1 WW_MXFP4 or
+ * WW_NVFP4 by its scales. Nothing is rounded: scales become bf16 or f16 where that holds all of them, else
+ * f32. Errors: sizes that disagree, a group that does not divide k, a scale that is NaN, infinite, zero or
+ * negative, a code or zero point that the format has not: each with its name and place. */
+WW_API ww_status ww_pack_weight(const ww_plain_weight* weight, const ww_quantized_weight** packed);
+WW_API void ww_quantized_weight_free(const ww_quantized_weight* packed);
+
+/* ops/scaled_gemm.h: d = epilogue(a b^T) of codes with scales. */
+typedef struct ww_scaled_gemm {
+    size_t struct_size;
+    ww_tensor a;        /* [m, k] u8 */
+    ww_tensor b;        /* [n, k] u8; of groups [groups, n, k] */
+    ww_tensor a_scales; /* as ww_quantize's; masked with a leading dimension of groups */
+    ww_tensor b_scales; /* as ww_quantize's; of groups with a leading dimension of them */
+    ww_tensor d;        /* [m, n] bf16, f16 or f32 */
+    ww_tensor bias;     /* optional, [n] bf16 or f16: d's type where that is not f32; of groups [groups, n] */
+    ww_tensor gate;     /* optional, [m, n] of bias's type */
+    ww_tensor residual; /* optional, [m, n] like d; may be d */
+    ww_tensor a_zeros;  /* optional, i8: [m] or [1] i32 */
+    ww_tensor b_sums;   /* with a_zeros: [n] i32, the sum of each row of b; of groups [groups, n] */
+    /* Rows in groups, as in ww_quantized_gemm. */
+    ww_tensor group_of_row;
+    ww_tensor rows_of_group;
+    ww_quantize_format a_format;
+    ww_quantize_format b_format;
+    int64_t expected_m;
+    int32_t activation;
+    int32_t b_is_constant;
+} ww_scaled_gemm;
+WW_API ww_status ww_prepare_scaled_gemm(ww_context* context, const ww_scaled_gemm* call,
+                                        ww_prepared** prepared);
+WW_API ww_status ww_run_scaled_gemm(ww_context* context, const ww_scaled_gemm* call, void* stream);
+
+/* ---- Operations of a mixture of experts ---------------------------------------------------------------- */
+
+/* What a router makes of a logit (expert_score.h). */
+enum { WW_SCORE_SOFTMAX = 0, WW_SCORE_SIGMOID = 1, WW_SCORE_SQRT_SOFTPLUS = 2 };
+
+/* ops/moe_route.h. */
+typedef struct ww_moe_route {
+    size_t struct_size;
+    ww_tensor logits;          /* [tokens, experts] bf16, f16 or f32 */
+    ww_tensor ids;             /* [tokens, top_k] i32, written */
+    ww_tensor weights;         /* [tokens, top_k] f32, written */
+    ww_tensor bias;            /* optional, [experts] f32: for the choice alone */
+    ww_tensor table;           /* optional, [rows, top_k] i32: ids in place of choices */
+    ww_tensor token_ids;       /* optional, with table: [tokens] i32, its rows */
+    ww_tensor nan_count;       /* optional, [1] i32: the number of NaN logits is added to it */
+    int64_t num_groups;        /* 0: 1 */
+    int64_t top_groups;        /* 0: 1 */
+    int32_t score;             /* WW_SCORE_SOFTMAX, ... */
+    int32_t renormalize;       /* not 0: weights of a token sum to 1, before scale */
+    float scale;               /* 0: 1 */
+    int32_t groups_by_largest; /* not 0: groups by their largest choice; 0: by the sum of the two largest */
+} ww_moe_route;
+WW_API ww_status ww_prepare_moe_route(ww_context* context, const ww_moe_route* call, ww_prepared** prepared);
+WW_API ww_status ww_run_moe_route(ww_context* context, const ww_moe_route* call, void* stream);
+
+/* ops/moe_permute.h. */
+typedef struct ww_moe_permute {
+    size_t struct_size;
+    ww_tensor ids;           /* [tokens, top_k] i32 */
+    ww_tensor expert_map;    /* optional, [all experts] i32: the expert here, or -1 */
+    ww_tensor row_of_slot;   /* [tokens, top_k] i32, written */
+    ww_tensor token_of_row;  /* [rows] i32, written */
+    ww_tensor expert_rows;   /* [experts] i32, written */
+    ww_tensor expert_of_row; /* contiguous: [rows] i32, written; null: masked */
+    ww_tensor chunk_counts;  /* optional, [ceil(slots / 1024), experts] i32, space */
+    int64_t alignment;       /* contiguous; 0: 128 */
+} ww_moe_permute;
+WW_API ww_status ww_prepare_moe_permute(ww_context* context, const ww_moe_permute* call,
+                                        ww_prepared** prepared);
+WW_API ww_status ww_run_moe_permute(ww_context* context, const ww_moe_permute* call, void* stream);
+/* Rows that are enough for any routing, contiguous; alignment 0: 128. */
+WW_API int64_t ww_moe_rows(int64_t slots, int64_t experts, int64_t alignment);
+
+/* ops/moe_combine.h. */
+typedef struct ww_moe_combine {
+    size_t struct_size;
+    ww_tensor rows;        /* [all rows, width] bf16 or f16 */
+    ww_tensor row_of_slot; /* [tokens, top_k] i32 */
+    ww_tensor weights;     /* [tokens, top_k] f32 */
+    ww_tensor out;         /* [tokens, width] like rows */
+    ww_tensor base;        /* optional, like out; may be out */
+} ww_moe_combine;
+WW_API ww_status ww_prepare_moe_combine(ww_context* context, const ww_moe_combine* call,
+                                        ww_prepared** prepared);
+WW_API ww_status ww_run_moe_combine(ww_context* context, const ww_moe_combine* call, void* stream);
 
 /* ---- Check --------------------------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "warpwright/c.h"
+#include "warpwright/ops/quantized_output.h"
 #include "warpwright/tensor.h"
 
 namespace warpwright {
@@ -41,6 +42,22 @@ inline ww_tensor c_tensor(const Tensor& tensor) {
         c.shape[i] = tensor.shape[i];
         c.stride[i] = tensor.stride[i];
     }
+    return c;
+}
+
+inline ww_quantize_format c_format(const QuantizeFormat& format) {
+    return {static_cast<int32_t>(format.code), static_cast<int32_t>(format.scale), format.group_rows,
+            format.group_columns};
+}
+
+inline ww_quantized_output c_output(const QuantizedOutput& output) {
+    ww_quantized_output c{sizeof(ww_quantized_output)};
+    c.codes = c_tensor(output.codes), c.scales = c_tensor(output.scales);
+    c.global_scale = c_tensor(output.global_scale), c.amax = c_tensor(output.amax);
+    c.format = c_format(output.format);
+    c.swizzled = output.swizzled;
+    c.given_scale = output.given_scale;
+    c.least_amax = output.least_amax;
     return c;
 }
 

@@ -2,17 +2,15 @@
 // Every operation through the C ABI does what the C++ call does with the same fields, to the bit: each field
 // has a value that shows where it is lost or swapped.
 #include <cstring>
-#include <deque>
-#include <random>
 #include <vector>
 
 #include "c/handles.h"
 #include "image/nvrtc.h"
 #include "image/pack.h"
 #include "kernels/attention/problem.h"
+#include "kernels/fused/rope/problem.h"
 #include "kernels/gemm/problem.h"
-#include "kernels/host_math.h"
-#include "library/c_calls.h"
+#include "library/same_results.h"
 #include "warpwright/ops/attention.h"
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
@@ -25,60 +23,6 @@
 
 namespace warpwright {
 namespace {
-
-// Tensors with the same content for every arena that is filled alike.
-class Arena {
-public:
-    Tensor reals(DType dtype, std::initializer_list<i64> shape) {
-        Tensor tensor = empty(dtype, shape);
-        std::normal_distribution<float> values;
-        for (i64 i = 0; i < tensor.num_elements(); ++i) store_float(tensor.data, dtype, i, values(random_));
-        return tensor;
-    }
-    Tensor ints(std::initializer_list<i64> shape, const std::vector<i32>& values) {
-        Tensor tensor = empty(DType::i32, shape);
-        std::memcpy(tensor.data, values.data(), values.size() * sizeof(i32));
-        return tensor;
-    }
-    const std::deque<std::vector<std::byte>>& buffers() const { return buffers_; }
-
-private:
-    Tensor empty(DType dtype, std::initializer_list<i64> shape) {
-        Tensor tensor = Tensor::dense(nullptr, dtype, shape);
-        auto& buffer =
-            buffers_.emplace_back(static_cast<std::size_t>(tensor.num_elements() * dtype_bytes(dtype)) + 16);
-        tensor.data = buffer.data();
-        return tensor;
-    }
-
-    std::mt19937 random_{7};
-    std::deque<std::vector<std::byte>> buffers_;
-};
-
-// make(arena) -> the C++ call; to_c(call) -> the C one.
-template <class Make, class ToC, class Run, class Prepare, class CppRun>
-void expect_the_same(Make make, ToC to_c, Run run, Prepare prepare_c, CppRun run_cpp) {
-    Arena untouched, cpp, c, prepared;
-    make(untouched);
-    auto context = *Context::open("cpu");
-    const Status status = run_cpp(*context, Stream{}, make(cpp));
-    ASSERT_TRUE(status.ok()) << status.message();
-    ASSERT_NE(cpp.buffers(), untouched.buffers()) << "the operation wrote nothing";
-
-    const ContextHandle handle = open_context("cpu");
-    const auto call = to_c(make(c));
-    ASSERT_WW_OK(run(handle.get(), &call, nullptr));
-    EXPECT_EQ(c.buffers(), cpp.buffers());
-
-    const auto later = to_c(make(prepared));
-    ww_prepared* launches = nullptr;
-    ASSERT_WW_OK(prepare_c(handle.get(), &later, &launches));
-    const PreparedHandle owner(launches);
-    EXPECT_EQ(prepared.buffers(), untouched.buffers()) << "preparing ran the operation";
-    ASSERT_GT(ww_prepared_num_launches(launches), 0);
-    ASSERT_WW_OK(ww_launch(launches, nullptr));
-    EXPECT_EQ(prepared.buffers(), cpp.buffers());
-}
 
 TEST(Operations, Gemm) {
     expect_the_same(
@@ -96,6 +40,26 @@ TEST(Operations, Gemm) {
             c.a = c_tensor(call.a), c.b = c_tensor(call.b), c.d = c_tensor(call.d);
             c.bias = c_tensor(call.bias), c.gate = c_tensor(call.gate), c.residual = c_tensor(call.residual);
             c.activation = WW_GELU_TANH;
+            return c;
+        },
+        ww_run_gemm, ww_prepare_gemm, gemm);
+}
+
+TEST(Operations, GemmToCodes) {
+    expect_the_same(
+        [](Arena& arena) {
+            return Gemm{.a = arena.reals(DType::bf16, {3, 40}),
+                        .b = arena.reals(DType::bf16, {5, 40}),
+                        .d = arena.bytes({3, 5}),
+                        .d_scale = arena.scales({1}),
+                        .d_code = CodeType::i8,
+                        .d_amax = arena.scales({1})};
+        },
+        [](const Gemm& call) {
+            ww_gemm c{sizeof(ww_gemm)};
+            c.a = c_tensor(call.a), c.b = c_tensor(call.b), c.d = c_tensor(call.d);
+            c.d_scale = c_tensor(call.d_scale), c.d_amax = c_tensor(call.d_amax);
+            c.d_code = WW_CODE_I8;
             return c;
         },
         ww_run_gemm, ww_prepare_gemm, gemm);
@@ -139,6 +103,28 @@ TEST(Operations, AttentionToAReadyPastIsPreparedAsThat) {
         ASSERT_EQ(step.args.size(), sizeof(args));
         std::memcpy(&args, step.args.data(), sizeof(args));
         EXPECT_EQ(args.past_is_ready, is_ready);
+    }
+}
+
+TEST(Operations, RopeOfReadyPositionsIsPreparedAsThat) {
+    const ContextHandle context = open_context("cpu");
+    std::vector<u16> numbers(16);
+    std::vector<i32> positions{0};
+    std::vector<float> frequency(8);
+    ww_rope call{sizeof(ww_rope)};
+    call.q = call.k = c_tensor(Tensor::dense(numbers.data(), DType::bf16, {1, 1, 16}));
+    call.positions = c_tensor(Tensor::dense(positions.data(), DType::i32, {1}));
+    call.frequency = c_tensor(Tensor::dense(frequency.data(), DType::f32, {8}));
+    for (const int32_t are_ready : {0, 1}) {
+        call.positions_are_ready = are_ready;
+        ww_prepared* prepared = nullptr;
+        ASSERT_WW_OK(ww_prepare_rope(context.get(), &call, &prepared));
+        const PreparedHandle owner(prepared);
+        const auto& step = prepared->prepared.steps.at(0);
+        RopeArgs args;
+        ASSERT_EQ(step.args.size(), sizeof(args));
+        std::memcpy(&args, step.args.data(), sizeof(args));
+        EXPECT_EQ(args.positions_are_ready, are_ready == 1);
     }
 }
 
@@ -186,6 +172,8 @@ ww_attention c_attention(const Attention& call) {
     c.causal = call.causal;
     c.scale = call.scale;
     c.softcap = call.softcap;
+    c.kv_format = static_cast<int32_t>(call.kv_format);
+    c.k_scale = c_tensor(call.k_scale), c.v_scale = c_tensor(call.v_scale);
     return c;  // max_q_len 0: q_tokens
 }
 
@@ -210,6 +198,20 @@ TEST(Operations, PagedAttention) {
         c_attention, ww_run_attention, ww_prepare_attention, attention);
 }
 
+TEST(Operations, AttentionOfCodes) {
+    expect_the_same(
+        [](Arena& arena) {
+            Attention call = ragged_attention(arena);
+            call.k = arena.bytes({12, 2, 64}, 0, 0x77);  // e5m2 without infinities and NaN
+            call.v = arena.bytes({12, 2, 64}, 0, 0x50);
+            call.kv_format = KvFormat::fp8_e5m2;
+            call.k_scale = arena.scales({2});
+            call.v_scale = arena.scales({1});
+            return call;
+        },
+        c_attention, ww_run_attention, ww_prepare_attention, attention);
+}
+
 TEST(Operations, RmsNorm) {
     expect_the_same(
         [](Arena& arena) {
@@ -226,6 +228,30 @@ TEST(Operations, RmsNorm) {
             c.residual = c_tensor(call.residual);
             c.epsilon = 0.5f;
             c.weight_offset = 1;
+            return c;
+        },
+        ww_run_rmsnorm, ww_prepare_rmsnorm, rmsnorm);
+}
+
+TEST(Operations, RmsNormToCodes) {
+    ww_quantized_output output{};
+    expect_the_same(
+        [](Arena& arena) {
+            return RmsNorm{.x = arena.reals(DType::bf16, {3, 64}),
+                           .weight = arena.reals(DType::bf16, {64}),
+                           .quantized = {.format = kNvfp4,
+                                         .codes = arena.bytes({3, 32}),
+                                         .scales = arena.bytes({128, 4}),
+                                         .global_scale = arena.scales({1}),
+                                         .swizzled = true,
+                                         .least_amax = 1.5f,
+                                         .amax = arena.scales({1})}};
+        },
+        [&](const RmsNorm& call) {
+            ww_rmsnorm c{sizeof(ww_rmsnorm)};
+            c.x = c_tensor(call.x), c.weight = c_tensor(call.weight);
+            output = c_output(call.quantized);
+            c.quantized = &output;
             return c;
         },
         ww_run_rmsnorm, ww_prepare_rmsnorm, rmsnorm);
@@ -252,6 +278,30 @@ TEST(Operations, Rope) {
         ww_run_rope, ww_prepare_rope, rope);
 }
 
+TEST(Operations, RopeThatAppends) {
+    expect_the_same(
+        [](Arena& arena) {
+            return Rope{.q = arena.reals(DType::bf16, {3, 4, 64}),
+                        .k = arena.reals(DType::bf16, {3, 2, 64}),
+                        .positions = arena.ints({3}, {5, -1, 6}),
+                        .frequency = arena.reals(DType::f32, {16}),
+                        .v = arena.reals(DType::bf16, {3, 2, 64}),
+                        .sequences = arena.ints({3}, {1, 0, 1}),
+                        .page_table = arena.ints({2, 2}, {0, 1, 3, 2}),
+                        .k_pages = arena.reals(DType::bf16, {4, 4, 2, 64}),
+                        .v_pages = arena.reals(DType::bf16, {4, 4, 2, 64})};
+        },
+        [](const Rope& call) {
+            ww_rope c{sizeof(ww_rope)};
+            c.q = c_tensor(call.q), c.k = c_tensor(call.k), c.v = c_tensor(call.v);
+            c.positions = c_tensor(call.positions), c.frequency = c_tensor(call.frequency);
+            c.sequences = c_tensor(call.sequences), c.page_table = c_tensor(call.page_table);
+            c.k_pages = c_tensor(call.k_pages), c.v_pages = c_tensor(call.v_pages);
+            return c;
+        },
+        ww_run_rope, ww_prepare_rope, rope);
+}
+
 TEST(Operations, GatedActivation) {
     expect_the_same(
         [](Arena& arena) {
@@ -264,6 +314,31 @@ TEST(Operations, GatedActivation) {
             ww_gated_activation c{sizeof(ww_gated_activation)};
             c.gate = c_tensor(call.gate), c.up = c_tensor(call.up), c.out = c_tensor(call.out);
             c.activation = WW_GELU;
+            return c;
+        },
+        ww_run_gated_activation, ww_prepare_gated_activation, gated_activation);
+}
+
+TEST(Operations, GatedActivationToCodes) {
+    ww_quantized_output output{};
+    expect_the_same(
+        [](Arena& arena) {
+            return GatedActivation{.gate = arena.reals(DType::f16, {3, 24}),
+                                   .up = arena.reals(DType::f16, {3, 24}),
+                                   .out = arena.reals(DType::f16, {3, 24}),
+                                   .activation = Activation::gelu,
+                                   .quantized = {.format = kFp8PerTensor,
+                                                 .codes = arena.bytes({3, 24}),
+                                                 .scales = arena.scales({1, 1}),
+                                                 .given_scale = true,
+                                                 .amax = arena.scales({1})}};
+        },
+        [&](const GatedActivation& call) {
+            ww_gated_activation c{sizeof(ww_gated_activation)};
+            c.gate = c_tensor(call.gate), c.up = c_tensor(call.up), c.out = c_tensor(call.out);
+            c.activation = WW_GELU;
+            output = c_output(call.quantized);
+            c.quantized = &output;
             return c;
         },
         ww_run_gated_activation, ww_prepare_gated_activation, gated_activation);
@@ -303,6 +378,33 @@ TEST(Operations, KvAppend) {
             c.sequences = c_tensor(call.sequences), c.positions = c_tensor(call.positions);
             c.page_table = c_tensor(call.page_table);
             c.k_pages = c_tensor(call.k_pages), c.v_pages = c_tensor(call.v_pages);
+            return c;
+        },
+        ww_run_kv_append, ww_prepare_kv_append, kv_append);
+}
+
+TEST(Operations, KvAppendOfCodes) {
+    expect_the_same(
+        [](Arena& arena) {
+            return KvAppend{.k = arena.reals(DType::bf16, {3, 2, 64}),
+                            .v = arena.reals(DType::bf16, {3, 2, 64}),
+                            .sequences = arena.ints({3}, {1, 0, 1}),
+                            .positions = arena.ints({3}, {5, -1, 6}),
+                            .page_table = arena.ints({2, 2}, {0, 1, 3, 2}),
+                            .k_pages = arena.bytes({4, 4, 2, 64}),
+                            .v_pages = arena.bytes({4, 4, 2, 64}),
+                            .kv_format = KvFormat::fp8_e4m3,
+                            .k_scale = arena.scales({1}),
+                            .v_scale = arena.scales({2})};
+        },
+        [](const KvAppend& call) {
+            ww_kv_append c{sizeof(ww_kv_append)};
+            c.k = c_tensor(call.k), c.v = c_tensor(call.v);
+            c.sequences = c_tensor(call.sequences), c.positions = c_tensor(call.positions);
+            c.page_table = c_tensor(call.page_table);
+            c.k_pages = c_tensor(call.k_pages), c.v_pages = c_tensor(call.v_pages);
+            c.k_scale = c_tensor(call.k_scale), c.v_scale = c_tensor(call.v_scale);
+            c.kv_format = WW_KV_FP8_E4M3;
             return c;
         },
         ww_run_kv_append, ww_prepare_kv_append, kv_append);

@@ -103,14 +103,22 @@ class Abi(unittest.TestCase):
 
     def test_structs_that_may_grow_begin_with_their_size(self):
         for name, struct in c_header.structs().items():
-            if name not in ("ww_tensor", "ww_token_logprob"):  # by value in others, and elements of arrays
+            if name not in ("ww_tensor", "ww_quantize_format", "ww_token_logprob"):  # by value in others, and elements of arrays
                 self.assertEqual(struct._fields_[0], ("struct_size", ctypes.c_size_t), name)
 
     def test_constants_are_the_librarys(self):
-        text = (ROOT / "include" / "warpwright" / "types.h").read_text()
         found = c_header.constants()
-        for c_name, order in (("DType", ["WW_F32", "WW_F16", "WW_BF16", "WW_I32", "WW_U8"]),
-                              ("Activation", ["WW_ACTIVATION_NONE", "WW_SILU", "WW_GELU", "WW_GELU_TANH"])):
+        for header, c_name, order in (
+            ("types", "DType", ["WW_F32", "WW_F16", "WW_BF16", "WW_I32", "WW_U8"]),
+            ("types", "Activation", ["WW_ACTIVATION_NONE", "WW_SILU", "WW_GELU", "WW_GELU_TANH"]),
+            ("quantize_format", "CodeType", ["WW_CODE_E4M3", "WW_CODE_E5M2", "WW_CODE_I8", "WW_CODE_E2M1"]),
+            ("quantize_format", "ScaleType", ["WW_SCALE_F32", "WW_SCALE_POWER_OF_TWO", "WW_SCALE_E8M0",
+                                              "WW_SCALE_E8M0_UP", "WW_SCALE_E4M3"]),
+            ("kv_format", "KvFormat", ["WW_KV_SAME", "WW_KV_FP8_E4M3", "WW_KV_FP8_E5M2"]),
+            ("weight_format", "WeightFormat", ["WW_INT4", "WW_INT8", "WW_FP8_E4M3", "WW_MXFP4", "WW_NVFP4"]),
+            ("expert_score", "ExpertScore", ["WW_SCORE_SOFTMAX", "WW_SCORE_SIGMOID", "WW_SCORE_SQRT_SOFTPLUS"]),
+        ):
+            text = (ROOT / "include" / "warpwright" / f"{header}.h").read_text()
             names = re.search(rf"enum class {c_name} : u8 {{ (.*?) }}", text).group(1).split(", ")
             self.assertEqual(len(names), len(order), names)
             for value, (name, constant) in enumerate(zip(names, order)):
