@@ -6,6 +6,8 @@ machine.
 * Operations on tensors of PyTorch, NumPy, CuPy and JAX: `attention`, `embedding`, `gated_activation`, `gemm`,
   `kv_append`, `logits`, `rmsnorm`, `rope`, `sample`; `prepare` for launches without host work and CUDA
   graphs.
+* On codes and scales: `quantize`, `dequantize`, `scaling`, `scaled_gemm`, `quantized_gemm` with
+  `pack_weight`, in `FORMATS`; for a mixture of experts `moe_route`, `moe_permute`, `moe_combine`.
 * Questions that need no GPU: `plan`, `plans`, `why`, `targets`, `kernels`, `models`; and `probe`, this
   machine.
 * `check`: every kernel of a device against its definition in fp64.
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from .errors import CallerError as CallerError, NoKernelError as NoKernelError
     from .errors import UnavailableError as UnavailableError, WarpwrightError as WarpwrightError
     from ._call import Prepared as Prepared, prepare as prepare
+    from .formats import FORMATS as FORMATS, Quantized as Quantized, QuantizedOutput as QuantizedOutput
+    from .formats import QuantizedWeight as QuantizedWeight, QuantizeFormat as QuantizeFormat
+    from .moe import MoePermutation as MoePermutation, moe_combine as moe_combine
+    from .moe import moe_permute as moe_permute, moe_route as moe_route
     from .ops import attention as attention, attention_workspace_bytes as attention_workspace_bytes
     from .ops import embedding as embedding, gated_activation as gated_activation, gemm as gemm
     from .ops import kv_append as kv_append, logits as logits, rmsnorm as rmsnorm, rope as rope
@@ -37,6 +43,9 @@ if TYPE_CHECKING:
     from .planning import devices as devices, kernels as kernels, models as models, plan as plan
     from .planning import plan_text as plan_text, plans as plans, probe as probe, target as target
     from .planning import targets as targets, why as why
+    from .quantized import amax as amax, dequantize as dequantize, pack_weight as pack_weight
+    from .quantized import quantize as quantize, quantized_gemm as quantized_gemm
+    from .quantized import scaled_gemm as scaled_gemm, scaling as scaling
 
 __version__ = "0.1.0"
 
@@ -48,6 +57,8 @@ _FROM = {
     "engine": "Engine Output Sampling Token Tokenizer",
     "errors": "CallerError NoKernelError UnavailableError WarpwrightError",
     "_call": "Prepared prepare",
+    "formats": "FORMATS Quantized QuantizedOutput QuantizedWeight QuantizeFormat",
+    "moe": "MoePermutation moe_combine moe_permute moe_route",
     "ops": (
         "attention attention_workspace_bytes embedding gated_activation gemm kv_append logits rmsnorm rope "
         "rope_frequencies sample"
@@ -55,6 +66,7 @@ _FROM = {
     "planning": (
         "Explanation Plan Probe Target devices kernels models plan plan_text plans probe target targets why"
     ),
+    "quantized": "amax dequantize pack_weight quantize quantized_gemm scaled_gemm scaling",
 }
 _MODULES = {name: module for module, names in _FROM.items() for name in names.split()}
 

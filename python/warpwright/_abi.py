@@ -14,6 +14,12 @@ MAX_RANK = 6
 
 DTYPES = {"f32": 0, "f16": 1, "bf16": 2, "i32": 3, "u8": 4}
 ACTIVATIONS = {"none": 0, "silu": 1, "gelu": 2, "gelu_tanh": 3}
+CODES = {"e4m3": 0, "e5m2": 1, "i8": 2, "e2m1": 3}
+SCALES = {"f32": 0, "power_of_two": 1, "e8m0": 2, "e8m0_up": 3, "e4m3": 4}
+KV_FORMATS = {"same": 0, "fp8_e4m3": 1, "fp8_e5m2": 2}
+WEIGHT_FORMATS = {"int4": 0, "int8": 1, "fp8_e4m3": 2, "mxfp4": 3, "nvfp4": 4}
+PLAIN_CODES = {"u2": 0, "u3": 1, "u4": 2, "u8": 3, "i8": 4, "e4m3": 5, "e2m1": 6}
+SCORES = {"softmax": 0, "sigmoid": 1, "sqrt_softplus": 2}
 ROPE_SCALINGS = {"none": 0, "linear": 1, "llama3": 2, "yarn": 3, "longrope": 4}
 
 
@@ -37,17 +43,45 @@ class Sized(ctypes.Structure):
         self.struct_size = ctypes.sizeof(self)
 
 
-def _sized(name, tensors, **scalars):
-    """A struct of struct_size, these tensors, and scalars in the order given."""
+class QuantizeFormat(ctypes.Structure):
+    _fields_ = [
+        ("code", c_int32),
+        ("scale", c_int32),
+        ("group_rows", c_int64),
+        ("group_columns", c_int64),
+    ]
+
+
+def _sized(name, tensors, **others):
+    """A struct of struct_size, these tensors, and other fields in the order given."""
     fields = [("struct_size", c_size_t)]
     fields += [(tensor, Tensor) for tensor in tensors.split()]
-    fields += scalars.items()
+    fields += others.items()
     return type(name, (Sized,), {"_fields_": fields})
 
 
 PrepareOptions = _sized("PrepareOptions", "", batch_invariant=c_int32, reserved=c_int32)
 
-Gemm = _sized("Gemm", "a b d bias gate residual", activation=c_int32, b_is_constant=c_int32)
+QuantizedOutput = _sized(
+    "QuantizedOutput",
+    "codes scales global_scale amax",
+    format=QuantizeFormat,
+    swizzled=c_int32,
+    given_scale=c_int32,
+    least_amax=c_float,
+    reserved=c_int32,
+)
+
+Gemm = _sized(
+    "Gemm",
+    "a b d bias gate residual",
+    activation=c_int32,
+    b_is_constant=c_int32,
+    d_scale=Tensor,
+    d_amax=Tensor,
+    d_code=c_int32,
+    reserved=c_int32,
+)
 Attention = _sized(
     "Attention",
     "q out lse_base2 k v kv_starts k_pages v_pages page_table kv_lengths q_starts workspace",
@@ -58,14 +92,131 @@ Attention = _sized(
     scale=c_float,
     softcap=c_float,
     past_is_ready=c_int32,
+    k_scale=Tensor,
+    v_scale=Tensor,
+    kv_format=c_int32,
+    reserved=c_int32,
 )
-RmsNorm = _sized("RmsNorm", "x weight out residual", epsilon=c_float, weight_offset=c_float)
-Rope = _sized("Rope", "q k positions frequency", magnitude=c_float, interleaved=c_int32)
-GatedActivation = _sized("GatedActivation", "gate up out", activation=c_int32, reserved=c_int32)
+RmsNorm = _sized(
+    "RmsNorm",
+    "x weight out residual",
+    epsilon=c_float,
+    weight_offset=c_float,
+    quantized=POINTER(QuantizedOutput),
+)
+Rope = _sized(
+    "Rope",
+    "q k positions frequency",
+    magnitude=c_float,
+    interleaved=c_int32,
+    v=Tensor,
+    sequences=Tensor,
+    page_table=Tensor,
+    k_pages=Tensor,
+    v_pages=Tensor,
+    positions_are_ready=c_int32,
+    reserved=c_int32,
+)
+GatedActivation = _sized(
+    "GatedActivation",
+    "gate up out",
+    activation=c_int32,
+    reserved=c_int32,
+    quantized=POINTER(QuantizedOutput),
+)
 Embedding = _sized("Embedding", "ids table out", scale=c_float, reserved=c_int32)
-KvAppend = _sized("KvAppend", "k v sequences positions page_table k_pages v_pages")
+KvAppend = _sized(
+    "KvAppend",
+    "k v sequences positions page_table k_pages v_pages k_scale v_scale",
+    kv_format=c_int32,
+    reserved=c_int32,
+)
 Logits = _sized("Logits", "in out starts tokens repetition addend bias", softcap=c_float, reserved=c_int32)
 Sample = _sized("Sample", "logits temperature top_k top_p min_p seeds steps tokens")
+
+Quantize = _sized(
+    "Quantize",
+    "x codes scales global_scale amax_parts",
+    format=QuantizeFormat,
+    swizzled=c_int32,
+    given_scale=c_int32,
+    least_amax=c_float,
+    reserved=c_int32,
+)
+Dequantize = _sized(
+    "Dequantize", "codes scales global_scale out", format=QuantizeFormat, swizzled=c_int32, reserved=c_int32
+)
+Amax = _sized("Amax", "x out")
+Scaling = _sized(
+    "Scaling",
+    "amax_history scale scale_inv",
+    code=c_int32,
+    margin=c_int32,
+    most_recent=c_int32,
+    reserved=c_int32,
+)
+QuantizedWeight = _sized(
+    "QuantizedWeight",
+    "",
+    format=c_int32,
+    global_scale=c_float,
+    groups=c_int64,
+    n=c_int64,
+    k=c_int64,
+    group=c_int64,
+    data=Tensor,
+    scales=Tensor,
+    zeros=Tensor,
+    order=Tensor,
+    global_scales=Tensor,
+)
+QuantizedGemm = _sized(
+    "QuantizedGemm",
+    "a",
+    b=POINTER(QuantizedWeight),
+    d=Tensor,
+    bias=Tensor,
+    gate=Tensor,
+    residual=Tensor,
+    group_of_row=Tensor,
+    rows_of_group=Tensor,
+    expected_m=c_int64,
+    activation=c_int32,
+    b_is_constant=c_int32,
+)
+PlainWeight = _sized(
+    "PlainWeight",
+    "codes scales zeros column_group global_scales",
+    code=c_int32,
+    scale=c_int32,
+    group_rows=c_int64,
+    group_columns=c_int64,
+)
+ScaledGemm = _sized(
+    "ScaledGemm",
+    "a b a_scales b_scales d bias gate residual a_zeros b_sums group_of_row rows_of_group",
+    a_format=QuantizeFormat,
+    b_format=QuantizeFormat,
+    expected_m=c_int64,
+    activation=c_int32,
+    b_is_constant=c_int32,
+)
+MoeRoute = _sized(
+    "MoeRoute",
+    "logits ids weights bias table token_ids nan_count",
+    num_groups=c_int64,
+    top_groups=c_int64,
+    score=c_int32,
+    renormalize=c_int32,
+    scale=c_float,
+    groups_by_largest=c_int32,
+)
+MoePermute = _sized(
+    "MoePermute",
+    "ids expert_map row_of_slot token_of_row expert_rows expert_of_row chunk_counts",
+    alignment=c_int64,
+)
+MoeCombine = _sized("MoeCombine", "rows row_of_slot weights out base")
 
 OPERATIONS = {
     "gemm": Gemm,
@@ -77,6 +228,15 @@ OPERATIONS = {
     "kv_append": KvAppend,
     "logits": Logits,
     "sample": Sample,
+    "quantize": Quantize,
+    "dequantize": Dequantize,
+    "amax": Amax,
+    "scaling": Scaling,
+    "quantized_gemm": QuantizedGemm,
+    "scaled_gemm": ScaledGemm,
+    "moe_route": MoeRoute,
+    "moe_permute": MoePermute,
+    "moe_combine": MoeCombine,
 }
 
 RopeScaling = _sized(
@@ -183,6 +343,9 @@ FUNCTIONS = {
         STATUS,
         [c_double, c_int32, POINTER(RopeScaling), c_int64, POINTER(c_float), POINTER(c_float)],
     ),
+    "ww_pack_weight": (STATUS, [POINTER(PlainWeight), POINTER(POINTER(QuantizedWeight))]),
+    "ww_quantized_weight_free": (NONE, [POINTER(QuantizedWeight)]),
+    "ww_moe_rows": (c_int64, [c_int64, c_int64, c_int64]),
     "ww_check": (STATUS, [c_void_p, POINTER(CheckOptions), _text_out]),
     "ww_devices_json": (STATUS, [_text_out]),
     "ww_models_json": (STATUS, [_text_out]),

@@ -145,7 +145,9 @@ def stream_number(stream: Any) -> int:
 class Call:
     """Collects the arguments of one call. The first tensor says whose tensors they are and where they are."""
 
-    def __init__(self, op: str, name: str, tensor: Any, device: Optional[str], stream: Any):
+    def __init__(
+        self, op: str, name: str, tensor: Any, device: Optional[str], stream: Any, struct: Any = None
+    ):
         self.op = op
         try:
             self.framework = framework_of(tensor)
@@ -158,23 +160,36 @@ class Call:
         if self.device != self.home and self.home != "cpu" and not self.home.startswith("emulated:"):
             raise CallerError(f"{op}: {name} is on {self.home}, but device is {self.device}")
         self.stream = self.framework.stream(self.home) if stream is None else stream_number(stream)
-        self.struct = _abi.OPERATIONS[op]()
+        self.struct = _abi.OPERATIONS[op]() if struct is None else struct
         self.keep: list[Any] = []  # whose memory is used
         self.away: list[tuple[Any, View, bool]] = []  # fields whose memory the device does not reach, yet
         self.windows: list[int] = []  # device addresses to be released
 
-    def tensor(self, name: str, tensor: Any, types: str = "", written: bool = False) -> None:
-        """Puts a tensor into the struct's field. None is a tensor that is not given."""
+    def tensor(
+        self,
+        name: str,
+        tensor: Any,
+        types: str = "",
+        written: bool = False,
+        codes: Sequence[str] = (),
+        into: Any = None,
+    ) -> str:
+        """Puts a tensor into a field, of the call's struct or another one: "b.data" is data of that.
+
+        None is a tensor that is not given. `codes` are the types that may stand for u8. Returns the tensor's
+        type.
+        """
         if tensor is None:
-            return
+            return ""
         try:
             framework = self.framework if tensor is self.like else framework_of(tensor)
             view = framework.view(tensor, self.stream)
         except CallerError as error:
             raise CallerError(f"{self.op}: {name}: {error}") from None
-        code = _abi.DTYPES.get(view.dtype)
+        code = _abi.DTYPES.get("u8" if view.dtype in codes else view.dtype)
         if code is None:
-            raise CallerError(f"{self.op}: {name} must be {types or 'bf16 or f16'}, got {view.dtype}")
+            wanted = types or " or ".join(("u8", *codes) if codes else ("bf16", "f16"))
+            raise CallerError(f"{self.op}: {name} must be {wanted}, got {view.dtype}")
         if view.device != self.home and not (type(tensor) is Array and tensor.context is self.context):
             raise CallerError(f"{self.op}: {name} is on {view.device}, but {self.first} is on {self.home}")
         if written and (view.readonly or not framework.writable):
@@ -185,7 +200,7 @@ class Call:
         rank = len(view.shape)
         if rank > _abi.MAX_RANK:
             raise CallerError(f"{self.op}: {name} must have at most {_abi.MAX_RANK} dimensions, got {rank}")
-        field = getattr(self.struct, name)
+        field = getattr(self.struct if into is None else into, name.rpartition(".")[2])
         field.data = view.data
         field.dtype = code
         field.rank = rank
@@ -198,13 +213,27 @@ class Call:
                     f"{self.op}: {name} must have strides of at least 0, got {list(view.strides)}"
                 )
             self.away.append((field, view, written))
+        return view.dtype
 
-    def result(self, name: str, out: Any, shape: tuple[int, ...], dtype: str) -> Any:
+    def result(self, name: str, out: Any, shape: tuple[int, ...], dtype: str, into: Any = None) -> Any:
         """The output: the caller's, or a new one like the first tensor."""
         if out is None:
-            out = self.framework.empty(shape, dtype, self.like)
-        self.tensor(name, out, dtype, written=True)
+            out = self._empty(name, shape, dtype)
+        self.tensor(name, out, dtype, written=True, into=into)
         return out
+
+    def code_result(self, name: str, out: Any, shape: tuple[int, ...], codes: str, into: Any = None) -> Any:
+        """An output of codes, in u8 or the framework's type of these codes."""
+        if out is None:
+            out = self._empty(name, shape, self.framework.code_type(codes))
+        self.tensor(name, out, codes=(codes,), written=True, into=into)
+        return out
+
+    def _empty(self, name: str, shape: tuple[int, ...], dtype: str) -> Any:
+        try:
+            return self.framework.empty(shape, dtype, self.like)
+        except CallerError as error:
+            raise CallerError(f"{self.op}: {name}: {error}") from None
 
     def integers(self, values: Sequence[int], shape: Optional[tuple[int, ...]] = None) -> Any:
         """An i32 tensor beside the first one."""
@@ -214,14 +243,14 @@ class Call:
         """A tensor of one value beside the first one."""
         return self.framework.full(shape, value, dtype, self.like)
 
-    def scratch(self, bytes_: int) -> Any:
+    def scratch(self, shape: tuple[int, ...], dtype: str = "u8") -> Any:
         """Memory of the call's device without content."""
         if self.device != self.home:
-            return Array((bytes_,), "u8", self.context)
-        return self.framework.empty((bytes_,), "u8", self.like)
+            return Array(shape, dtype, self.context)
+        return self.framework.empty(shape, dtype, self.like)
 
     def finish(self, result: Any = None) -> Any:
-        """Runs the call, or adds it to what is being prepared."""
+        """Runs the call, or adds it to what is being prepared. Of several results a tuple."""
         prepared = getattr(_recording, "prepared", None)
         try:
             if prepared is not None:
@@ -238,6 +267,9 @@ class Call:
         finally:
             for window in self.windows:
                 library().ww_release(self.context._handle, window)
+        if isinstance(result, tuple):
+            parts = map(self.framework.finished, result)
+            return result._make(parts) if hasattr(result, "_make") else tuple(parts)
         return self.framework.finished(result)
 
     def _reach(self) -> list[tuple[int, int, int]]:
@@ -283,4 +315,4 @@ class Call:
 def span_bytes(view: View) -> int:
     """From the first element of a tensor to its last."""
     last = sum((extent - 1) * stride for extent, stride in zip(view.shape, view.strides))
-    return (last + 1) * BYTES[view.dtype]
+    return (last + 1) * BYTES.get(view.dtype, 1)  # codes are bytes

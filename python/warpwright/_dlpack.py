@@ -15,8 +15,9 @@ from .errors import CallerError
 # DLDeviceType
 CPU, CUDA, CUDA_HOST, CUDA_MANAGED = 1, 2, 3, 13
 _DEVICE_NAMES = {CPU: "cpu", CUDA: "cuda", CUDA_HOST: "cpu", CUDA_MANAGED: "cuda"}
-# DLDataTypeCode
+# DLDataTypeCode; the last four since DLPack 1.1
 _INT, _UINT, _FLOAT, _BFLOAT = 0, 1, 2, 4
+_E4M3FN, _E5M2, _E8M0FNU, _E2M1FN = 10, 12, 14, 17
 
 _DTYPES = {
     (_FLOAT, 32): "f32",
@@ -24,6 +25,12 @@ _DTYPES = {
     (_BFLOAT, 16): "bf16",
     (_INT, 32): "i32",
     (_UINT, 8): "u8",
+    # A byte each, which operations take as u8 where it holds such codes; by the names of PyTorch and
+    # ml_dtypes.
+    (_INT, 8): "int8",
+    (_E4M3FN, 8): "float8_e4m3fn",
+    (_E5M2, 8): "float8_e5m2",
+    (_E8M0FNU, 8): "float8_e8m0fnu",
 }
 _CODES = {name: code for code, name in _DTYPES.items()}
 _CODE_NAMES = {_INT: "i", _UINT: "u", _FLOAT: "f", _BFLOAT: "bf", 5: "complex", 6: "bool"}
@@ -33,7 +40,7 @@ class View(NamedTuple):
     """A typed, strided view of memory that somebody else owns: warpwright/tensor.h."""
 
     data: int  # address
-    dtype: str  # "f32", "f16", "bf16", "i32", "u8", or a name that no operation takes
+    dtype: str  # "f32", "f16", "bf16", "i32", "u8", a kind of code, or a name that no operation takes
     shape: tuple[int, ...]
     strides: tuple[int, ...]  # in elements
     device: str  # "cpu", "cuda:0"
@@ -131,6 +138,8 @@ def managed_view(capsule: Any, device: str) -> View:
     strides = tuple(raw.strides[axis] for axis in range(raw.ndim)) if raw.strides else row_major(shape)
     code = raw.dtype.code
     dtype = _DTYPES.get((code, raw.dtype.bits)) if raw.dtype.lanes == 1 else None
+    if (code, raw.dtype.bits, raw.dtype.lanes) == (_E2M1FN, 4, 2):
+        dtype = "float4_e2m1fn_x2"
     if dtype is None:
         lanes = f"x{raw.dtype.lanes}" if raw.dtype.lanes != 1 else ""
         dtype = f"{_CODE_NAMES.get(code, f'type{code}_')}{raw.dtype.bits}{lanes}"

@@ -38,10 +38,12 @@ class Framework:
         """The stream on which the caller works now; 0 is the legacy default stream."""
         return 0
 
+    def code_type(self, name: str) -> str:
+        """In which type codes of this kind are made: that kind where the framework has it, else "u8"."""
+        return "u8"
+
     def empty(self, shape: tuple[int, ...], dtype: str, like: Any) -> Any:
-        raise CallerError(
-            f"out: expected a tensor for a result, because {type(like).__name__} is not known here"
-        )
+        raise CallerError(f"expected a tensor for a result, because {type(like).__name__} is not known here")
 
     def full(self, shape: tuple[int, ...], value: float, dtype: str, like: Any) -> Any:
         raise CallerError(
@@ -53,7 +55,7 @@ class Framework:
         raise CallerError(f"expected tensors of numbers, because {type(like).__name__} is not known here")
 
     def finished(self, tensor: Any) -> Any:
-        """A result of empty() as the caller gets it."""
+        """A result of empty() as the caller gets it; anything else as it is."""
         return tensor
 
 
@@ -70,9 +72,15 @@ class Torch(Framework):
             torch.uint8: "u8",
         }
         self._dtypes = {name: dtype for dtype, name in self._names.items()}
+        for name in ("int8", "float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu"):
+            if hasattr(torch, name):
+                self._dtypes[name] = getattr(torch, name)
         self._devices: dict[Any, str] = {}
         # Without the Stream object around it: a fifth of the time.
         self._raw_stream = getattr(torch._C, "_cuda_getCurrentRawStream", None)
+
+    def code_type(self, name):
+        return name if name in self._dtypes else "u8"
 
     # Faster than a capsule, and also for tensors that want gradients: the same memory.
     def view(self, tensor, stream):
@@ -145,10 +153,17 @@ class NumPy(Framework):
     def device(self, tensor):
         return "cpu"
 
+    def code_type(self, name):
+        return name if name == "int8" else "u8"
+
     def _dtype(self, name, like):
         if name == "bf16":
-            return like.dtype  # only an array of that type asks for another one
-        return next(key for key, value in self._names.items() if value == name)
+            if like.dtype.name == "bfloat16":
+                return like.dtype
+            if "ml_dtypes" not in sys.modules:
+                raise CallerError("expected f16 or f32, or a tensor for a result: NumPy has no bf16")
+            return sys.modules["ml_dtypes"].bfloat16
+        return next((key for key, value in self._names.items() if value == name), name)
 
     def empty(self, shape, dtype, like):
         return self._numpy.empty(shape, self._dtype(dtype, like))
@@ -165,12 +180,17 @@ class CuPy(Framework):
 
     def __init__(self, cupy: Any):
         self._cupy = cupy
-        self._dtypes = {"f32": "float32", "f16": "float16", "i32": "int32", "u8": "uint8"}
+        self._dtypes = {"f32": "float32", "f16": "float16", "i32": "int32", "u8": "uint8", "int8": "int8"}
+
+    def code_type(self, name):
+        return name if name == "int8" else "u8"
 
     def stream(self, device):
         return self._cupy.cuda.get_current_stream().ptr
 
     def _dtype(self, name, like):
+        if name == "bf16" and like.dtype.name != "bfloat16":
+            raise CallerError("expected f16 or f32, or a tensor for a result: CuPy has no bf16")
         return like.dtype if name == "bf16" else self._dtypes[name]
 
     def empty(self, shape, dtype, like):
@@ -211,7 +231,7 @@ class Jax(Framework):
         return self._jax.device_put(self._jax.numpy.array(values, "int32").reshape(shape), like.device)
 
     def finished(self, tensor):
-        return self._jax.dlpack.from_dlpack(tensor)
+        return self._jax.dlpack.from_dlpack(tensor) if isinstance(tensor, Array) else tensor
 
 
 class Own(Framework):

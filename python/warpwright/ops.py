@@ -28,6 +28,7 @@ from . import _abi
 from ._call import Call
 from ._library import check, library
 from .errors import CallerError
+from .formats import CODE_TYPES, Format, Quantized, QuantizedOutput, is_number, put_one, put_output, word_of
 
 Tensor = Any  # of any framework
 Stream = Any
@@ -45,6 +46,9 @@ def gemm(
     residual: Optional[Tensor] = None,
     activation: str = "none",
     b_is_constant: bool = False,
+    d_scale: Union[None, float, Tensor] = None,
+    d_code: str = "e4m3",
+    d_amax: Optional[Tensor] = None,
     out: Optional[Tensor] = None,
     out_dtype: Optional[str] = None,
     device: Optional[str] = None,
@@ -61,11 +65,15 @@ def gemm(
         b: [n, k], like a.
         bias: [n], like a.
         gate: [m, n], like a.
-        residual: [m, n], like the result; may be `out`.
+        residual: [m, n], like the result; may be `out`. With codes like a.
         activation: "none", "silu", "gelu" (by erf) or "gelu_tanh".
         b_is_constant: `b` was complete before the stream was last synchronized, and nothing in the stream
             writes it, as weights are: it may be read while the launch before is still running.
-        out: [m, n], like a, or f32.
+        d_scale: a number or [1] fp32: the result is codes, ``round(v * (1 / d_scale))`` as `quantize` rounds,
+            of the unrounded v. One that is not positive and finite makes all codes NaN's.
+        d_code: "e4m3" or "i8", with d_scale.
+        d_amax: [1] fp32, not negative, with d_scale: raised to the largest |v|.
+        out: [m, n], like a, or f32; uint8 (or a type of these codes) with d_scale.
         out_dtype: "f32" for a new result in fp32.
 
     Returns:
@@ -83,8 +91,13 @@ def gemm(
     call.tensor("residual", residual, "bf16, f16 or f32")
     call.struct.activation = _activation("gemm", activation)
     call.struct.b_is_constant = b_is_constant
-    dtype = out_dtype or _dtype_of(call.struct.a)
-    return call.finish(call.result("d", out, (_extent(call.struct.a, 0), _extent(call.struct.b, 0)), dtype))
+    call.struct.d_code = word_of("gemm", "d_code", d_code, _abi.CODES)
+    put_one(call, "d_scale", d_scale)
+    call.tensor("d_amax", d_amax, "f32", written=True)
+    shape = (_extent(call.struct.a, 0), _extent(call.struct.b, 0))
+    if d_scale is not None:
+        return call.finish(call.code_result("d", out, shape, CODE_TYPES[d_code]))
+    return call.finish(call.result("d", out, shape, out_dtype or _dtype_of(call.struct.a)))
 
 
 def attention(
@@ -102,6 +115,10 @@ def attention(
     causal: bool = True,
     window_tokens: int = 0,
     softcap: float = 0.0,
+    kv_format: Optional[str] = None,
+    k_scale: Union[None, float, Tensor] = None,
+    v_scale: Union[None, float, Tensor] = None,
+    past_is_ready: bool = False,
     out: Optional[Tensor] = None,
     lse_base2: Optional[Tensor] = None,
     workspace: Optional[Tensor] = None,
@@ -117,7 +134,7 @@ def attention(
     Args:
         q: [q_tokens, heads, head_dim], bf16 or f16; sequences one after another.
         k, v: ragged [kv_tokens, kv_heads, head_dim], or paged [pages, page_size, kv_heads, head_dim] with a
-            page size that is a power of two; like q.
+            page size that is a power of two; like q, or codes in uint8 or float8.
         q_starts: [sequences + 1] int32: where each sequence's queries begin, and the end. By default one
             sequence, or with pages one query for each row of the page table.
         kv_starts: the same of ragged keys. By default one sequence.
@@ -129,6 +146,12 @@ def attention(
         window_tokens: keys that a query sees, its own position included (Hugging Face's sliding_window); 0:
             all.
         softcap: scores become ``softcap * tanh(score / softcap)`` before masks; 0: they do not.
+        kv_format: "same", "fp8_e4m3" or "fp8_e5m2", how keys and values are stored; by default what their
+            type says, which uint8 does not.
+        k_scale, v_scale: what their codes are multiplied by: a number, [1] fp32, or [kv_heads]. By default 1.
+        past_is_ready: the operation directly before this one in the stream writes neither starts, lengths and
+            page table nor keys and values of tokens before the queries' own (kv_append writes only those):
+            they may be read while it still runs.
         lse_base2: [q_tokens, heads] fp32, written: log2 of the sum of ``2 ** (scores * log2(e))``.
         workspace: [bytes] uint8, where keys are split to fill the GPU; by default as much as is of use
             (`attention_workspace_bytes`). Not shared between streams.
@@ -154,9 +177,12 @@ def attention(
         causal,
         window_tokens,
         softcap,
+        kv_format,
         device,
         stream,
     )
+    _put_kv_scales(call, k_scale, v_scale)
+    call.struct.past_is_ready = past_is_ready
     result = call.result("out", out, tuple(call.struct.q.shape[:3]), _dtype_of(call.struct.q))
     call.tensor("lse_base2", lse_base2, "f32", written=True)
     if workspace is None:
@@ -167,7 +193,7 @@ def attention(
             )
         )
         if bytes_.value > 0:
-            workspace = call.scratch(bytes_.value)
+            workspace = call.scratch((bytes_.value,))
     call.tensor("workspace", workspace, "u8", written=True)
     return call.finish(result)
 
@@ -186,6 +212,7 @@ def attention_workspace_bytes(
     causal: bool = True,
     window_tokens: int = 0,
     softcap: float = 0.0,
+    kv_format: Optional[str] = None,
     device: Optional[str] = None,
 ) -> int:
     """How many bytes of workspace are of use to a call of `attention` with these arguments.
@@ -207,6 +234,7 @@ def attention_workspace_bytes(
         causal,
         window_tokens,
         softcap,
+        kv_format,
         device,
         None,
     )
@@ -234,14 +262,14 @@ def _attention_call(
     causal,
     window_tokens,
     softcap,
+    kv_format,
     device,
     stream,
 ):
     call = Call("attention", "q", q, device, stream)
     call.tensor("q", q, _FLOATS)
     paged = page_table is not None
-    call.tensor("k_pages" if paged else "k", k, _FLOATS)
-    call.tensor("v_pages" if paged else "v", v, _FLOATS)
+    _put_kv(call, "k_pages" if paged else "k", k, "v_pages" if paged else "v", v, kv_format)
     q_tokens = _extent(call.struct.q, 0)
     if paged:
         if kv_lengths is None:
@@ -273,6 +301,29 @@ def _attention_call(
     return call, paged
 
 
+_KV_TYPES = {"float8_e4m3fn": "fp8_e4m3", "float8_e5m2": "fp8_e5m2"}
+
+
+def _put_kv(call: Call, k_name: str, k: Any, v_name: str, v: Any, kv_format: Optional[str], written=False):
+    """Keys and values, and how they are stored."""
+    codes = tuple(name for name, format in _KV_TYPES.items() if kv_format in (None, format))
+    dtype = call.tensor(k_name, k, _FLOATS + " or codes", written, codes)
+    codes = (dtype,) if dtype in _KV_TYPES else codes if dtype == "u8" else ()
+    call.tensor(v_name, v, _FLOATS + " or codes", written, codes)
+    if kv_format is None:
+        if dtype == "u8":
+            raise CallerError(
+                f"{call.op}: kv_format: expected fp8_e4m3 or fp8_e5m2 for {k_name} of u8, got none"
+            )
+        kv_format = _KV_TYPES.get(dtype, "same")
+    call.struct.kv_format = word_of(call.op, "kv_format", kv_format, _abi.KV_FORMATS)
+
+
+def _put_kv_scales(call: Call, k_scale: Any, v_scale: Any) -> None:
+    put_one(call, "k_scale", k_scale)
+    put_one(call, "v_scale", v_scale)
+
+
 def _starts(tokens: int, sequences: int) -> Sequence[int]:
     """Where `sequences` of equal length begin, and the end."""
     step = tokens // sequences
@@ -286,10 +337,11 @@ def rmsnorm(
     residual: Optional[Tensor] = None,
     epsilon: float = 1e-6,
     weight_offset: float = 0.0,
+    quantized: Union[None, Format, QuantizedOutput] = None,
     out: Optional[Tensor] = None,
     device: Optional[str] = None,
     stream: Stream = None,
-) -> Tensor:
+) -> Union[Tensor, Quantized]:
     """x / sqrt(mean(x^2) + epsilon) * (weight + weight_offset); with a residual, of residual += x.
 
     With three dimensions every head of a token is normalised by itself.
@@ -300,10 +352,11 @@ def rmsnorm(
         residual: [tokens, hidden], like x; read and written. Not with heads.
         epsilon: more than 0.
         weight_offset: added to the weight in fp32; Gemma's is 1.
+        quantized: a format, or a `QuantizedOutput`: the result as codes and scales. Not with heads.
         out: like x; may be x.
 
     Returns:
-        out.
+        out; with `quantized` a `Quantized`, and out is written only where it is given.
 
     Errors:
         CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
@@ -315,7 +368,7 @@ def rmsnorm(
     call.tensor("residual", residual, _FLOATS, written=True)
     call.struct.epsilon = _given("rmsnorm", "epsilon", epsilon)
     call.struct.weight_offset = weight_offset
-    return call.finish(call.result("out", out, _shape(call.struct.x), _dtype_of(call.struct.x)))
+    return _finish(call, quantized, out, call.struct.x)
 
 
 def gated_activation(
@@ -323,19 +376,21 @@ def gated_activation(
     up: Tensor,
     *,
     activation: str = "silu",
+    quantized: Union[None, Format, QuantizedOutput] = None,
     out: Optional[Tensor] = None,
     device: Optional[str] = None,
     stream: Stream = None,
-) -> Tensor:
+) -> Union[Tensor, Quantized]:
     """activation(gate) * up, element by element.
 
     Args:
         gate, up: [tokens, width], bf16 or f16; may be the halves of one [tokens, 2 width] tensor.
         activation: "silu", "gelu" (by erf), "gelu_tanh", or "none" for gate * up.
+        quantized: a format, or a `QuantizedOutput`: the result as codes and scales.
         out: [tokens, width]; may be gate or up.
 
     Returns:
-        out.
+        out; with `quantized` a `Quantized`, and out is written only where it is given.
 
     Errors:
         CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
@@ -345,7 +400,20 @@ def gated_activation(
     call.tensor("gate", gate, _FLOATS)
     call.tensor("up", up, _FLOATS)
     call.struct.activation = _activation("gated_activation", activation)
-    return call.finish(call.result("out", out, _shape(call.struct.gate), _dtype_of(call.struct.gate)))
+    return _finish(call, quantized, out, call.struct.gate)
+
+
+def _finish(call: Call, quantized: Any, out: Any, source: _abi.Tensor) -> Any:
+    """Runs a call whose result is like `source`, in 16 bits or quantised."""
+    if quantized is None:
+        return call.finish(call.result("out", out, _shape(source), _dtype_of(source)))
+    output = quantized if isinstance(quantized, QuantizedOutput) else QuantizedOutput(quantized)
+    into = _abi.QuantizedOutput()
+    made = put_output(call, output, _extent(source, 0), _extent(source, 1), into)
+    call.tensor("amax", output.amax, "f32", written=True, into=into)
+    call.struct.quantized = ctypes.pointer(into)
+    call.tensor("out", out, _FLOATS, written=True)
+    return call.finish(made)
 
 
 def embedding(
@@ -388,11 +456,20 @@ def rope(
     *,
     magnitude: float = 1.0,
     interleaved: bool = False,
+    v: Optional[Tensor] = None,
+    sequences: Optional[Tensor] = None,
+    page_table: Optional[Tensor] = None,
+    k_pages: Optional[Tensor] = None,
+    v_pages: Optional[Tensor] = None,
+    positions_are_ready: bool = False,
     device: Optional[str] = None,
     stream: Stream = None,
 ) -> tuple[Tensor, Tensor]:
     """Rotary position embedding, in place: pairs (a, b) become (a cos t - b sin t, b cos t + a sin t) with
     ``t = position * frequency[i]``.
+
+    With pages, turned keys, and values, go there as `kv_append` puts them, in the same launch, and k stays as
+    it is.
 
     Args:
         q: [tokens, heads, head_dim], bf16 or f16, written.
@@ -402,6 +479,9 @@ def rope(
             on are left alone.
         magnitude: multiplies cos and sin (yarn, longrope); not 0.
         interleaved: pairs are neighbours, not halves (neox).
+        v, sequences, page_table, k_pages, v_pages: all or none; as in `kv_append`.
+        positions_are_ready: the operation directly before this one in the stream does not write positions,
+            frequency, sequences and page_table: they may be read while it still runs.
 
     Returns:
         (q, k).
@@ -412,9 +492,15 @@ def rope(
     """
     call = Call("rope", "q", q, device, stream)
     call.tensor("q", q, _FLOATS, written=True)
-    call.tensor("k", k, _FLOATS, written=True)
+    call.tensor("k", k, _FLOATS, written=k_pages is None)
     call.tensor("positions", positions, "i32")
     call.tensor("frequency", frequency, "f32")
+    call.tensor("v", v, _FLOATS)
+    call.tensor("sequences", sequences, "i32")
+    call.tensor("page_table", page_table, "i32")
+    call.tensor("k_pages", k_pages, _FLOATS, written=True)
+    call.tensor("v_pages", v_pages, _FLOATS, written=True)
+    call.struct.positions_are_ready = positions_are_ready
     call.struct.magnitude = _given("rope", "magnitude", magnitude)
     call.struct.interleaved = interleaved
     return call.finish((q, k))
@@ -487,6 +573,9 @@ def kv_append(
     k_pages: Tensor,
     v_pages: Tensor,
     *,
+    kv_format: Optional[str] = None,
+    k_scale: Union[None, float, Tensor] = None,
+    v_scale: Union[None, float, Tensor] = None,
     device: Optional[str] = None,
     stream: Stream = None,
 ) -> None:
@@ -498,7 +587,11 @@ def kv_append(
         k, v: [tokens, kv_heads, head_dim], bf16 or f16.
         sequences, positions: [tokens] int32.
         page_table: [sequences, max_pages] int32.
-        k_pages, v_pages: [pages, page_size, kv_heads, head_dim], like k, written; page_size a power of two.
+        k_pages, v_pages: [pages, page_size, kv_heads, head_dim], like k, or codes in uint8 or float8,
+            written; page_size a power of two.
+        kv_format: "same", "fp8_e4m3" or "fp8_e5m2", what pages hold; by default what their type says, which
+            uint8 does not. A code is ``round(x / scale)``, the largest finite one for what is too large.
+        k_scale, v_scale: of codes: a number, [1] fp32, or [kv_heads]. By default 1.
 
     Errors:
         CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
@@ -510,8 +603,8 @@ def kv_append(
     call.tensor("sequences", sequences, "i32")
     call.tensor("positions", positions, "i32")
     call.tensor("page_table", page_table, "i32")
-    call.tensor("k_pages", k_pages, _FLOATS, written=True)
-    call.tensor("v_pages", v_pages, _FLOATS, written=True)
+    _put_kv(call, "k_pages", k_pages, "v_pages", v_pages, kv_format, written=True)
+    _put_kv_scales(call, k_scale, v_scale)
     call.finish()
 
 
@@ -601,7 +694,7 @@ def sample(
     call.tensor("logits", logits, "f32, bf16 or f16")
     rows = _extent(call.struct.logits, 0)
     for name, value in (("temperature", temperature), ("top_p", top_p), ("min_p", min_p)):
-        if isinstance(value, (int, float)):
+        if is_number(value):
             value = call.numbers((rows,), float(value), "f32")
         call.tensor(name, value, "f32")
     for name, value in (("top_k", top_k), ("steps", steps)):
@@ -623,9 +716,7 @@ def _signed(word: int) -> int:
 
 
 def _activation(op: str, name: str) -> int:
-    if name not in _abi.ACTIVATIONS:
-        raise CallerError(f"{op}: activation: expected one of {', '.join(_abi.ACTIVATIONS)}, got {name}")
-    return _abi.ACTIVATIONS[name]
+    return word_of(op, "activation", name, _abi.ACTIVATIONS)
 
 
 def _given(op: str, name: str, value: Optional[float]) -> float:

@@ -13,12 +13,18 @@ gemm                (a, b, bias?, gate?, residual?, activation, float_out, b_is_
 gated_activation    (gate, up, activation) -> out
 embedding           (ids, table, scale) -> out
 rope                (q!, k!, positions, frequency, magnitude, interleaved)
-kv_append           (k, v, sequences, positions, page_table, k_pages!, v_pages!)
+rope_append         (q!, k, v, positions, frequency, sequences, page_table, k_pages!, v_pages!, ...)
+kv_append           (k, v, sequences, positions, page_table, k_pages!, v_pages!, kv_format, k_scale?, ...)
 attention           (q, k, v, q_starts, kv_starts, max_q_len, max_kv_len, ...) -> (out, lse_base2)
 paged_attention     (q, k_pages, v_pages, q_starts, page_table, kv_lengths, ...) -> (out, lse_base2)
 logits              (x, softcap, starts?, tokens?, repetition?, addend?, bias?) -> out
 sample              (logits, temperature, top_k, top_p, min_p, seeds, steps) -> tokens
 ==================  ====================================================================================
+
+On codes and scales, and for a mixture of experts, in ``warpwright.torch_codes``, which this module imports:
+``quantize``, ``quantize_by`` (a given scale), ``dequantize``, ``amax``, ``scaling``, ``rmsnorm_codes``,
+``add_rmsnorm_codes``, ``gated_activation_codes``, ``gemm_codes``, ``scaled_gemm``, ``quantized_gemm``,
+``moe_route``, ``moe_permute``, ``moe_combine``. Their formats are names of `warpwright.FORMATS`.
 """
 
 from __future__ import annotations
@@ -70,9 +76,7 @@ _register(
 )
 
 
-def _gemm(
-    a, b, bias=None, gate=None, residual=None, activation="none", float_out=False, b_is_constant=False
-):
+def _gemm(a, b, bias=None, gate=None, residual=None, activation="none", float_out=False, b_is_constant=False):
     return ops.gemm(
         a,
         b,
@@ -127,16 +131,97 @@ _register(
     _rope,
     _nothing,
 )
+
+
+def _rope_append(
+    q,
+    k,
+    v,
+    positions,
+    frequency,
+    sequences,
+    page_table,
+    k_pages,
+    v_pages,
+    magnitude=1.0,
+    interleaved=False,
+    positions_are_ready=False,
+):
+    ops.rope(
+        q,
+        k,
+        positions,
+        frequency,
+        magnitude=magnitude,
+        interleaved=interleaved,
+        v=v,
+        sequences=sequences,
+        page_table=page_table,
+        k_pages=k_pages,
+        v_pages=v_pages,
+        positions_are_ready=positions_are_ready,
+    )
+
+
+_register(
+    "rope_append(Tensor(a!) q, Tensor k, Tensor v, Tensor positions, Tensor frequency, Tensor sequences, "
+    "Tensor page_table, Tensor(b!) k_pages, Tensor(c!) v_pages, float magnitude=1, bool interleaved=False, "
+    "bool positions_are_ready=False) -> ()",
+    _rope_append,
+    _nothing,
+)
+
+
+def _kv_append(
+    k,
+    v,
+    sequences,
+    positions,
+    page_table,
+    k_pages,
+    v_pages,
+    kv_format=None,
+    k_scale=None,
+    v_scale=None,
+):
+    ops.kv_append(
+        k,
+        v,
+        sequences,
+        positions,
+        page_table,
+        k_pages,
+        v_pages,
+        kv_format=kv_format,
+        k_scale=k_scale,
+        v_scale=v_scale,
+    )
+
+
 _register(
     "kv_append(Tensor k, Tensor v, Tensor sequences, Tensor positions, Tensor page_table, "
-    "Tensor(a!) k_pages, Tensor(b!) v_pages) -> ()",
-    ops.kv_append,
+    "Tensor(a!) k_pages, Tensor(b!) v_pages, str? kv_format=None, Tensor? k_scale=None, "
+    "Tensor? v_scale=None) -> ()",
+    _kv_append,
     _nothing,
 )
 
 
 def _with_lse(
-    q, k, v, max_q_len=0, max_kv_len=0, causal=True, scale=0.0, window_tokens=0, softcap=0.0, **where
+    q,
+    k,
+    v,
+    max_q_len=0,
+    max_kv_len=0,
+    causal=True,
+    scale=0.0,
+    window_tokens=0,
+    softcap=0.0,
+    kv_format=None,
+    k_scale=None,
+    v_scale=None,
+    past_is_ready=False,
+    **where,
 ):
     lse = q.new_empty(q.shape[:2], dtype=torch.float32)
     out = ops.attention(
@@ -149,6 +234,10 @@ def _with_lse(
         scale=scale or None,
         window_tokens=window_tokens,
         softcap=softcap,
+        kv_format=kv_format,
+        k_scale=k_scale,
+        v_scale=v_scale,
+        past_is_ready=past_is_ready,
         lse_base2=lse,
         **where,
     )
@@ -170,7 +259,8 @@ def _attention_fake(q, *_, **__):
 
 
 _MASK = (
-    "bool causal=True, float scale=0, SymInt window_tokens=0, float softcap=0) "
+    "bool causal=True, float scale=0, SymInt window_tokens=0, float softcap=0, str? kv_format=None, "
+    "Tensor? k_scale=None, Tensor? v_scale=None, bool past_is_ready=False) "
     "-> (Tensor out, Tensor lse_base2)"
 )
 _register(
@@ -217,3 +307,5 @@ _register(
     _sample,
     _sample_fake,
 )
+
+from . import torch_codes as torch_codes  # noqa: E402

@@ -17,6 +17,10 @@ from warpwright import _abi  # noqa: E402
 STRUCTS = {
     "ww_tensor": _abi.Tensor,
     "ww_prepare_options": _abi.PrepareOptions,
+    "ww_quantize_format": _abi.QuantizeFormat,
+    "ww_quantized_output": _abi.QuantizedOutput,
+    "ww_quantized_weight": _abi.QuantizedWeight,
+    "ww_plain_weight": _abi.PlainWeight,
     "ww_rope_scaling": _abi.RopeScaling,
     "ww_check_options": _abi.CheckOptions,
     "ww_engine_options": _abi.EngineOptions,
@@ -68,6 +72,12 @@ class Abi(unittest.TestCase):
             (_abi.DTYPES, "WW_"),
             (_abi.ACTIVATIONS, "WW_"),
             (_abi.ROPE_SCALINGS, "WW_ROPE_"),
+            (_abi.CODES, "WW_CODE_"),
+            (_abi.SCALES, "WW_SCALE_"),
+            (_abi.KV_FORMATS, "WW_KV_"),
+            (_abi.WEIGHT_FORMATS, "WW_"),
+            (_abi.PLAIN_CODES, "WW_PLAIN_"),
+            (_abi.SCORES, "WW_SCORE_"),
         ):
             for name, value in table.items():
                 name = "ACTIVATION_NONE" if (name, prefix) == ("none", "WW_") else name.upper()

@@ -24,7 +24,7 @@ ms = (time.perf_counter() - start) * 1e3
 loaded = sorted({name.partition(".")[0] for name in set(sys.modules) - before})
 import json, warnings
 warnings.simplefilter("error")
-from warpwright import array, checking, context, engine, errors, ops, planning
+from warpwright import array, checking, context, engine, errors, formats, moe, ops, planning, quantized
 from warpwright import _abi, _call, _dlpack, _frameworks, _library
 report = {"ms": ms, "loaded": loaded}
 if sys.argv[1:] == ["plan"]:

@@ -33,7 +33,8 @@ class Readme(unittest.TestCase):
         self.assertRegex(first, r"^True [\d.]+ \w+\.\S+$")
         self.assertGreater(len(text), 20)
         # Of ones the norm is one but for epsilon, and a row of the product adds 512 of them.
-        np.testing.assert_array_equal(names["d"], np.full((4, 64), 512, np.float16))
+        for name in ("d", "d4"):
+            np.testing.assert_array_equal(names[name], np.full((4, 64), 512, np.float16))
 
 
 if __name__ == "__main__":

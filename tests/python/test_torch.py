@@ -108,6 +108,66 @@ def calls(device):
             torch.arange(6, dtype=torch.int32, device=device).reshape(3, 2),
             rows(2, torch.int32),
         ),
+        **calls_on_codes(device),
+    }
+
+
+def calls_on_codes(device):
+    """The operators of warpwright.torch_codes."""
+    x, weight = normal(5, 128, device=device), normal(128, device=device)
+    one = lambda value: torch.tensor([value], device=device)
+    # As bytes: what PyTorch checks operators with cannot compare FP8.
+    blocks, groups = (
+        made._replace(codes=made.codes.view(torch.uint8))
+        for made in (
+            warpwright.quantize(normal(256, 128, device=device), "fp8_block"),
+            warpwright.quantize(normal(5, 128, device=device), "fp8_group"),
+        )
+    )
+    packed = warpwright.pack_weight(
+        torch.arange(128 * 32, dtype=torch.uint8).reshape(32, 128) % 16,
+        torch.rand(32, 4) + 0.5,
+        group=32,
+    ).map(lambda array: torch.from_dlpack(array).to(device))
+    ids = integers([0, 3], [2, 1], [3, 2], device=device)
+    order = warpwright.moe_permute(ids, 4, alignment=2)
+    return {
+        "quantize": (x, "mxfp8"),
+        "quantize_by": (x, one(0.5), "fp8_tensor"),
+        "dequantize": (groups.codes, groups.scales, "fp8_group", None, False, "bf16"),
+        "amax": (x,),
+        "scaling": (
+            torch.rand(3, 4, device=device),
+            torch.ones(4, device=device),
+            torch.ones(4, device=device),
+            "e5m2",
+            1,
+            "most_recent",
+        ),
+        "rmsnorm_codes": (x, weight, "nvfp4", 1e-5, 1.0, one(0.01)),
+        "add_rmsnorm_codes": (x, normal(5, 128, device=device), weight, "int8_token"),
+        "gated_activation_codes": (x, normal(5, 128, device=device), "fp8_group", "gelu"),
+        "gemm_codes": (x, normal(32, 128, device=device), one(0.25), "i8"),
+        "scaled_gemm": (groups.codes, groups.scales, blocks.codes, blocks.scales, "fp8_group", "fp8_block"),
+        "quantized_gemm": (x, packed.data, packed.scales, "int4", 32, 32),
+        "moe_route": (normal(3, 4, device=device), 2, "sigmoid", True, 2.5),
+        "moe_permute": (ids, 4, 0, 2),
+        "moe_combine": (
+            normal(len(order.token_of_row), 64, device=device),
+            order.row_of_slot,
+            torch.rand(3, 2, device=device),
+            normal(3, 64, device=device),
+        ),
+        "rope_append": (
+            normal(3, HEADS, DIM, device=device),
+            normal(3, KV_HEADS, DIM, device=device),
+            normal(3, KV_HEADS, DIM, device=device),
+            integers(0, 4, 9, device=device),
+            torch.linspace(1, 0.1, 32, device=device),
+            integers(0, 1, 2, device=device),
+            torch.randperm(6, device=device).to(torch.int32).reshape(3, 2),
+            *(normal(6, PAGE, KV_HEADS, DIM, device=device) for _ in range(2)),
+        ),
     }
 
 
@@ -115,8 +175,19 @@ def copied(arguments):
     return [argument.clone() if isinstance(argument, torch.Tensor) else argument for argument in arguments]
 
 
+def is_number(tensor):
+    """Types that PyTorch calculates with, which FP8's are not."""
+    return tensor.element_size() > 1 or not tensor.is_floating_point()
+
+
 def fresh(argument):
-    return argument + 0 if isinstance(argument, torch.Tensor) and argument.is_floating_point() else argument
+    if not isinstance(argument, torch.Tensor) or not argument.is_floating_point():
+        return argument
+    return argument + 0 if is_number(argument) else argument.clone()
+
+
+def used(result):
+    return result * 1 if is_number(result) else result.view(torch.uint8) * 1
 
 
 def everything(operator, arguments):
@@ -157,9 +228,8 @@ class OnDevice:
             for name, arguments in calls.items():
                 # With something around every call for the compiler to do.
                 arguments = [fresh(argument) for argument in arguments]
-                results += [
-                    result * 1 for result in everything(getattr(torch.ops.warpwright, name), arguments)
-                ]
+                made = everything(getattr(torch.ops.warpwright, name), arguments)
+                results += [used(result) for result in made]
             return results
 
         expected = function(self.calls)
@@ -214,6 +284,21 @@ class OnDevice:
             (np.abs(left) @ np.abs(right).T).max(),
         )
 
+    def test_types_of_codes(self):
+        x = normal(4, 256, device=self.device)
+        codes, scales = torch.ops.warpwright.quantize(x, "mxfp8")
+        self.assertEqual((codes.dtype, scales.dtype), (torch.float8_e4m3fn, torch.float8_e8m0fnu))
+        expected = codes.float() * torch.repeat_interleave(scales.float(), 32, 1)
+        for given in ((codes, scales), (codes.view(torch.uint8), scales.view(torch.uint8))):
+            got = torch.ops.warpwright.dequantize(*given, "mxfp8")
+            self.assertTrue(torch.equal(got, expected))
+        self.assertEqual(torch.ops.warpwright.quantize(x, "int8_token")[0].dtype, torch.int8)
+        self.assertEqual(torch.ops.warpwright.quantize(x, "nvfp4")[0].dtype, torch.uint8)
+        with self.assertRaisesRegex(
+            warpwright.CallerError, "dequantize: codes must be u8 or float8_e4m3fn, got float8_e5m2"
+        ):
+            warpwright.dequantize(warpwright.Quantized(codes.view(torch.float8_e5m2), scales, "mxfp8"))
+
     def test_transposed_and_sliced_inputs(self):
         both = normal(6, 256, device=self.device)
         got = torch.ops.warpwright.gated_activation(both[:, :128], both[:, 128:])
@@ -247,7 +332,7 @@ class Gpu(OnDevice, unittest.TestCase):
                 # Nothing has run: the tensors are as they were, and then what they are after one call.
                 for tensor, before in zip(static, arguments):
                     if isinstance(tensor, torch.Tensor):
-                        self.assertTrue(torch.equal(tensor, before))
+                        self.assertTrue(torch.equal(used(tensor), used(before)))
                 graph.replay()
                 torch.cuda.synchronize()
                 for one, other in zip(captured, expected):
