@@ -3,52 +3,19 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, Callable, NamedTuple
+from typing import Any
 
 import torch
 
 import warpwright
 
-
-class OurCall(NamedTuple):
-    make: Callable[[], tuple[Any, ...]]  # fresh buffers of one call
-    call: Callable[..., Any]  # enqueues it
-    bytes_moved: int  # each input read once, each output written once
-    flops: int = 0
-
-
-def parse(problem: str) -> tuple[dict[str, str], set[str]]:
-    """ "m=1 n=2 k=3 bf16" -> ({"m": "1", ...}, {"bf16", ...})."""
-    return dict(re.findall(r"(\w+)=(\S+)", problem)), set(problem.split())
+from . import ours_codes
+from .maker import Maker, OurCall
 
 
 def our_call(op: str, problem: str, device: str = "cuda") -> OurCall:
-    fields, words = parse(problem)
-    return _MAKERS[op](Maker(fields, words, device))
-
-
-class Maker:
-    """Reads the numbers of a problem, and makes tensors."""
-
-    def __init__(self, fields: dict[str, str], words: set[str], device: str):
-        self.fields, self.words, self.device = fields, words, device
-
-    def number(self, name: str, default: int = 0) -> int:
-        return int(self.fields.get(name, default))
-
-    def pair(self, name: str) -> tuple[int, int]:
-        first, second = self.fields[name].split("/")
-        return int(first), int(second)
-
-    def bf16(self, *shape: int) -> torch.Tensor:
-        return torch.randn(shape, device=self.device, dtype=torch.bfloat16)
-
-    def empty(self, *shape: int) -> torch.Tensor:
-        return torch.empty(shape, device=self.device, dtype=torch.bfloat16)
-
-    def integers(self, values: Any) -> torch.Tensor:
-        return torch.as_tensor(list(values), dtype=torch.int32, device=self.device)
+    make = _MAKERS.get(op) or getattr(ours_codes, op)
+    return make(Maker(problem, device))
 
 
 def _gemm(m: Maker) -> OurCall:
@@ -67,6 +34,7 @@ def _attention(m: Maker) -> OurCall:
     limits: dict[str, Any] = {
         "window_tokens": m.number("window"),
         "softcap": float(m.fields.get("softcap", 0)),
+        "kv_format": m.fields.get("kv"),
     }
     seen = min(length, m.number("window") or length)
     if "decode" not in m.words:
@@ -76,14 +44,14 @@ def _attention(m: Maker) -> OurCall:
         return OurCall(
             lambda: (
                 m.bf16(length, heads, dim),
-                m.bf16(length, kv_heads, dim),
-                m.bf16(length, kv_heads, dim),
+                m.keys(length, kv_heads, dim),
+                m.keys(length, kv_heads, dim),
                 m.empty(length, heads, dim),
             ),
             lambda q, k, v, out: warpwright.attention(
                 q, k, v, q_starts=starts, kv_starts=starts, max_q_len=length, causal=causal, out=out, **limits
             ),
-            4 * length * (heads + kv_heads) * dim,
+            2 * length * (2 * heads + m.key_bytes * kv_heads) * dim,
             int(4 * heads * length * keys * dim),
         )
 
@@ -95,8 +63,8 @@ def _attention(m: Maker) -> OurCall:
     return OurCall(
         lambda: (
             m.bf16(batch * q_len, heads, dim),
-            m.bf16(pages, page, kv_heads, dim),
-            m.bf16(pages, page, kv_heads, dim),
+            m.keys(pages, page, kv_heads, dim),
+            m.keys(pages, page, kv_heads, dim),
             m.empty(batch * q_len, heads, dim),
         ),
         lambda q, k, v, out: warpwright.attention(
@@ -111,7 +79,7 @@ def _attention(m: Maker) -> OurCall:
             out=out,
             **limits,
         ),
-        4 * batch * (seen * kv_heads + q_len * heads) * dim,
+        2 * batch * (m.key_bytes * seen * kv_heads + 2 * q_len * heads) * dim,
         4 * batch * q_len * heads * seen * dim,
     )
 
@@ -126,6 +94,13 @@ def _rmsnorm(m: Maker) -> OurCall:
             4 * tokens * heads * dim,
         )
     hidden = m.number("hidden")
+    codes, code_bytes = ours_codes.output(m, tokens, hidden)
+    if codes is not None:
+        return OurCall(
+            lambda: (m.bf16(tokens, hidden), m.bf16(tokens, hidden), m.bf16(hidden), codes()),
+            lambda x, residual, weight, out: warpwright.rmsnorm(x, weight, residual=residual, quantized=out),
+            6 * tokens * hidden + code_bytes,
+        )
     return OurCall(
         lambda: (m.bf16(tokens, hidden), m.bf16(tokens, hidden), m.bf16(hidden), m.empty(tokens, hidden)),
         lambda x, residual, weight, out: warpwright.rmsnorm(x, weight, residual=residual, out=out),
@@ -135,6 +110,13 @@ def _rmsnorm(m: Maker) -> OurCall:
 
 def _gated_activation(m: Maker) -> OurCall:
     tokens, width = m.number("tokens"), m.number("width")
+    codes, code_bytes = ours_codes.output(m, tokens, width)
+    if codes is not None:
+        return OurCall(
+            lambda: (m.bf16(tokens, 2 * width), codes()),
+            lambda x, out: warpwright.gated_activation(x[:, :width], x[:, width:], quantized=out),
+            4 * tokens * width + code_bytes,
+        )
     return OurCall(
         lambda: (m.bf16(tokens, 2 * width), m.empty(tokens, width)),
         lambda x, out: warpwright.gated_activation(x[:, :width], x[:, width:], out=out),
@@ -163,13 +145,13 @@ def _kv_append(m: Maker) -> OurCall:
         lambda: (
             m.bf16(tokens, heads, dim),
             m.bf16(tokens, heads, dim),
-            m.empty(pages, page, heads, dim),
-            m.empty(pages, page, heads, dim),
+            m.keys(pages, page, heads, dim),
+            m.keys(pages, page, heads, dim),
         ),
         lambda k, v, k_pages, v_pages: warpwright.kv_append(
-            k, v, sequences, positions, table, k_pages, v_pages
+            k, v, sequences, positions, table, k_pages, v_pages, kv_format=m.fields.get("kv")
         ),
-        8 * tokens * heads * dim,
+        2 * (2 + m.key_bytes) * tokens * heads * dim,
     )
 
 
