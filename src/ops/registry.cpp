@@ -3,6 +3,7 @@
 #include "dispatch/nearest.h"
 #include "dispatch/operation.h"
 #include "kernels/attention/merge/operation.h"
+#include "kernels/attention/merge_state/operation.h"
 #include "kernels/attention/operation.h"
 #include "kernels/fused/amax/operation.h"
 #include "kernels/fused/dequantize/operation.h"
@@ -57,6 +58,7 @@ std::span<const Operation* const> operations() {
         instance<ScalingOp>(),
         instance<AttentionOp>(),
         instance<AttentionMergeOp>(),
+        instance<MergeStateOp>(),
     };
     // clang-format on
     return all;

@@ -26,5 +26,6 @@ const OperationCheck& moe_combine_check();
 const OperationCheck& scaling_check();
 const OperationCheck& attention_check();
 const OperationCheck& attention_merge_check();
+const OperationCheck& merge_state_check();
 
 }  // namespace warpwright

@@ -26,6 +26,7 @@ std::span<const OperationCheck* const> operation_checks() {
         &scaling_check(),
         &attention_check(),
         &attention_merge_check(),
+        &merge_state_check(),
     };
     // clang-format on
     return checks;
