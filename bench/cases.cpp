@@ -163,6 +163,14 @@ void add_experts(std::vector<Case>& all) {
         all.push_back(moe_permute_case(tokens, 256, 8, 128));
         all.push_back(moe_combine_case(tokens, 8, 2048));
     }
+    for (i64 tokens : {1, 2, 4, 8, 16, 32, 64, 128, 512, 1024, 4096}) {
+        for (const bool down : {false, true})
+            all.push_back(experts_product_case(tokens, 2048, 128, 8, 768, down));
+    }
+}
+
+void add_layers_of_experts(std::vector<Case>& all) {
+    for (i64 tokens : {1, 8, 32, 128, 1024, 4096}) all.push_back(moe_case(tokens, 2048, 128, 8, 768));
 }
 
 void add_steps(std::vector<Case>& all) {
@@ -208,7 +216,7 @@ std::vector<Case> cases(const std::string& set) {
     add_quantisers(all);
     add_quantised_outputs(all);
     add_experts(all);
-    if (set == "tune") add_steps(all);
+    set == "tune" ? add_steps(all) : add_layers_of_experts(all);
     std::vector<Case> once;
     for (Case& item : all) {
         const bool known = std::any_of(once.begin(), once.end(), [&](const Case& other) {

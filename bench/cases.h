@@ -36,7 +36,7 @@ enum class Roof : u8 { none, read, copy };
 using Preparer = std::function<Status(Prepared&)>;
 
 struct Case {
-    std::string op;
+    std::string op;       // or what several of them make together
     std::string problem;  // "m=1 n=4096 k=4096 bf16"; peers.py names its cases by the same text
     FieldTexts fields;    // the same for the dispatcher: what `why --set` would be asked
     double bytes = 0;     // that must move, each input read once and each output written once
@@ -45,6 +45,9 @@ struct Case {
     std::string group;                                         // cases of one group share a geometric mean
     std::string peer;  // that it is held to; compared with the fastest, too
     Roof roof = Roof::none;
+    std::string rows_of;  // the operation whose rows are tried, and `fields` are of; empty: op
+
+    const std::string& operation() const { return rows_of.empty() ? op : rows_of; }
 };
 
 // `set`: "quick" (a few of each), "full", or "tune": what `warpwright tune` measures, sizes of batches in

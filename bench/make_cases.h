@@ -77,6 +77,10 @@ Case sample_case(i64 rows, i64 vocabulary);
 Case moe_route_case(i64 tokens, i64 experts, i64 top_k, bool grouped);
 Case moe_permute_case(i64 tokens, i64 experts, i64 top_k, i64 alignment);
 Case moe_combine_case(i64 tokens, i64 top_k, i64 width);
+// One product of a layer of experts: gate and up, or down.
+Case experts_product_case(i64 tokens, i64 hidden, i64 experts, i64 top_k, i64 width, bool down);
+// A whole layer: router, routing, experts.
+Case moe_case(i64 tokens, i64 hidden, i64 experts, i64 top_k, i64 width);
 Case quantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format,
                    bool swizzled = false, bool given_scale = false);
 Case dequantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format,

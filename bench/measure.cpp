@@ -48,7 +48,7 @@ std::string Subject::Prepareds::rows() const {
 
 Result<std::vector<RowTime>> time_rows(Context& context, const Case& item, const Subject& subject,
                                        double budget_us) {
-    WW_ASSIGN(const Operation* operation, find_operation(item.op));
+    WW_ASSIGN(const Operation* operation, find_operation(item.operation()));
     WW_ASSIGN(const Explanation explanation,
               operation->explain(context.target(), item.fields, {.tuning = &no_tuning()}));
     // The likeliest first: what is far from the best is not timed for long.
@@ -59,12 +59,12 @@ Result<std::vector<RowTime>> time_rows(Context& context, const Case& item, const
     std::stable_sort(candidates.begin(), candidates.end(), [](const Candidate* a, const Candidate* b) {
         return a->prediction.us < b->prediction.us;
     });
-    const std::string forced_before = context.forced(item.op);
+    const std::string forced_before = context.forced(item.operation());
     std::vector<RowTime> times;
     double best_us = std::numeric_limits<double>::infinity();
     Status failure;
     for (const Candidate* candidate : candidates) {
-        context.force(item.op, candidate->row);
+        context.force(item.operation(), candidate->row);
         auto prepared = subject.prepare();
         // A call's own problem may differ from the case's fields where a row is particular about it.
         if (!prepared.ok() && prepared.status().kind() == ErrorKind::no_kernel) continue;
@@ -82,7 +82,7 @@ Result<std::vector<RowTime>> time_rows(Context& context, const Case& item, const
                          timing->num_launches == 1 && timing->median_us > budget.give_up_us});
         best_us = std::min(best_us, timing->median_us);
     }
-    context.force(item.op, forced_before);
+    context.force(item.operation(), forced_before);
     WW_TRY(failure);
     std::stable_sort(times.begin(), times.end(),
                      [](const RowTime& a, const RowTime& b) { return a.us < b.us; });

@@ -2,7 +2,12 @@
 #include <random>
 
 #include "bench/make_cases.h"
+#include "kernels/grouped_gemm/operation.h"
+#include "ops/moe_plan.h"
+#include "warpwright/ops/gemm.h"
+#include "warpwright/ops/grouped_gemm.h"
 #include "warpwright/ops/moe_combine.h"
+#include "warpwright/ops/moe_experts.h"
 #include "warpwright/ops/moe_permute.h"
 #include "warpwright/ops/moe_route.h"
 
@@ -126,6 +131,110 @@ Case moe_combine_case(i64 tokens, i64 top_k, i64 width) {
             "routing",
             "",
             Roof::copy};
+}
+
+Case experts_product_case(i64 tokens, i64 hidden, i64 experts, i64 top_k, i64 width, bool down) {
+    const MoeSizes sizes{tokens, top_k, experts, hidden, width};
+    const GroupedGemmProblem problem = down ? moe_down_problem(sizes) : moe_up_problem(sizes);
+    const double touched = expected_experts(tokens, top_k, experts);
+    const double weights = static_cast<double>(hidden) * static_cast<double>(width) * (down ? 1 : 2);
+    return {"grouped_gemm",
+            fmt::format("tokens={} hidden={} experts={} top_k={} width={} {} bf16", tokens, hidden, experts,
+                        top_k, width, down ? "down" : "gate_up"),
+            field_texts(problem),
+            2.0 * touched * weights,
+            2.0 * static_cast<double>(tokens * top_k) * weights,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const MoePlan plan = moe_plan(sizes);
+                const std::vector<i32> ids = random_routing(tokens, experts, top_k);
+                GroupedGemm call{.b_is_constant = true,
+                                 .group_rows = plan.alignment,
+                                 .expected_groups = plan.expected_groups,
+                                 .expected_m = plan.expected_m};
+                const i64 n = down ? hidden : width, k = down ? width : hidden;
+                call.b = b.random(kType, {experts, down ? n : 2 * n, k}, 0.02F);
+                if (!down) {
+                    call.b.shape[1] = n;
+                    call.b_gate = call.b;
+                    call.b.data = static_cast<std::byte*>(call.b.data) + n * k * 2;
+                    call.activation = Activation::silu;
+                }
+                call.a = b.random(kType, {down ? plan.rows : tokens, k});
+                call.d = b.zeros(kType, {plan.few && down ? tokens : plan.rows, n});
+                if (plan.few) {
+                    call.ids = matrix(b.integers(ids), tokens, top_k);
+                    if (down) call.weights = b.random(DType::f32, {tokens, top_k});
+                    call.ids_are_constant = down;
+                    return preparer(context, call);
+                }
+                std::vector<i32> expert_of_row, token_of_row;
+                for (i32 expert = 0; expert < experts; ++expert) {
+                    for (std::size_t slot = 0; slot < ids.size(); ++slot) {
+                        if (ids[slot] != expert) continue;
+                        expert_of_row.push_back(expert);
+                        token_of_row.push_back(static_cast<i32>(slot) / static_cast<i32>(top_k));
+                    }
+                    const auto aligned = static_cast<std::size_t>(plan.alignment);
+                    expert_of_row.resize((expert_of_row.size() + aligned - 1) / aligned * aligned, -1);
+                    token_of_row.resize(expert_of_row.size(), -1);
+                }
+                expert_of_row.resize(static_cast<std::size_t>(plan.rows), -1);
+                token_of_row.resize(static_cast<std::size_t>(plan.rows), -1);
+                call.group_of_row = b.integers(expert_of_row);
+                if (!down) call.row_of_a = b.integers(token_of_row);
+                return preparer(context, call);
+            },
+            "experts",
+            "",
+            Roof::read};
+}
+
+Case moe_case(i64 tokens, i64 hidden, i64 experts, i64 top_k, i64 width) {
+    const GroupedGemmProblem up = moe_up_problem({tokens, top_k, experts, hidden, width});
+    const double touched = expected_experts(tokens, top_k, experts);
+    const double weights = static_cast<double>(hidden) * width * 3;
+    return {
+        "moe",
+        fmt::format("tokens={} hidden={} experts={} top_k={} width={} bf16", tokens, hidden, experts, top_k,
+                    width),
+        field_texts(up),
+        2.0 * (touched * weights + static_cast<double>(experts * hidden + 2 * tokens * hidden)),
+        2.0 * static_cast<double>(tokens) *
+            (static_cast<double>(top_k) * weights + static_cast<double>(experts * hidden)),
+        [=](Context& context, Buffers& b) -> Result<Preparer> {
+            const Tensor x = b.random(kType, {tokens, hidden});
+            const Tensor logits = b.zeros(DType::f32, {tokens, experts});
+            const Gemm router{
+                .a = x, .b = b.random(kType, {experts, hidden}, 0.03F), .d = logits, .b_is_constant = true};
+            const auto slots = static_cast<std::size_t>(tokens * top_k);
+            const MoeRoute route{.logits = logits,
+                                 .ids = matrix(b.integers(std::vector<i32>(slots, 0)), tokens, top_k),
+                                 .weights = b.zeros(DType::f32, {tokens, top_k}),
+                                 .renormalize = true};
+            Tensor gate = b.random(kType, {experts, 2 * width, hidden}, 0.02F);
+            gate.shape[1] = width;
+            Tensor up = gate;
+            up.data = static_cast<std::byte*>(gate.data) + width * hidden * 2;
+            const i64 bytes = moe_experts_workspace_bytes(tokens, top_k, experts, hidden, width);
+            const MoeExperts layer{.x = x,
+                                   .ids = route.ids,
+                                   .weights = route.weights,
+                                   .gate = gate,
+                                   .up = up,
+                                   .down = b.random(kType, {experts, hidden, width}, 0.03F),
+                                   .out = b.zeros(kType, {tokens, hidden}),
+                                   .weights_are_constant = true,
+                                   .workspace = b.zeros(DType::u8, {bytes})};
+            return Preparer([&context, router, route, layer](Prepared& prepared) {
+                WW_TRY(prepare(context, router, prepared));
+                WW_TRY(prepare(context, route, prepared));
+                return prepare(context, layer, prepared);
+            });
+        },
+        "moe",
+        "torch._grouped_mm",
+        Roof::read,
+        "grouped_gemm"};
 }
 
 }  // namespace warpwright::bench

@@ -110,6 +110,34 @@ def scaled_gemm(fields, words):
     yield from attempt("torch._scaled_mm", make, call, m * k + n * k + 2 * m * n)
 
 
+def experts(fields, words):
+    """A layer of experts as torch has it: routing by its own operations, rows sorted by expert, two _grouped_mm."""
+    tokens, hidden, num, top_k, width = (int(fields[name]) for name in ("tokens", "hidden", "experts", "top_k", "width"))
+
+    def make():
+        return (bf16(tokens, hidden), bf16(num, hidden) * 0.03, bf16(num, 2 * width, hidden) * 0.02, bf16(num, hidden, width) * 0.03)
+
+    ones = torch.ones(tokens * top_k, device="cuda", dtype=torch.int32)
+
+    def call(x, router, gate_up, down):
+        weights, ids = torch.topk(torch.softmax(torch.mm(x, router.t()).float(), -1), top_k)
+        weights = weights / weights.sum(-1, keepdim=True)
+        ids = ids.flatten()
+        order = torch.argsort(ids, stable=True)
+        counts = torch.zeros(num, device="cuda", dtype=torch.int32).scatter_add_(0, ids, ones)
+        ends = torch.cumsum(counts, 0, dtype=torch.int32)
+        rows = x[order // top_k]
+        gate, up = torch._grouped_mm(rows, gate_up.transpose(-2, -1), offs=ends).chunk(2, -1)
+        results = torch._grouped_mm(torch.nn.functional.silu(gate) * up, down.transpose(-2, -1), offs=ends)
+        places = torch.empty_like(order)
+        places[order] = torch.arange(tokens * top_k, device="cuda")
+        results = results[places].view(tokens, top_k, hidden)
+        return torch.bmm(weights.to(results.dtype).unsqueeze(1), results).squeeze(1)
+
+    touched = num * (1 - (1 - top_k / num) ** tokens)
+    yield from attempt("torch._grouped_mm", make, call, 6 * touched * hidden * width)
+
+
 def attention(fields, words):
     if fields.keys() & {"window", "softcap", "kv"}:  # scaled_dot_product_attention has none of them
         return
@@ -233,7 +261,7 @@ def compiled(make, call, bytes_moved):
         yield from attempt("torch.compile", make, torch.compile(call, dynamic=False), bytes_moved)
 
 
-PEERS = {"gemm": gemm, "quantized_gemm": quantized_gemm, "scaled_gemm": scaled_gemm,
+PEERS = {"gemm": gemm, "quantized_gemm": quantized_gemm, "scaled_gemm": scaled_gemm, "moe": experts,
          "attention": attention, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
          "kv_append": kv_append, "embedding": embedding, "sample": sample}
 

@@ -3,6 +3,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 #include <memory>
 
@@ -80,7 +81,10 @@ Result<bench::Json> measure(Context& context, const Options& options, const benc
     bench::Json json = bench::case_json(item, chosen.rows(), timing, roof, peers.of(item.op, item.problem));
     if (all_rows) {
         WW_ASSIGN(const auto times, bench::time_rows(context, item, subject, kRowBudgetUs));
-        bench::add_rows(json, times, chosen.variants[0].steps[0].row);
+        const auto is_own = [&](const Prepared::Step& step) {
+            return step.row.starts_with(item.operation() + ".");
+        };
+        bench::add_rows(json, times, std::ranges::find_if(chosen.variants[0].steps, is_own)->row);
     }
     return json;
 }

@@ -29,6 +29,7 @@
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/sample/operation.h"
 #include "kernels/gemm/operation.h"
+#include "kernels/grouped_gemm/operation.h"
 #include "kernels/moe/combine/operation.h"
 #include "kernels/moe/permute/operation.h"
 #include "kernels/moe/route/operation.h"
@@ -121,6 +122,7 @@ Predict predictor_of(const Json& item) {
         {"quantize", predictor<QuantizeOp>},
         {"quantized_gemm", predictor<QuantizedGemmOp>},
         {"scaled_gemm", predictor<ScaledGemmOp>},
+        {"grouped_gemm", predictor<GroupedGemmOp>},
         {"dequantize", predictor<DequantizeOp>},
         {"moe_route", predictor<MoeRouteOp>},
         {"moe_permute", predictor<MoePermuteOp>},

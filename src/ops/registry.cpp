@@ -17,6 +17,7 @@
 #include "kernels/fused/sample/operation.h"
 #include "kernels/fused/scaling/operation.h"
 #include "kernels/gemm/operation.h"
+#include "kernels/grouped_gemm/operation.h"
 #include "kernels/moe/combine/operation.h"
 #include "kernels/moe/count/operation.h"
 #include "kernels/moe/permute/operation.h"
@@ -41,6 +42,7 @@ std::span<const Operation* const> operations() {
         instance<GemmOp>(),
         instance<QuantizedGemmOp>(),
         instance<ScaledGemmOp>(),
+        instance<GroupedGemmOp>(),
         instance<RmsNormOp>(),
         instance<RopeOp>(),
         instance<GatedActivationOp>(),

@@ -9,6 +9,7 @@ namespace warpwright {
 const OperationCheck& gemm_check();
 const OperationCheck& quantized_gemm_check();
 const OperationCheck& scaled_gemm_check();
+const OperationCheck& grouped_gemm_check();
 const OperationCheck& rmsnorm_check();
 const OperationCheck& rope_check();
 const OperationCheck& gated_activation_check();

@@ -9,6 +9,7 @@ std::span<const OperationCheck* const> operation_checks() {
         &gemm_check(),
         &quantized_gemm_check(),
         &scaled_gemm_check(),
+        &grouped_gemm_check(),
         &rmsnorm_check(),
         &rope_check(),
         &gated_activation_check(),

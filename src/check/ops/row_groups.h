@@ -20,7 +20,8 @@ struct RowGroups {
 
 // Of m rows, or of m rows of each group. Masked: the first group is empty, the second full. Contiguous: the
 // first run is empty, the second full, and a group may have several runs or none.
-inline RowGroups random_row_groups(std::mt19937_64& random, Grouping grouping, i64 groups, i64 m) {
+inline RowGroups random_row_groups(std::mt19937_64& random, Grouping grouping, i64 groups, i64 m,
+                                   i64 run_rows = kGroupRows) {
     RowGroups all;
     if (grouping == Grouping::none) all.parts.push_back({0, 0, m});
     for (i64 g = 0; g < groups && grouping == Grouping::masked; ++g) {
@@ -29,9 +30,9 @@ inline RowGroups random_row_groups(std::mt19937_64& random, Grouping grouping, i
         all.parts.push_back({g, g * m, count});
     }
     i64 group = 0;
-    for (i64 first = 0; first < m && grouping == Grouping::contiguous; first += kGroupRows) {
-        const i64 run = std::min<i64>(kGroupRows, m - first);
-        const i64 count = first == 0 ? 0 : first == kGroupRows ? run : static_cast<i64>(random() % (run + 1));
+    for (i64 first = 0; first < m && grouping == Grouping::contiguous; first += run_rows) {
+        const i64 run = std::min<i64>(run_rows, m - first);
+        const i64 count = first == 0 ? 0 : first == run_rows ? run : static_cast<i64>(random() % (run + 1));
         for (i64 i = 0; i < run; ++i) all.list.push_back(i < count ? static_cast<i32>(group) : -1);
         all.parts.push_back({group, first, count});
         group = (group + static_cast<i64>(random() % 3)) % groups;

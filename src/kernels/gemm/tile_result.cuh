@@ -42,15 +42,18 @@ struct TileResult {
 
     // finish(m, n, sums, kept): D[m, n .. n + 7] for every row and every eight columns of the block that
     // begin inside D; `kept` is shared memory of eight sums that only this lane uses.
-    template <class Finish>
+    // pairs: the second half of a warp's columns are others for the same columns of D, for
+    // finish(m, n, sums, second sums, kept).
+    template <bool pairs = false, class Finish>
     __device__ static void each_eight(const Sums& sums, Shared& shared, const Block& block, i64 end_n,
                                       const Finish& finish) {
-        constexpr int kChunks = S.warp_n / 8;   // of eight columns
-        constexpr int kLanes = 32 * S.warps_k;  // that share out 16 rows
+        constexpr int kColumns = pairs ? S.warp_n / 2 : S.warp_n;  // of D, a warp's
+        constexpr int kChunks = kColumns / 8;                      // of eight
+        constexpr int kLanes = 32 * S.warps_k;                     // that share out 16 rows
         const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, place = warp % Ring::kWarpsMN;
         const int first_chunk = warp / Ring::kWarpsMN * 32 + lane;
         const i64 first_m = block.m + place / Ring::kWarpsN * S.warp_m;
-        const i64 first_n = block.n + place % Ring::kWarpsN * S.warp_n;
+        const i64 first_n = block.n + place % Ring::kWarpsN * kColumns;
 #pragma unroll 1
         for (int i = 0; i < Ring::kTilesM; ++i) {
 #pragma unroll
@@ -71,7 +74,12 @@ struct TileResult {
                 const i64 m = first_m + i * 16 + row, n = first_n + column;
                 if (m >= block.end_m) break;
                 if (n >= end_n) continue;
-                finish(m, n, sum_of(shared, place, row, column), &shared[place][row][column]);
+                if constexpr (pairs) {
+                    finish(m, n, sum_of(shared, place, row, column),
+                           sum_of(shared, place, row, column + kColumns), &shared[place][row][column]);
+                } else {
+                    finish(m, n, sum_of(shared, place, row, column), &shared[place][row][column]);
+                }
             }
             wait_for_parts();
         }

@@ -213,8 +213,8 @@ struct TileRing {
     };
 
     // One tile of k, and the copies of the one that is stages - 1 ahead.
-    template <Tiles tiles, class Products>
-    __device__ static void multiply_tile(Products& products, Fragments (&fragments)[2], Copies& copies,
+    template <Tiles tiles, class Products, class AnyCopies>
+    __device__ static void multiply_tile(Products& products, Fragments (&fragments)[2], AnyCopies& copies,
                                          const FragmentAddress& address, Ring& ring) {
         products.begin_tile();
 #pragma unroll
@@ -269,6 +269,16 @@ struct TileRing {
                                      const Wait& wait) {
         Copies copies(args, block);
         begin_ring(copies, args, begin, wait);
+        constexpr i64 kLongestStride =
+            0xffffffff / S.element_bytes / (S.tile_m > S.tile_n ? S.tile_m : S.tile_n);
+        const bool inside = block.m + S.tile_m <= block.end_m && block.n + S.tile_n <= args.n &&
+                            args.a_stride < kLongestStride && args.b_stride < kLongestStride;
+        run_ring(products, copies, begin, args.k, inside);
+    }
+
+    // The ring has been begun. `inside`: every row of the tiles exists.
+    template <class Products, class AnyCopies>
+    __device__ static void run_ring(Products& products, AnyCopies& copies, u32 begin, i32 k, bool inside) {
         products.begin();
         ptx::cp_async_wait<S.stages - 2>();
         __syncthreads();
@@ -277,14 +287,10 @@ struct TileRing {
         const FragmentAddress address;
         Fragments fragments[2];
         address.load(fragments[0], begin, 0);
-        constexpr i64 kLongestStride =
-            0xffffffff / S.element_bytes / (S.tile_m > S.tile_n ? S.tile_m : S.tile_n);
-        const bool inside = block.m + S.tile_m <= block.end_m && block.n + S.tile_n <= args.n &&
-                            args.a_stride < kLongestStride && args.b_stride < kLongestStride;
-        const int num_tiles = static_cast<int>(ceil_div(args.k, kTileK));
+        const int num_tiles = static_cast<int>(ceil_div(k, kTileK));
         int tile = 0;
         if (S.aligned && inside) {
-            const int whole = args.k / kTileK - (S.stages - 1);
+            const int whole = k / kTileK - (S.stages - 1);
 #pragma unroll 1
             for (; tile < whole; ++tile)
                 multiply_tile<Tiles::whole>(products, fragments, copies, address, ring);

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// grouped_gemm on tensor cores, portable: a block's rows of A are of one group, whose weights it reads.
+//
+//   block = tile_m rows of D, and tile_n rows of weights: as many columns of D, or, gated, half as many, for
+//           which it has the gate's weights as well
+//
+//   copies, fragments   gemm's (kernels/gemm/tile_ring.cuh), of rows of A that a list may name
+//   products            mma m16n8k16, fp32 sums
+//   epilogue            16 rows of every warp at a time through shared memory, then 8 columns a lane, beside
+//                       the same 8 of the gate
+//
+// Which group a block is of it reads on the device: places that no row has end at once.
+#include "kernels/gemm/epilogue.cuh"
+#include "kernels/gemm/tile_result.cuh"
+#include "kernels/grouped_gemm/gated.cuh"
+#include "kernels/grouped_gemm/rows.h"
+#include "ptx/launch.cuh"
+#include "ptx/mma.cuh"
+
+namespace warpwright {
+
+constexpr GroupedGemmRow kRow = sized<row_at(kGroupedGemmRows, WW_ROW)>();
+static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
+using T = Storage<kRow.dtype>;
+using Shared = GroupedGemmShared<kRow>;
+
+constexpr TileShape kShape{.tile_m = kRow.tile_m,
+                           .tile_n = kRow.tile_n,
+                           .row_bytes = kRow.tile_k * 2,
+                           .warp_m = kRow.warp_m,
+                           .warp_n = kRow.warp_n,
+                           .stages = kRow.stages,
+                           .warps_k = kRow.warps_k,
+                           .blocks_per_sm = kRow.blocks_per_sm,
+                           .element_bytes = 2,
+                           .aligned = kRow.aligned};
+using Ring = TileRing<kShape>;
+using Result = TileResult<kShape, float>;
+
+// As blocks.cuh's, with half as many columns of D where they are gated.
+__device__ inline Block this_block(const GroupedGemmArgs& args) {
+    constexpr u32 kHeight = 2048 / kRow.tile_m;
+    const u32 columns = args.b_gate != nullptr ? kRow.tile_n / 2 : kRow.tile_n;
+    const u32 blocks_m = static_cast<u32>(ceil_div(args.gemm.m, kRow.tile_m));
+    const u32 blocks_n = (static_cast<u32>(args.gemm.n) + columns - 1) / columns;
+    u32 index = blockIdx.x, group = 0;
+    if (args.groups.kind == Grouping::masked) {
+        group = index / (blocks_m * blocks_n);
+        index %= blocks_m * blocks_n;
+    }
+    const u32 column = index / (kHeight * blocks_n), rest = index % (kHeight * blocks_n);
+    const u32 left = blocks_m - column * kHeight, height = left < kHeight ? left : kHeight;
+    return {static_cast<i32>((column * kHeight + rest % height) * kRow.tile_m),
+            static_cast<i32>(rest / height * columns), args.gemm.m, static_cast<i32>(group)};
+}
+
+// Which 16-byte chunks of a tile a thread copies, and where they come from: a number of bytes from one
+// address for all rows of A, and from two for weights, whose second half of a warp's rows is the gate's.
+struct Copies {
+    static constexpr int kRowsPerPass = Ring::kThreads / Ring::kRowChunks;
+    static constexpr int kPassesA = kRow.tile_m / kRowsPerPass;
+    static constexpr int kPassesB = kRow.tile_n / kRowsPerPass;
+    static constexpr int kPasses = kPassesA + kPassesB;
+    static constexpr int kHalf = kRow.warp_n / 2;
+    static_assert(kRowsPerPass % 8 == 0 && kRow.tile_m % kRowsPerPass == 0);
+    static_assert(kHalf % kRowsPerPass == 0, "a pass is of gate or of the other rows");
+
+    const char* a;
+    const char* b[2];
+    u32 from_a[kPassesA], from_b[kPassesB];
+    u32 exists = 0;  // bit p: the row of pass p
+    int k_left;      // from this thread's chunk of the next tile to the end of k
+    int tiles_left;  // to be copied
+    u32 offset;      // of this thread's chunk in a tile in shared memory, pass 0
+
+    __device__ Copies(const GroupedGemmArgs& args, const Block& block)
+        : k_left(args.gemm.k - static_cast<int>(threadIdx.x) % Ring::kRowChunks * 8),
+          tiles_left(static_cast<int>(ceil_div(args.gemm.k, kRow.tile_k))),
+          offset(Swizzle<Ring::kRowChunks>::offset_bytes(static_cast<int>(threadIdx.x) / Ring::kRowChunks,
+                                                         static_cast<int>(threadIdx.x) % Ring::kRowChunks)) {
+        const bool gated = args.b_gate != nullptr, gather = args.row_of_a != nullptr;
+        const i32 first = static_cast<i32>(threadIdx.x) / Ring::kRowChunks;
+        const u32 chunk = threadIdx.x % Ring::kRowChunks * 16;
+        const i64 group_of_list = args.groups.kind == Grouping::masked ? block.group : 0;
+        a = static_cast<const char*>(args.gemm.a) +
+            (gather ? 0 : (group_of_list * args.groups.a_stride + block.m * args.gemm.a_stride) * 2);
+#pragma unroll
+        for (int pass = 0; pass < kPassesA; ++pass) {
+            const i32 row = first + pass * kRowsPerPass, m = block.m + row;
+            const bool here = m < block.end_m;
+            i32 place = row;
+            if (gather) {
+                place = here ? args.row_of_a[group_of_list * args.gemm.m + m] : 0;
+                if (place < 0 || place >= args.rows_of_a) place = 0;
+            }
+            from_a[pass] = static_cast<u32>(place) * static_cast<u32>(args.gemm.a_stride * 2) + chunk;
+            if (here) exists |= 1u << pass;
+        }
+        const i64 of_group = block.group * args.groups.b_stride;
+        const char* gate = static_cast<const char*>(gated ? args.b_gate : args.gemm.b);
+        b[0] = static_cast<const char*>(args.gemm.b) + (of_group + block.n * args.gemm.b_stride) * 2;
+        b[1] = gate + (of_group + block.n * args.gemm.b_stride) * 2;
+#pragma unroll
+        for (int pass = 0; pass < kPassesB; ++pass) {
+            const i32 row = first + pass * kRowsPerPass;
+            const i32 column = gated ? row / kRow.warp_n * kHalf + row % kHalf : row;
+            from_b[pass] = static_cast<u32>(column) * static_cast<u32>(args.gemm.b_stride * 2) + chunk;
+            if (block.n + column < args.gemm.n) exists |= 1u << (kPassesA + pass);
+        }
+    }
+
+    __device__ static void copy_elements(u32 to, const char* source, int elements) {
+        if constexpr (kRow.aligned) {
+            ptx::cp_async_16(to, source, elements * 2);
+        } else {
+            u32 words[4] = {};
+#pragma unroll
+            for (int i = 0; i < 8; ++i) {
+                if (i >= elements) continue;
+                words[i / 2] |= static_cast<u32>(reinterpret_cast<const u16*>(source)[i]) << (i % 2 * 16);
+            }
+            ptx::store_shared(to, {words[0], words[1], words[2], words[3]});
+        }
+    }
+
+    // As TileRing's.
+    template <Ring::Tiles tiles>
+    __device__ void copy(u32 stage, int part, int parts) {
+        if (tiles == Ring::Tiles::whole || tiles_left >= 0) {
+            const int elements = k_left < 0 ? 0 : k_left < 8 ? k_left : 8;
+#pragma unroll
+            for (int pass = 0; pass < kPasses; ++pass) {
+                if (pass * parts / kPasses != part) continue;
+                const bool is_a = pass < kPassesA;
+                const int pass_b = is_a ? 0 : pass - kPassesA;
+                const char* source = is_a ? a + from_a[is_a ? pass : 0]
+                                          : b[pass_b * kRowsPerPass % kRow.warp_n / kHalf] + from_b[pass_b];
+                const u32 to = stage + offset + pass * (kRowsPerPass * kShape.row_bytes);  // B follows A
+                if constexpr (tiles == Ring::Tiles::whole) {
+                    ptx::cp_async_16(to, source);
+                } else {
+                    copy_elements(to, source, (exists >> pass & 1) != 0 ? elements : 0);
+                }
+            }
+        }
+        if (part < parts - 1) return;
+        ptx::cp_async_commit();
+        a += kShape.row_bytes;
+        b[0] += kShape.row_bytes;
+        b[1] += kShape.row_bytes;
+        k_left -= kRow.tile_k;
+        --tiles_left;
+    }
+};
+
+// Places between the rows of contiguous groups are copied like rows: what is made of them is not written.
+__device__ inline bool all_exist(const GroupedGemmArgs& args, const Block& block) {
+    const i32 columns = args.b_gate != nullptr ? kRow.tile_n / 2 : kRow.tile_n;
+    return block.m + kRow.tile_m <= block.end_m && block.n + columns <= args.gemm.n;
+}
+
+struct Products {
+    typename Result::Sums sums = {};
+
+    __device__ void begin() {}
+    __device__ void begin_tile() {}
+    __device__ void multiply(const typename Ring::Fragments& f, int) {
+#pragma unroll
+        for (int i = 0; i < Ring::kTilesM; ++i) {
+#pragma unroll
+            for (int j = 0; j < Ring::kTilesN; ++j) {
+                const int n = i % 2 == 0 ? j : Ring::kTilesN - 1 - j;  // there and back: B is used again
+                ptx::mma<T>(sums[i][n], f.a[i], f.b[n]);
+            }
+        }
+    }
+};
+
+__device__ inline void finish(const GemmArgs& args, i64 m, i64 n, const Eight& sum, float* kept) {
+    if (args.out_aligned && n + 8 <= args.n) return finish_eight<T>(args, m, n, sum);
+    *reinterpret_cast<Eight*>(kept) = sum;
+#pragma unroll 1
+    for (int e = 0; e < 8 && n + e < args.n; ++e) finish_one<T>(args, m, n + e, kept[e]);
+}
+
+__device__ inline void epilogue(const GroupedGemmArgs& args, const Block& block, Products& products,
+                                Shared& shared) {
+    GemmArgs gemm = args.gemm;
+    move_results(gemm, args.groups, block.group);
+    auto& results = reinterpret_cast<typename Result::Shared&>(shared.result);
+    if (args.b_gate == nullptr) {
+        Result::each_eight(products.sums, results, block, gemm.n,
+                           [&](i64 m, i64 n, const typename Result::Eight& sum, float* kept) {
+                               if (!row_exists(args.groups, m)) return;
+                               finish(gemm, m, n, reinterpret_cast<const Eight&>(sum), kept);
+                           });
+        return;
+    }
+    const void* gate_bias = moved(args.gate_bias, block.group * args.groups.bias_stride, 2);
+    const void* bias = gemm.bias;
+    gemm.bias = nullptr;
+    gemm.activation = Activation::none;
+    Result::each_eight<true>(products.sums, results, block, gemm.n,
+                             [&](i64 m, i64 n, const typename Result::Eight& sum,
+                                 const typename Result::Eight& gate, float* kept) {
+                                 if (!row_exists(args.groups, m)) return;
+                                 Eight value;
+#pragma unroll
+                                 for (int e = 0; e < 8; ++e) {
+                                     const i64 column = n + e < gemm.n ? n + e : gemm.n - 1;
+                                     value.v[e] =
+                                         gated_value<T>(args, gate.v[e], sum.v[e], gate_bias, bias, column);
+                                 }
+                                 finish(gemm, m, n, value, kept);
+                             });
+}
+
+}  // namespace warpwright
+
+extern "C" __global__ void __launch_bounds__(warpwright::Ring::kThreads, warpwright::kRow.blocks_per_sm)
+    WW_ENTRY(const __grid_constant__ warpwright::GroupedGemmArgs args) {
+    using namespace warpwright;
+    extern __shared__ __align__(128) unsigned char shared_memory[];
+    Shared& shared = *reinterpret_cast<Shared*>(shared_memory);
+    Block block = this_block(args);
+    ptx::wait_for_predecessor();
+    ptx::release_successor();
+    if (!enter_group(block, args.groups) || block.group >= args.groups.groups) return;
+
+    Products products;
+    {
+        const u32 begin = ptx::shared_address(&shared);
+        Copies copies(args, block);
+#pragma unroll 1
+        for (int stage = 0; stage < kRow.stages - 1; ++stage) {
+            copies.copy<Ring::Tiles::any>(begin + stage * Ring::kStageBytes, 0, 1);
+        }
+        Ring::run_ring(products, copies, begin, args.gemm.k, all_exist(args, block));
+    }
+    // Once more: nothing of it takes a register of the products.
+    block = this_block(args);
+    enter_group(block, args.groups);
+    epilogue(args, block, products, shared);
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warpwright/ops/moe_experts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "dispatch/prepare.h"
+#include "kernels/grouped_gemm/rows.h"
+#include "kernels/moe/permute/problem.h"
+#include "ops/match.h"
+#include "ops/moe_plan.h"
+#include "warpwright/ops/grouped_gemm.h"
+#include "warpwright/ops/moe_combine.h"
+#include "warpwright/ops/moe_permute.h"
+
+namespace warpwright {
+namespace {
+
+constexpr i64 kFewTokens = 8;  // a group of mma's columns
+
+// Where the parts of the workspace begin; each at a multiple of 16 bytes.
+struct Workspace {
+    std::byte* base;
+    i64 used = 0;
+
+    Tensor take(DType type, std::initializer_list<i64> shape) {
+        Tensor tensor = Tensor::dense(nullptr, type, shape);
+        const i64 bytes = (tensor.num_elements() * dtype_bytes(type) + 15) / 16 * 16;
+        // Not null where only sizes are asked for: a null tensor is none.
+        tensor.data = base + used;
+        used += bytes;
+        return tensor;
+    }
+};
+
+struct Parts {
+    Tensor activations;  // [rows, width]
+    Tensor results;      // [rows, hidden]; none where tokens are few
+    Tensor row_of_slot, token_of_row, expert_rows, expert_of_row, chunk_counts;
+};
+
+Parts parts_of(Workspace& space, const MoePlan& plan, const MoeSizes& sizes) {
+    Parts parts;
+    parts.activations = space.take(sizes.dtype, {plan.rows, sizes.width});
+    if (plan.few) return parts;
+    const i64 slots = sizes.tokens * sizes.top_k;
+    parts.results = space.take(sizes.dtype, {plan.rows, sizes.hidden});
+    parts.row_of_slot = space.take(DType::i32, {sizes.tokens, sizes.top_k});
+    parts.token_of_row = space.take(DType::i32, {plan.rows});
+    parts.expert_rows = space.take(DType::i32, {sizes.experts});
+    parts.expert_of_row = space.take(DType::i32, {plan.rows});
+    if (moe_has_chunks(sizes))
+        parts.chunk_counts = space.take(DType::i32, {(slots + kChunkSlots - 1) / kChunkSlots, sizes.experts});
+    return parts;
+}
+
+// The products' common part.
+GroupedGemm grouped(const MoeExperts& call, const MoePlan& plan) {
+    GroupedGemm product;
+    product.b_is_constant = call.weights_are_constant;
+    product.group_rows = plan.alignment;
+    product.expected_groups = plan.expected_groups;
+    product.expected_m = plan.expected_m;
+    return product;
+}
+
+Status prepare_products(Context& context, const MoeExperts& call, const MoePlan& plan, const Parts& parts,
+                        Prepared& prepared) {
+    GroupedGemm up = grouped(call, plan), down = grouped(call, plan);
+    up.a = call.x;
+    up.b = call.up;
+    up.b_gate = call.gate;
+    up.bias = call.up_bias;
+    up.gate_bias = call.gate_bias;
+    up.d = down.a = parts.activations;
+    up.activation = call.activation;
+    up.limit = call.limit, up.alpha = call.alpha, up.up_offset = call.up_offset;
+    down.b = call.down;
+    down.bias = call.down_bias;
+    if (plan.few) {
+        up.ids = down.ids = call.ids;
+        down.weights = call.weights;
+        // Its predecessor waits for the router before it lets this one start.
+        down.ids_are_constant = true;
+        down.d = call.out;
+        down.residual = call.base;
+    } else {
+        up.group_of_row = down.group_of_row = parts.expert_of_row;
+        up.row_of_a = parts.token_of_row;
+        down.d = parts.results;
+    }
+    WW_TRY(prepare(context, up, prepared));
+    return prepare(context, down, prepared);
+}
+
+}  // namespace
+
+double expected_experts(i64 tokens, i64 top_k, i64 experts) {
+    const auto all = static_cast<double>(experts);
+    return all *
+           (1 - std::pow(1 - std::min(1.0, static_cast<double>(top_k) / all), static_cast<double>(tokens)));
+}
+
+MoePlan moe_plan(const MoeSizes& s) {
+    MoePlan plan;
+    const i64 slots = s.tokens * s.top_k;
+    const double touched = std::max(1.0, expected_experts(s.tokens, s.top_k, s.experts));
+    const double each = static_cast<double>(slots) / touched;
+    plan.expected_groups = static_cast<i64>(std::lround(touched));
+    plan.expected_m = static_cast<i64>(std::ceil(each));
+    // What reads rows in vectors has no row without alignment; the permuted way has.
+    const bool aligned = s.hidden % 8 == 0 && s.width % 8 == 0 && s.alignment_bytes % 16 == 0;
+    plan.few = aligned && !s.batch_invariant && s.tokens <= kFewTokens && slots <= kMostSlots &&
+               s.experts <= kMostSlotGroups;
+    plan.rows = slots;
+    if (plan.few) return plan;
+    plan.alignment = s.batch_invariant ? 64 : each <= 12 ? 16 : each <= 24 ? 32 : each <= 48 ? 64 : 128;
+    plan.rows = moe_rows(slots, s.experts, plan.alignment);
+    return plan;
+}
+
+bool moe_has_chunks(const MoeSizes& sizes) {
+    return sizes.tokens * sizes.top_k > kChunkSlots;
+}
+
+GroupedGemmProblem moe_up_problem(const MoeSizes& s) {
+    const MoePlan plan = moe_plan(s);
+    return {.m = plan.few ? s.tokens : plan.rows,
+            .n = s.width,
+            .k = s.hidden,
+            .dtype = s.dtype,
+            .out = s.dtype,
+            .by = plan.few ? RowsBy::slots : RowsBy::rows,
+            .grouping = Grouping::contiguous,
+            .groups = s.experts,
+            .top_k = plan.few ? s.top_k : 0,
+            .group_rows = plan.few ? kGroupRows : plan.alignment,
+            .expected_groups = plan.expected_groups,
+            .expected_m = plan.expected_m,
+            .gather = !plan.few,
+            .gated = true,
+            .bias = s.bias,
+            .activation = s.activation};
+}
+
+GroupedGemmProblem moe_down_problem(const MoeSizes& s) {
+    GroupedGemmProblem problem = moe_up_problem(s);
+    std::swap(problem.n, problem.k);
+    if (problem.by == RowsBy::slots) problem.by = RowsBy::sums;
+    problem.gather = problem.gated = false;
+    problem.activation = Activation::none;
+    return problem;
+}
+
+i64 moe_experts_workspace_bytes(i64 tokens, i64 top_k, i64 experts, i64 hidden, i64 width) {
+    if (tokens <= 0 || experts <= 0) return 0;
+    MoeSizes sizes{.tokens = tokens, .top_k = top_k, .experts = experts, .hidden = hidden, .width = width};
+    i64 most = 0;
+    for (const bool batch_invariant : {false, true}) {
+        Workspace space{nullptr};
+        sizes.batch_invariant = batch_invariant;
+        parts_of(space, moe_plan(sizes), sizes);
+        most = std::max(most, space.used);
+    }
+    return most;
+}
+
+Status prepare(Context& context, const MoeExperts& call, Prepared& prepared) {
+    Matcher match("moe_experts");
+    const DType type = call.x.dtype;
+    match.tensor("x", call.x, {"tokens", "hidden"}, {DType::bf16, DType::f16})
+        .tensor("ids", call.ids, {"tokens", "top_k"}, {DType::i32}, {.dense = true})
+        .tensor("weights", call.weights, {"tokens", "top_k"}, {DType::f32}, {.dense = true})
+        .tensor("gate", call.gate, {"experts", "width", "hidden"}, {type})
+        .tensor("up", call.up, {"experts", "width", "hidden"}, {type})
+        .tensor("down", call.down, {"experts", "hidden", "width"}, {type})
+        .tensor("gate_bias", call.gate_bias, {"experts", "width"}, {type}, {.optional = true})
+        .tensor("up_bias", call.up_bias, {"experts", "width"}, {type}, {.optional = true})
+        .tensor("down_bias", call.down_bias, {"experts", "hidden"}, {type}, {.optional = true})
+        .tensor("out", call.out, {"tokens", "hidden"}, {type})
+        .tensor("base", call.base, {"tokens", "hidden"}, {type}, {.optional = true});
+    WW_TRY(match.status());
+    const MoeSizes sizes{.tokens = match["tokens"],
+                         .top_k = match["top_k"],
+                         .experts = match["experts"],
+                         .hidden = match["hidden"],
+                         .width = match["width"],
+                         .dtype = type,
+                         .batch_invariant = prepared.batch_invariant,
+                         .alignment_bytes = alignment_of({&call.x, &call.gate, &call.up, &call.down},
+                                                         prepared.batch_invariant)};
+    if (sizes.tokens == 0 || sizes.hidden == 0) return {};
+    match.require(sizes.experts >= 1 && sizes.top_k >= 1 && sizes.width >= 1,
+                  fmt::format("experts, top_k and width must be at least 1, got {}, {} and {}", sizes.experts,
+                              sizes.top_k, sizes.width));
+    WW_TRY(match.status());
+    const MoePlan plan = moe_plan(sizes);
+    Workspace space{static_cast<std::byte*>(call.workspace.data)};
+    const Parts parts = parts_of(space, plan, sizes);
+    match.tensor("workspace", call.workspace, {"bytes"}, {DType::u8}, {.dense = true})
+        .require(match["bytes"] >= space.used,
+                 fmt::format("workspace: expected {} bytes, got {}", space.used, match["bytes"]))
+        .require(alignment_of({&call.workspace}) >= 16, "workspace must start at a multiple of 16 bytes");
+    WW_TRY(match.status());
+
+    if (!plan.few) {
+        WW_TRY(prepare(context,
+                       MoePermute{.ids = call.ids,
+                                  .expert_map = {},
+                                  .row_of_slot = parts.row_of_slot,
+                                  .token_of_row = parts.token_of_row,
+                                  .expert_rows = parts.expert_rows,
+                                  .expert_of_row = parts.expert_of_row,
+                                  .alignment = plan.alignment,
+                                  .chunk_counts = parts.chunk_counts},
+                       prepared));
+    }
+    WW_TRY(prepare_products(context, call, plan, parts, prepared));
+    if (plan.few) return {};
+    return prepare(context,
+                   MoeCombine{.rows = parts.results,
+                              .row_of_slot = parts.row_of_slot,
+                              .weights = call.weights,
+                              .out = call.out,
+                              .base = call.base},
+                   prepared);
+}
+
+Status moe_experts(Context& context, Stream stream, const MoeExperts& call) {
+    return run_now(context, stream, call);
+}
+
+}  // namespace warpwright

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the experts of so many tokens are computed: what moe_experts prepares, and what a plan explains.
+#pragma once
+
+#include "kernels/grouped_gemm/problem.h"
+
+namespace warpwright {
+
+struct MoePlan {
+    bool few = false;    // by tokens' choices, without a permutation
+    i64 rows = 0;        // of the activations between the two products
+    i64 alignment = 16;  // of an expert's first row, unless few
+    i64 expected_groups = 0, expected_m = 0;
+};
+
+struct MoeSizes {
+    i64 tokens = 1, top_k = 8, experts = 128, hidden = 2048, width = 768;
+    DType dtype = DType::bf16;
+    Activation activation = Activation::silu;
+    bool bias = false;
+    bool batch_invariant = false;  // one way for every number of tokens
+    i64 alignment_bytes = 16;      // of rows of x and of the weights
+};
+
+MoePlan moe_plan(const MoeSizes& sizes);
+bool moe_has_chunks(const MoeSizes& sizes);  // moe_permute is given chunk_counts
+
+// The two products of a plan, as their operations see them.
+GroupedGemmProblem moe_up_problem(const MoeSizes& sizes);
+GroupedGemmProblem moe_down_problem(const MoeSizes& sizes);
+
+}  // namespace warpwright
