@@ -7,6 +7,7 @@
 
 #include "dispatch/prepare.h"
 #include "kernels/fused/rope/operation.h"
+#include "ops/kv_scales.h"
 #include "ops/kv_strides.h"
 #include "ops/match.h"
 
@@ -19,15 +20,19 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
         .tensor("positions", call.positions, {"tokens"}, {DType::i32})
         .tensor("frequency", call.frequency, {"pairs"}, {DType::f32});
     const bool appends = static_cast<bool>(call.k_pages);
+    const DType type = kv_dtype(call.kv_format, call.k.dtype);
     if (appends) {
         match.tensor("v", call.v, {"tokens", "kv_heads", "head_dim"}, {call.k.dtype})
             .tensor("sequences", call.sequences, {"tokens"}, {DType::i32})
             .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
-            .tensor("k_pages", call.k_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {call.k.dtype})
-            .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {call.k.dtype});
+            .tensor("k_pages", call.k_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
+            .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type});
     }
+    match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
     match.require(appends || !(call.v || call.sequences || call.page_table || call.v_pages),
                   "v, sequences, page_table and v_pages: expected k_pages too");
+    match.require(appends || call.kv_format == KvFormat::same,
+                  fmt::format("kv_format {}: expected k_pages too", kv_format_name(call.kv_format)));
     match.require(2 * match["pairs"] <= match["head_dim"],
                   fmt::format("frequency has {} pairs, head_dim {} holds at most {}", match["pairs"],
                               match["head_dim"], match["head_dim"] / 2));
@@ -43,8 +48,9 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
         .interleaved = call.interleaved,
         .page_size = match["page_size"],
         .dtype = call.q.dtype,
-        .alignment_bytes = alignment_of({&call.q, &call.k, &call.v, &call.k_pages, &call.v_pages},
-                                        prepared.batch_invariant)};
+        .alignment_bytes =
+            alignment_of({&call.q, &call.k, &call.v, &call.k_pages, &call.v_pages}, prepared.batch_invariant),
+        .kv_format = call.kv_format};
     RopePages pages{};
     if (appends) {
         pages = {.v = call.v.data,
@@ -57,7 +63,12 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
                  .v_page_stride = kv_page_strides_of(call.v_pages),
                  .page_table_stride = call.page_table.stride[0],
                  .head_dim = static_cast<i32>(problem.head_dim),
-                 .page_shift = std::countr_zero(static_cast<u64>(problem.page_size))};
+                 .page_shift = std::countr_zero(static_cast<u64>(problem.page_size)),
+                 .kv_format = call.kv_format,
+                 .k_scale_stride = kv_scale_stride(call.k_scale),
+                 .v_scale_stride = kv_scale_stride(call.v_scale),
+                 .k_scale = static_cast<const float*>(call.k_scale.data),
+                 .v_scale = static_cast<const float*>(call.v_scale.data)};
     }
     const RopeArgs args{.q = call.q.data,
                         .k = call.k.data,

@@ -32,6 +32,11 @@ TEST(Rope, RefusesWithTheReason) {
     EXPECT_EQ(refusal(kOp, "rope.portable.bf16.t256", "h200",
                       {{"head_dim", "72"}, {"rotary_dim", "32"}, {"page_size", "16"}}),
               "head dim: needs a multiple of 16, got 72");
+    EXPECT_EQ(
+        refusal(kOp, "rope.portable.bf16.t256", "h200", {{"page_size", "16"}, {"kv_format", "fp8_e4m3"}}),
+        refusal("kv_append", "kv_append.portable.any", "h200", {{"kv_format", "fp8_e4m3"}}));
+    EXPECT_EQ(refusal(kOp, "rope.portable.bf16.codes.t256", "h200", {{"page_size", "16"}}),
+              refusal("kv_append", "kv_append.coded.any", "h200", {}));
 }
 
 TEST(Rope, ChoosesTheRowThatFits) {
@@ -39,6 +44,10 @@ TEST(Rope, ChoosesTheRowThatFits) {
     EXPECT_EQ(chosen(kOp, "dgx-spark", {{"rotary_dim", "24"}, {"interleaved", "true"}}),
               "rope.portable.bf16.any");
     EXPECT_EQ(chosen(kOp, "cpu", {{"dtype", "f16"}}), "rope.host.f16");
+    EXPECT_EQ(chosen(kOp, "a100", {{"page_size", "16"}, {"kv_format", "fp8_e5m2"}}),
+              "rope.portable.bf16.codes.t256");
+    EXPECT_EQ(chosen(kOp, "h200", {{"page_size", "16"}, {"kv_format", "fp8_e4m3"}, {"rotary_dim", "24"}}),
+              "rope.portable.bf16.codes.any");
 }
 
 TEST(Rope, RefusesMoreFrequenciesThanAHeadHolds) {
@@ -66,6 +75,20 @@ TEST(Rope, RefusesPagesThatAreNotWhole) {
     keys.v = {};
     keys.k_pages = Tensor::dense(data, DType::bf16, {1, 4, 1, 64});
     EXPECT_FALSE(prepare(cpu_context(), keys, prepared).ok());
+    Rope codes = call;
+    codes.v = {};
+    codes.kv_format = KvFormat::fp8_e4m3;
+    EXPECT_EQ(prepare(cpu_context(), codes, prepared).message(),
+              "rope: kv_format fp8_e4m3: expected k_pages too");
+    codes.v = call.v;
+    codes.sequences = Tensor::dense(data, DType::i32, {1});
+    codes.page_table = Tensor::dense(data, DType::i32, {1, 1});
+    codes.k_pages = codes.v_pages = Tensor::dense(data, DType::bf16, {1, 4, 1, 64});
+    EXPECT_EQ(prepare(cpu_context(), codes, prepared).message(), "rope: k_pages must be u8, got bf16");
+    codes.k_pages.dtype = codes.v_pages.dtype = DType::u8;
+    codes.k_scale = Tensor::dense(data, DType::f32, {2});
+    EXPECT_EQ(prepare(cpu_context(), codes, prepared).message(),
+              "rope: k_scale must have 1 element or kv_heads = 1, got 2");
 }
 
 struct Golden {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "warpwright/context.h"
+#include "warpwright/kv_format.h"
 #include "warpwright/tensor.h"
 
 namespace warpwright {
@@ -50,6 +51,9 @@ struct Rope {
     // All or none. With them turned keys, and values, go to their pages as kv_append puts them (its header
     // has the shapes), in the same launch, and k stays as it is.
     Tensor v, sequences, page_table, k_pages, v_pages;
+    // Where kv_format says so, pages get codes of what 16-bit pages would get, by kv_append's rule.
+    KvFormat kv_format = KvFormat::same;
+    Tensor k_scale, v_scale;  // of codes: [1] f32, or [kv_heads], read on the device; null: 1
 
     // The operation directly before this one in the stream does not write positions, frequency, sequences and
     // page_table (see Attention::past_is_ready, also for what is before that one). Then they may be read

@@ -2,10 +2,13 @@
 #include "warpwright/ops/rope.h"
 
 #include <algorithm>
+#include <span>
 
 #include "check/ops/checks.h"
+#include "kernels/fused/kv_append/oracle.h"
 #include "kernels/fused/rope/operation.h"
 #include "kernels/fused/rope/oracle.h"
+#include "kernels/kv_format.h"
 
 namespace warpwright {
 namespace {
@@ -21,6 +24,13 @@ struct RopeCheck {
                     for (RopeProblem problem : appends ? appending() : in_place()) {
                         problem.dtype = dtype;
                         problem.interleaved = interleaved;
+                        problems.push_back(problem);
+                        if (!appends) continue;
+                        // Both kinds of codes, and of scales, with both ways of turning.
+                        problem.kv_format = interleaved ? KvFormat::fp8_e5m2 : KvFormat::fp8_e4m3;
+                        problems.push_back(problem);
+                        if (problem.tokens != 7) continue;
+                        problem.kv_format = interleaved ? KvFormat::fp8_e4m3 : KvFormat::fp8_e5m2;
                         problems.push_back(problem);
                     }
                 }
@@ -83,6 +93,7 @@ struct RopeCheck {
                   .magnitude = magnitude,
                   .interleaved = problem.interleaved};
         pages.add_to(call);
+        call.kv_format = problem.kv_format;
         const Status status = rope(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
@@ -105,6 +116,10 @@ struct RopeCheck {
         verify(q, turned(q_before, problem.heads), q_before, "q");
         if (problem.page_size == 0) return verify(k, turned(k_before, problem.kv_heads), k_before, "k");
         verify(k, unchanged(k_before), {}, "k");
+        if (problem.kv_format != KvFormat::same) {
+            pages.verify_codes(bench, problem, turned(k_before, problem.kv_heads), result);
+            return;
+        }
         verify(pages.k, appended_oracle(turned(k_before, problem.kv_heads), pages.k_before, pages.slots),
                k_before, "k_pages");
         verify(pages.v, appended_oracle(unchanged(bench.read(pages.values)), pages.v_before, pages.slots), {},
@@ -113,8 +128,8 @@ struct RopeCheck {
 
     // Two sequences that take turns, with their pages in no order; one token in three is padding.
     struct Pages {
-        Tensor values, sequences, table, k, v;
-        std::vector<float> k_before, v_before;
+        Tensor values, sequences, table, k, v, k_scale, v_scale;
+        std::vector<float> k_before, v_before, k_scales, v_scales;
         std::vector<i64> slots;
 
         Pages() = default;
@@ -135,14 +150,51 @@ struct RopeCheck {
             values = bench.input(problem.dtype, {tokens, problem.kv_heads, problem.head_dim}, 1, misaligned);
             sequences = bench.integers(owners);
             table = Tensor::dense(bench.integers(entries).data, DType::i32, {2, max_pages});
+            const bool has_codes = problem.kv_format != KvFormat::same;
             const auto cache = [&] {
-                return bench.in_place(
-                    problem.dtype, {num_pages, page_size, problem.kv_heads, problem.head_dim}, 1, misaligned);
+                const std::initializer_list<i64> shape = {num_pages, page_size, problem.kv_heads,
+                                                          problem.head_dim};
+                if (!has_codes) return bench.in_place(problem.dtype, shape, 1, misaligned);
+                const Tensor codes = bench.output(DType::u8, shape, misaligned);
+                std::vector<float> before(static_cast<std::size_t>(codes.num_elements()));
+                for (float& code : before) code = static_cast<float>(bench.random()() % 0x7b);
+                bench.write(codes, before);
+                return codes;
             };
             k = cache();
             v = cache();
             k_before = bench.read(k);
             v_before = bench.read(v);
+            if (!has_codes) return;
+            // Keys share one; values have one a head, and one of them is none.
+            k_scales.assign(static_cast<std::size_t>(problem.kv_heads), 0.03f);
+            k_scale = bench.bytes(std::as_bytes(std::span(k_scales).first(1)), DType::f32);
+            for (i64 head = 0; head < problem.kv_heads; ++head)
+                v_scales.push_back(0.007f * static_cast<float>(head + 1));
+            if (v_scales.size() > 2) v_scales[1] = -v_scales[1];
+            v_scale = bench.bytes(std::as_bytes(std::span(v_scales)), DType::f32);
+        }
+        // Codes of values are those of kv_append's definition. A key's is compared by what it stands for:
+        // that of a number next to the oracle's may be the next one.
+        void verify_codes(Workbench& bench, const RopeProblem& problem, const std::vector<double>& turned,
+                          CheckResult& result) const {
+            const auto codes = kv_codes(bench.read(values), problem.kv_format, v_scales, problem.head_dim);
+            const auto answer = appended_oracle({codes.begin(), codes.end()}, v_before, slots);
+            judge(result, bench, compare(bench.read(v), answer, rounded(answer, DType::f32), 0), "v_pages");
+
+            const auto numbers_of = [&](std::vector<float> all) {
+                for (float& code : all)
+                    code = k_scales[0] *
+                           formats::decode(small_float_of(problem.kv_format), static_cast<u8>(code));
+                return all;
+            };
+            const std::vector<float> before = numbers_of(k_before);
+            const std::vector<float> nearest = numbers_of(
+                kv_codes(rounded(turned, problem.dtype), problem.kv_format, k_scales, problem.head_dim));
+            const auto kept = appended_oracle(turned, before, slots);
+            const auto expected = appended_oracle({nearest.begin(), nearest.end()}, before, slots);
+            judge(result, bench,
+                  compare(numbers_of(bench.read(k)), kept, {expected.begin(), expected.end()}, 0), "k_pages");
         }
         void add_to(Rope& call) const {
             call.v = values;
@@ -150,6 +202,8 @@ struct RopeCheck {
             call.page_table = table;
             call.k_pages = k;
             call.v_pages = v;
+            call.k_scale = k_scale;
+            call.v_scale = v_scale;
         }
     };
 };

@@ -4,11 +4,9 @@
 //   block = one token    its first keys and values, beside its position, sequence and page | divide, round,
 //   to the page, then the rest
 #include "kernels/fused/kv_append/rows.h"
-#include "ptx/convert.cuh"
-#include "ptx/fp8.cuh"
 #include "ptx/launch.cuh"
 #include "ptx/memory.cuh"
-#include "tile/small_float.cuh"
+#include "tile/kv_codes.cuh"
 
 namespace warpwright {
 
@@ -18,19 +16,7 @@ static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does n
 constexpr bool kConvertsFp8 = facts_of(static_cast<BuildTarget>(WW_TARGET)).first_capability >= 89;
 constexpr int kElements = kRow.vectors ? 8 : 1;  // a thread has at a time
 
-// Codes of two numbers, in the low bytes.
-template <KvFormat format>
-__device__ inline u32 encode_pair(float low, float high) {
-    constexpr bool kIsE4m3 = format == KvFormat::fp8_e4m3;
-    if constexpr (kConvertsFp8) {
-        return kIsE4m3 ? ptx::pack_e4m3(low, high) : ptx::pack_e5m2(low, high);
-    } else {
-        constexpr SmallFloatType kType = kIsE4m3 ? kTypeE4M3 : kTypeE5M2;
-        return encode_one<kType>(low) | encode_one<kType>(high) << 8;
-    }
-}
-
-// Where keys, or values, come from and go to. NaN in place of a scale that is not positive and finite.
+// Where keys, or values, come from and go to.
 template <class T, KvFormat format>
 struct Appender {
     const T* from;
@@ -50,12 +36,8 @@ struct Appender {
 
     __device__ void store(i64 page, i64 slot, int head, int column, const Moved& moved) const {
         u8* at = pages + page * page_stride.page + slot * page_stride.slot + head * page_stride.head + column;
-        float scale = scales == nullptr ? 1 : scales[head * scale_stride];
-        if (__float_as_uint(scale) - 1 >= 0x7f7fffffu) scale = __uint_as_float(0x7fffffffu);
-        const auto codes_of = [&](u32 pair) {
-            return encode_pair<format>(__fdiv_rn(ptx::low_float<T>(pair), scale),
-                                       __fdiv_rn(ptx::high_float<T>(pair), scale));
-        };
+        const float scale = kv_scale_of(scales, scale_stride, head);
+        const auto codes_of = [&](u32 pair) { return kv_codes_of<T, format, kConvertsFp8>(pair, scale); };
         if constexpr (kRow.vectors) {
             const U32x2 codes{codes_of(moved.x) | codes_of(moved.y) << 16,
                               codes_of(moved.z) | codes_of(moved.w) << 16};

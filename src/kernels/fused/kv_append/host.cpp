@@ -1,25 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // KV append on the host: one copy a head, or its codes.
 #include <cstring>
-#include <limits>
 
 #include "device/host_threads.h"
 #include "kernels/fused/kv_append/operation.h"
-#include "kernels/host_math.h"
+#include "kernels/kv_codes.h"
 
 namespace warpwright {
 namespace {
-
-// As the contract says what codes are.
-void encode_head(const u16* from, DType dtype, float scale, KvFormat format, i64 count, u8* to) {
-    constexpr u8 kNan = 0x7f;
-    const formats::SmallFloat& type = small_float_of(format);
-    const bool is_scale = scale > 0 && scale <= std::numeric_limits<float>::max();
-    for (i64 i = 0; i < count; ++i) {
-        const float quotient = load_float(from, dtype, i) / scale;
-        to[i] = is_scale && quotient == quotient ? formats::encode(type, quotient) : kNan;
-    }
-}
 
 void kv_append(const void* raw, HostThreads& threads) {
     const KvAppendArgs& args = *static_cast<const KvAppendArgs*>(raw);
@@ -41,8 +29,9 @@ void kv_append(const void* raw, HostThreads& threads) {
                     if (args.kv_format == KvFormat::same) {
                         std::memcpy(static_cast<u16*>(pages) + at, values, head_bytes);
                     } else {
-                        encode_head(values, args.dtype, scales == nullptr ? 1 : scales[head * scale_stride],
-                                    args.kv_format, args.head_dim, static_cast<u8*>(pages) + at);
+                        const float scale = scales == nullptr ? 1 : scales[head * scale_stride];
+                        encode_kv(values, args.dtype, args.head_dim, args.kv_format, scale,
+                                  static_cast<u8*>(pages) + at);
                     }
                 }
             };

@@ -6,7 +6,7 @@
 
 #include "device/host_threads.h"
 #include "kernels/fused/rope/operation.h"
-#include "kernels/host_math.h"
+#include "kernels/kv_codes.h"
 
 namespace warpwright {
 namespace {
@@ -19,9 +19,9 @@ struct Heads {
     i64 count;
 };
 
-// Of a token in the pages.
+// Of a token in the pages: where its first key and value go, in elements.
 struct Slot {
-    u16 *k, *v;
+    i64 k, v;
 
     Slot(const RopeArgs& args, i64 token) {
         const RopePages& pages = args.pages;
@@ -29,13 +29,19 @@ struct Slot {
         const i64 page = pages.page_table[pages.sequences[token] * pages.page_table_stride +
                                           (position >> pages.page_shift)];
         const i64 slot = position & ((1 << pages.page_shift) - 1);
-        const auto place = [&](void* base, const KvPageStrides& to) {
-            return static_cast<u16*>(base) + page * to.page + slot * to.slot;
-        };
-        k = place(pages.k_pages, pages.k_page_stride);
-        v = place(pages.v_pages, pages.v_page_stride);
+        k = page * pages.k_page_stride.page + slot * pages.k_page_stride.slot;
+        v = page * pages.v_page_stride.page + slot * pages.v_page_stride.slot;
     }
 };
+
+// Heads, one behind the other in `from`, to a slot as codes.
+void encode(const u16* from, i64 from_stride, const RopeArgs& args, DType dtype, const float* scales,
+            i32 scale_stride, u8* to, i64 to_stride) {
+    for (i64 head = 0; head < args.kv_heads; ++head) {
+        encode_kv(from + head * from_stride, dtype, args.pages.head_dim, args.pages.kv_format,
+                  scales == nullptr ? 1 : scales[head * scale_stride], to + head * to_stride);
+    }
+}
 
 // Elements begin .. end - 1 of each head.
 void move(const Heads& heads, i64 begin, i64 end) {
@@ -45,11 +51,15 @@ void move(const Heads& heads, i64 begin, i64 end) {
     }
 }
 
-template <class T>
+template <class T, DType dtype>
 void rope(const void* raw, HostThreads& threads) {
     const RopeArgs& args = *static_cast<const RopeArgs*>(raw);
     threads.parallel_for(args.tokens, 1, [&](i64 begin, i64 end) {
+        const RopePages& pages = args.pages;
+        const bool has_codes = pages.k_pages != nullptr && pages.kv_format != KvFormat::same;
         std::vector<float> cosine(static_cast<std::size_t>(args.pairs)), sine(cosine.size());
+        std::vector<u16> turned(
+            static_cast<std::size_t>(has_codes ? i64{args.kv_heads} * pages.head_dim : 0));
         for (i64 token = begin; token < end; ++token) {
             for (std::size_t i = 0; i < cosine.size(); ++i) {
                 const float angle = static_cast<float>(args.positions[token]) * args.frequency[i];
@@ -74,16 +84,29 @@ void rope(const void* raw, HostThreads& threads) {
             u16* const q = static_cast<u16*>(args.q) + token * args.q_token_stride;
             u16* const k = static_cast<u16*>(args.k) + token * args.k_token_stride;
             rotate({q, q, args.q_head_stride, args.q_head_stride, args.heads});
-            if (args.pages.k_pages == nullptr) {
+            if (pages.k_pages == nullptr) {
                 rotate({k, k, args.k_head_stride, args.k_head_stride, args.kv_heads});
-            } else if (args.positions[token] >= 0) {
-                const Slot slot(args, token);
-                rotate({k, slot.k, args.k_head_stride, args.pages.k_page_stride.head, args.kv_heads});
-                move({k, slot.k, args.k_head_stride, args.pages.k_page_stride.head, args.kv_heads},
-                     2 * i64{args.pairs}, args.pages.head_dim);
-                const u16* v = static_cast<const u16*>(args.pages.v) + token * args.pages.v_stride.token;
-                move({v, slot.v, args.pages.v_stride.head, args.pages.v_page_stride.head, args.kv_heads}, 0,
-                     args.pages.head_dim);
+                continue;
+            }
+            if (args.positions[token] < 0) continue;
+            const Slot slot(args, token);
+            const u16* v = static_cast<const u16*>(pages.v) + token * pages.v_stride.token;
+            Heads keys{k, turned.data(), args.k_head_stride, pages.head_dim, args.kv_heads};
+            if (!has_codes) {
+                keys.to = static_cast<u16*>(pages.k_pages) + slot.k;
+                keys.to_stride = pages.k_page_stride.head;
+            }
+            rotate(keys);
+            move(keys, 2 * i64{args.pairs}, pages.head_dim);
+            if (has_codes) {
+                encode(turned.data(), pages.head_dim, args, dtype, pages.k_scale, pages.k_scale_stride,
+                       static_cast<u8*>(pages.k_pages) + slot.k, pages.k_page_stride.head);
+                encode(v, pages.v_stride.head, args, dtype, pages.v_scale, pages.v_scale_stride,
+                       static_cast<u8*>(pages.v_pages) + slot.v, pages.v_page_stride.head);
+            } else {
+                move({v, static_cast<u16*>(pages.v_pages) + slot.v, pages.v_stride.head,
+                      pages.v_page_stride.head, args.kv_heads},
+                     0, pages.head_dim);
             }
         }
     });
@@ -92,7 +115,7 @@ void rope(const void* raw, HostThreads& threads) {
 }  // namespace
 
 HostFunction RopeOp::host_function(const Row& row) {
-    return row.dtype == DType::bf16 ? rope<HostBf16> : rope<HostHalf>;
+    return row.dtype == DType::bf16 ? rope<HostBf16, DType::bf16> : rope<HostHalf, DType::f16>;
 }
 
 }  // namespace warpwright

@@ -6,6 +6,7 @@
 
 #include "kernels/cost.h"
 #include "kernels/fused/rope/rows.h"
+#include "kernels/kv_format.h"
 #include "warpwright/device.h"
 
 namespace warpwright {

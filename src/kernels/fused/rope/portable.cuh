@@ -11,6 +11,7 @@
 #include "ptx/convert.cuh"
 #include "ptx/launch.cuh"
 #include "ptx/memory.cuh"
+#include "tile/kv_codes.cuh"
 #include "tile/sincos.cuh"
 
 namespace warpwright {
@@ -20,7 +21,8 @@ static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does n
 using T = Storage<kRow.dtype>;
 
 // why: with the registers that it would like, two items at once cost a tenth of the speed of many tokens.
-constexpr int kBlocksPerSm = kRow.max_pairs > 0 ? 6 : 1;
+constexpr int kBlocksPerSm = kRow.max_pairs == 0 ? 1 : kRow.codes ? 4 : 6;
+constexpr bool kConvertsFp8 = facts_of(static_cast<BuildTarget>(WW_TARGET)).first_capability >= 89;
 
 struct alignas(16) Rotations {
     float cosine[kRow.max_pairs > 0 ? kRow.max_pairs : 4];
@@ -38,13 +40,52 @@ __device__ inline SinCos rotation(const RopeArgs& args, i32 position, int pair) 
     return {turn.sine * args.magnitude, turn.cosine * args.magnitude};
 }
 
-// A token's heads: where they are, and where they go.
+// A token's heads: where they are, and where they go; where they become codes `to` counts bytes.
 struct Heads {
     const T* from;
     T* to;
     i64 from_stride, to_stride;  // of heads
     int count;
+    const float* scales = nullptr;
+    i32 scale_stride = 0;
+    bool are_codes = false;
+
+    __device__ T* target(int head, int element) const {
+        if constexpr (kRow.codes) {
+            if (are_codes)
+                return reinterpret_cast<T*>(reinterpret_cast<u8*>(to) + head * to_stride + element);
+        }
+        return to + head * to_stride + element;
+    }
+    // Of codes; 0: of what is none.
+    __device__ float scale(int head) const {
+        return kRow.codes && are_codes ? kv_scale_of(scales, scale_stride, head) : 0;
+    }
 };
+
+// Of a pair, in the low bytes.
+__device__ inline u32 codes_of(const RopeArgs& args, u32 pair, float scale) {
+    return args.pages.kv_format == KvFormat::fp8_e4m3
+               ? kv_codes_of<T, KvFormat::fp8_e4m3, kConvertsFp8>(pair, scale)
+               : kv_codes_of<T, KvFormat::fp8_e5m2, kConvertsFp8>(pair, scale);
+}
+
+__device__ inline void store_codes(const RopeArgs& args, u8* at, const U32x4& numbers, float scale) {
+    *reinterpret_cast<U32x2*>(at) = {
+        codes_of(args, numbers.x, scale) | codes_of(args, numbers.y, scale) << 16,
+        codes_of(args, numbers.z, scale) | codes_of(args, numbers.w, scale) << 16};
+}
+
+// As it is where the scale is 0.
+__device__ inline void store_element(const RopeArgs& args, T* at, T number, float scale) {
+    if constexpr (kRow.codes) {
+        if (scale != 0) {
+            *reinterpret_cast<u8*>(at) = static_cast<u8>(codes_of(args, number.bits, scale));
+            return;
+        }
+    }
+    *at = number;
+}
 struct Token {
     Heads q, k, v;
 
@@ -65,13 +106,19 @@ struct Token {
                       (position >> pages.page_shift));
         const i64 slot = position & ((1 << pages.page_shift) - 1);
         const auto place = [&](void* base, const KvPageStrides& to) {
-            return static_cast<T*>(base) + page * to.page + slot * to.slot;
+            const i64 offset = page * to.page + slot * to.slot;
+            return kRow.codes ? reinterpret_cast<T*>(static_cast<u8*>(base) + offset)
+                              : static_cast<T*>(base) + offset;
         };
         k.to = place(pages.k_pages, pages.k_page_stride);
         k.to_stride = pages.k_page_stride.head;
         v = {static_cast<const T*>(pages.v) + token * pages.v_stride.token,
              place(pages.v_pages, pages.v_page_stride), pages.v_stride.head, pages.v_page_stride.head,
              args.kv_heads};
+        if constexpr (kRow.codes) {
+            k.scales = pages.k_scale, k.scale_stride = pages.k_scale_stride, k.are_codes = true;
+            v.scales = pages.v_scale, v.scale_stride = pages.v_scale_stride, v.are_codes = true;
+        }
     }
 };
 
@@ -93,6 +140,7 @@ __device__ inline u32 turn_pair(u32 pair, float cosine, float sine) {
 struct Item {
     const T* from;
     T* to;
+    float scale;
     int apart;  // the two vectors, in elements
     int pair;   // the first one; negative: they do not turn
     U32x4 first, second;
@@ -104,7 +152,8 @@ struct Item {
         apart = halves ? args.pairs : 8;
         pair = item < turning ? item * 8 : -1;
         from = heads.from + head * heads.from_stride + element;
-        to = heads.to + head * heads.to_stride + element;
+        to = heads.target(head, element);
+        scale = heads.scale(head);
         first = ptx::load(from);
         second = ptx::load(from + apart);
     }
@@ -122,6 +171,14 @@ struct Item {
             turn_halves(first.y, second.y, cosine + 2, sine + 2);
             turn_halves(first.z, second.z, cosine + 4, sine + 4);
             turn_halves(first.w, second.w, cosine + 6, sine + 6);
+        }
+        if constexpr (kRow.codes) {
+            if (scale != 0) {
+                u8* const codes = reinterpret_cast<u8*>(to);
+                store_codes(args, codes, first, scale);
+                store_codes(args, codes + apart, second, scale);
+                return;
+            }
         }
         ptx::store(to, first);
         ptx::store(to + apart, second);
@@ -155,17 +212,20 @@ __device__ inline void turn_elements(const Heads& heads, int pair, SinCos turn, 
     const int second = first + (args.interleaved ? 1 : args.pairs);
     for (int head = 0; head < heads.count; ++head) {
         const T* from = heads.from + head * heads.from_stride;
-        T* to = heads.to + head * heads.to_stride;
+        const float scale = heads.scale(head);
         const float a = ptx::to_float(from[first]), b = ptx::to_float(from[second]);
-        to[first] = ptx::from_float<T>(a * turn.cosine - b * turn.sine);
-        to[second] = ptx::from_float<T>(b * turn.cosine + a * turn.sine);
+        store_element(args, heads.target(head, first), ptx::from_float<T>(a * turn.cosine - b * turn.sine),
+                      scale);
+        store_element(args, heads.target(head, second), ptx::from_float<T>(b * turn.cosine + a * turn.sine),
+                      scale);
     }
 }
 
-__device__ inline void move_elements(const Heads& heads, int begin, int end) {
+__device__ inline void move_elements(const RopeArgs& args, const Heads& heads, int begin, int end) {
     for (int head = 0; head < heads.count; ++head) {
+        const float scale = heads.scale(head);
         for (int i = begin + static_cast<int>(threadIdx.x); i < end; i += kRow.threads)
-            heads.to[head * heads.to_stride + i] = heads.from[head * heads.from_stride + i];
+            store_element(args, heads.target(head, i), heads.from[head * heads.from_stride + i], scale);
     }
 }
 
@@ -200,8 +260,8 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
             turn_elements(token.k, pair, turn, args);
         }
         if (args.pages.k_pages != nullptr) {
-            move_elements(token.k, 2 * args.pairs, args.pages.head_dim);
-            move_elements(token.v, 0, args.pages.head_dim);
+            move_elements(args, token.k, 2 * args.pairs, args.pages.head_dim);
+            move_elements(args, token.v, 0, args.pages.head_dim);
         }
     }
 }

@@ -16,7 +16,8 @@ struct RopeProblem {
     bool interleaved = false;
     i64 page_size = 0;  // of the pages that keys and values are appended to; 0: none are
     DType dtype = DType::bf16;
-    i64 alignment_bytes = 16;  // what every head's start is a multiple of
+    i64 alignment_bytes = 16;             // what every head's start is a multiple of
+    KvFormat kv_format = KvFormat::same;  // of the pages
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -29,6 +30,7 @@ struct RopeProblem {
         v("page_size", self.page_size);
         v("dtype", self.dtype);
         v("alignment_bytes", self.alignment_bytes);
+        v("kv_format", self.kv_format);
     }
     constexpr RopeProblem canonical() const {
         RopeProblem problem = *this;
@@ -49,6 +51,11 @@ struct RopePages {
     i64 page_table_stride;
     i32 head_dim;
     i32 page_shift;  // page_size = 1 << page_shift
+
+    // Of 8-bit pages, as in KvAppendArgs.
+    KvFormat kv_format;
+    i32 k_scale_stride, v_scale_stride;
+    const float *k_scale, *v_scale;
 };
 
 struct RopeArgs {
