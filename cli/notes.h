@@ -22,10 +22,17 @@ inline void note_ignored_fields(const ModelConfig& config) {
 
 // Where weights are stored quantised: how, and in what they are multiplied.
 inline void note_quantization(const ModelConfig& config, const ModelForms& forms) {
-    if (!config.quantization) return;
+    if (!config.quantization || config.quantization->describe().empty()) return;
     fmt::print(stderr, "note: weights are stored as {}; products are in {}\n",
                config.quantization->describe(), fmt::join(forms.formats, ", "));
     for (const std::string& note : forms.notes) fmt::print(stderr, "note: {}\n", note);
+}
+
+// Where keys and values become codes, or would if there were a cache for what is declared.
+inline void note_kv_format(const ModelConfig& config, const ModelForms& forms) {
+    if (forms.kv_format != KvFormat::same)
+        fmt::print(stderr, "note: keys and values are kept as {}\n", kv_type_name(config, forms.kv_format));
+    if (!forms.kv_note.empty()) fmt::print(stderr, "note: {}\n", forms.kv_note);
 }
 
 }  // namespace warpwright::cli

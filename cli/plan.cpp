@@ -21,7 +21,7 @@ namespace {
 
 struct Options {
     std::string model, link, prompt, html, why;
-    std::vector<std::string> gpus{"auto"}, formats, batches{"1"}, contexts;
+    std::vector<std::string> gpus{"auto"}, formats, kv_formats, batches{"1"}, contexts;
     int num_gpus = 1;
     bool list = false, json = false, verbose = false, batch_invariant = false;
 };
@@ -79,7 +79,22 @@ std::vector<std::string> formats_of(const std::vector<std::string>& names, DType
     return formats;
 }
 
-// Every format with every context and every batch.
+// Of --kv-format: for all the model's own type and every code.
+std::vector<std::string> kv_formats_of(const std::vector<std::string>& names) {
+    if (names.empty()) return {""};
+    std::vector<std::string> formats;
+    for (const std::string& name : names) {
+        if (name != "all") {
+            formats.push_back(name);
+            continue;
+        }
+        for (int i = 0; i < kNumKvFormats; ++i)
+            formats.emplace_back(kv_format_name(static_cast<KvFormat>(i)));
+    }
+    return formats;
+}
+
+// Every format of weights with every format of the cache, every context and every batch.
 Result<std::vector<PlanOptions>> plan_options(const Options& options, DType dtype) {
     WW_ASSIGN(std::vector<i64> contexts, numbers_of("context", options.contexts));
     WW_ASSIGN(const std::vector<i64> batches, numbers_of("batch", options.batches));
@@ -91,12 +106,15 @@ Result<std::vector<PlanOptions>> plan_options(const Options& options, DType dtyp
     if (contexts.empty()) contexts.push_back(plan.context_tokens);
     std::vector<PlanOptions> all;
     for (const std::string& format : formats_of(options.formats, dtype)) {
-        plan.format = format;
-        for (const i64 context : contexts) {
-            for (const i64 batch : batches) {
-                plan.context_tokens = context;
-                plan.batch = batch;
-                all.push_back(plan);
+        for (const std::string& kv_format : kv_formats_of(options.kv_formats)) {
+            for (const i64 context : contexts) {
+                for (const i64 batch : batches) {
+                    plan.format = format;
+                    plan.kv_format = kv_format;
+                    plan.context_tokens = context;
+                    plan.batch = batch;
+                    all.push_back(plan);
+                }
             }
         }
     }
@@ -171,7 +189,8 @@ int run(const Options& options) {
     if (planned == points.end()) return report(caller_error(points.front().refused));
     const bool explains = options.verbose || !options.why.empty();
     if (explains && points.size() > 1)
-        return report(caller_error("--why and --verbose: expected one GPU, format, context and batch"));
+        return report(
+            caller_error("--why and --verbose: expected one GPU, format, cache, context and batch"));
 
     if (!options.html.empty()) {
         if (const int code = write_html(options.html, points); code != 0) return code;
@@ -201,6 +220,11 @@ void add_plan(CLI::App& app, Action& action) {
         ->capture_default_str();
     verb->add_option("--format", options->formats,
                      "what if weights were in it: int4, fp8, ... of quantize, or bf16; several, or all")
+        ->delimiter(',');
+    verb->add_option(
+            "--kv-format", options->kv_formats,
+            "of keys and values in the cache: fp8_e4m3, fp8_e5m2, bf16 (the model's type, same), auto (as "
+            "the config declares); several, or all")
         ->delimiter(',');
     verb->add_option("--gpus", options->num_gpus, "split every layer over this many")->capture_default_str();
     verb->add_option("--link", options->link,

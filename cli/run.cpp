@@ -152,6 +152,7 @@ int run(const RunOptions& options) {
     if (!options.format.empty()) {
         WW_CLI_ASSIGN(config, formed(config, options));
     }
+    WW_CLI_ASSIGN(config, with_kv_format(std::move(config), options.kv_format));
     RunResult result;
     WW_CLI_ASSIGN(result.sampling, sampling_of(options, config.generation));
     WW_CLI_ASSIGN(const Prompts prompts, read_prompts(options, config));
@@ -161,6 +162,7 @@ int run(const RunOptions& options) {
     WW_CLI_ASSIGN(Weights weights, weights_of(*context, config, options));
     result.load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (options.weights.empty()) note_quantization(config, weights.forms);
+    note_kv_format(config, weights.forms);
     for (const std::string& what : weights.ignored) {
         fmt::print(stderr, "{}: ignored, this model does not need it: {}\n", options.model,
                    printable(what, 200));

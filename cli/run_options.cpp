@@ -88,6 +88,12 @@ void add_run_options(CLI::App& verb, RunOptions& o) {
     verb.add_option("--page-size", o.engine.page_size_tokens, "tokens in a page of the cache, a power of two")
         ->capture_default_str()
         ->group(engine);
+    verb.add_option(
+            "--kv-format", o.kv_format,
+            "of keys and values in the cache: fp8_e4m3, fp8_e5m2, or bf16 (the model's type, same); auto: "
+            "as the checkpoint declares, or else the model's type")
+        ->capture_default_str()
+        ->group(engine);
     verb.add_flag("--batch-invariant", o.engine.batch_invariant,
                   "the same bits for a sequence whatever runs beside it; slower")
         ->group(engine);

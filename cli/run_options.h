@@ -13,7 +13,7 @@
 namespace warpwright::cli {
 
 struct RunOptions {
-    std::string model, weights, format, device = "auto";
+    std::string model, weights, format, kv_format = "auto", device = "auto";
 
     std::vector<std::string> prompts;
     std::string prompts_file, system;

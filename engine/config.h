@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "warpwright/kv_format.h"
 #include "warpwright/ops/rope.h"
 #include "warpwright/status.h"
 #include "warpwright/types.h"
@@ -75,6 +76,8 @@ struct ModelConfig {
     // How the checkpoint's linear layers are quantised (engine/formats); null: not at all.
     std::shared_ptr<const QuantizationConfig> quantization;
     bool dequantise = false;  // they are multiplied as numbers of `dtype` nevertheless
+    // How keys and values are kept; unset: as the checkpoint declares, or else in `dtype`.
+    std::optional<KvFormat> kv_format;
 
     std::optional<i32> bos_token;
     std::vector<i32> eos_tokens;  // generation_config.json's where it has them, else config.json's

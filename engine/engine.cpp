@@ -59,14 +59,16 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Context> context,
     WW_ASSIGN(const MemoryInfo memory, device.memory());
     const auto usable = static_cast<i64>(static_cast<double>(memory.free_bytes) * kUsableMemoryShare);
     const i64 room = usable - activation_bytes(engine->config_, largest);
-    const i64 affordable = std::max<i64>(room, 0) / kv_bytes_per_token(engine->config_);
+    const KvFormat kv_format = engine->kv_format();
+    const i64 token_bytes = kv_bytes_per_token(engine->config_, kv_format);
+    const i64 affordable = std::max<i64>(room, 0) / token_bytes;
     const i64 wanted =
         options.cache_tokens == 0 ? options.max_sequences * context_tokens : options.cache_tokens;
     const i64 num_pages = std::min(affordable / page_size, (wanted + page_size - 1) / page_size);
     if (num_pages < 1) {
         return unavailable(fmt::format("cache: one page of {} tokens needs {} bytes, {} has {} left",
-                                       page_size, page_size * kv_bytes_per_token(engine->config_),
-                                       device.id(), std::max<i64>(room, 0)));
+                                       page_size, page_size * token_bytes, device.id(),
+                                       std::max<i64>(room, 0)));
     }
     context_tokens = std::min(context_tokens, num_pages * page_size);
     engine->max_context_tokens_ = largest.max_kv_len = context_tokens;
@@ -75,7 +77,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Context> context,
                                                      .max_batch_tokens = options.max_batch_tokens,
                                                      .num_pages = num_pages,
                                                      .page_size_tokens = page_size});
-    WW_ASSIGN(engine->pages_, PagePool::create(*engine->context_, engine->config_, num_pages, page_size));
+    WW_ASSIGN(engine->pages_,
+              PagePool::create(*engine->context_, engine->config_, kv_format, num_pages, page_size));
     WW_ASSIGN(engine->inputs_,
               StepInputs::create(*engine->context_,
                                  {.tokens = largest.tokens,

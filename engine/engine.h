@@ -57,14 +57,16 @@ public:
     bool idle() const { return scheduler_->idle(); }
     i64 max_context_tokens() const { return max_context_tokens_; }
     i64 cache_tokens() const { return pages_.num_pages() * pages_.page_size_tokens(); }
-    const ModelForms& forms() const { return weights_.forms; }  // of the weights
+    const ModelForms& forms() const { return weights_.forms; }  // of weights, and of keys and values
+    KvFormat kv_format() const { return weights_.forms.kv_format; }
     EngineStats stats() const;
 
-    // For tests: the logits of the last step, [sequences of that step, vocabulary], whose they are, and the
-    // rows of the last decode in the order of their launches.
+    // For tests: the logits of the last step, [sequences of that step, vocabulary], whose they are, the rows
+    // of the last decode in the order of their launches, and the cache.
     Result<std::vector<float>> last_logits();
     const std::vector<int>& last_sequences() const { return last_sequences_; }
     std::vector<std::string> decode_rows() const;
+    const PagePool& pages() const { return pages_; }
     const Prepared* last_decode() const { return last_decode_ ? &last_decode_->prepared : nullptr; }
 
 private:

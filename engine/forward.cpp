@@ -145,6 +145,9 @@ Attention Forward::attention_call(const ForwardShape& shape, int layer) const {
     call.out = heads_of(rows(attended_, shape.tokens, attended_width(c)), 0, c.num_heads, c.head_dim);
     call.k_pages = pages_->k_pages(layer);
     call.v_pages = pages_->v_pages(layer);
+    call.kv_format = pages_->format();
+    call.k_scale = weights_->layers[static_cast<std::size_t>(layer)].k_scale;
+    call.v_scale = weights_->layers[static_cast<std::size_t>(layer)].v_scale;
     call.page_table = inputs_->tensor(StepInputs::page_table, shape.sequences);
     call.kv_lengths = inputs_->tensor(StepInputs::kv_lengths, shape.sequences);
     call.q_starts = inputs_->tensor(StepInputs::q_starts, shape.sequences + 1);
@@ -243,6 +246,9 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
         .page_table = inputs_->tensor(StepInputs::page_table, shape.sequences),
         .k_pages = pages_->k_pages(layer),
         .v_pages = pages_->v_pages(layer),
+        .kv_format = pages_->format(),
+        .k_scale = w.k_scale,
+        .v_scale = w.v_scale,
         .positions_are_ready = true};
     WW_TRY(prepare(context, rope, prepared));
     for (const Attention& attention : attention_calls(shape, layer, prepared.batch_invariant))

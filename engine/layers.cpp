@@ -11,9 +11,9 @@ namespace warpwright {
 namespace {
 
 // What every row's start is a multiple of, as the operations see it: rows of these widths, whose first one
-// starts at a buffer of the device or at one of these columns of it.
-i64 alignment_bytes(DType dtype, std::initializer_list<i64> columns) {
-    u64 bits = 16;
+// starts at a buffer of the device or at one of these columns of it; and rows of `code_bytes`.
+i64 alignment_bytes(DType dtype, std::initializer_list<i64> columns, i64 code_bytes = 0) {
+    u64 bits = 16 | static_cast<u64>(code_bytes);
     for (const i64 column : columns) bits |= static_cast<u64>(column * dtype_bytes(dtype));
     return i64{1} << std::countr_zero(bits);
 }
@@ -49,8 +49,9 @@ public:
             with_heads({{"tokens", field_text(shape_.tokens)},
                         {"rotary_dim", field_text(i64{c_.rope.rotary_dim})},
                         {"interleaved", field_text(c_.rope.interleaved)},
-                        {"page_size", field_text(page_size_)}}),
-            {c_.head_dim, rows_of(qkv)});
+                        {"page_size", field_text(page_size_)},
+                        {"kv_format", kv_format_name(forms_.kv_format)}}),
+            {c_.head_dim, rows_of(qkv)}, code_bytes());
         for (const auto& [window, layers] : layers_by_window()) attend(name, window, layers, qkv);
         products(name, &LayerForms::o, q, q, c_.o_bias);
         if (c_.post_norms) norm(layer_ + c_.layout.attention_post_norm, all_, false);
@@ -110,20 +111,23 @@ private:
         return problem;
     }
 
+    // Of a head's keys, or values, as codes.
+    i64 code_bytes() const { return forms_.kv_format == KvFormat::same ? 0 : c_.head_dim; }
+
     // A stride counts only where there is a second row.
     static i64 row_stride(i64 rows, i64 width) { return rows > 1 ? width : 0; }
     i64 rows_of(i64 width) const { return row_stride(shape_.tokens, width); }
 
-    // `columns`: offsets and strides of the operands, in elements.
+    // `columns`: offsets and strides of the operands, in elements; `code_bytes` of those that are codes.
     void add(std::string name, std::vector<int> layers, std::string op, bool weights, FieldTexts problem,
-             std::initializer_list<i64> columns) {
+             std::initializer_list<i64> columns, i64 code_bytes = 0) {
         add(std::move(name), std::move(layers), std::move(op), weights ? dtype_name(c_.dtype) : "-",
-            std::move(problem), columns);
+            std::move(problem), columns, code_bytes);
     }
     void add(std::string name, std::vector<int> layers, std::string op, const char* format,
-             FieldTexts problem, std::initializer_list<i64> columns) {
+             FieldTexts problem, std::initializer_list<i64> columns, i64 code_bytes = 0) {
         problem.emplace_back("dtype", dtype_name(c_.dtype));
-        problem.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, columns)));
+        problem.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, columns, code_bytes)));
         calls_.push_back({std::move(name), std::move(layers), std::move(op), format, std::move(problem)});
     }
 
@@ -198,9 +202,10 @@ private:
                                          {"max_kv_len", field_text(shape_.max_kv_len)},
                                          {"page_size", field_text(page_size_)},
                                          {"window_left", field_text(window - 1)},
-                                         {"softcap", field_text(c_.attention_softcap)}});
+                                         {"softcap", field_text(c_.attention_softcap)},
+                                         {"kv_format", kv_format_name(forms_.kv_format)}});
         add(name + (window == 0 ? "attention" : "windowed_attention"), layers, "attention", false,
-            std::move(problem), {c_.head_dim, rows_of(row)});
+            std::move(problem), {c_.head_dim, rows_of(row)}, code_bytes());
     }
 
     const ModelConfig& c_;

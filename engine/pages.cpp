@@ -3,19 +3,22 @@
 
 namespace warpwright {
 
-i64 kv_bytes_per_token(const ModelConfig& config) {
-    return i64{2} * config.num_layers * config.num_kv_heads * config.head_dim * dtype_bytes(config.dtype);
+i64 kv_bytes_per_token(const ModelConfig& config, KvFormat format) {
+    return i64{2} * config.num_layers * config.num_kv_heads * config.head_dim *
+           dtype_bytes(kv_dtype(format, config.dtype));
 }
 
-Result<PagePool> PagePool::create(Context& context, const ModelConfig& config, i64 num_pages,
+Result<PagePool> PagePool::create(Context& context, const ModelConfig& config, KvFormat format, i64 num_pages,
                                   i64 page_size_tokens) {
     PagePool pool;
-    pool.dtype_ = config.dtype;
+    pool.format_ = format;
+    pool.dtype_ = kv_dtype(format, config.dtype);
     pool.num_pages_ = num_pages;
     pool.page_size_tokens_ = page_size_tokens;
     pool.kv_heads_ = config.num_kv_heads;
     pool.head_dim_ = config.head_dim;
-    const auto bytes = static_cast<std::size_t>(kv_bytes_per_token(config) * page_size_tokens * num_pages);
+    const i64 token_bytes = kv_bytes_per_token(config, format);
+    const auto bytes = static_cast<std::size_t>(token_bytes * page_size_tokens * num_pages);
     WW_ASSIGN(pool.storage_, Buffer::allocate(context.shared_device(), bytes));
     return pool;
 }

@@ -10,21 +10,22 @@ namespace warpwright {
 
 class PagePool {
 public:
-    static Result<PagePool> create(Context& context, const ModelConfig& config, i64 num_pages,
-                                   i64 page_size_tokens);
+    static Result<PagePool> create(Context& context, const ModelConfig& config, KvFormat format,
+                                   i64 num_pages, i64 page_size_tokens);
 
     i64 page_size_tokens() const { return page_size_tokens_; }
     i64 num_pages() const { return num_pages_; }
+    KvFormat format() const { return format_; }
 
-    Tensor k_pages(int layer) const {
-        return layer_view(2 * layer);
-    }  // [pages, page_size, kv_heads, head_dim]
+    // [pages, page_size, kv_heads, head_dim], of the model's type, or u8 for codes
+    Tensor k_pages(int layer) const { return layer_view(2 * layer); }
     Tensor v_pages(int layer) const { return layer_view(2 * layer + 1); }
 
 private:
     Tensor layer_view(int index) const;
 
     Buffer storage_;
+    KvFormat format_ = KvFormat::same;
     DType dtype_ = DType::bf16;
     i64 num_pages_ = 0, page_size_tokens_ = 0, kv_heads_ = 0, head_dim_ = 0;
 };
@@ -34,6 +35,6 @@ private:
 constexpr double kUsableMemoryShare = 0.9;
 
 // Bytes of keys and values per token, over all layers.
-i64 kv_bytes_per_token(const ModelConfig& config);
+i64 kv_bytes_per_token(const ModelConfig& config, KvFormat format);
 
 }  // namespace warpwright

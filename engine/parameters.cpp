@@ -9,6 +9,7 @@
 #include <numeric>
 #include <set>
 
+#include "engine/formats/kv_scales.h"
 #include "engine/formats/open_weight.h"
 
 namespace warpwright {
@@ -141,13 +142,6 @@ private:
 const CheckpointPrefix kPrefixes[] = {
     {"model.", ""}, {"language_model.model.", "language_model."}, {"model.language_model.", ""}};
 
-CheckpointPrefix prefix_of(const Safetensors& checkpoint) {
-    for (const CheckpointPrefix& prefix : kPrefixes) {
-        if (checkpoint.contains(prefix.body + "embed_tokens.weight")) return prefix;
-    }
-    return {};  // the error will name the usual form
-}
-
 constexpr std::string_view kWeight = ".weight";
 
 Status check_piece(const ModelConfig& config, const Safetensors& checkpoint, ParameterPiece& piece) {
@@ -214,6 +208,13 @@ Status check_tied(const Safetensors& checkpoint, const CheckpointPrefix& prefix)
 
 }  // namespace
 
+CheckpointPrefix prefix_of(const Safetensors& checkpoint) {
+    for (const CheckpointPrefix& prefix : kPrefixes) {
+        if (checkpoint.contains(prefix.body + "embed_tokens.weight")) return prefix;
+    }
+    return {};  // the error will name the usual form
+}
+
 Result<const LayerFormat*> format_of_piece(const ModelConfig& config, const ParameterPiece& piece) {
     const LayerFormat* none = nullptr;
     if (!config.quantization || piece.shape.size() != 2 || !piece.name.ends_with(kWeight)) return none;
@@ -271,7 +272,7 @@ Result<std::vector<Parameter>> find_parameters(const ModelConfig& config, const 
     for (const std::string& name : checkpoint.names()) {
         if (known.contains(name) || is_derived(name)) continue;
         if (!name.starts_with(prefix.body + "layers.")) continue;
-        if (config.quantization && is_beside_weights(name)) continue;
+        if (is_kv_scale(name) || (config.quantization && is_beside_weights(name))) continue;
         if (config.quantization) {
             WW_ASSIGN(const bool is_zero, is_zero_bias(checkpoint, name));
             if (is_zero) continue;
@@ -292,7 +293,8 @@ std::vector<std::string> unused_tensors(const std::vector<Parameter>& parameters
     }
     std::map<std::string, int> groups;
     for (const std::string& name : checkpoint.names()) {
-        if (!known.contains(name) && !is_derived(name)) ++groups[name.substr(0, name.find('.'))];
+        if (!known.contains(name) && !is_derived(name) && !is_kv_scale(name))
+            ++groups[name.substr(0, name.find('.'))];
     }
     std::vector<std::string> texts;
     for (const auto& [group, count] : groups) texts.push_back(fmt::format("{} ({} tensors)", group, count));

@@ -61,6 +61,7 @@ struct CheckpointPrefix {
     std::string body = "model.";  // + "layers.0.input_layernorm.weight"
     std::string head;             // + "lm_head.weight"
 };
+CheckpointPrefix prefix_of(const Safetensors& checkpoint);
 
 // In the order of the forward pass. The output layer is among them unless it is the embedding.
 std::vector<Parameter> list_parameters(const ModelConfig& config, const CheckpointPrefix& prefix = {});

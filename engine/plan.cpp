@@ -137,6 +137,8 @@ Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms,
     }
     plan.weight_formats = forms.formats;
     plan.weight_notes = forms.notes;
+    plan.kv_format = kv_type_name(config, forms.kv_format);
+    plan.kv_note = forms.kv_note;
     plan_memory(config, shard, forms, target, plan);
 
     const PhaseTimes no_times(target.facts);
@@ -163,7 +165,10 @@ Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms,
 }  // namespace
 
 Result<Plan> plan_model(const ModelConfig& config, const Target& target, const PlanOptions& options) {
-    WW_ASSIGN(const ModelConfig formed, with_format(config, options.format));
+    WW_ASSIGN(ModelConfig formed, with_format(config, options.format));
+    if (!options.kv_format.empty()) {
+        WW_ASSIGN(formed, with_kv_format(std::move(formed), options.kv_format));
+    }
     return plan_with(formed, nullptr, target, options);
 }
 

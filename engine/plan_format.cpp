@@ -64,6 +64,7 @@ Varied what_varies(std::span<const PlanPoint> points) {
         const PlanPoint& first = points.front();
         varied.gpu |= point.gpu != first.gpu;
         varied.format |= point.options.format != first.options.format;
+        varied.kv_format |= point.options.kv_format != first.options.kv_format;
         varied.context |= point.options.context_tokens != first.options.context_tokens;
         varied.batch |= point.options.batch != first.options.batch;
     }
@@ -72,8 +73,10 @@ Varied what_varies(std::span<const PlanPoint> points) {
 
 std::string point_text(const PlanPoint& point, const Varied& varied) {
     std::vector<std::string> texts;
-    if (varied.gpu || !(varied.format || varied.context || varied.batch)) texts.push_back(point.gpu);
+    if (varied.gpu || !(varied.format || varied.kv_format || varied.context || varied.batch))
+        texts.push_back(point.gpu);
     if (varied.format) texts.push_back(format_text(point));
+    if (varied.kv_format) texts.push_back(kv_format_text(point) + " cache");
     if (varied.context) texts.push_back("context " + tokens_text(point.options.context_tokens));
     if (varied.batch) texts.push_back(fmt::format("batch {}", point.options.batch));
     return fmt::format("{}", fmt::join(texts, ", "));
@@ -81,6 +84,10 @@ std::string point_text(const PlanPoint& point, const Varied& varied) {
 
 std::string format_text(const PlanPoint& point) {
     return point.options.format.empty() ? "as stored" : point.options.format;
+}
+
+std::string kv_format_text(const PlanPoint& point) {
+    return point.plan ? point.plan->kv_format : point.options.kv_format;
 }
 
 std::string refusal_text(const PlanPoint& point) {

@@ -25,15 +25,16 @@ std::string short_limit(std::string_view limit);  // "tensor cores" -> "tensor";
 
 // What sets points apart.
 struct Varied {
-    bool gpu = false, format = false, context = false, batch = false;
+    bool gpu = false, format = false, kv_format = false, context = false, batch = false;
 };
 Varied what_varies(std::span<const PlanPoint> points);
 
-// "h200, int4, context 8k, batch 16", as far as it varies; the GPU where nothing does.
+// "h200, int4, fp8_e4m3 cache, context 8k, batch 16", as far as it varies; the GPU where nothing does.
 std::string point_text(const PlanPoint& point, const Varied& varied);
 
 // Of a point's weights: as it was asked for, or "as stored".
 std::string format_text(const PlanPoint& point);
+std::string kv_format_text(const PlanPoint& point);  // of its keys and values
 
 // Why a point does not run; empty where it does.
 std::string refusal_text(const PlanPoint& point);

@@ -246,6 +246,7 @@ std::string layers_html(const Labelled& labelled, const std::string& id, bool op
     html += "</tbody>\n</table>\n</div>\n";
     for (const std::string& note : plan.weight_notes)
         html += fmt::format("<p class=\"quiet\">{}</p>\n", escaped(note));
+    if (!plan.kv_note.empty()) html += fmt::format("<p class=\"quiet\">{}</p>\n", escaped(plan.kv_note));
     if (!plan.missing.empty())
         html += fmt::format("<p class=\"bad\">cannot run: {}</p>\n", escaped(plan.missing));
     if (!plan.unsure.empty()) {

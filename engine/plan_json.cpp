@@ -40,6 +40,8 @@ nlohmann::ordered_json plan_json(const Plan& plan) {
     json["parallelism"] = {{"tp", plan.num_gpus}, {"pp", 1}, {"ep", 1}, {"why", plan.parallelism_reason}};
     json["memory"] = {{"weights_bytes", plan.weight_bytes},
                       {"kv_bytes_per_token", plan.kv_bytes_per_token},
+                      {"kv_format", plan.kv_format},
+                      {"kv_note", plan.kv_note},
                       {"workspace_bytes", plan.workspace_bytes},
                       {"capacity_bytes", plan.capacity_bytes},
                       {"max_tokens", plan.max_tokens},
@@ -84,6 +86,7 @@ std::string to_json(std::span<const PlanPoint> points, int indent) {
                                      {"batch", point.options.batch},
                                      {"context", point.options.context_tokens},
                                      {"format", point.options.format},
+                                     {"kv_format", point.options.kv_format},
                                      {"refused", point.refused}});
         }
     }

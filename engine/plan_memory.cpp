@@ -18,7 +18,7 @@ class Memory {
 public:
     Memory(const ModelConfig& shard, const ModelForms& forms, const Target& target)
         : weight_bytes(forms.weight_bytes),
-          kv_bytes_per_token(warpwright::kv_bytes_per_token(shard)),
+          kv_bytes_per_token(warpwright::kv_bytes_per_token(shard, forms.kv_format)),
           capacity_bytes(
               static_cast<i64>(static_cast<double>(target.facts.memory_bytes) * kUsableMemoryShare)),
           shard_(shard) {}
@@ -47,16 +47,25 @@ private:
     const ModelConfig& shard_;
 };
 
-std::string what_would_fit(const ModelConfig& config, const Target& target, const Plan& plan) {
+std::string what_would_fit(const ModelConfig& config, const ModelConfig& shard, const ModelForms& forms,
+                           const Target& target, const Plan& plan) {
     std::vector<std::string> ways;
     for (int gpus = plan.num_gpus * 2; gpus <= 64 && target.facts.build_target != BuildTarget::host;
          gpus *= 2) {
-        const auto shard = shard_config(config, gpus);
-        if (!shard.ok()) continue;
-        const auto forms = expected_forms(*shard);
-        if (!forms.ok() || !Memory(*shard, *forms, target).holds(plan.batch, plan.context_tokens)) continue;
+        const auto more = shard_config(config, gpus);
+        if (!more.ok()) continue;
+        auto forms_of_more = expected_forms(*more);
+        if (!forms_of_more.ok()) continue;
+        forms_of_more->kv_format = forms.kv_format;
+        if (!Memory(*more, *forms_of_more, target).holds(plan.batch, plan.context_tokens)) continue;
         ways.push_back(fmt::format("{} GPUs", gpus));
         break;
+    }
+    ModelForms with_codes = forms;
+    with_codes.kv_format = KvFormat::fp8_e4m3;
+    if (forms.kv_format == KvFormat::same &&
+        Memory(shard, with_codes, target).holds(plan.batch, plan.context_tokens)) {
+        ways.emplace_back("keys and values in fp8_e4m3");
     }
     if (plan.max_context_tokens > 0) {
         ways.push_back(fmt::format("a context of {} at batch {}", plan.max_context_tokens, plan.batch));
@@ -93,7 +102,7 @@ void plan_memory(const ModelConfig& config, const ModelConfig& shard, const Mode
     plan.fits = plan.free_bytes() >= 0;
     plan.fit_text = plan.fits ? fmt::format("{:.1f} GiB to spare", gib(plan.free_bytes()))
                               : fmt::format("{:.1f} GiB too much per GPU; {}", gib(-plan.free_bytes()),
-                                            what_would_fit(config, target, plan));
+                                            what_would_fit(config, shard, forms, target, plan));
 }
 
 }  // namespace warpwright

@@ -38,12 +38,14 @@ std::string possible_tokens_text(i64 tokens) {
     return tokens > 0 ? tokens_text(tokens) : "-";
 }
 
-// Lines differ in the GPU, the format of the weights, or in context and batch.
+// Lines differ in the GPU, the formats of weights and cache, or in context and batch.
 std::vector<Column> columns(bool compares_gpus, const Varied& varied) {
     std::vector<Column> all;
-    if (compares_gpus && (varied.gpu || !varied.format))
+    const bool varied_formats = varied.format || varied.kv_format;
+    if (compares_gpus && (varied.gpu || !varied_formats))
         all.push_back({{"GPU", "", false}, [](const PlanPoint& point) { return point.gpu; }});
     if (varied.format) all.push_back({{"format", "", false}, format_text});
+    if (varied.kv_format) all.push_back({{"cache", "in", false}, kv_format_text});
     if (!compares_gpus) {
         all.push_back({{"context", "tokens"}, [](const PlanPoint& point) {
                            return tokens_text(point.plan ? point.plan->context_tokens
@@ -82,7 +84,9 @@ std::string title(std::span<const PlanPoint> points, bool compares_gpus, const V
     if (!point.options.format.empty() && !varied.format)
         text += fmt::format(", weights in {}", point.options.format);
     if (!compares_gpus) return fmt::format("{}, {}", text, point.gpu);
-    if (!varied.gpu && varied.format) text += ", " + point.gpu;
+    if (!point.options.kv_format.empty() && !varied.kv_format && point.plan)
+        text += fmt::format(", cache in {}", point.plan->kv_format);
+    if (!varied.gpu && (varied.format || varied.kv_format)) text += ", " + point.gpu;
     text += fmt::format(", batch {}", point.options.batch);
     return point.plan
                ? fmt::format("{}, context {}, prompt {}", text, tokens_text(point.plan->context_tokens),

@@ -40,6 +40,8 @@ std::string memory_lines(const Plan& plan) {
     text += fmt::format("{} usable{}\n", bytes_text(plan.capacity_bytes), per_gpu);
     text += memory_bar(plan);
     if (!plan.cache_note.empty()) text += "           " + plan.cache_note + '\n';
+    if (plan.kv_format.starts_with("fp8")) text += "           keys and values in " + plan.kv_format + '\n';
+    if (!plan.kv_note.empty()) text += wrapped("           " + plan.kv_note, 11) + '\n';
     if (plan.fits) {
         text +=
             fmt::format("  fits     {} free: context up to {} at batch {}, batch up to {} at context {}\n",

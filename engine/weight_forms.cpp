@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "dispatch/nearest.h"
+#include "engine/formats/kv_scales.h"
 #include "engine/formats/layer_format.h"
 #include "engine/parameters.h"
 #include "engine/quantize.h"
@@ -269,7 +270,7 @@ Result<std::vector<Parameter>> with_forms(const ModelConfig& config, std::vector
 }
 
 ModelForms forms_of(const ModelConfig& config, const std::vector<Parameter>& parameters) {
-    ModelForms forms;
+    ModelForms forms{.kv_format = declared_kv_format(config), .kv_note = declared_kv_note(config)};
     forms.layers.resize(static_cast<std::size_t>(config.num_layers));
     struct Converted {
         int count = 0;
@@ -327,6 +328,28 @@ Result<ModelConfig> with_format(ModelConfig config, const std::string& format) {
     config.quantization = std::make_shared<const QuantizationConfig>(std::move(read));
     config.dequantise = false;
     return config;
+}
+
+Result<ModelConfig> with_kv_format(ModelConfig config, std::string_view format) {
+    if (format.empty() || format == "auto") {
+        config.kv_format.reset();
+        return config;
+    }
+    if (format == "fp8") format = kv_format_name(KvFormat::fp8_e4m3);  // as other engines have it
+    for (int i = 0; i < kNumKvFormats; ++i) {
+        const auto known = static_cast<KvFormat>(i);
+        if (format != kv_format_name(known) && format != kv_type_name(config, known)) continue;
+        config.kv_format = known;
+        return config;
+    }
+    std::vector<std::string> names{"auto", dtype_name(config.dtype)};
+    for (int i = 0; i < kNumKvFormats; ++i) names.emplace_back(kv_format_name(static_cast<KvFormat>(i)));
+    return caller_error(fmt::format("kv_format: expected {}, got '{:.40}'; nearest: {}",
+                                    fmt::join(names, ", "), format, nearest(format, names)));
+}
+
+const char* kv_type_name(const ModelConfig& config, KvFormat format) {
+    return format == KvFormat::same ? dtype_name(config.dtype) : kv_format_name(format);
 }
 
 }  // namespace warpwright

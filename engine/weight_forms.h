@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // In which form the weight of each product is multiplied: as numbers of the model's type, or as packed codes
-// of a quantised format. Loading, forward pass and plan go by this one decision.
+// of a quantised format; and in which form keys and values are kept. Loading, forward pass and plan go by
+// this one decision.
 #pragma once
 
 #include <string>
@@ -43,6 +44,8 @@ struct ModelForms {
     i64 weight_bytes = 0;              // of all parameters, on the device
     std::vector<std::string> formats;  // that products are multiplied in: "int4", "bf16"
     std::vector<std::string> notes;    // which quantised weights are multiplied as numbers, and why
+    KvFormat kv_format = KvFormat::same;
+    std::string kv_note;  // of scales that are not there, or a declared format that is not used; or empty
 };
 
 // Gives products the form of the tensors that find_parameters found; where it did not look, of what the
@@ -63,5 +66,11 @@ Result<ModelForms> expected_forms(const ModelConfig& config);
 // quantised layers included; a name of quantize_formats() as if `quantize` had written it; "": as it is.
 Result<ModelConfig> with_format(ModelConfig config, const std::string& format);
 std::vector<std::string> weight_format_names();  // all that with_format takes
+
+// The model with keys and values in this format: a name of KvFormat; the name of the model's own type, which
+// is "same"; "fp8", which is e4m3; "auto" or "": as the checkpoint declares, or else in the model's type.
+Result<ModelConfig> with_kv_format(ModelConfig config, std::string_view format);
+// "bf16", "fp8_e4m3": of 16 bits the model's type.
+const char* kv_type_name(const ModelConfig& config, KvFormat format);
 
 }  // namespace warpwright

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <thread>
 
+#include "engine/formats/kv_scales.h"
 #include "engine/parameters.h"
 #include "engine/weight_source.h"
 
@@ -302,6 +303,34 @@ private:
     Status status_;        // the first failure
 };
 
+// Scales of keys and values, one behind the other.
+Status load_kv(Context& context, const StoredKv& kv, Weights& weights) {
+    weights.forms.kv_format = kv.format;
+    weights.forms.kv_note = kv.note;
+    std::vector<float> scales;
+    const auto each = [&](const auto& body) {
+        for (std::size_t layer = 0; layer < kv.layers.size(); ++layer) {
+            body(kv.layers[layer].k, weights.layers[layer].k_scale);
+            body(kv.layers[layer].v, weights.layers[layer].v_scale);
+        }
+    };
+    each([&](const std::vector<float>& values, Tensor&) {
+        scales.insert(scales.end(), values.begin(), values.end());
+    });
+    if (scales.empty()) return {};
+    const std::size_t bytes = scales.size() * sizeof(float);
+    WW_ASSIGN(Buffer buffer, Buffer::allocate(context.shared_device(), bytes));
+    WW_TRY(context.device().copy_in(buffer.data(), scales.data(), bytes, {}));
+    WW_TRY(context.device().synchronize({}));
+    auto* at = buffer.as<float>();
+    each([&](const std::vector<float>& values, Tensor& tensor) {
+        if (!values.empty()) tensor = Tensor::dense(at, DType::f32, {static_cast<i64>(values.size())});
+        at += values.size();
+    });
+    weights.storage.push_back(std::move(buffer));
+    return {};
+}
+
 }  // namespace
 
 Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
@@ -309,8 +338,10 @@ Result<Weights> load_weights(Context& context, const ModelConfig& config, const 
     WW_ASSIGN(const Safetensors checkpoint, Safetensors::open(folder));
     WW_ASSIGN(std::vector<Parameter> found, find_parameters(config, checkpoint));
     WW_ASSIGN(const std::vector<Parameter> parameters, with_forms(config, std::move(found)));
+    WW_ASSIGN(const StoredKv kv, find_kv(config, checkpoint, prefix_of(checkpoint).body));
     const CheckpointSource source(checkpoint);
     WW_ASSIGN(Weights weights, Loader(context, config, parameters, source, tuning).load(progress));
+    WW_TRY(load_kv(context, kv, weights));
     weights.ignored = unused_tensors(parameters, checkpoint);
     return weights;
 }

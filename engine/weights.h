@@ -32,6 +32,7 @@ struct LayerWeights {
     ProductWeight qkv;           // [(heads + 2 kv_heads) head_dim, hidden]
     Tensor qkv_bias;             // [(heads + 2 kv_heads) head_dim], only with qkv_bias
     Tensor q_norm, k_norm;       // [head_dim], only with qk_norm
+    Tensor k_scale, v_scale;     // f32 [1] or [kv_heads], only of keys and values as codes; null: 1
     ProductWeight o;             // [hidden, heads head_dim]
     Tensor o_bias;               // [hidden], only with o_bias
     Tensor attention_post_norm;  // [hidden], only with post_norms

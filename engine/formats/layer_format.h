@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a checkpoint's config says of how linear layers are quantised: which format each layer has.
+// What a checkpoint's config says of how linear layers are quantised: which format each layer has; and of how
+// keys and values are kept.
 #pragma once
 
 #include <map>
@@ -10,6 +11,7 @@
 
 #include "engine/regex.h"
 #include "formats/quantized_matrix.h"
+#include "warpwright/kv_format.h"
 #include "warpwright/status.h"
 
 namespace warpwright {
@@ -52,6 +54,11 @@ struct LayerFormat {
 };
 std::string describe_format(const LayerFormat& format);  // "gptq u4, groups of 128, act-order"
 
+struct DeclaredKv {
+    KvFormat format = KvFormat::same;
+    std::string unsupported;  // what is declared that no cache here holds: "kv_cache_quant_algo NVFP4"
+};
+
 class QuantizationConfig {
 public:
     // config.json's quantization_config. `where` names it in errors. What is not known is refused by name.
@@ -62,6 +69,7 @@ public:
 
     // Of a linear layer, "model.layers.0.mlp.down_proj"; null: it is kept in floating point.
     Result<const LayerFormat*> format_of(std::string_view layer) const;
+    const DeclaredKv& kv() const { return kv_; }
     const std::string& method() const { return method_; }
     std::string describe() const;  // the formats that layers have, joined
 
@@ -83,6 +91,7 @@ private:
     static Result<bool> matches(const Rule& rule, std::string_view layer);
 
     std::string method_;
+    DeclaredKv kv_;
     std::vector<LayerFormat> formats_;
     std::vector<Rule> rules_;                          // by order; no match: floating point
     std::map<std::string, Exact, std::less<>> exact_;  // MIXED_PRECISION names every layer

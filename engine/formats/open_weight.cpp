@@ -414,7 +414,7 @@ std::string format_found(const Safetensors& checkpoint, const std::string& layer
 
 bool is_beside_weights(std::string_view tensor) {
     constexpr std::string_view kSuffixes[] = {
-        ".input_scale", ".input_global_scale", ".input_zero_point", ".k_scale", ".v_scale",
+        ".input_scale", ".input_global_scale", ".input_zero_point", ".k_scale", ".v_scale", ".kv_scale",
         ".q_scale",     ".output_scale",       ".prob_scale"};
     return std::any_of(std::begin(kSuffixes), std::end(kSuffixes),
                        [&](std::string_view suffix) { return tensor.ends_with(suffix); });

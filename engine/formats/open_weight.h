@@ -26,8 +26,8 @@ Result<formats::StoredWeight> open_gpt_oss_expert(const Safetensors& checkpoint,
 // known.
 std::string format_found(const Safetensors& checkpoint, const std::string& layer);
 
-// Tensors that may stand beside a layer's weights and are not used: scales of activations and of the KV
-// cache.
+// Tensors that may stand beside a layer's weights and are not used with them: scales of activations, and
+// those of keys and values (kv_scales.h).
 bool is_beside_weights(std::string_view tensor);
 
 }  // namespace warpwright

@@ -55,6 +55,7 @@ public:
     Result<QuantizationConfig> read() {
         config_.method_ = fields_.text_or("quant_method", "");
         const std::string method = config_.method_;
+        keys_and_values();
         WW_TRY(fields_.status());
         if (method == "gptq") {
             WW_TRY(gptq());
@@ -84,6 +85,7 @@ public:
 
     Result<QuantizationConfig> read_modelopt_file() {
         config_.method_ = "modelopt";
+        keys_and_values();
         WW_TRY(modelopt());
         WW_TRY(fields_.status());
         return std::move(config_);
@@ -145,6 +147,42 @@ private:
             exactly(name, format);
         }
         return {};
+    }
+
+    // kv_cache_scheme is QuantizationArgs (compressed-tensors, and ModelOpt in config.json), or "static" of
+    // AutoFP8; kv_cache_quant_algo is ModelOpt's. Either is null where there is none.
+    void keys_and_values() {
+        if (const json* scheme = fields_.find("kv_cache_scheme")) {
+            if (scheme->is_object()) {
+                kv_scheme(*scheme);
+            } else if (*scheme == "static") {
+                config_.kv_.format = KvFormat::fp8_e4m3;
+            } else {
+                config_.kv_.unsupported = "kv_cache_scheme " + describe_json(*scheme);
+            }
+        }
+        const std::string algorithm = fields_.text_or("kv_cache_quant_algo", "");
+        if (algorithm == "FP8") {
+            config_.kv_.format = KvFormat::fp8_e4m3;
+        } else if (!algorithm.empty()) {
+            config_.kv_.unsupported = "kv_cache_quant_algo " + printable(algorithm, 40);
+        }
+    }
+    void kv_scheme(const json& object) {
+        Fields fields(object, fields_.where() + ": kv_cache_scheme");
+        const i64 bits = fields.integer_or("num_bits", 1, 64, 8);
+        const std::string type = fields.text_or("type", "int");
+        const std::string strategy = fields.text_or("strategy", "tensor");
+        const bool is_symmetric = fields.flag_or("symmetric", true);
+        fields_.fail(fields.status());
+        if (bits == 8 && type == "float" && is_symmetric &&
+            (strategy == "tensor" || strategy == "attn_head")) {
+            config_.kv_.format = KvFormat::fp8_e4m3;
+        } else {
+            config_.kv_.unsupported =
+                fmt::format("kv_cache_scheme of {} bits, {}, by {}{}", bits, printable(type, 20),
+                            printable(strategy, 20), is_symmetric ? "" : ", asymmetric");
+        }
     }
 
     Status gptq() {
@@ -377,6 +415,10 @@ private:
     }
 
     Status modelopt() {
+        const bool has_only_kv =
+            fields_.find("quant_algo") == nullptr &&
+            (fields_.find("kv_cache_quant_algo") != nullptr || fields_.find("kv_cache_scheme") != nullptr);
+        if (has_only_kv) return {};
         const std::string algorithm = fields_.text("quant_algo");
         // Formats without groups are given a group of 0.
         const i64 group = fields_.integer_or("group_size", 0, kMaxGroup, 0);

@@ -53,7 +53,7 @@ Status LayerPass::allocate(i64 tokens) {
     weights_.lm_head = {{.rows = tokens, .dense = weights_.embedding}};
 
     const i64 num_pages = (tokens + kPageTokens - 1) / kPageTokens;
-    WW_ASSIGN(pages_, PagePool::create(*context_, config_, num_pages, kPageTokens));
+    WW_ASSIGN(pages_, PagePool::create(*context_, config_, KvFormat::same, num_pages, kPageTokens));
     WW_ASSIGN(inputs_, StepInputs::create(
                            *context_, {.tokens = tokens, .sequences = 1, .pages_per_sequence = num_pages}));
     const auto count_up = [&](StepInputs::Array array, i64 count) {

@@ -28,6 +28,9 @@ struct PlanOptions {
     bool batch_invariant = false;  // the rows of an engine in that mode
     std::string
         format;  // of the weights, as if they were in it: "int4", "fp8", ..., "bf16", "f16"; "": their own
+    std::string
+        kv_format;  // of keys and values: "fp8_e4m3", "fp8_e5m2", "same" (or the model's type: "bf16");
+                    // "auto" or "": as the checkpoint's config declares, or else the model's type
 };
 
 struct PlannedLayer {
@@ -78,6 +81,8 @@ struct Plan {
     // Per GPU.
     i64 weight_bytes = 0;
     i64 kv_bytes_per_token = 0;
+    std::string kv_format;  // "bf16", "fp8_e4m3"
+    std::string kv_note;    // of scales or of a declared format that is not used; or empty
     i64 workspace_bytes = 0;
     i64 capacity_bytes = 0;      // memory of the GPU, less what driver and context take
     i64 max_tokens = 0;          // that the cache can hold at this batch
@@ -102,7 +107,8 @@ struct Plan {
 };
 
 // Caller errors: sizes below 1, a context over the model's limit, a model that cannot be split that many
-// ways, no such format, or one whose groups do not divide a layer.
+// ways, no such format, or one whose groups do not divide a layer. Formats count where nobody knows the
+// forms.
 Result<Plan> plan_model(const ModelConfig& config, const Target& target, const PlanOptions& options);
 
 // With weights in these forms, those of one GPU (Weights::forms).

@@ -189,6 +189,22 @@ class Answers(Scratch):
         self.assertEqual((refused.returncode, refused.stdout), (2, ""))
         self.assertIn("quantize --format int4", refused.stderr)
 
+    def test_formats_of_the_cache(self):
+        args = ["run", "--device", "cpu", "--model", str(MODEL), "--prompt", "A violin is", "--max-tokens", "8", "--json"]
+        answers = {}
+        for name in ("auto", "bf16", "fp8_e4m3", "fp8_e5m2"):
+            result = warpwright(*args, "--kv-format", name)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            answers[name] = json.loads(result.stdout)
+            self.assertEqual("note: keys and values are kept as " + name in result.stderr, name.startswith("fp8"))
+            self.assertEqual("6 of 6 layers have no scales" in result.stderr, name.startswith("fp8"))
+        kept = {name: answer["plan"]["memory"]["kv_format"] for name, answer in answers.items()}
+        self.assertEqual(kept, {"auto": "bf16", "bf16": "bf16", "fp8_e4m3": "fp8_e4m3", "fp8_e5m2": "fp8_e5m2"})
+        self.assertEqual(answers["auto"]["sequences"], answers["bf16"]["sequences"])
+        refused = warpwright(*args, "--kv-format", "int8")
+        self.assertEqual((refused.returncode, refused.stdout), (2, ""))
+        self.assertIn("kv_format: expected auto, bf16, same, fp8_e4m3, fp8_e5m2, got 'int8'", refused.stderr)
+
     def test_why_json(self):
         answer = json.loads(warpwright("why", "gemm", "--gpu", "rtx-5090", "--set", "m=4096,n=4096,k=4096", "--json").stdout)
         self.assertEqual(set(answer), {"op", "target", "problem", "chosen", "candidates"})

@@ -84,6 +84,25 @@ class Plans(unittest.TestCase):
         self.assertRegex(sweep.stdout, r"(?m)^  int4 +8k +1 +yes ")
         self.refused(plan("--model", "llama-3.1-8b", "--gpu", "h200", "--format", "int5"), "int4", "'int5'", "nearest: int")
 
+    def test_formats_of_the_cache(self):
+        args = ("--model", "llama-3.1-8b", "--gpu", "h200", "--batch", "16", "--context", "8k")
+        one = plan(*args, "--kv-format", "fp8_e4m3")
+        self.assertEqual(one.returncode, 0, one.stderr)
+        self.assertIn("8.0 GiB cache (64.0 KiB a token)", one.stdout)
+        self.assertIn("\n           keys and values in fp8_e4m3\n", one.stdout)
+        self.assertRegex(one.stdout, r"(?m)^  rope +32 .* rope\.portable\.bf16\.codes\.t256$")
+        stored = plan(*args).stdout
+        self.assertIn("16.0 GiB cache (128.0 KiB a token)", stored)
+        self.assertNotIn("keys and values", stored)
+        table = plan(*args, "--kv-format", "all")
+        self.assertEqual([line.split()[:3] for line in table.stdout.splitlines() if " yes " in line],
+                         [["bf16", "yes", "15.0"], ["fp8_e4m3", "yes", "15.0"], ["fp8_e5m2", "yes", "15.0"]])
+        both = json.loads(plan(*args, "--kv-format", "bf16,fp8_e4m3", "--format", "int4", "--json").stdout)["plans"]
+        self.assertEqual([p["memory"]["kv_format"] for p in both], ["bf16", "fp8_e4m3"])
+        self.assertEqual([p["memory"]["kv_bytes_per_token"] for p in both], [131072, 65536])
+        self.assertLess(both[1]["phases"]["decode"]["predicted_us"], both[0]["phases"]["decode"]["predicted_us"])
+        self.refused(plan(*args, "--kv-format", "int8"), "kv_format: expected auto, bf16, same, fp8_e4m3, fp8_e5m2, got 'int8'")
+
     def test_all_gpus(self):
         targets = json.loads(subprocess.run([BINARY, "targets", "--json"], capture_output=True, text=True).stdout)
         answer = json.loads(plan("--model", "llama-3.2-1b", "--gpu", "all", "--json").stdout)

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Quantised layers: a quantization_config; a line "ROWS COLUMNS DATA_BYTES FILL"; a safetensors header with
-// tensors of "layer", whose data are that many bytes of that value. Refused with a reason, or read: whole,
-// and in parts that are the same.
+// tensors of "layer", and scales of keys and values of "model.layers.0", whose data are that many bytes of
+// that value. Refused with a reason, or read: whole, and in parts that are the same.
 #include <unistd.h>
 
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "engine/formats/kv_scales.h"
 #include "engine/formats/open_weight.h"
 #include "engine/json_fields.h"
 #include "input.h"
@@ -46,18 +48,37 @@ std::vector<float> values_of(const formats::StoredWeight& weight, i64 first, i64
     return values;
 }
 
+// Of a model with one layer.
+void check_kv(std::shared_ptr<const QuantizationConfig> quantization, const Safetensors& checkpoint) {
+    ModelConfig config;
+    config.num_layers = 1;
+    config.num_kv_heads = 2;
+    config.quantization = std::move(quantization);
+    const auto kv = find_kv(config, checkpoint, "model.");
+    check_refusal(kv.status());
+    if (!kv.ok()) return;
+    for (const LayerKvScales& layer : kv->layers) {
+        for (const auto* scales : {&layer.k, &layer.v}) {
+            require(scales->size() <= 2, "a scale, or one for each head");
+            for (const float scale : *scales)
+                require(scale > 0 && std::isfinite(scale), "scales are positive and finite");
+        }
+    }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto sections = sections_of(data, size);
     const auto root = parse_json(sections[0], "config.json");
     if (!root.ok()) return 0;
-    const auto config = QuantizationConfig::parse(*root, "config.json: quantization_config");
-    check_refusal(config.status());
-    if (!config.ok() || sections.size() < 3) return 0;
+    auto parsed = QuantizationConfig::parse(*root, "config.json: quantization_config");
+    check_refusal(parsed.status());
+    if (!parsed.ok() || sections.size() < 3) return 0;
+    const auto config = std::make_shared<const QuantizationConfig>(std::move(*parsed));
     (void)config->describe();
     const auto format = config->format_of("layer");
-    if (!format.ok() || *format == nullptr) return 0;
+    if (!format.ok()) return 0;
 
     std::string_view numbers = sections[1];
     const i64 rows = next_number(numbers), columns = next_number(numbers);
@@ -75,6 +96,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto checkpoint = Safetensors::open(kPath);
     std::filesystem::remove(kPath);
     if (!checkpoint.ok()) return 0;
+    check_kv(config, *checkpoint);
+    if (*format == nullptr) return 0;
     const auto weight = open_weight(*checkpoint, "layer", **format, rows, columns);
     check_refusal(weight.status());
     if (!weight.ok()) return 0;
