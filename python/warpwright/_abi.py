@@ -284,6 +284,7 @@ EngineOptions = _sized(
     reserved=c_int32,
     progress=Progress,
     user=c_void_p,
+    kv_format=c_char_p,
 )
 
 

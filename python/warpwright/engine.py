@@ -142,6 +142,8 @@ class Engine:
         page_size_tokens: of the cache, a power of two.
         cache_tokens: of all sequences together; 0: all their contexts, as far as memory allows.
         batch_invariant: a sequence gets the same bits whatever runs beside it; slower.
+        kv_format: of keys and values in the cache: "fp8_e4m3", "fp8_e5m2", or "bf16" (the model's type, "same");
+            "auto": as the checkpoint declares, or else the model's type. `info` says which it is.
         progress: called with (done_bytes, total_bytes) while weights are loaded; what it raises comes out when
             they are.
 
@@ -162,6 +164,7 @@ class Engine:
         page_size_tokens: int = 16,
         cache_tokens: int = 0,
         batch_invariant: bool = False,
+        kv_format: str = "auto",
         progress: Optional[Callable[[int, int], None]] = None,
     ):
         self._handle: Optional[int] = None
@@ -175,6 +178,7 @@ class Engine:
             page_size_tokens=page_size_tokens,
             cache_tokens=cache_tokens,
             batch_invariant=batch_invariant,
+            kv_format=kv_format.encode(),
         )
         raised: list[BaseException] = []
 

@@ -98,6 +98,8 @@ class PlanMemory:
     cache_note: str
     fits: bool
     text: str
+    kv_format: str = ""  # "bf16", "fp8_e4m3"
+    kv_note: str = ""  # of scales or of a declared format that is not used
 
 
 @dataclass
@@ -163,6 +165,7 @@ class RefusedPlan:
     context: int
     refused: str
     format: str = ""
+    kv_format: str = ""
     runs: bool = False
 
 
@@ -426,6 +429,7 @@ def plan(
     prompt: Optional[int] = None,
     batch_invariant: bool = False,
     weight_format: Optional[str] = None,
+    kv_format: Optional[str] = None,
 ) -> Plan:
     """Will a model run on a GPU, on which kernels, and how fast; the GPU need not be here.
 
@@ -439,6 +443,7 @@ def plan(
         prompt: tokens of the prefill; by default half the context.
         batch_invariant: the rows of an engine in that mode.
         weight_format: as if weights were in it: "int4", "fp8", ... of ``warpwright quantize``, "bf16", "f16".
+        kv_format: of keys and values: "fp8_e4m3", "fp8_e5m2", "bf16"; by default as the config declares.
 
     Errors:
         CallerError for an unknown model, format or GPU (with the nearest name), and sizes out of range.
@@ -453,6 +458,7 @@ def plan(
         "prompt": prompt,
         "batch_invariant": batch_invariant,
         "weight_format": weight_format,
+        "kv_format": kv_format,
     }
     return decode(Plan, json_of("ww_plan", _request(request)))
 
@@ -465,9 +471,10 @@ def plans(
     contexts: Sequence[int] = (),
     num_gpus: int = 1,
     weight_formats: Sequence[str] = (),
+    kv_formats: Sequence[str] = (),
     **options: Any,
 ) -> list[Union[Plan, RefusedPlan]]:
-    """A plan for each GPU, format of weights, batch and context; one that cannot be made is a RefusedPlan with the reason."""
+    """A plan for each GPU, formats of weights and cache, batch and context; one that cannot be made is a RefusedPlan with the reason."""
     request = {
         "model": os.fspath(model),
         "gpu": list(gpus),
@@ -475,6 +482,7 @@ def plans(
         "batch": list(batches),
         "context": list(contexts) or None,
         "weight_format": list(weight_formats) or None,
+        "kv_format": list(kv_formats) or None,
         **options,
     }
     answer = json_of("ww_plan", _request(request))

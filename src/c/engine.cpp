@@ -99,6 +99,7 @@ Result<std::unique_ptr<ww_engine>> create(ww_context& context, const std::string
     made->context = context.context;
     WW_ASSIGN(made->options, engine_options(options));
     WW_ASSIGN(made->config, load_config(model));
+    WW_ASSIGN(made->config, with_kv_format(std::move(made->config), text_or_empty(options.kv_format)));
     std::error_code error;
     if (std::filesystem::exists(std::filesystem::path(model) / "tokenizer.json", error)) {
         auto tokenizer = ww_tokenizer::load(model);
@@ -180,6 +181,8 @@ ordered_json facts_json(const ww_engine& engine) {
               {"ignored_tensors", engine.ignored_tensors}}},
             {"device", engine.context->device().id()},
             {"weights_bytes", engine.weights_bytes},
+            {"kv_format", kv_type_name(config, engine.engine->kv_format())},
+            {"kv_note", engine.engine->forms().kv_note},
             {"max_context_tokens", engine.engine->max_context_tokens()},
             {"cache_tokens", engine.engine->cache_tokens()},
             {"load_s", engine.load_s}};

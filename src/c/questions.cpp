@@ -141,7 +141,7 @@ Result<std::string> why(const char* request) {
 struct PlanRequest {
     std::string model, format;
     std::vector<Target> targets;
-    std::vector<PlanOptions> options;  // every format with every context and every batch
+    std::vector<PlanOptions> options;  // every pair of formats with every context and every batch
 };
 
 Result<PlanRequest> plan_request(const json& value) {
@@ -155,7 +155,7 @@ Result<PlanRequest> plan_request(const json& value) {
     const auto gpus = texts(fields, "gpu", "auto");
     const auto batches = numbers(fields, "batch", defaults.batch),
                contexts = numbers(fields, "context", defaults.context_tokens);
-    const auto formats = texts(fields, "weight_format", "");
+    const auto formats = texts(fields, "weight_format", ""), kv_formats = texts(fields, "kv_format", "");
     WW_TRY(finish(fields));
     for (const std::string& gpu : gpus) {
         if (gpu == "all") {
@@ -166,12 +166,15 @@ Result<PlanRequest> plan_request(const json& value) {
         }
     }
     for (const std::string& format : formats) {
-        one.format = format;
-        for (const i64 context : contexts) {
-            for (const i64 batch : batches) {
-                one.context_tokens = context;
-                one.batch = batch;
-                request.options.push_back(one);
+        for (const std::string& kv_format : kv_formats) {
+            for (const i64 context : contexts) {
+                for (const i64 batch : batches) {
+                    one.format = format;
+                    one.kv_format = kv_format;
+                    one.context_tokens = context;
+                    one.batch = batch;
+                    request.options.push_back(one);
+                }
             }
         }
     }

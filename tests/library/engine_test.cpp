@@ -231,6 +231,33 @@ TEST(Engine, TakesRandomWeightsAndReportsProgress) {
     EXPECT_EQ(none, nullptr);
 }
 
+TEST(Engine, KeepsKeysAndValuesAsAsked) {
+    ww_engine_options options{sizeof(ww_engine_options)};
+    options.kv_format = "fp8_e4m3";
+    const EngineHandle engine = create(kModel, &options);
+    const auto facts = json::parse(text_of([&](char** out) { return ww_engine_json(engine.get(), out); }));
+    EXPECT_EQ(facts["kv_format"], "fp8_e4m3");
+    EXPECT_EQ(facts["kv_note"], "6 of 6 layers have no scales of keys and values: they are 1");
+    EXPECT_EQ(run(engine.get(), {{"prompt", "A river is"}, {"max_tokens", 4}}).begin()->second.tokens.size(),
+              4u);
+    const auto plan =
+        json::parse(text_of([&](char** out) { return ww_engine_plan(engine.get(), 1, 8, 32, out); }));
+    EXPECT_EQ(plan["memory"]["kv_format"], "fp8_e4m3");
+
+    // A program that was compiled before the field was there.
+    options.struct_size = offsetof(ww_engine_options, kv_format);
+    const EngineHandle older = create(kModel, &options);
+    EXPECT_EQ(json::parse(text_of([&](char** out) { return ww_engine_json(older.get(), out); }))["kv_format"],
+              "bf16");
+    options = {sizeof(ww_engine_options)};
+    options.kv_format = "int8";
+    const ContextHandle context = open_context("cpu");
+    ww_engine* none = nullptr;
+    EXPECT_EQ(ww_engine_create(context.get(), kModel.c_str(), &options, &none), WW_ERROR_CALLER);
+    EXPECT_EQ(std::string(ww_last_error()).substr(0, 53),
+              "kv_format: expected auto, bf16, same, fp8_e4m3, fp8_e");
+}
+
 TEST(Questions, NameWhatIsWrongWithThem) {
     const auto message = [](auto ask, const char* request) {
         char* answer = nullptr;

@@ -185,6 +185,14 @@ class OnGpu(unittest.TestCase):
         expected = json.loads(done.stdout)["sequences"][0]["tokens"]
         self.assertEqual(self.outputs([PROMPT], max_sequences=1), [expected])
 
+    def test_format_of_the_cache(self):
+        with warpwright.Engine(support.MODEL, "cpu", max_context_tokens=64, kv_format="fp8_e4m3") as engine:
+            self.assertEqual(engine.info["kv_format"], "fp8_e4m3")
+            self.assertEqual(engine.plan(1).memory.kv_format, "fp8_e4m3")
+            self.assertEqual(len(engine.generate(PROMPT, max_tokens=4)[0].tokens), 4)
+        with self.assertRaisesRegex(warpwright.CallerError, "kv_format: expected auto, bf16"):
+            warpwright.Engine(support.MODEL, "cpu", kv_format="int8")
+
     def test_batch_invariant(self):
         together = self.outputs(self.prompts, batch_invariant=True)
         alone = [self.outputs([prompt], batch_invariant=True)[0] for prompt in self.prompts]

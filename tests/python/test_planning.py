@@ -70,6 +70,15 @@ class Planning(unittest.TestCase):
         one = warpwright.plan("llama-3.1-8b", "h200", weight_format="int4")
         self.assertEqual(one.memory, int4.memory)
 
+    def test_plan_with_other_keys_and_values(self):
+        same, codes = warpwright.plans("llama-3.1-8b", ["h200"], kv_formats=["same", "fp8_e5m2"])
+        self.assertEqual((same.memory.kv_format, codes.memory.kv_format), ("bf16", "fp8_e5m2"))
+        self.assertEqual(same.memory.kv_bytes_per_token, 2 * codes.memory.kv_bytes_per_token)
+        one = warpwright.plan("llama-3.1-8b", "h200", kv_format="fp8_e5m2")
+        self.assertEqual(one.memory, codes.memory)
+        with self.assertRaisesRegex(warpwright.CallerError, "kv_format: expected auto, bf16"):
+            warpwright.plan("llama-3.1-8b", "h200", kv_format="int8")
+
     def test_plan_is_the_programs(self):
         program = support.ROOT / "build" / "warpwright"
         if not program.exists():
