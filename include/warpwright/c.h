@@ -350,7 +350,8 @@ typedef struct ww_rope {
     /* Not 0: the operation directly before this one in the stream does not write positions, frequency,
      * sequences and page_table. Then they may be read while it still runs; the result is the same. */
     int32_t positions_are_ready;
-    int32_t reserved;
+    int32_t kv_format;          /* of pages; WW_KV_SAME, ... */
+    ww_tensor k_scale, v_scale; /* optional, of codes: as ww_kv_append's */
 } ww_rope;
 WW_API ww_status ww_prepare_rope(ww_context* context, const ww_rope* call, ww_prepared** prepared);
 WW_API ww_status ww_run_rope(ww_context* context, const ww_rope* call, void* stream);

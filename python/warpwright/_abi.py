@@ -115,7 +115,9 @@ Rope = _sized(
     k_pages=Tensor,
     v_pages=Tensor,
     positions_are_ready=c_int32,
-    reserved=c_int32,
+    kv_format=c_int32,
+    k_scale=Tensor,
+    v_scale=Tensor,
 )
 GatedActivation = _sized(
     "GatedActivation",

@@ -461,6 +461,9 @@ def rope(
     page_table: Optional[Tensor] = None,
     k_pages: Optional[Tensor] = None,
     v_pages: Optional[Tensor] = None,
+    kv_format: Optional[str] = None,
+    k_scale: Union[None, float, Tensor] = None,
+    v_scale: Union[None, float, Tensor] = None,
     positions_are_ready: bool = False,
     device: Optional[str] = None,
     stream: Stream = None,
@@ -480,6 +483,7 @@ def rope(
         magnitude: multiplies cos and sin (yarn, longrope); not 0.
         interleaved: pairs are neighbours, not halves (neox).
         v, sequences, page_table, k_pages, v_pages: all or none; as in `kv_append`.
+        kv_format, k_scale, v_scale: of pages, as in `kv_append`.
         positions_are_ready: the operation directly before this one in the stream does not write positions,
             frequency, sequences and page_table: they may be read while it still runs.
 
@@ -498,8 +502,12 @@ def rope(
     call.tensor("v", v, _FLOATS)
     call.tensor("sequences", sequences, "i32")
     call.tensor("page_table", page_table, "i32")
-    call.tensor("k_pages", k_pages, _FLOATS, written=True)
-    call.tensor("v_pages", v_pages, _FLOATS, written=True)
+    if k_pages is None:
+        call.tensor("v_pages", v_pages, _FLOATS, written=True)
+        call.struct.kv_format = word_of("rope", "kv_format", kv_format or "same", _abi.KV_FORMATS)
+    else:
+        _put_kv(call, "k_pages", k_pages, "v_pages", v_pages, kv_format, written=True)
+        _put_kv_scales(call, k_scale, v_scale)
     call.struct.positions_are_ready = positions_are_ready
     call.struct.magnitude = _given("rope", "magnitude", magnitude)
     call.struct.interleaved = interleaved

@@ -101,6 +101,9 @@ Result<Rope> convert(const ww_rope& c, const Device& device) {
                     .page_table = arg("page_table", c.page_table),
                     .k_pages = arg("k_pages", c.k_pages),
                     .v_pages = arg("v_pages", c.v_pages),
+                    .kv_format = kv_format(c.kv_format, arg),
+                    .k_scale = arg("k_scale", c.k_scale),
+                    .v_scale = arg("v_scale", c.v_scale),
                     .positions_are_ready = c.positions_are_ready != 0};
     WW_TRY(arg.status());
     return call;

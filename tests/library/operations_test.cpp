@@ -410,6 +410,35 @@ TEST(Operations, KvAppendOfCodes) {
         ww_run_kv_append, ww_prepare_kv_append, kv_append);
 }
 
+TEST(Operations, RopeToPagesOfCodes) {
+    expect_the_same(
+        [](Arena& arena) {
+            return Rope{.q = arena.reals(DType::bf16, {3, 4, 64}),
+                        .k = arena.reals(DType::bf16, {3, 2, 64}),
+                        .positions = arena.ints({3}, {5, -1, 6}),
+                        .frequency = arena.reals(DType::f32, {16}),
+                        .v = arena.reals(DType::bf16, {3, 2, 64}),
+                        .sequences = arena.ints({3}, {1, 0, 1}),
+                        .page_table = arena.ints({2, 2}, {0, 1, 3, 2}),
+                        .k_pages = arena.bytes({4, 4, 2, 64}),
+                        .v_pages = arena.bytes({4, 4, 2, 64}),
+                        .kv_format = KvFormat::fp8_e5m2,
+                        .k_scale = arena.scales({2}),
+                        .v_scale = arena.scales({1})};
+        },
+        [](const Rope& call) {
+            ww_rope c{sizeof(ww_rope)};
+            c.q = c_tensor(call.q), c.k = c_tensor(call.k), c.v = c_tensor(call.v);
+            c.positions = c_tensor(call.positions), c.frequency = c_tensor(call.frequency);
+            c.sequences = c_tensor(call.sequences), c.page_table = c_tensor(call.page_table);
+            c.k_pages = c_tensor(call.k_pages), c.v_pages = c_tensor(call.v_pages);
+            c.k_scale = c_tensor(call.k_scale), c.v_scale = c_tensor(call.v_scale);
+            c.kv_format = WW_KV_FP8_E5M2;
+            return c;
+        },
+        ww_run_rope, ww_prepare_rope, rope);
+}
+
 TEST(Operations, Logits) {
     expect_the_same(
         [](Arena& arena) {

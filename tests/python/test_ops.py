@@ -212,6 +212,36 @@ class Operations(unittest.TestCase):
 
         self.on_devices(check)
 
+    def test_rope_to_pages_of_codes(self):
+        def check(device, random):
+            q, k, v = half(random, 4, 2, 64), half(random, 4, 2, 64), half(random, 4, 2, 64)
+            table = np.array([[5, 0], [2, 4]], np.int32)
+            sequences, positions = np.array([0, 0, 1, 1], np.int32), np.array([7, 8, 3, -1], np.int32)
+            frequency = np.zeros(32, np.float32)  # nothing turns: what kv_append does
+            where = (sequences, positions, table)
+            pages = [np.zeros((6, 8, 2, 64), np.uint8) for _ in range(4)]
+            codes = {"kv_format": "fp8_e4m3", "k_scale": 0.25, "v_scale": 0.5, "device": device}
+            warpwright.kv_append(k, v, *where, *pages[:2], **codes)
+            warpwright.rope(
+                q,
+                k.copy(),
+                positions,
+                frequency,
+                v=v,
+                sequences=sequences,
+                page_table=table,
+                k_pages=pages[2],
+                v_pages=pages[3],
+                **codes,
+            )
+            self.assertTrue(pages[0].any())
+            np.testing.assert_array_equal(pages[2], pages[0])
+            np.testing.assert_array_equal(pages[3], pages[1])
+            with self.assertRaisesRegex(warpwright.CallerError, "kv_format fp8_e4m3: expected k_pages too"):
+                warpwright.rope(q, k, positions, frequency, kv_format="fp8_e4m3", device=device)
+
+        self.on_devices(check)
+
     def test_logits(self):
         def check(device, random):
             x = (random.standard_normal((2, 300)) * 3).astype(np.float32)
