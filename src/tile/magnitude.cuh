@@ -11,6 +11,11 @@ namespace warpwright {
 
 constexpr u32 kMagnitudes = 0x7fff7fffu;  // of a pair
 
+template <class T>
+constexpr bool is_bf16 = false;
+template <>
+inline constexpr bool is_bf16<Bf16> = true;
+
 // Of eight numbers: a pair, of the even ones and of the odd ones.
 template <class T>
 __device__ inline u32 larger_pair(U32x4 v) {

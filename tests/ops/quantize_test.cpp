@@ -36,6 +36,15 @@ TEST(Quantize, RefusesWithTheReason) {
               "group: needs at most 8192, got 16384");
     EXPECT_EQ(refusal(kOp, "quantize.block.bf16.t128v8", "h200", {{"given_scale", "true"}}),
               "given scale: needs 0, got 1");
+    const char* nvfp4 = "quantize.groups.bf16.nvfp4.t128v2.cvt";
+    const FieldTexts groups_of_32{{"code", "e2m1"}, {"scale", "e8m0_up"}, {"group_columns", "32"}};
+    EXPECT_EQ(refusal(kOp, nvfp4, "h200", {}), "codes e2m1: needs true, got false");
+    EXPECT_EQ(refusal(kOp, nvfp4, "h200", groups_of_32), "scales e4m3: needs true, got false");
+    EXPECT_EQ(refusal(kOp, nvfp4, "h200", {{"code", "e2m1"}, {"scale", "e4m3"}, {"group_columns", "32"}}),
+              "group columns: needs 16, got 32");
+    EXPECT_EQ(refusal(kOp, "quantize.groups.bf16.mxfp4.t128v2", "h200", groups_of_32), "");
+    EXPECT_EQ(refusal(kOp, "quantize.groups.bf16.mxfp4.t128v2", "h200", {{"code", "e2m1"}}),
+              "scales e8m0: needs true, got false");
     EXPECT_EQ(refusal(kOp, "quantize.portable.bf16.any", "h200", {{"dtype", "f16"}}),
               "dtype: needs bf16, got f16");
 }
@@ -54,6 +63,10 @@ TEST(Quantize, ChoosesTheRowThatFits) {
               "quantize.block.bf16.t256v8.cvt");
     EXPECT_EQ(chosen(kOp, "rtx-3090", {{"columns", "130"}, {"alignment_bytes", "2"}}),
               "quantize.portable.bf16.any");
+    EXPECT_EQ(chosen(kOp, "h200", {{"code", "e2m1"}, {"scale", "e4m3"}, {"group_columns", "16"}}),
+              "quantize.groups.bf16.nvfp4.t128v2.cvt");
+    EXPECT_EQ(chosen(kOp, "a100", {{"code", "e2m1"}, {"scale", "e8m0"}, {"group_columns", "32"}}),
+              "quantize.groups.bf16.mxfp4.t128v2");
     EXPECT_EQ(chosen(kOp, "cpu", {{"dtype", "f16"}}), "quantize.host.f16");
     EXPECT_EQ(chosen(kOp, "h200", {{"dtype", "f32"}}), "");
 }

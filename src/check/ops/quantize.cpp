@@ -15,6 +15,11 @@ namespace {
 
 constexpr float kGlobalScale = 0.0013F, kGivenScale = 0.0071F;
 
+// Of a power of two there are products in the middle between two codes.
+float global_scale_of(const QuantizeProblem& problem) {
+    return problem.rows % 2 == 0 ? 0.0625F : kGlobalScale;
+}
+
 struct QuantizeCheck {
     using Op = QuantizeOp;
 
@@ -91,6 +96,10 @@ struct QuantizeCheck {
             add_misaligned(problem_of(129, 80, dtype, kNvfp4));
             problems.back().swizzled = true;
             add_misaligned(problem_of(140, 200, dtype, kFp8Blocks));
+            for (const QuantizeFormat& format : {kNvfp4, kMxfp4}) {
+                add(problem_of(10, 1024, dtype, format));
+                add(problem_of(12, 160, dtype, format));
+            }
             add(problem_of(4, 7168, dtype, kFp8PerToken));
             add(problem_of(3, 16384, dtype, kInt8PerToken));
         }
@@ -152,7 +161,7 @@ struct QuantizeCheck {
                       .least_amax = by_column ? 0.01F : 0};
         if (problem.scale == ScaleType::e4m3) {
             call.global_scale = bench.input(DType::f32, {1});
-            bench.write(call.global_scale, {kGlobalScale});
+            bench.write(call.global_scale, {global_scale_of(problem)});
         }
         const DType scale_type = dtype_of(problem.scale);
         QuantizeProblem defined = problem;  // with the group that has one scale
@@ -178,8 +187,9 @@ struct QuantizeCheck {
         const Status status = quantize(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
-        const QuantizeAnswer answer = quantize_oracle(defined, values, call.least_amax, kGlobalScale,
-                                                      problem.given_scale ? &kGivenScale : nullptr);
+        const QuantizeAnswer answer =
+            quantize_oracle(defined, values, call.least_amax, global_scale_of(problem),
+                            problem.given_scale ? &kGivenScale : nullptr);
         judge(result, bench,
               compare(unpacked_codes(bench.read(call.codes), problem.code), answer.codes,
                       as_float(answer.codes), 0),

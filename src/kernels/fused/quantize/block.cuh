@@ -81,11 +81,11 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
 #pragma unroll
     for (int i = 0; i < kRow.vectors; ++i) pair = ptx::max_pair<T>(pair, larger_pair<T>(kept[i]));
     const u32 magnitude = block_max<kRow.threads>(larger_of(pair), scratch);
-    const float amax = ptx::to_float(T{static_cast<u16>(magnitude)});
-    const GroupScale scale =
-        scale_of<kRow.fp8_convert>(args, __float_as_uint(amax), reciprocal_of_global(args));
+    const u32 amax = __float_as_uint(ptx::to_float(T{static_cast<u16>(magnitude)}));
+    const GroupScale scale = scale_of<kRow.fp8_convert>(args, amax, reciprocal_of_global(args));
     if (threadIdx.x == 0) store_scale(args, group.row, group.column, scale.stored);
-    const bool regular = is_regular<T>(magnitude, scale.multiplier);
+    const bool is_nan = amax > kInfinityFloat || __float_as_uint(scale.multiplier) > kInfinityFloat;
+    const bool regular = is_regular(args, amax, scale.multiplier);
     with_code<T>(args, [&](auto tag) {
         constexpr CodeType kCode = decltype(tag)::kCode;
         u8* codes = static_cast<u8*>(args.codes) + group.first_row * args.codes_stride +
@@ -94,11 +94,11 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
 #pragma unroll
         for (int i = 0; i < kRow.vectors; ++i, codes += step) {
             if (!group.has(i)) continue;
-            if (regular) {
-                store_codes<T, kCode, kRow.fp8_convert, decltype(tag)::kPowerOfTwo>(codes, kept[i],
-                                                                                    scale.multiplier, true);
-            } else {
+            if (is_nan) {
                 store_nan<kCode>(codes);
+            } else {
+                store_codes<T, kCode, kRow.fp8_convert, decltype(tag)::kMultipliers>(
+                    codes, kept[i], scale.multiplier, regular);
             }
         }
     });

@@ -6,15 +6,15 @@
 #include "ptx/convert.cuh"
 #include "ptx/fp8.cuh"
 #include "ptx/math.cuh"
+#include "tile/bounded_codes.cuh"
 #include "tile/magnitude.cuh"
-#include "tile/small_float.cuh"
 
 namespace warpwright {
 
 template <class T>
-constexpr bool is_bf16 = false;
+constexpr bool is_void = false;
 template <>
-inline constexpr bool is_bf16<Bf16> = true;
+inline constexpr bool is_void<void> = true;
 
 constexpr u32 kNanFloat = 0x7fffffffu, kLargestFloat = 0x7f7fffffu, kInfinityFloat = 0x7f800000u;
 
@@ -64,16 +64,11 @@ __device__ inline float over_e4m3(float g, float s) {
     const float quotient = __fmul_rn(g, reciprocal);
     return __fmaf_rn(__fmaf_rn(-quotient, s, g), reciprocal, quotient);
 }
-// Of the reciprocal of the global scale: whether over_e4m3 takes it.
-__device__ inline bool is_usual(float global_reciprocal) {
-    return global_reciprocal >= 0x1p-90f && global_reciprocal <= 0x1p100f;
-}
 
-template <bool convert, bool usual>
+template <bool convert>
 __device__ inline GroupScale e4m3_scale(float wanted, float global_reciprocal) {
     const u32 code = e4m3_code<convert>(wanted);
-    const float value = e4m3_value(code);
-    const float quotient = usual ? over_e4m3(global_reciprocal, value) : __fdiv_rn(global_reciprocal, value);
+    const float quotient = __fdiv_rn(global_reciprocal, e4m3_value(code));
     const float multiplier = code == 0 ? 0.0f : quotient;
     return {code, code == 0x7f ? __uint_as_float(kNanFloat) : multiplier};
 }
@@ -82,21 +77,28 @@ __device__ inline GroupScale e4m3_scale(float wanted, float global_reciprocal) {
 __device__ inline u32 amax_of(const QuantizeArgs& args, u32 magnitude) {
     return max(min(magnitude, kLargestFloat), __float_as_uint(args.least_amax));
 }
-__device__ inline bool is_tiny(u32 amax) {
-    return amax != 0 && amax < 0x0d800000u;  // 2^-100
-}
 
-// As scale_of, without a branch: for e4m3's scales, a reciprocal that is_usual, and an amax that is not
-// is_tiny.
+// As scale_of, without a branch, for e2m1's groups with e4m3's scales. Whatever it is not made for becomes a
+// multiplier that is_regular refuses: NaN where magnitude or reciprocal is.
 template <bool convert>
-__device__ inline GroupScale usual_scale_of(const QuantizeArgs& args, u32 magnitude,
-                                            float global_reciprocal) {
-    const float amax = __uint_as_float(amax_of(args, magnitude)), largest = facts_of(args.code).max;
-    const float quotient = __fmul_rn(amax, args.reciprocal_of_max);
-    const float over = __fmaf_rn(__fmaf_rn(-quotient, largest, amax), args.reciprocal_of_max, quotient);
-    const float wanted = __fmul_rn(over, global_reciprocal);
-    return e4m3_scale<convert, true>(magnitude > kInfinityFloat ? __uint_as_float(kNanFloat) : wanted,
-                                     global_reciprocal);
+__device__ inline GroupScale usual_e4m3_scale(const QuantizeArgs& args, u32 magnitude, float usual) {
+    constexpr float kMax = facts_of(CodeType::e2m1).max, kReciprocal = 1 / kMax;
+    const float amax = __uint_as_float(max(magnitude, __float_as_uint(args.least_amax)));
+    const float quotient = __fmul_rn(amax, kReciprocal);
+    const float over = __fmaf_rn(__fmaf_rn(-quotient, kMax, amax), kReciprocal, quotient);
+    const u32 code = e4m3_code<convert>(__fmul_rn(over, usual));
+    float value;
+    if constexpr (convert) {
+        value = ptx::low_float<Half>(ptx::unpack_e4m3(code));
+    } else {
+        value = code == 0x7f ? __uint_as_float(kNanFloat) : e4m3_value(code);
+    }
+    return {code, value == 0 ? 0.0f : over_e4m3(usual, value)};
+}
+// The reciprocal of a global scale for it: NaN where over_e4m3 does not take it, or where an amax that is too
+// small for its quotient to be right would have a scale that is not 0.
+__device__ inline float usual_reciprocal(float reciprocal) {
+    return reciprocal >= 0x1p-90f && reciprocal <= 0x1p80f ? reciprocal : __uint_as_float(kNanFloat);
 }
 
 // `magnitude`: fp32's bits, NaN's where the group has one. `convert`: with cvt to fp8.
@@ -108,7 +110,7 @@ __device__ inline GroupScale scale_of(const QuantizeArgs& args, u32 magnitude, f
     if (args.scale == ScaleType::e4m3) {
         const float over = over_max(__uint_as_float(amax), facts.max, args.reciprocal_of_max);
         const float wanted = __fmul_rn(over, global_reciprocal);
-        return e4m3_scale<convert, false>(is_nan ? __uint_as_float(kNanFloat) : wanted, global_reciprocal);
+        return e4m3_scale<convert>(is_nan ? __uint_as_float(kNanFloat) : wanted, global_reciprocal);
     }
     if (args.scale == ScaleType::f32) {
         float scale = fmaxf(over_max(__uint_as_float(amax), facts.max, args.reciprocal_of_max), 0x1p-126f);
@@ -173,7 +175,7 @@ __device__ inline u32 encode(float value) {
     }
 }
 
-// Four codes in a word's bytes. `regular`: none of the values is NaN.
+// Four codes in a word's bytes. `regular`: is_regular has said so.
 template <CodeType code, bool convert>
 __device__ inline u32 encode_word(float a, float b, float c, float d, bool regular) {
     if constexpr (convert && code == CodeType::e4m3) {
@@ -187,12 +189,34 @@ __device__ inline u32 encode_word(float a, float b, float c, float d, bool regul
     } else if constexpr (code == CodeType::e5m2) {
         return encode_four<kTypeE5M2>(a, b, c, d);
     } else {
-        return encode_four_i8(a, b, c, d);
+        return encode_four_bounded_i8(a, b, c, d);
     }
 }
 
-// Eight elements times `multiplier`: 8 bytes, or 4 where codes are half bytes. `power_of_two`: it is one.
-template <class T, CodeType code, bool convert, bool power_of_two = false>
+// What is known of e2m1's multipliers: nothing; they are powers of two, and products with T are T; they are
+// e4m3's, and no regular product is above 6.9.
+enum class Multipliers : u8 { any, powers_of_two, e4m3 };
+
+// Eight elements times `multiplier`, as codes of four bits. They are regular.
+template <class T, Multipliers multipliers>
+__device__ inline u32 regular_codes_e2m1(U32x4 v, float multiplier) {
+    const auto low = [&](u32 pair) { return __fmul_rn(fabsf(ptx::low_float<T>(pair)), multiplier); };
+    const auto high = [&](u32 pair) { return __fmul_rn(fabsf(ptx::high_float<T>(pair)), multiplier); };
+    u32 codes;
+    if constexpr (multipliers == Multipliers::powers_of_two) {
+        const u32 pair = __float_as_uint(multiplier) & 0xffff0000u;
+        codes = encode_pairs_e2m1(v.x, v.y, v.z, v.w, pair | pair >> 16);
+    } else {
+        const float magnitudes[8] = {low(v.x), high(v.x), low(v.y), high(v.y),
+                                     low(v.z), high(v.z), low(v.w), high(v.w)};
+        codes = multipliers == Multipliers::e4m3 ? encode_eight_e2m1_below_7(magnitudes)
+                                                 : encode_eight_e2m1(magnitudes);
+    }
+    return codes | signs_of_eight(v.x, v.y, v.z, v.w);
+}
+
+// Eight elements times `multiplier`: 8 bytes, or 4 where codes are half bytes.
+template <class T, CodeType code, bool convert, Multipliers multipliers = Multipliers::any>
 __device__ inline void store_codes(void* to, U32x4 v, float multiplier, bool regular) {
     const auto low = [&](u32 pair) { return __fmul_rn(ptx::low_float<T>(pair), multiplier); };
     const auto high = [&](u32 pair) { return __fmul_rn(ptx::high_float<T>(pair), multiplier); };
@@ -200,22 +224,13 @@ __device__ inline void store_codes(void* to, U32x4 v, float multiplier, bool reg
         const u32 first = encode_word<code, convert>(low(v.x), high(v.x), low(v.y), high(v.y), regular);
         const u32 second = encode_word<code, convert>(low(v.z), high(v.z), low(v.w), high(v.w), regular);
         *static_cast<u64*>(to) = first | static_cast<u64>(second) << 32;
-        return;
+    } else if (regular) {
+        *static_cast<u32*>(to) = regular_codes_e2m1<T, multipliers>(v, multiplier);
+    } else {  // the even elements are the low halves
+        *static_cast<u32*>(to) = encode_word<code, convert>(low(v.x), low(v.y), low(v.z), low(v.w), false) |
+                                 encode_word<code, convert>(high(v.x), high(v.y), high(v.z), high(v.w), false)
+                                     << 4;
     }
-    u32 codes;
-    if (!regular) {  // the even elements are the low halves
-        codes = encode_word<code, convert>(low(v.x), low(v.y), low(v.z), low(v.w), false) |
-                encode_word<code, convert>(high(v.x), high(v.y), high(v.z), high(v.w), false) << 4;
-    } else if constexpr (power_of_two) {
-        const u32 pair = __float_as_uint(multiplier) & 0xffff0000u;
-        codes = encode_pairs_e2m1(v.x, v.y, v.z, v.w, pair | pair >> 16);
-    } else {
-        const float magnitudes[8] = {fabsf(low(v.x)), fabsf(high(v.x)), fabsf(low(v.y)), fabsf(high(v.y)),
-                                     fabsf(low(v.z)), fabsf(high(v.z)), fabsf(low(v.w)), fabsf(high(v.w))};
-        codes = encode_eight_e2m1(magnitudes);
-    }
-    if (regular) codes |= signs_of_eight(v.x, v.y, v.z, v.w);
-    *static_cast<u32*>(to) = codes;
 }
 
 // Where there is one scale for all: it is given, or made of the parts' magnitudes and stored by the grid's
@@ -230,23 +245,27 @@ __device__ inline float tensor_multiplier(const QuantizeArgs& args) {
     return scale.multiplier;
 }
 
-// Whether numbers of at most this magnitude (of 16 bits) have no NaN among their products.
-template <class T>
-__device__ inline bool is_regular(u32 magnitude, float multiplier) {
-    return __float_as_uint(ptx::to_float(T{static_cast<u16>(magnitude)})) <= kInfinityFloat &&
-           __float_as_uint(multiplier) < kInfinityFloat;
+// Whether numbers of at most this magnitude (fp32's bits) have no NaN among their products, and none beyond
+// what the shorter ways to make codes of them reach.
+__device__ inline bool is_regular(const QuantizeArgs& args, u32 magnitude, float multiplier) {
+    const bool is_bounded_e2m1 = args.code == CodeType::e2m1 && args.scale == ScaleType::e4m3;
+    const float most = args.code == CodeType::i8 ? 127.4f
+                       : is_bounded_e2m1         ? 6.9f
+                                                 : __uint_as_float(kInfinityFloat);
+    return __uint_as_float(magnitude) * multiplier <= most && multiplier < __uint_as_float(kInfinityFloat);
 }
 
 constexpr i64 code_bytes(CodeType code, i64 elements) {
     return elements * facts_of(code).bits / 8;
 }
 
-// f(type) for the type of codes: one branch, outside of all loops. Powers of two are told apart where T is a
-// type that this helps: bf16's products with them are bf16 numbers.
-template <CodeType code, bool power_of_two = false>
+// f(type) for the type of codes: one branch, outside of all loops. e2m1's multipliers are told apart where
+// eight elements of type T are coded at a time, powers of two where that helps: bf16's products with them are
+// bf16 numbers.
+template <CodeType code, Multipliers multipliers = Multipliers::any>
 struct CodeTag {
     static constexpr CodeType kCode = code;
-    static constexpr bool kPowerOfTwo = power_of_two;
+    static constexpr Multipliers kMultipliers = multipliers;
 };
 template <class T, class F>
 __device__ inline void with_code(const QuantizeArgs& args, const F& f) {
@@ -256,9 +275,12 @@ __device__ inline void with_code(const QuantizeArgs& args, const F& f) {
         case CodeType::i8: return f(CodeTag<CodeType::i8>{});
         case CodeType::e2m1: break;
     }
+    if constexpr (!is_void<T>) {
+        if (args.scale == ScaleType::e4m3) return f(CodeTag<CodeType::e2m1, Multipliers::e4m3>{});
+    }
     if constexpr (is_bf16<T>) {
-        const bool numbers = args.scale == ScaleType::f32 || args.scale == ScaleType::e4m3;
-        if (!numbers && !has_tensor_scale(args)) return f(CodeTag<CodeType::e2m1, true>{});
+        if (args.scale != ScaleType::f32 && !has_tensor_scale(args))
+            return f(CodeTag<CodeType::e2m1, Multipliers::powers_of_two>{});
     }
     f(CodeTag<CodeType::e2m1>{});
 }

@@ -26,7 +26,7 @@ Status parse_enum(std::string_view name, std::string_view text, ScaleType& scale
 i64 QuantizeOp::num_blocks(const Row& row, const Problem& problem) {
     if (row.arch == ArchClass::host) return 1;
     const i64 padded_rows = problem.swizzled ? round_up(problem.rows, kSwizzleRows) : problem.rows;
-    if (row.group == GroupOf::lanes) {
+    if (row.group == GroupOf::lanes || row.group == GroupOf::thread) {
         return ceil_div(padded_rows * (problem.columns / kVectorElements), i64{row.threads} * row.vectors);
     }
     const i64 groups =
@@ -42,14 +42,16 @@ Prediction QuantizeOp::predict(const Row& row, const TargetFacts& target, const 
     const bool elementwise = !is_host && row.vectors == 0;
     const double read_bytes = elementwise && !problem.given_scale && problem.amax_parts == 0 ? 4 : 2;
     const double code_bytes = facts_of(problem.code).bits / 8.0;
+    constexpr double kThreadFlops = 14;  // of an element, where a thread has a group's scale to itself
+    const double flops =
+        row.group == GroupOf::thread ? kThreadFlops : quantize_flops(problem.code, row.fp8_convert);
     Prediction result = roofline(
-        target, costs, (read_bytes + code_bytes) * elements,
-        quantize_flops(problem.code, row.fp8_convert) * elements, fp32_tflops(target, costs),
+        target, costs, (read_bytes + code_bytes) * elements, flops * elements, fp32_tflops(target, costs),
         elementwise ? costs.stream.elementwise_share : costs.stream.memory_share, costs.stream.compute_share);
     if (is_host) return result;
     // Between rows that memory binds alike, the one with fewer instructions.
-    if (!converts(problem.code, row.fp8_convert) && !(row.fp8_convert && problem.scale == ScaleType::e4m3))
-        result.us += 0.001;
+    if (!converts(problem.code, row.fp8_convert) && row.group != GroupOf::thread) result.us += 0.001;
+    if (!row.fp8_convert && problem.scale == ScaleType::e4m3) result.us += 0.0005;
     if (row.group != GroupOf::block) return result;
     result.us += costs.stream.norm_us + row.threads * costs.stream.norm_thread_us;
     // Small groups with a block each: the SMs hold their most blocks, of which each waits for its loads.

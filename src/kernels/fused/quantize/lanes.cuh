@@ -44,33 +44,24 @@ __device__ inline void store_group_scale(const QuantizeArgs& args, Place place, 
     if (args.swizzled && group + 1 == static_cast<u32>(args.scale_columns)) store_padding(args, place.row);
 }
 
-// Of `share` neighbouring lanes, which have the same groups, each takes another one's scale. `usual`: e4m3's,
-// of which several are made at a time, as nothing branches.
-template <int share, bool usual>
-__device__ inline void find_scales(const QuantizeArgs& args, const u32 (&magnitudes)[kVectors],
+// Of `share` neighbouring lanes, which have the same groups, each takes another one's scale. Returns whether
+// all of a warp's groups are regular.
+template <int share>
+__device__ inline bool find_scales(const QuantizeArgs& args, const u32 (&magnitudes)[kVectors],
                                    const Place (&places)[kVectors], float global_reciprocal,
                                    float (&multipliers)[kVectors]) {
     constexpr int kOwn = kVectors / share;
     const u32 own = threadIdx.x % share;
     const u32 lane = threadIdx.x & ((args.group_columns / kVectorElements) - 1);  // of its group
-    u32 mine[kOwn];
     GroupScale scales[kOwn];
-    bool tiny = false;
+    bool regular = true;
 #pragma unroll
     for (int n = 0; n < kOwn; ++n) {
-        mine[n] = magnitudes[n * share];
+        u32 magnitude = magnitudes[n * share];
 #pragma unroll
-        for (int i = 1; i < share; ++i) mine[n] = own == i ? magnitudes[n * share + i] : mine[n];
-        if constexpr (usual) {
-            scales[n] = usual_scale_of<kRow.fp8_convert>(args, mine[n], global_reciprocal);
-            tiny = tiny || is_tiny(amax_of(args, mine[n]));
-        }
-    }
-    if (!usual || tiny) {
-#pragma unroll
-        for (int n = 0; n < kOwn; ++n) {
-            scales[n] = scale_of<kRow.fp8_convert>(args, mine[n], global_reciprocal);
-        }
+        for (int i = 1; i < share; ++i) magnitude = own == i ? magnitudes[n * share + i] : magnitude;
+        scales[n] = scale_of<kRow.fp8_convert>(args, magnitude, global_reciprocal);
+        regular = regular && is_regular(args, magnitude, scales[n].multiplier);
     }
 #pragma unroll
     for (int n = 0; n < kOwn; ++n) {
@@ -84,6 +75,7 @@ __device__ inline void find_scales(const QuantizeArgs& args, const u32 (&magnitu
             multipliers[n * share + i] = __shfl_sync(~0u, scales[n].multiplier, static_cast<int>(from));
         }
     }
+    return __all_sync(~0u, regular);
 }
 
 }  // namespace warpwright
@@ -114,20 +106,17 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
             multipliers[i] = multiplier;
             pair = ptx::max_pair<T>(pair, larger_pair<T>(kept[i]));
         }
-        regular = is_regular<T>(larger_of(pair), multiplier);
+        const float magnitude = ptx::to_float(T{static_cast<u16>(larger_of(pair))});
+        regular = is_regular(args, __float_as_uint(magnitude), multiplier);
     } else {
         u32 magnitudes[kVectors];
         find_group_magnitudes<T>(args, kept, magnitudes);
         const float global_reciprocal = reciprocal_of_global(args);
         if (args.group_columns >= 4 * kVectorElements) {
-            find_scales<4, false>(args, magnitudes, places, global_reciprocal, multipliers);
-        } else if (args.scale == ScaleType::e4m3 && is_usual(global_reciprocal)) {
-            find_scales<2, true>(args, magnitudes, places, global_reciprocal, multipliers);
+            regular = find_scales<4>(args, magnitudes, places, global_reciprocal, multipliers);
         } else {
-            find_scales<2, false>(args, magnitudes, places, global_reciprocal, multipliers);
+            regular = find_scales<2>(args, magnitudes, places, global_reciprocal, multipliers);
         }
-#pragma unroll
-        for (int i = 0; i < kVectors; ++i) regular = regular && is_regular<T>(0, multipliers[i]);
     }
     with_code<T>(args, [&](auto tag) {
         constexpr CodeType kCode = decltype(tag)::kCode;
@@ -135,7 +124,7 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
         for (int i = 0; i < kVectors; ++i) {
             if (!places[i].is_element) continue;
             const i64 at = places[i].row * args.codes_stride + code_bytes(kCode, places[i].column);
-            store_codes<T, kCode, kRow.fp8_convert, decltype(tag)::kPowerOfTwo>(
+            store_codes<T, kCode, kRow.fp8_convert, decltype(tag)::kMultipliers>(
                 static_cast<u8*>(args.codes) + at, kept[i], multipliers[i], regular);
         }
     });

@@ -37,11 +37,14 @@ __device__ inline void raise_amax(u32* amax, u32 magnitude) {
         atomicMax(amax, magnitude);
 }
 
-// Of `kShare` neighbouring lanes, which have the same groups, each takes another one's scale.
+// Of `kShare` neighbouring lanes, which have the same groups, each takes another one's scale. Returns whether
+// all of a warp's groups are regular.
 template <int kShare, bool kConvert, int kVectors>
-__device__ inline void find_group_scales(const QuantizeArgs& args, const RowPart& part,
+__device__ inline bool find_group_scales(const QuantizeArgs& args, const RowPart& part,
                                          const u32 (&magnitudes)[kVectors], float (&multipliers)[kVectors]) {
     const float global_reciprocal = reciprocal_of_global(args);
+    const float usual = usual_reciprocal(global_reciprocal);
+    bool regular = true;
     const int own = threadIdx.x % kShare;
     const u32 lane = threadIdx.x & ((args.group_columns / kVectorElements) - 1);  // of its group
 #pragma unroll
@@ -49,7 +52,14 @@ __device__ inline void find_group_scales(const QuantizeArgs& args, const RowPart
         u32 magnitude = magnitudes[begin];
 #pragma unroll
         for (int i = 1; i < kShare; ++i) magnitude = own == i ? magnitudes[begin + i] : magnitude;
-        const GroupScale scale = scale_of<kConvert>(args, magnitude, global_reciprocal);
+        GroupScale scale{};
+        bool is_usual = kShare == 2 && args.scale == ScaleType::e4m3;
+        if (is_usual) {
+            scale = usual_e4m3_scale<kConvert>(args, magnitude, usual);
+            is_usual = is_regular(args, magnitude, scale.multiplier);
+        }
+        if (!is_usual) scale = scale_of<kConvert>(args, magnitude, global_reciprocal);
+        regular = regular && is_regular(args, magnitude, scale.multiplier);
         if (lane < kShare && part.has(begin + own)) {
             const i32 group = part.column(begin + own) >> args.group_shift;
             store_scale(args, part.row, group, scale.stored);
@@ -61,6 +71,7 @@ __device__ inline void find_group_scales(const QuantizeArgs& args, const RowPart
             multipliers[begin + i] = __shfl_sync(~0u, scale.multiplier, from);
         }
     }
+    return __all_sync(~0u, regular);
 }
 
 // Called by all threads of a block; vectors that there are not are zeros. `scratch` holds a word a warp.
@@ -73,6 +84,7 @@ __device__ inline void store_quantized(const QuantizedArgs& out, const RowPart& 
     for (int i = 0; i < kVectors; ++i) pair = ptx::max_pair<T>(pair, larger_pair<T>(kept[i]));
     u32 magnitude = larger_of(pair);
     float multipliers[kVectors];
+    bool regular;
     if (args.given_scale || args.scale_columns == 1) {
         float multiplier;
         if (args.given_scale) {
@@ -90,27 +102,27 @@ __device__ inline void store_quantized(const QuantizedArgs& out, const RowPart& 
         }
 #pragma unroll
         for (int i = 0; i < kVectors; ++i) multipliers[i] = multiplier;
+        const float largest = ptx::to_float(T{static_cast<u16>(magnitude)});
+        regular = is_regular(args, __float_as_uint(largest), multiplier);
     } else {
         u32 magnitudes[kVectors];
         find_group_magnitudes<T>(args, kept, magnitudes);
         if (kVectors % 4 == 0 && args.group_columns >= 4 * kVectorElements) {
-            find_group_scales<kVectors % 4 == 0 ? 4 : 2, kConvert>(args, part, magnitudes, multipliers);
+            constexpr int kShare = kVectors % 4 == 0 ? 4 : 2;
+            regular = find_group_scales<kShare, kConvert>(args, part, magnitudes, multipliers);
         } else {
-            find_group_scales<2, kConvert>(args, part, magnitudes, multipliers);
+            regular = find_group_scales<2, kConvert>(args, part, magnitudes, multipliers);
         }
     }
     if (out.amax != nullptr)
         raise_amax(out.amax, __float_as_uint(ptx::to_float(T{static_cast<u16>(magnitude)})));
-    bool regular = true;
-#pragma unroll
-    for (int i = 0; i < kVectors; ++i) regular = regular && is_regular<T>(magnitude, multipliers[i]);
     with_code<T>(args, [&](auto tag) {
         constexpr CodeType kCode = decltype(tag)::kCode;
         u8* codes = static_cast<u8*>(args.codes) + part.row * args.codes_stride;
 #pragma unroll
         for (int i = 0; i < kVectors; ++i) {
             if (!part.has(i)) continue;
-            store_codes<T, kCode, kConvert, decltype(tag)::kPowerOfTwo>(
+            store_codes<T, kCode, kConvert, decltype(tag)::kMultipliers>(
                 codes + code_bytes(kCode, part.column(i)), kept[i], multipliers[i], regular);
         }
     });

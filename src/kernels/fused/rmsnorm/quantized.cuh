@@ -10,6 +10,7 @@
 #include "kernels/fused/quantize/outputs.cuh"
 #include "kernels/fused/rmsnorm/row.cuh"
 #include "ptx/launch.cuh"
+#include "ptx/opaque.cuh"
 
 namespace warpwright {
 
@@ -35,6 +36,10 @@ __device__ inline Kept load_together(const RmsNormArgs& args, const Row& row, fl
         }
         sum += squares(kept.v[i].x) + squares(kept.v[i].y) + squares(kept.v[i].z) + squares(kept.v[i].w);
     }
+    // The compiler would keep fp32 of all of them until they are scaled.
+    const auto opaque = [](u32 pair) { return static_cast<u32>(ptx::opaque(static_cast<i32>(pair))); };
+#pragma unroll
+    for (U32x4& v : kept.v) v = {opaque(v.x), opaque(v.y), opaque(v.z), opaque(v.w)};
     kept.scale = rsqrtf(row_sum(sum, scratch) / args.hidden + args.epsilon);
     return kept;
 }
