@@ -38,7 +38,7 @@ TEST(GatedActivation, QuantizedRows) {
     EXPECT_EQ(chosen(kOp, "h200", with({})), "gated_activation.quantized.bf16.t128v2.cvt");
     EXPECT_EQ(chosen(kOp, "a100", with({{"width", "8192"}})), "gated_activation.quantized.bf16.t128v2");
     EXPECT_EQ(chosen(kOp, "h200", with({{"group_columns", "14336"}})),
-              "gated_activation.quantized.bf16.t256v8.cvt");
+              "gated_activation.quantized.bf16.t512v4.cvt");
     EXPECT_EQ(chosen(kOp, "h200", with({{"width", "28672"}, {"group_columns", "28672"}})),
               "gated_activation.quantized.bf16.t1024v4.cvt");
     EXPECT_EQ(chosen(kOp, "h200", with({{"width", "65536"}, {"group_columns", "65536"}})),

@@ -16,8 +16,10 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     const i64 column = (static_cast<i64>(blockIdx.y) * kRow.threads + threadIdx.x) * thread_elements(kRow);
     if (column < args.width) {
         if constexpr (kRow.vectors > 0) {
-            ptx::store(row.out + column,
-                       activated(args.activation, ptx::load(row.gate + column), ptx::load(row.up + column)));
+            const U32x4 gate = ptx::load(row.gate + column), up = ptx::load(row.up + column);
+            with_activation(args.activation, [&](auto tag) {
+                ptx::store(row.out + column, activated<decltype(tag)::kKind>(row, column, gate, up));
+            });
         } else {
             row.out[column] = activated_element(args.activation, row, column);
         }

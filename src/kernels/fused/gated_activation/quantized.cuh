@@ -15,9 +15,9 @@
 
 namespace warpwright {
 
-// So that loads of one block hide the work of another: 64 registers a thread, or some more where a thread
-// keeps eight vectors.
-constexpr int kMinBlocks = (kRow.vectors > 4 ? 768 : 1024) / kRow.threads;
+// So that loads of some blocks hide the work of others: 40 registers a thread where it has two vectors,
+// else 64.
+constexpr int kMinBlocks = (kRow.vectors == 2 ? 1536 : 1024) / kRow.threads;
 
 __device__ inline void activate_vectors(const GatedActivationArgs& args, i64 token) {
     constexpr int kVectors = kRow.vectors > 0 ? kRow.vectors : 2;
@@ -27,23 +27,20 @@ __device__ inline void activate_vectors(const GatedActivationArgs& args, i64 tok
         (static_cast<int>(blockIdx.y) * kVectors * kRow.threads + static_cast<int>(threadIdx.x));
     const RowPart part{token, first * kVectorElements, kRow.threads * kVectorElements, args.width};
     U32x4 kept[kVectors];
-    // Some loads under way before the first result is there; registers have no room for all of eight.
-    constexpr int kTogether = kVectors < 4 ? kVectors : 4;
+    with_activation(args.activation, [&](auto tag) {
+        U32x4 up[kVectors];
 #pragma unroll
-    for (int begin = 0; begin < kVectors; begin += kTogether) {
-        U32x4 up[kTogether];
-#pragma unroll
-        for (int i = 0; i < kTogether; ++i) {
-            kept[begin + i] = up[i] = {};
-            if (!part.has(begin + i)) continue;
-            kept[begin + i] = ptx::load(row.gate + part.column(begin + i));
-            up[i] = ptx::load(row.up + part.column(begin + i));
+        for (int i = 0; i < kVectors; ++i) {
+            kept[i] = up[i] = {};
+            if (!part.has(i)) continue;
+            kept[i] = ptx::load(row.gate + part.column(i));
+            up[i] = ptx::load(row.up + part.column(i));
         }
 #pragma unroll
-        for (int i = 0; i < kTogether; ++i) {
-            if (part.has(begin + i)) kept[begin + i] = activated(args.activation, kept[begin + i], up[i]);
+        for (int i = 0; i < kVectors; ++i) {
+            if (part.has(i)) kept[i] = activated<decltype(tag)::kKind>(row, part.column(i), kept[i], up[i]);
         }
-    }
+    });
     if (args.out != nullptr) {
 #pragma unroll
         for (int i = 0; i < kVectors; ++i) {

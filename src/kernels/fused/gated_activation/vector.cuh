@@ -5,7 +5,8 @@
 #include "kernels/fused/gated_activation/rows.h"
 #include "ptx/convert.cuh"
 #include "ptx/memory.cuh"
-#include "tile/activation.cuh"
+#include "tile/known_activation.cuh"
+#include "tile/magnitude.cuh"
 
 namespace warpwright {
 
@@ -30,13 +31,36 @@ __device__ inline T activated_element(Activation activation, const Row& row, i64
                               ptx::to_float(row.up[column]));
 }
 
-__device__ inline u32 activated_pair(Activation activation, u32 gate, u32 up) {
-    return ptx::pack<T>(activate(activation, ptx::low_float<T>(gate)) * ptx::low_float<T>(up),
-                        activate(activation, ptx::high_float<T>(gate)) * ptx::high_float<T>(up));
+template <class F>
+__device__ inline u32 activated_pair(u32 gate, u32 up, const F& activate) {
+    return ptx::pack<T>(activate(ptx::low_float<T>(gate)) * ptx::low_float<T>(up),
+                        activate(ptx::high_float<T>(gate)) * ptx::high_float<T>(up));
 }
-__device__ inline U32x4 activated(Activation activation, U32x4 g, U32x4 u) {
-    return {activated_pair(activation, g.x, u.x), activated_pair(activation, g.y, u.y),
-            activated_pair(activation, g.z, u.z), activated_pair(activation, g.w, u.w)};
+
+// Eight of them, which are at `column`. silu of what is not moderate, which is rare, is read again: a loop
+// that kept it would take registers from what is not rare.
+template <Activation kind>
+__device__ inline U32x4 activated(const Row& row, i64 column, U32x4 g, U32x4 u) {
+    if constexpr (kind != Activation::silu) {
+        const auto known = [](float value) { return activate(kind, value); };
+        return {activated_pair(g.x, u.x, known), activated_pair(g.y, u.y, known),
+                activated_pair(g.z, u.z, known), activated_pair(g.w, u.w, known)};
+    }
+    constexpr u32 kModerateBits = is_bf16<T> ? 0x42a0 : 0x5500;  // of kModerate
+    if (larger_of(larger_pair<T>(g)) > kModerateBits) {
+        const u32* gates = reinterpret_cast<const u32*>(row.gate + column);
+        const u32* ups = reinterpret_cast<const u32*>(row.up + column);
+        U32x4 result{};
+#pragma unroll 1
+        for (int i = 0; i < 4; ++i) {
+            const u32 pair = activated_pair(gates[i], ups[i],
+                                            [](float value) { return activate(Activation::silu, value); });
+            result = {result.y, result.z, result.w, pair};
+        }
+        return result;
+    }
+    return {activated_pair(g.x, u.x, silu_of_moderate), activated_pair(g.y, u.y, silu_of_moderate),
+            activated_pair(g.z, u.z, silu_of_moderate), activated_pair(g.w, u.w, silu_of_moderate)};
 }
 
 }  // namespace warpwright
