@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Permutation where moe_count has counted: a block is a chunk of slots, a thread one of them.
 //
-//   add up  of every expert, a thread each: slots of all chunks, and of those before this one
+//   load    the thread's own slot, for later
+//   add up  of every expert, a thread or several each: slots of all chunks, and of those before this one
 //   scan    where each expert's rows begin
 //   place   begin + slots of chunks before + number in the chunk
 //   pad     chunks share out experts, and what is behind the last one
@@ -35,23 +36,50 @@ __device__ inline void find_first_rows(const MoePermuteArgs& args, CountedShared
     if (thread == threads - 1) shared.end_row = earlier + static_cast<i32>(up_to);
 }
 
+// count and before of each expert. Where there are several threads for one, each adds up some of the chunks.
+template <int threads>
+__device__ inline void add_up_chunks(const MoePermuteArgs& args, CountedShared& shared, int chunk,
+                                     int chunks) {
+    const int parts = threads / args.experts;
+    const int part = static_cast<int>(threadIdx.x) / args.experts;
+    const int expert = static_cast<int>(threadIdx.x) - part * args.experts;
+    shared.count[threadIdx.x] = shared.before[threadIdx.x] = 0;
+    i32 count = 0, before = 0;
+    if (part < parts) {
+        constexpr int kTogether = 8;  // loads under way
+        for (int first = part; first < chunks; first += kTogether * parts) {
+            i32 slots[kTogether];
+#pragma unroll
+            for (int i = 0; i < kTogether; ++i) {
+                const int other = first + i * parts;
+                slots[i] = other < chunks ? args.chunk_counts[i64{other} * args.experts + expert] : 0;
+            }
+#pragma unroll
+            for (int i = 0; i < kTogether; ++i) {
+                count += slots[i];
+                before += first + i * parts < chunk ? slots[i] : 0;
+            }
+        }
+    }
+    __syncthreads();
+    if (part < parts) {
+        atomicAdd(&shared.count[expert], count);
+        atomicAdd(&shared.before[expert], before);
+    }
+    __syncthreads();
+}
+
 template <int threads>
 __device__ inline void place_counted(const MoePermuteArgs& args, CountedShared& shared) {
     const int thread = threadIdx.x, chunk = blockIdx.x, chunks = gridDim.x;
     const bool contiguous = args.expert_of_row != nullptr;
     const int capacity = args.rows / args.experts;  // of an expert, masked
-    i32 count = 0, before = 0;
-    if (thread < args.experts) {
-#pragma unroll 8
-        for (int other = 0; other < chunks; ++other) {
-            const i32 slots = args.chunk_counts[static_cast<i64>(other) * args.experts + thread];
-            count += slots;
-            before += other < chunk ? slots : 0;
-        }
-        if (chunk == 0) args.expert_rows[thread] = count;
-    }
-    shared.count[thread] = count;
-    shared.before[thread] = before;
+    const int slot = chunk * kChunkSlots + thread;
+    const i32 expert = slot < args.slots ? expert_of(args, args.ids[slot]) : -1;
+    const i32 number = slot < args.slots ? args.row_of_slot[slot] : 0;
+    add_up_chunks<threads>(args, shared, chunk, chunks);
+    const i32 count = shared.count[thread];
+    if (chunk == 0 && thread < args.experts) args.expert_rows[thread] = count;
     if (contiguous) {
         find_first_rows<threads>(args, shared, count);
     } else {
@@ -59,10 +87,8 @@ __device__ inline void place_counted(const MoePermuteArgs& args, CountedShared& 
     }
     __syncthreads();
 
-    const int slot = chunk * kChunkSlots + thread;
-    const i32 expert = slot < args.slots ? expert_of(args, args.ids[slot]) : -1;
     if (expert >= 0) {
-        const int place = shared.before[expert] + args.row_of_slot[slot];
+        const int place = shared.before[expert] + number;
         const bool fits = contiguous || place < capacity;
         const int row = shared.first_row[expert] + place;
         args.row_of_slot[slot] = fits ? row : -1;
