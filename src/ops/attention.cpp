@@ -36,6 +36,10 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     match.tensor("q", call.q, {"q_tokens", "heads", "head_dim"}, {DType::bf16, DType::f16})
         .tensor("out", call.out, {"q_tokens", "heads", "head_dim"}, {call.q.dtype})
         .tensor("lse_base2", call.lse_base2, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
+        .tensor("lse_base_e", call.lse_base_e, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
+        .tensor("sinks", call.sinks, {"heads"}, {DType::f32}, {.dense = true, .optional = true})
+        .tensor("alibi_slopes", call.alibi_slopes, {"heads"}, {DType::f32}, {.dense = true, .optional = true})
+        .tensor("mask", call.mask, {"q_tokens", "mask_words"}, {DType::i32}, {.optional = true})
         .tensor("workspace", call.workspace, {"bytes"}, {DType::u8}, {.optional = true})
         .tensor("q_starts", call.q_starts, {"sequences + 1"}, {DType::i32});
     const Tensor& k = paged ? call.k_pages : call.k;
@@ -57,6 +61,10 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     const i64 sequences = match["sequences + 1"] - 1;
     const i64 kv_capacity = paged ? match["max_pages"] * match["page_size"] : match["kv_tokens"];
     const i64 heads = match["heads"], kv_heads = match["kv_heads"];
+    const i64 mask_keys = call.mask_of_queries  ? std::min(call.max_q_len, match["q_tokens"])
+                          : call.max_kv_len > 0 ? call.max_kv_len
+                                                : kv_capacity;
+    const Tensor& lse = call.lse_base_e ? call.lse_base_e : call.lse_base2;
     match.require(sequences >= 0, "q_starts must have sequences + 1 elements, got 0")
         .require(
             !paged || match["sequences"] == sequences,
@@ -70,6 +78,15 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
         .require(call.scale >= 0, fmt::format("scale must not be negative, got {}", call.scale))
         .require(call.window_left >= -1,
                  fmt::format("window_left must be -1 (all keys) or more, got {}", call.window_left))
+        .require(call.window_right >= -1,
+                 fmt::format("window_right must be -1 (all keys) or more, got {}", call.window_right))
+        .require(call.chunk >= 0 && call.chunk <= std::numeric_limits<i32>::max(),
+                 fmt::format("chunk must be 0 (all keys) to 2^31 - 1, got {}", call.chunk))
+        .require(call.chunk == 0 || call.causal, "chunk is for causal calls only")
+        .require(!call.lse_base2 || !call.lse_base_e, "lse_base2 and lse_base_e exclude each other")
+        .require(!call.mask || match["mask_words"] * 32 >= mask_keys,
+                 fmt::format("mask has {} words of 32 keys in a row, too few for {} keys (max_{}_len)",
+                             match["mask_words"], mask_keys, call.mask_of_queries ? "q" : "kv"))
         .require(call.softcap >= 0 && std::isfinite(call.softcap),
                  fmt::format("softcap must be finite and not negative, got {}", call.softcap))
         .require(strides_fit(call.q) && strides_fit(call.out) && strides_fit(k) && strides_fit(v),
@@ -92,55 +109,70 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                        .alignment_bytes = alignment_of({&call.q, &call.out, &k, &v}, batch_invariant),
                        .window_left = call.window_left,
                        .softcap = call.softcap,
-                       .kv_format = call.kv_format};
+                       .kv_format = call.kv_format,
+                       .window_right = call.window_right,
+                       .chunk = call.chunk,
+                       .sinks = static_cast<bool>(call.sinks),
+                       .alibi = static_cast<bool>(call.alibi_slopes),
+                       .mask = static_cast<bool>(call.mask)};
     const float scale =
         call.scale > 0 ? call.scale : 1 / std::sqrt(static_cast<float>(checked.problem.head_dim));
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
+    // A window as long as the longest sequence is none.
+    const auto window = [&](i64 keys) { return keys < checked.problem.max_kv_len ? narrow(keys) : -1; };
+    const i32 window_left = window(call.window_left);
     const int token = paged ? 1 : 0;
-    checked.args = {
-        .q = call.q.data,
-        .out = call.out.data,
-        .lse = static_cast<float*>(call.lse_base2.data),
-        .k = k.data,
-        .v = v.data,
-        .q_starts = static_cast<const i32*>(call.q_starts.data),
-        .kv_starts = paged ? nullptr : static_cast<const i32*>(call.kv_starts.data),
-        .kv_lengths = paged ? static_cast<const i32*>(call.kv_lengths.data) : nullptr,
-        .page_table = paged ? static_cast<const i32*>(call.page_table.data) : nullptr,
-        .partial_out = nullptr,
-        .partial_lse = nullptr,
-        .q_token_stride = narrow(call.q.stride[0]),
-        .q_head_stride = narrow(call.q.stride[1]),
-        .out_token_stride = narrow(call.out.stride[0]),
-        .out_head_stride = narrow(call.out.stride[1]),
-        .lse_token_stride = narrow(call.lse_base2.stride[0]),
-        .k_page_stride = paged ? narrow(k.stride[0]) : 0,
-        .k_token_stride = narrow(k.stride[token]),
-        .k_head_stride = narrow(k.stride[token + 1]),
-        .v_page_stride = paged ? narrow(v.stride[0]) : 0,
-        .v_token_stride = narrow(v.stride[token]),
-        .v_head_stride = narrow(v.stride[token + 1]),
-        .page_table_stride = paged ? narrow(call.page_table.stride[0]) : 0,
-        .max_pages = paged ? narrow(match["max_pages"]) : 0,
-        .sequences = narrow(sequences),
-        .heads = narrow(heads),
-        .kv_heads = narrow(kv_heads),
-        .head_dim = narrow(checked.problem.head_dim),
-        .q_tokens = narrow(match["q_tokens"]),
-        .max_q_len = narrow(checked.problem.max_q_len),
-        .num_splits = 1,
-        .page_shift = paged ? std::countr_zero(static_cast<u64>(match["page_size"])) : 0,
-        .causal = call.causal ? 1 : 0,
-        .past_is_ready = call.past_is_ready ? 1 : 0,
-        // A window as long as the longest sequence is none.
-        .window_left = call.window_left < checked.problem.max_kv_len ? narrow(call.window_left) : -1,
-        .tanh_scale = call.softcap > 0 ? scale / call.softcap : 0,
-        .scale_log2 = (call.softcap > 0 ? call.softcap : scale) * 1.4426950408889634f,  // log2(e)
-        .kv_format = checked.problem.kv_format,
-        .k_scale_stride = kv_scale_stride(call.k_scale),
-        .v_scale_stride = kv_scale_stride(call.v_scale),
-        .k_scale = static_cast<const float*>(call.k_scale.data),
-        .v_scale = static_cast<const float*>(call.v_scale.data)};
+    checked.args = {.q = call.q.data,
+                    .out = call.out.data,
+                    .lse = static_cast<float*>(lse.data),
+                    .k = k.data,
+                    .v = v.data,
+                    .q_starts = static_cast<const i32*>(call.q_starts.data),
+                    .kv_starts = paged ? nullptr : static_cast<const i32*>(call.kv_starts.data),
+                    .kv_lengths = paged ? static_cast<const i32*>(call.kv_lengths.data) : nullptr,
+                    .page_table = paged ? static_cast<const i32*>(call.page_table.data) : nullptr,
+                    .partial_out = nullptr,
+                    .partial_lse = nullptr,
+                    .q_token_stride = narrow(call.q.stride[0]),
+                    .q_head_stride = narrow(call.q.stride[1]),
+                    .out_token_stride = narrow(call.out.stride[0]),
+                    .out_head_stride = narrow(call.out.stride[1]),
+                    .lse_token_stride = narrow(lse.stride[0]),
+                    .k_page_stride = paged ? narrow(k.stride[0]) : 0,
+                    .k_token_stride = narrow(k.stride[token]),
+                    .k_head_stride = narrow(k.stride[token + 1]),
+                    .v_page_stride = paged ? narrow(v.stride[0]) : 0,
+                    .v_token_stride = narrow(v.stride[token]),
+                    .v_head_stride = narrow(v.stride[token + 1]),
+                    .page_table_stride = paged ? narrow(call.page_table.stride[0]) : 0,
+                    .max_pages = paged ? narrow(match["max_pages"]) : 0,
+                    .sequences = narrow(sequences),
+                    .heads = narrow(heads),
+                    .kv_heads = narrow(kv_heads),
+                    .head_dim = narrow(checked.problem.head_dim),
+                    .q_tokens = narrow(match["q_tokens"]),
+                    .max_q_len = narrow(checked.problem.max_q_len),
+                    .num_splits = 1,
+                    .page_shift = paged ? std::countr_zero(static_cast<u64>(match["page_size"])) : 0,
+                    .past_is_ready = call.past_is_ready ? 1 : 0,
+                    .window_left = window_left,
+                    .window_right = call.causal ? 0 : window(call.window_right),
+                    .chunk = narrow(call.chunk),
+                    .has_first = window_left >= 0 || call.chunk > 0 ? 1 : 0,
+                    .tanh_scale = call.softcap > 0 ? scale / call.softcap : 0,
+                    .scale_log2 = (call.softcap > 0 ? call.softcap : scale) * 1.4426950408889634f,  // log2(e)
+                    .lse_factor = call.lse_base_e ? 0.69314718055994531f : 1,                       // ln(2)
+                    .sinks = static_cast<const float*>(call.sinks.data),
+                    .alibi_slopes = static_cast<const float*>(call.alibi_slopes.data),
+                    .mask = static_cast<const u32*>(call.mask.data),
+                    .mask_stride = call.mask.stride[0],
+                    .mask_words = narrow(match["mask_words"]),
+                    .mask_of_queries = call.mask_of_queries ? 1 : 0,
+                    .kv_format = checked.problem.kv_format,
+                    .k_scale_stride = kv_scale_stride(call.k_scale),
+                    .v_scale_stride = kv_scale_stride(call.v_scale),
+                    .k_scale = static_cast<const float*>(call.k_scale.data),
+                    .v_scale = static_cast<const float*>(call.v_scale.data)};
     return checked;
 }
 
@@ -179,6 +211,9 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
     const i64 out_bytes = partial_bytes(problem, splits) - lse_bytes;
     args.partial_out = static_cast<float*>(call.workspace.data);
     args.partial_lse = reinterpret_cast<float*>(static_cast<std::byte*>(call.workspace.data) + out_bytes);
+    // Partial log-sum-exps are in base 2, and sinks are counted once.
+    args.lse_factor = 1;
+    args.sinks = nullptr;
     WW_TRY(prepare_step<AttentionOp>(context, problem, args, prepared));
     const AttentionMergeProblem merge{.q_tokens = problem.q_tokens,
                                       .heads = problem.heads,
@@ -189,6 +224,7 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
                                         .partial_lse = args.partial_lse,
                                         .out = args.out,
                                         .lse = args.lse,
+                                        .sinks = checked.args.sinks,
                                         .q_starts = args.q_starts,
                                         .out_token_stride = args.out_token_stride,
                                         .out_head_stride = args.out_head_stride,
@@ -198,7 +234,8 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
                                         .heads = args.heads,
                                         .head_dim = args.head_dim,
                                         .partial_dim = static_cast<i32>(partial_dim(problem.head_dim)),
-                                        .splits = args.num_splits};
+                                        .splits = args.num_splits,
+                                        .lse_factor = checked.args.lse_factor};
     return prepare_step<AttentionMergeOp>(context, merge, merge_args, prepared);
 }
 

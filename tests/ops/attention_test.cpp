@@ -67,6 +67,21 @@ TEST(Attention, ChoosesByTheNumberOfQueries) {
                   has_room ? "attention.portable.bf16.d256.r128k96" : "attention.portable.bf16.d256.r128")
             << target;
     }
+    // Between them, when the packed rows are more than a decode row's 16 and fewer than a prefill row's 128.
+    for (const char* target : {"h200", "a100", "b200"}) {
+        const auto row = [&](const char* heads, const char* q_len) {
+            return chosen(kOp, target,
+                          {{"sequences", "64"},
+                           {"max_kv_len", "8192"},
+                           {"heads", heads},
+                           {"max_q_len", q_len},
+                           {"page_size", "64"}});
+        };
+        EXPECT_EQ(row("32", "4"), "attention.decode.bf16.d128") << target;
+        EXPECT_EQ(row("32", "8"), "attention.portable.bf16.d128.r64") << target;
+        EXPECT_EQ(row("64", "8"), "attention.portable.bf16.d128.r64") << target;
+        EXPECT_EQ(row("64", "16"), "attention.portable.bf16.d128.r128w32") << target;
+    }
     // One sequence: a single launch where there are clusters, and the keys are not too many for one part of
     // the GPU.
     EXPECT_EQ(chosen(kOp, "a100", {}), "attention.decode.bf16.d128");
@@ -259,8 +274,43 @@ TEST(Attention, NamesTheArgumentThatDisagrees) {
     small.call.softcap = -50;
     EXPECT_EQ(small.error(), "attention: softcap must be finite and not negative, got -50");
     small = {};
+    small.call.window_right = -2;
+    EXPECT_EQ(small.error(), "attention: window_right must be -1 (all keys) or more, got -2");
+    small = {};
+    small.call.chunk = -1;
+    EXPECT_EQ(small.error(), "attention: chunk must be 0 (all keys) to 2^31 - 1, got -1");
+    small = {};
+    small.call.chunk = 4;
+    EXPECT_EQ(small.error(), "");
+    small.call.causal = false;
+    EXPECT_EQ(small.error(), "attention: chunk is for causal calls only");
+    small = {};
     small.call.max_q_len = 0;
     EXPECT_EQ(small.error(), "attention: max_q_len must be at least 1, got 0");
+}
+
+TEST(Attention, NamesTheTensorOfHeadsOrTheMaskThatDisagrees) {
+    std::vector<float> floats(16);
+    SmallCall small;
+    small.call.sinks = Tensor::dense(floats.data(), DType::f32, {3});
+    EXPECT_EQ(small.error(), "attention: sinks: dimension 0 (heads) is 3, but q has 4");
+    small = {};
+    small.call.alibi_slopes = Tensor::dense(floats.data(), DType::bf16, {4});
+    EXPECT_NE(small.error().find("attention: alibi_slopes"), std::string::npos) << small.error();
+    small = {};
+    small.call.lse_base2 = small.call.lse_base_e = Tensor::dense(floats.data(), DType::f32, {2, 4});
+    EXPECT_EQ(small.error(), "attention: lse_base2 and lse_base_e exclude each other");
+    small = {};
+    small.call.mask = Tensor::dense(small.integers.data(), DType::i32, {3, 1});
+    EXPECT_EQ(small.error(), "attention: mask: dimension 0 (q_tokens) is 3, but q has 2");
+    small.call.mask = Tensor::dense(small.integers.data(), DType::i32, {2, 0});
+    EXPECT_EQ(small.error(),
+              "attention: mask has 0 words of 32 keys in a row, too few for 8 keys (max_kv_len)");
+    small.call.mask_of_queries = true;
+    EXPECT_EQ(small.error(),
+              "attention: mask has 0 words of 32 keys in a row, too few for 2 keys (max_q_len)");
+    small.call.mask = Tensor::dense(small.integers.data(), DType::i32, {2, 1});
+    EXPECT_EQ(small.error(), "");
 }
 
 // Random queries and keys of one sequence, through the host row.
@@ -269,6 +319,8 @@ struct RandomCall {
     std::vector<u16> q, k, v, out;
     std::vector<float> lse;
     std::vector<i32> q_starts = {0, kQueries}, kv_starts = {0, kKeys};
+    std::vector<float> sinks, slopes;  // of the call; empty: none
+    i64 window_right = -1;
     AttentionInputs in{.q_starts = q_starts,
                        .kv_starts = kv_starts,
                        .heads = kHeads,
@@ -296,16 +348,20 @@ struct RandomCall {
         out.assign(static_cast<std::size_t>(queries * kHeads * kHeadDim), 0);
         lse.assign(static_cast<std::size_t>(queries * kHeads), 0);
         u16* last = q.data() + (kQueries - queries) * kHeads * kHeadDim;
-        const Attention call{.q = Tensor::dense(last, DType::bf16, {queries, kHeads, kHeadDim}),
-                             .out = Tensor::dense(out.data(), DType::bf16, {queries, kHeads, kHeadDim}),
-                             .lse_base2 = Tensor::dense(lse.data(), DType::f32, {queries, kHeads}),
-                             .k = Tensor::dense(k.data(), DType::bf16, {kKeys, kKvHeads, kHeadDim}),
-                             .v = Tensor::dense(v.data(), DType::bf16, {kKeys, kKvHeads, kHeadDim}),
-                             .kv_starts = Tensor::dense(kv_starts.data(), DType::i32, {2}),
-                             .q_starts = Tensor::dense(q_starts.data(), DType::i32, {2}),
-                             .max_q_len = queries,
-                             .window_left = window_left,
-                             .softcap = softcap};
+        Attention call{.q = Tensor::dense(last, DType::bf16, {queries, kHeads, kHeadDim}),
+                       .out = Tensor::dense(out.data(), DType::bf16, {queries, kHeads, kHeadDim}),
+                       .lse_base2 = Tensor::dense(lse.data(), DType::f32, {queries, kHeads}),
+                       .k = Tensor::dense(k.data(), DType::bf16, {kKeys, kKvHeads, kHeadDim}),
+                       .v = Tensor::dense(v.data(), DType::bf16, {kKeys, kKvHeads, kHeadDim}),
+                       .kv_starts = Tensor::dense(kv_starts.data(), DType::i32, {2}),
+                       .q_starts = Tensor::dense(q_starts.data(), DType::i32, {2}),
+                       .max_q_len = queries,
+                       .causal = window_right < 0,
+                       .window_left = window_left,
+                       .window_right = window_right,
+                       .softcap = softcap};
+        if (!sinks.empty()) call.sinks = Tensor::dense(sinks.data(), DType::f32, {kHeads});
+        if (!slopes.empty()) call.alibi_slopes = Tensor::dense(slopes.data(), DType::f32, {kHeads});
         EXPECT_TRUE(attention(cpu_context(), {}, call).ok());
         std::vector<float> values;
         for (u16 bits : out) values.push_back(bf16_to_float(bits));
@@ -335,6 +391,37 @@ TEST(Attention, TheCheckSeesAWindowThatIsOneOff) {
     EXPECT_TRUE(random.passes(capped, -1, 10));
     EXPECT_FALSE(random.passes(capped, -1, 10.5));
     EXPECT_FALSE(random.passes(capped, -1, 0));
+}
+
+// Nor do a sink, a slope or a right window that are a little off pass.
+TEST(Attention, TheCheckSeesALogitASlopeOrARightWindowThatIsOff) {
+    RandomCall random;
+    random.sinks = {20, 24, 22, 18};  // as large as the largest scores
+    const std::vector<float> with_sinks = random.result(-1, 0);
+    random.in.sinks = random.sinks;
+    EXPECT_TRUE(random.passes(with_sinks, -1, 0));
+    random.in.sinks[2] += 0.5f;
+    EXPECT_FALSE(random.passes(with_sinks, -1, 0));
+    random.in.sinks.clear();
+    EXPECT_FALSE(random.passes(with_sinks, -1, 0));
+    random.sinks.clear();
+
+    random.slopes = {0.5f, 0.25f, 1, 2};
+    const std::vector<float> with_slopes = random.result(-1, 0);
+    random.in.alibi_slopes = random.slopes;
+    EXPECT_TRUE(random.passes(with_slopes, -1, 0));
+    random.in.alibi_slopes[3] = 1.9f;
+    EXPECT_FALSE(random.passes(with_slopes, -1, 0));
+    random.slopes.clear();
+    random.in.alibi_slopes.clear();
+
+    random.window_right = 2;
+    const std::vector<float> with_right = random.result(5, 0);
+    random.in.causal = false;
+    for (i64 right : {1, 2, 3}) {
+        random.in.window_right = right;
+        EXPECT_EQ(random.passes(with_right, 5, 0), right == 2);
+    }
 }
 
 // Neither a window nor the queries beside it change the order in which a query's keys are summed.
@@ -390,6 +477,36 @@ TEST(Attention, OracleFollowsTheDefinition) {
     EXPECT_NEAR(own.out[0], 4, 1e-6);
     EXPECT_NEAR(own.out[1], 8, 1e-6);
     EXPECT_NEAR(own.lse[1], std::log2(3), 1e-6);
+    // Of three weights 1, 3 and 1 the sink's has no value.
+    AttentionInputs sinks = in;
+    sinks.sinks = {0};
+    const auto sunk = attention_oracle<double>(sinks, DType::bf16);
+    EXPECT_NEAR(sunk.out[1], 28 / 5.0, 1e-6);
+    EXPECT_NEAR(sunk.lse[1], std::log2(5), 1e-6);
+    sinks.kv_starts = {0, 0};  // no keys: zeros, and the sink's logit
+    sinks.sinks = {2};
+    const auto alone = attention_oracle<double>(sinks, DType::bf16);
+    EXPECT_EQ(alone.out[1], 0);
+    EXPECT_NEAR(alone.lse[1], 2 / std::log(2.0), 1e-6);
+    AttentionInputs slopes = in;
+    slopes.alibi_slopes = {1.0986122886681098f};  // the first key's score becomes - ln 3: weights 1 and 9
+    EXPECT_NEAR(attention_oracle<double>(slopes, DType::bf16).out[1], 7.6, 1e-6);
+    AttentionInputs masked = in;
+    masked.mask = {3, 1};
+    masked.mask_words = 1;
+    EXPECT_NEAR(attention_oracle<double>(masked, DType::bf16).out[1], 4, 1e-6);
+    masked.mask = {0, 2};
+    masked.mask_of_queries = true;  // here the same keys
+    EXPECT_NEAR(attention_oracle<double>(masked, DType::bf16).out[1], 8, 1e-6);
+    EXPECT_EQ(attention_oracle<double>(masked, DType::bf16).out[0], 0);
+    limited = in;
+    limited.chunk = 1;
+    EXPECT_NEAR(attention_oracle<double>(limited, DType::bf16).out[1], 8, 1e-6);
+    limited = in;
+    limited.causal = false;
+    EXPECT_NEAR(attention_oracle<double>(limited, DType::bf16).out[0], 7, 1e-6);
+    limited.window_right = 0;
+    EXPECT_NEAR(attention_oracle<double>(limited, DType::bf16).out[0], 4, 1e-6);
     limited = in;
     limited.softcap = 2;  // the score ln 3 becomes 2 tanh(ln 3 / 2) = 1: weights 1 / (1 + e) and e / (1 + e)
     EXPECT_NEAR(attention_oracle<double>(limited, DType::bf16).out[1], 8 - 4 / (1 + std::exp(1.0)), 1e-6);

@@ -2,8 +2,9 @@
 // Attention over ragged or paged keys and values: out = softmax(scale Q K^T + mask) V, per sequence and head.
 // Query heads are grouped onto kv heads (GQA): query head h reads kv head h / (num_heads / num_kv_heads).
 // Causal masks are bottom-right: query i of q_len sees keys 0 .. kv_len - q_len + i (flash-attn's
-// convention). A window lets query i see no key before kv_len - q_len + i - window_left. A query that sees no
-// key gives zeros, and -infinity as log-sum-exp. Keys that no query of a sequence sees are not read, and the
+// convention). A window lets query i see no key before kv_len - q_len + i - window_left, nor behind
+// kv_len - q_len + i + window_right. A query that sees no key gives zeros, and -infinity as log-sum-exp (the
+// logit of its sink, where there is one). Keys that no query of a sequence sees are not read, and the
 // page-table entries of pages that hold no other keys are not followed.
 #pragma once
 
@@ -14,10 +15,11 @@
 namespace warpwright {
 
 struct Attention {
-    Tensor q;          // [q_tokens, heads, head_dim], bf16 or f16; sequences one after another
-    Tensor out;        // like q
-    Tensor lse_base2;  // optional, [q_tokens, heads] f32: log2 of the sum of 2^(scores log2 e) (FlashInfer's
-                       // base)
+    Tensor q;           // [q_tokens, heads, head_dim], bf16 or f16; sequences one after another
+    Tensor out;         // like q
+    Tensor lse_base2;   // optional, [q_tokens, heads] f32: log2 of the sum of 2^(scores log2 e) (FlashInfer's
+                        // base)
+    Tensor lse_base_e;  // instead of it: the natural logarithm (PyTorch's and FlashAttention's)
 
     // Ragged keys and values, of q's type, or u8 where kv_format says that they are codes:
     Tensor k, v;       // [kv_tokens, kv_heads, head_dim]
@@ -43,9 +45,26 @@ struct Attention {
     i64 max_kv_len = 0;  // 0: as many as k and v, or a row of the page table, hold
     float scale = 0;     // 0: 1 / sqrt(head_dim)
     bool causal = true;
-    i64 window_left = -1;  // keys before a query's own position that it sees; -1: all. Hugging Face's
-                           // sliding_window is window_left + 1. FlashInfer's name.
-    float softcap = 0;     // scores become softcap tanh(scale q k / softcap), before masks; 0: they do not
+    i64 window_left = -1;   // keys before a query's own position that it sees; -1: all. Hugging Face's
+                            // sliding_window is window_left + 1. FlashInfer's name.
+    i64 window_right = -1;  // keys behind a query's own position that it sees; -1: all. Causal: none.
+    i64 chunk = 0;          // a query at position p sees no key before p / chunk * chunk (Llama 4's chunked
+                            // attention, flash-attn's attention_chunk); causal calls only; 0: all
+    float softcap = 0;      // scores become softcap tanh(scale q k / softcap), before masks; 0: they do not
+
+    // A logit of each head, [heads] f32, that is in the sum of the weights but has no value (gpt-oss, "s_aux"
+    // of vLLM); log-sum-exps have it too, so that of calls that are merged only one may be given it.
+    Tensor sinks;
+    // ALiBi, [heads] f32: slope x |distance of the query's own position and the key's| is subtracted from
+    // scores, after softcap.
+    Tensor alibi_slopes;
+    // Which keys a query sees, of those that the rest of the call lets it see: [q_tokens, words] i32; bit j
+    // of word i is key 32 i + j, and keys behind the words are not seen. Keys that are not seen are read, and
+    // must be finite.
+    Tensor mask;
+    // Bit 0 is the first query's own key, kv_len - q_len, and keys before it are all seen: trees of drafted
+    // tokens. False: it is the sequence's first key.
+    bool mask_of_queries = false;
 
     // The operation directly before this one in the stream (in a model it appends the queries' own tokens)
     // writes neither q_starts, kv_starts, kv_lengths and page_table nor keys and values before the queries'

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numbers>
 #include <numeric>
 #include <span>
 
@@ -228,6 +229,51 @@ struct AttentionCheck {
         add_coded(e4m3, {1, 1, 6000, 0, 4, 1, 128, any, true, true, 256});  // many splits
         add_coded(e4m3, {6, 2, 301, 0, 8, 1, 256, any, true, true, 16}, 99);
         add_coded(e4m3, {3, 60, 90, 0, 2, 1, 256, any, true, true, 8});
+
+        // What few calls ask for, alone and together.
+        const auto add_asking = [&](AttentionProblem problem, auto... changes) {
+            (changes(problem), ...);
+            add(problem);
+        };
+        const auto window = [](i64 left, i64 right) {
+            return
+                [=](AttentionProblem& p) { p.causal = false, p.window_left = left, p.window_right = right; };
+        };
+        const auto chunk = [](AttentionProblem& p) { p.chunk = 48; };
+        const auto sinks = [](AttentionProblem& p) { p.sinks = true; };
+        const auto alibi = [](AttentionProblem& p) { p.alibi = true; };
+        const auto mask = [](AttentionProblem& p) { p.mask = true; };
+        const auto softcap = [](AttentionProblem& p) { p.softcap = 20; };
+        const auto codes = [](AttentionProblem& p) { p.kv_format = KvFormat::fp8_e4m3; };
+        for (i64 head_dim : {64, 96, 128, 256}) {
+            const AttentionProblem few{6, 1, 700, 0, 8, 2, head_dim, any, true, true, 16};
+            const AttentionProblem many{6, 70, 150, 0, 4, 1, head_dim, any, true, false};
+            const AttentionProblem tree{6, 7, 300, 0, 8, 1, head_dim, any, true, true, 4};
+            add_asking(few, sinks);
+            add_asking(many, sinks, window(31, 0));
+            add_asking(few, alibi);
+            add_asking(many, alibi);
+            add_asking(tree, mask);
+            add_asking(many, mask, window(-1, -1));
+            add_asking(many, window(20, 9));
+            add_asking(few, chunk);
+            add_asking(tree, sinks, alibi, mask, softcap, window(99, 3));
+        }
+        for (const AttentionProblem& problem :
+             {AttentionProblem{6, 70, 150, 0, 4, 1, 128, any, true, true, 16},
+              AttentionProblem{6, 9, 301, 0, 8, 2, 64, any, true, true, 8},
+              AttentionProblem{6, 20, 100, 0, 4, 2, 33, any, true, true, 32, 2}}) {
+            add_asking(problem, chunk, sinks);
+            add_asking(problem, chunk, alibi, mask);
+            add_asking(problem, window(-1, 5));
+            add_asking(problem, mask, softcap);
+        }
+        const AttentionProblem split{1, 2, 6000, 0, 4, 1, 128, any, true, true, 256};
+        add_asking(split, sinks);
+        add_asking(split, alibi, mask);
+        add_asking(split, chunk, sinks);
+        add_asking({6, 5, 301, 0, 8, 1, 128, any, true, true, 1}, codes, sinks, alibi, mask);
+        add_asking({6, 60, 150, 0, 2, 1, 128, any, true, false}, codes, sinks, chunk, mask);
         return problems;
     }
 
@@ -238,6 +284,41 @@ struct AttentionCheck {
         return scales;
     }
 
+    template <class Real>
+    static AttentionAnswer<Real> answer_of(const AttentionInputs& in, const AttentionProblem& problem,
+                                           bool natural) {
+        AttentionAnswer<Real> answer = attention_oracle<Real>(in, problem.dtype);
+        if (natural) {
+            for (Real& lse : answer.lse) lse *= std::numbers::ln2_v<Real>;
+        }
+        return answer;
+    }
+
+    // Logits of sinks and slopes of ALiBi, of each head.
+    static Tensor choose_of_heads(Workbench& bench, i64 heads, float most, std::vector<float>& values) {
+        for (i64 head = 0; head < heads; ++head)
+            values.push_back(std::uniform_real_distribution<float>(0, most)(bench.random()));
+        return bench.bytes(std::as_bytes(std::span(values)), DType::f32);
+    }
+
+    // Rows of words, some of queries that see nothing; of few queries the queries' own keys only.
+    static Tensor choose_mask(Workbench& bench, const AttentionProblem& problem, i64 rows,
+                              AttentionInputs& in) {
+        in.mask_of_queries = problem.max_q_len <= 32 && problem.causal;
+        in.mask_words = ceil_div(in.mask_of_queries ? problem.max_q_len : problem.max_kv_len, 32) + 1;
+        for (i64 i = 0; i < rows * in.mask_words; ++i) {
+            const u64 bits = bench.random()();
+            const bool none = i / in.mask_words % 5 == 3;
+            in.mask.push_back(none ? 0 : static_cast<u32>(bits | bits >> 32));
+        }
+        const Tensor words = bench.bytes(std::as_bytes(std::span(in.mask)), DType::i32);
+        Tensor mask = Tensor::dense(words.data, DType::i32, {rows, in.mask_words - 1});
+        mask.stride[0] = in.mask_words;  // the last word is no part of it
+        for (i64 row = 0; row < rows; ++row)
+            in.mask[static_cast<std::size_t>((row + 1) * in.mask_words - 1)] = 0;
+        return mask;
+    }
+
     static void run(Workbench& bench, const AttentionProblem& problem, CheckResult& result) {
         AttentionInputs in{.heads = problem.heads,
                            .kv_heads = problem.kv_heads,
@@ -245,7 +326,9 @@ struct AttentionCheck {
                            .causal = problem.causal,
                            .scale = 1 / std::sqrt(static_cast<double>(problem.head_dim)),
                            .window_left = problem.window_left,
-                           .softcap = problem.softcap};
+                           .softcap = problem.softcap,
+                           .window_right = problem.window_right,
+                           .chunk = problem.chunk};
         choose_lengths(problem, bench.random(), in);
         const i64 row_values = problem.kv_heads * problem.head_dim;
         const i64 count =
@@ -264,14 +347,18 @@ struct AttentionCheck {
         in.k = std::move(kv.k_values);
         in.v = std::move(kv.v_values);
 
+        const bool natural = problem.sinks || problem.alibi;
         Attention call{.q = q,
                        .out = out,
-                       .lse_base2 = lse,
+                       .lse_base2 = natural ? Tensor{} : lse,
+                       .lse_base_e = natural ? lse : Tensor{},
                        .q_starts = bench.integers(in.q_starts),
                        .max_q_len = problem.max_q_len,
-                       .max_kv_len = problem.paged ? problem.max_kv_len : count,
+                       .max_kv_len = problem.paged || problem.mask ? problem.max_kv_len : count,
                        .causal = problem.causal,
                        .window_left = problem.window_left,
+                       .window_right = problem.window_right,
+                       .chunk = problem.chunk,
                        .softcap = problem.softcap,
                        .past_is_ready = problem.max_kv_len % 4 < 2};
         if (problem.paged) {
@@ -297,6 +384,12 @@ struct AttentionCheck {
             call.k_scale = draw(in.k_scale);
             call.v_scale = draw(in.v_scale);
         }
+        if (problem.sinks) call.sinks = choose_of_heads(bench, problem.heads, 6, in.sinks);
+        if (problem.alibi) call.alibi_slopes = choose_of_heads(bench, problem.heads, 0.5f, in.alibi_slopes);
+        if (problem.mask) {
+            call.mask = choose_mask(bench, problem, q_rows, in);
+            call.mask_of_queries = in.mask_of_queries;
+        }
         const Result<i64> workspace_bytes = attention_workspace_bytes(bench.context(), call);
         if (!workspace_bytes.ok()) {
             return judge(result, bench, {false, 0, 0, workspace_bytes.status().message()}, "workspace");
@@ -305,10 +398,9 @@ struct AttentionCheck {
         const Status status = attention(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
-        const auto& answer =
-            bench.answer("oracle", [&] { return attention_oracle<double>(in, problem.dtype); });
+        const auto& answer = bench.answer("oracle", [&] { return answer_of<double>(in, problem, natural); });
         const auto& reference =
-            bench.answer("reference", [&] { return attention_oracle<float>(in, problem.dtype); });
+            bench.answer("reference", [&] { return answer_of<float>(in, problem, natural); });
         std::vector<float> got = bench.read(out), got_lse = bench.read(lse);
         const auto untouched = [](const std::vector<float>& values, std::size_t from) {
             return std::all_of(values.begin() + static_cast<std::ptrdiff_t>(from), values.end(),

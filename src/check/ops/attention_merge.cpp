@@ -50,6 +50,7 @@ struct AttentionMergeCheck {
                                       .partial_lse = static_cast<const float*>(partial_lse.data),
                                       .out = out.data,
                                       .lse = static_cast<float*>(lse.data),
+                                      .sinks = nullptr,
                                       .q_starts = static_cast<const i32*>(q_starts.data),
                                       .out_token_stride = static_cast<i32>(out.stride[0]),
                                       .out_head_stride = static_cast<i32>(out.stride[1]),
@@ -59,7 +60,8 @@ struct AttentionMergeCheck {
                                       .heads = static_cast<i32>(problem.heads),
                                       .head_dim = static_cast<i32>(problem.head_dim),
                                       .partial_dim = static_cast<i32>(stride),
-                                      .splits = static_cast<i32>(problem.splits)};
+                                      .splits = static_cast<i32>(problem.splits),
+                                      .lse_factor = 1};
         Prepared prepared;
         Status status = prepare_step<AttentionMergeOp>(bench.context(), problem, args, prepared);
         if (status.ok()) status = prepared.launch(bench.context().device(), bench.stream());

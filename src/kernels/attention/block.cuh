@@ -6,6 +6,7 @@
 // Everything is a template over the row R of its kernel.
 #pragma once
 
+#include "kernels/attention/finish.cuh"
 #include "kernels/attention/rows.h"
 #include "ptx/convert.cuh"
 #include "ptx/ldmatrix.cuh"
@@ -13,10 +14,6 @@
 #include "tile/code_pairs.cuh"
 
 namespace warpwright {
-
-__device__ inline float infinity() {
-    return __int_as_float(0x7f800000);
-}
 
 __device__ inline int lane_id() {
     return threadIdx.x % 32;
@@ -62,15 +59,21 @@ struct BlockWork {
 
     __device__ int query(int row) const { return min(row, num_rows - 1) / group; }
 
-    // Keys that a packed row sees: causal masks are bottom-right. Rows past the end see what the last one
-    // sees.
+    // A packed row's own key: masks are bottom-right. Rows past the end are as the last one.
+    __device__ int own_key(int row) const { return kv_len - q_len + query(row); }
+    // Keys that it sees.
     __device__ int visible_keys(const AttentionArgs& args, int row) const {
-        return args.causal ? max(0, kv_len - q_len + query(row) + 1) : kv_len;
+        return args.window_right < 0 ? kv_len : min(kv_len, max(0, own_key(row) + 1 + args.window_right));
     }
     // The first of them; not above the number of visible keys of this row or a later one.
     __device__ int first_key(const AttentionArgs& args, int row) const {
-        return args.window_left < 0 ? 0 : max(0, kv_len - q_len + query(row) - args.window_left);
+        if (!args.has_first) return 0;
+        const int own = own_key(row);
+        const int of_window = args.window_left < 0 ? 0 : own - args.window_left;
+        const int of_chunk = args.chunk == 0 || own < 0 ? 0 : own - own % args.chunk;
+        return max(0, max(of_window, of_chunk));
     }
+    __device__ int head(int row) const { return kv_head * group + row % group; }
 };
 
 // The block's part of the grid. Splits change fastest and row tiles slowest, the last tile first: with a
@@ -205,10 +208,11 @@ struct OutputRow {
     T* out;
     float* partial;
     float* lse;
+    int head;
 
     __device__ OutputRow(const AttentionArgs& args, const BlockWork& work, int row) {
         const i64 token = work.q_start + row / work.group;
-        const int head = work.kv_head * work.group + row % work.group;
+        head = work.head(row);
         if (args.num_splits > 1) {
             const i64 index = (i64{work.split} * args.q_tokens + token) * args.heads + head;
             out = nullptr;
@@ -238,20 +242,14 @@ struct OutputRow {
     }
 };
 
-// A row without keys has sum 0 and gives zeros; its log-sum-exp is -infinity.
-__device__ inline float inverse_sum(float sum) {
-    return sum == 0 ? 0 : 1 / sum;
-}
-// What summed products are multiplied by.
+// What a row's summed products are multiplied by, and its log-sum-exp, once all keys are in the sums.
 template <AttentionRow R>
-__device__ inline float output_scale(const AttentionArgs& args, const BlockWork& work, float sum) {
-    const float inverse = inverse_sum(sum);
+__device__ inline Finished finish_row(const AttentionArgs& args, const BlockWork& work, int head, float max,
+                                      float sum) {
+    Finished finished = finish(max, sum, args.scale_log2, args.sinks, head, args.lse_factor);
     if constexpr (is_coded(R))
-        return inverse * scale_of_head(args.v_scale, args.v_scale_stride, work.kv_head);
-    return inverse;
-}
-__device__ inline float lse_base2(float max, float sum, float scale_log2) {
-    return sum == 0 ? -infinity() : max * scale_log2 + log2f(sum);
+        finished.scale *= scale_of_head(args.v_scale, args.v_scale_stride, work.kv_head);
+    return finished;
 }
 
 }  // namespace warpwright

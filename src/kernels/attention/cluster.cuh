@@ -62,7 +62,7 @@ __device__ inline void store_own(const AttentionArgs& args, const BlockWork& wor
         const int row = index / kQuads, column = index % kQuads * 4;
         const int packed = work.first_row + row;
         const i64 token = work.q_start + packed / work.group;
-        const i64 head = work.kv_head * work.group + packed % work.group;
+        const int head = work.head(packed);
         float2 of[kMostBlocks];
         float4 part[kMostBlocks];
         float max = -infinity(), sum = 0;
@@ -80,15 +80,14 @@ __device__ inline void store_own(const AttentionArgs& args, const BlockWork& wor
         float4 total = {0, 0, 0, 0};
 #pragma unroll
         for (int rank = 0; rank < kMostBlocks; ++rank) add_share(args, of[rank], max, part[rank], sum, total);
-        const float scale = output_scale<R>(args, work, sum);
-        T* out = static_cast<T*>(args.out) + token * args.out_token_stride + head * args.out_head_stride;
+        const auto [scale, lse] = finish_row<R>(args, work, head, max, sum);
+        T* out = static_cast<T*>(args.out) + token * args.out_token_stride + i64{head} * args.out_head_stride;
         if (column < args.head_dim) {
             u32* to = reinterpret_cast<u32*>(out + column);
             to[0] = ptx::pack<T>(total.x * scale, total.y * scale);
             to[1] = ptx::pack<T>(total.z * scale, total.w * scale);
         }
-        if (column == 0 && args.lse != nullptr)
-            args.lse[token * args.lse_token_stride + head] = lse_base2(max, sum, args.scale_log2);
+        if (column == 0 && args.lse != nullptr) args.lse[token * args.lse_token_stride + head] = lse;
     }
 }
 

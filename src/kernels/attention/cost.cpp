@@ -43,6 +43,10 @@ double blocks_per_sm(const AttentionRow& row, const TargetFacts& target) {
         std::max<i64>(1, std::min(by_shared, std::max<i64>(by_registers, row.min_blocks))));
 }
 
+bool has_first(const AttentionProblem& problem) {
+    return problem.window_left >= 0 || problem.chunk > 0;
+}
+
 // The mean of min(x, most) for x that is evenly spread from `from` to `to`.
 double mean_min(double from, double to, double most) {
     if (most >= to) return (from + to) / 2;
@@ -55,8 +59,11 @@ double keys_seen(const AttentionProblem& problem, double q_len, double queries) 
     const auto kv_len = static_cast<double>(problem.max_kv_len);
     const double before =
         q_len > 1 ? std::min(q_len, kv_len) : 0;  // keys that the last one sees, the first not
-    if (problem.window_left < 0) return problem.causal ? kv_len - before / 2 : kv_len;
-    const double window = static_cast<double>(problem.window_left) + queries;
+    if (!has_first(problem)) return problem.causal ? kv_len - before / 2 : kv_len;
+    // Of a chunk a query sees half, on average.
+    double window = problem.window_left < 0 ? kv_len : static_cast<double>(problem.window_left);
+    if (problem.chunk > 0) window = std::min(window, static_cast<double>(problem.chunk) / 2);
+    window += queries;
     if (problem.causal) return mean_min(kv_len - before, kv_len, window);
     return mean_min(window, window + before, kv_len);
 }
@@ -72,7 +79,7 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     const double keys = std::max(1.0, keys_seen(problem, q_len, tile_queries));
     // Of the keys that tiles read, the share that no other tile has read before.
     double fresh = 1 / tiles;
-    if (problem.window_left >= 0) fresh = std::min(1.0, keys_seen(problem, q_len, q_len) / (tiles * keys));
+    if (has_first(problem)) fresh = std::min(1.0, keys_seen(problem, q_len, q_len) / (tiles * keys));
     const double tile_rows =
         std::min<double>(row.tile_rows, round_up(problem.max_q_len * group, row.warp_rows));
 
@@ -197,7 +204,7 @@ Prediction AttentionOp::predict(const Row& row, const TargetFacts& target, const
         const double keys = keys_seen(problem, q_len, 1);
         const double flops = 4 * tokens * problem.heads * keys * problem.head_dim;
         const double read =
-            problem.window_left < 0 ? double(problem.max_kv_len) : keys_seen(problem, q_len, q_len);
+            has_first(problem) ? keys_seen(problem, q_len, q_len) : double(problem.max_kv_len);
         const double bytes = 2.0 * problem.sequences * problem.kv_heads * read * problem.head_dim *
                              dtype_bytes(kv_dtype(problem.kv_format, problem.dtype));
         return roofline(target, costs, bytes, flops, fp32_tflops(target, costs),

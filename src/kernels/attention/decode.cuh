@@ -29,11 +29,10 @@ __device__ inline void decode(const AttentionArgs& args, AttentionShared<R>& sha
             return Place{OutputRow<R>(args, work, work.first_row + row), column};
         },
         [&](const Place& place, float4 total, float max, float sum) {
-            const float scale = output_scale<R>(args, work, sum);
+            const auto [scale, lse] = finish_row<R>(args, work, place.row.head, max, sum);
             place.row.store(place.column, total.x * scale, total.y * scale, args.head_dim);
             place.row.store(place.column + 2, total.z * scale, total.w * scale, args.head_dim);
-            if (place.column == 0 && place.row.lse != nullptr)
-                *place.row.lse = lse_base2(max, sum, args.scale_log2);
+            if (place.column == 0 && place.row.lse != nullptr) *place.row.lse = lse;
         });
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "device/host_threads.h"
+#include "kernels/attention/host_finish.h"
 #include "kernels/attention/operation.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
@@ -18,7 +19,7 @@ constexpr int kQueries = 16;  // of a task
 constexpr int kKeys = 64;     // of a block
 constexpr int kLanes = 8;     // partial results of a reduction, so that the compiler may use vectors
 constexpr int kMaxHeadDim = 256;
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kInfinity = std::numeric_limits<float>::infinity(), kLog2E = 1.4426950408889634f;
 
 inline float largest_of(const float* values) {
     float lanes[kLanes];
@@ -89,9 +90,22 @@ struct Sequence {
                    : std::min(most, (1 << args.page_shift) - (key & ((1 << args.page_shift) - 1)));
     }
     // The keys that a query sees: from first_visible up to visible.
-    int visible(int query) const { return args.causal ? std::max(0, kv_len - q_len + query + 1) : kv_len; }
+    int own_key(int query) const { return kv_len - q_len + query; }
+    int visible(int query) const {
+        return args.window_right < 0 ? kv_len : std::clamp(own_key(query) + 1 + args.window_right, 0, kv_len);
+    }
     int first_visible(int query) const {
-        return args.window_left < 0 ? 0 : std::max(0, kv_len - q_len + query - args.window_left);
+        const int own = own_key(query);
+        const int of_window = args.window_left < 0 ? 0 : own - args.window_left;
+        const int of_chunk = args.chunk == 0 || own < 0 ? 0 : own - own % args.chunk;
+        return std::max({0, of_window, of_chunk});
+    }
+    // Whether the mask, if there is one, has the bit of a key.
+    bool is_in_mask(int query, int key) const {
+        const int bit = key - (args.mask_of_queries ? kv_len - q_len : 0);
+        if (args.mask == nullptr || bit < 0) return true;
+        const u32* words = args.mask + (q_start + query) * args.mask_stride;
+        return bit / 32 < args.mask_words && (words[bit / 32] >> bit % 32 & 1) != 0;
     }
 };
 
@@ -166,6 +180,17 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
             if (args.tanh_scale != 0) {
                 for (int j = first; j < seen; ++j) weights[j] = tanh_fp32(weights[j] * args.tanh_scale);
             }
+            if (args.alibi_slopes != nullptr) {
+                const float slope = args.alibi_slopes[head] * (kLog2E / args.scale_log2);
+                const int own = sequence.own_key(first_query + i) - first_key;
+                for (int j = first; j < seen; ++j)
+                    weights[j] = std::fma(-slope, std::abs(static_cast<float>(own - j)), weights[j]);
+            }
+            if (args.mask != nullptr) {
+                for (int j = first; j < seen; ++j) {
+                    if (!sequence.is_in_mask(first_query + i, first_key + j)) weights[j] = -kInfinity;
+                }
+            }
             std::fill_n(weights, first, -kInfinity);
             for (int j = seen; j < kKeys; ++j) weights[j] = -kInfinity;
             for (int j = 0; j < kKeys; ++j) weights[j] *= args.scale_log2;
@@ -195,13 +220,12 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
     }
     for (int i = 0; i < num_queries; ++i) {
         const i64 token = sequence.q_start + first_query + i;
-        const float sum = buffers.sum[i], scale = (sum == 0 ? 0 : 1 / sum) * v.scale;
+        const auto [unscaled, lse] =
+            host_finish(buffers.max[i], buffers.sum[i], args.sinks, head, args.lse_factor);
+        const float scale = unscaled * v.scale;
         const i64 out = token * args.out_token_stride + head * args.out_head_stride;
         for (int c = 0; c < head_dim; ++c) store_float(args.out, kType, out + c, buffers.out[i][c] * scale);
-        if (args.lse != nullptr) {
-            args.lse[token * args.lse_token_stride + head] =
-                sum == 0 ? -kInfinity : buffers.max[i] + std::log2(sum);
-        }
+        if (args.lse != nullptr) args.lse[token * args.lse_token_stride + head] = lse;
     }
 }
 

@@ -52,7 +52,7 @@ public:
     // Before anything is known of the lengths: page numbers of the first slices are on their way together
     // with them. Entries behind the length are read, and not followed.
     __device__ void request_first() {
-        if (pages_ != nullptr && args_.window_left < 0) request_pages();
+        if (pages_ != nullptr && !args_.has_first) request_pages();
     }
 
     // The keys that there are; the block's first is another one where a window begins.
@@ -61,7 +61,7 @@ public:
         v_ += i64{kv_start} * args_.v_token_stride;
         begin_ = work.kv_first;
         end_ = work.kv_end;
-        if (args_.window_left < 0) return;
+        if (!args_.has_first) return;
         key_ = work.kv_begin + warp_id() * kKeys;
         if (pages_ != nullptr) request_pages();
     }

@@ -21,9 +21,15 @@ struct AttentionInputs {
     i64 page_size = 1, max_pages = 0;
     bool causal = true;
     double scale = 1;
-    i64 window_left = -1;                 // -1: none
-    double softcap = 0;                   // 0: none
-    std::vector<float> k_scale, v_scale;  // of each kv head; empty: 1
+    i64 window_left = -1;                    // -1: none
+    double softcap = 0;                      // 0: none
+    std::vector<float> k_scale, v_scale;     // of each kv head; empty: 1
+    i64 window_right = -1;                   // -1: none
+    i64 chunk = 0;                           // 0: none
+    std::vector<float> sinks, alibi_slopes;  // of each head; empty: none
+    std::vector<u32> mask;                   // [q_tokens, mask_words]; empty: none
+    i64 mask_words = 0;
+    bool mask_of_queries = false;
 
     i64 sequences() const { return static_cast<i64>(q_starts.size()) - 1; }
     i64 q_len(i64 s) const { return q_starts[s + 1] - q_starts[s]; }
@@ -42,10 +48,27 @@ struct AttentionInputs {
     }
     // The keys that a query sees: from first_visible up to visible.
     i64 visible(i64 s, i64 query) const {
-        return causal ? std::max<i64>(0, kv_len(s) - q_len(s) + query + 1) : kv_len(s);
+        const i64 own = own_key(s, query);
+        i64 end = kv_len(s);
+        if (causal) end = std::min(end, own + 1);
+        if (window_right >= 0) end = std::min(end, own + window_right + 1);
+        return std::max<i64>(0, end);
     }
     i64 first_visible(i64 s, i64 query) const {
-        return window_left < 0 ? 0 : std::max<i64>(0, kv_len(s) - q_len(s) + query - window_left);
+        const i64 own = own_key(s, query);
+        i64 first = 0;
+        if (window_left >= 0) first = std::max(first, own - window_left);
+        if (chunk > 0) first = std::max(first, own / chunk * chunk);
+        return first;
+    }
+    i64 own_key(i64 s, i64 query) const { return kv_len(s) - q_len(s) + query; }
+    // What is not in [first_visible, visible) is not asked for.
+    bool is_in_mask(i64 s, i64 query, i64 key) const {
+        const i64 bit = key - (mask_of_queries ? kv_len(s) - q_len(s) : 0);
+        if (mask.empty() || bit < 0) return true;
+        return bit < mask_words * 32 &&
+               (mask[static_cast<std::size_t>((q_starts[s] + query) * mask_words + bit / 32)] >> bit % 32 &
+                1);
     }
 };
 
@@ -74,8 +97,10 @@ AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage)
                 const i64 first = in.first_visible(s, query);
                 const Real k_scale = in.scale_of(in.k_scale, head / group);
                 const Real v_scale = in.scale_of(in.v_scale, head / group);
-                scores.assign(static_cast<std::size_t>(in.visible(s, query) - first), 0);
-                Real max = -std::numeric_limits<Real>::infinity(), sum = 0;
+                scores.assign(static_cast<std::size_t>(std::max<i64>(0, in.visible(s, query) - first)), 0);
+                constexpr Real kInfinity = std::numeric_limits<Real>::infinity();
+                const Real sink = in.sinks.empty() ? -kInfinity : static_cast<Real>(in.sinks[head] * kLog2E);
+                Real max = sink, sum = 0;
                 for (std::size_t key = 0; key < scores.size(); ++key) {
                     const float* k = &in.k[in.kv_row(s, first + static_cast<i64>(key), head / group)];
                     for (i64 i = 0; i < in.head_dim; ++i) scores[key] += Real{q[i]} * Real{k[i]};
@@ -86,11 +111,21 @@ AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage)
                     } else {
                         scores[key] *= static_cast<Real>(in.scale * kLog2E);
                     }
+                    const i64 at = first + static_cast<i64>(key);
+                    if (!in.alibi_slopes.empty())
+                        scores[key] -= static_cast<Real>(in.alibi_slopes[head] * kLog2E) *
+                                       static_cast<Real>(std::abs(in.own_key(s, query) - at));
+                    if (!in.is_in_mask(s, query, at)) {
+                        scores[key] = -kInfinity;
+                        continue;
+                    }
                     max = std::max(max, scores[key]);
                     answer.largest_score = std::max(answer.largest_score, std::abs(double(scores[key])));
                 }
                 Real* out = &answer.out[row * in.head_dim];
+                if (sink != -kInfinity) sum = std::exp2(sink - max);
                 for (std::size_t key = 0; key < scores.size(); ++key) {
+                    if (scores[key] == -kInfinity) continue;
                     const Real weight = std::exp2(scores[key] - max);
                     sum += weight;
                     const Real stored = rounds ? static_cast<Real>(round_to(storage, float(weight))) : weight;

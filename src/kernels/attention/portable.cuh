@@ -15,8 +15,8 @@
 
 namespace warpwright {
 
-// The steps over a block's keys. Windows and softcaps have a variant of their own: they would cost the others
-// registers.
+// The steps over a block's keys. Windows, chunks and softcaps have a variant of their own, and what
+// biases.cuh has is for rows of its own: they would cost the others registers.
 template <AttentionRow R, bool is_plain>
 __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, KvTiles<R>& keys,
                               const QueryOperand<R>& query, WarpRows<R>& rows, AttentionShared<R>& shared) {
@@ -43,6 +43,14 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
             __syncthreads();
         }
 
+        [[maybe_unused]] MaskBits<R.kv_tile> bits[WarpRows<R>::kTiles];
+        if constexpr (R.biases) {
+#pragma unroll
+            for (int tile = 0; tile < WarpRows<R>::kTiles; ++tile) {
+                if (sees && args.mask != nullptr)
+                    bits[tile].load(args, work, first_row + tile * kMmaRows + lane_id() / 4, first_key);
+            }
+        }
         typename WarpRows<R>::Scores s = {};
         if (sees) rows.score(query, ptx::shared_address(step.k) + k_row, s);
         if constexpr (R.stages == 1) {
@@ -62,6 +70,7 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
                 for (auto& scores : s) warp_tanh<R.kv_tile / 8 * 4>(scores[0], args.tanh_scale);
             }
         }
+        if constexpr (R.biases) rows.add_biases(args, work, first_row + lane_id() / 4, first_key, bits, s);
         if (first_key + R.kv_tile > first_limit || (!is_plain && first_key < last_begin)) {
             rows.template mask<is_plain>(args, work, first_row + lane_id() / 4, first_key, s);
         }
@@ -80,10 +89,11 @@ __device__ inline void store_rows(const AttentionArgs& args, const BlockWork& wo
     for (int half = 0; half < 2 * WarpRows<R>::kTiles; ++half) {
         SoftmaxRows<R>& softmax = rows.tiles[half / 2];
         if (half % 2 == 0) softmax.total_sums();
-        const float sum = softmax.sum[half % 2], scale = output_scale<R>(args, work, sum);
         const int warp_row = 8 * half + lane_id() / 4, row = first_row + warp_row;
         const bool is_stored = row < work.num_rows;
         const OutputRow<R> output(args, work, is_stored ? row : 0);
+        const auto [scale, lse] =
+            finish_row<R>(args, work, output.head, softmax.max[half % 2], softmax.sum[half % 2]);
 #pragma unroll
         for (int n = 0; n < R.head_dim / 8; ++n) {
             const int column = n * 8 + 2 * (lane_id() % 4);
@@ -95,9 +105,7 @@ __device__ inline void store_rows(const AttentionArgs& args, const BlockWork& wo
                 output.store(column, low, high, args.head_dim);
             }
         }
-        if (is_stored && output.lse != nullptr && lane_id() % 4 == 0) {
-            *output.lse = lse_base2(softmax.max[half % 2], sum, args.scale_log2);
-        }
+        if (is_stored && output.lse != nullptr && lane_id() % 4 == 0) *output.lse = lse;
     }
     if (!is_direct) own.store();
 }
@@ -149,7 +157,7 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
     }
 
     WarpRows<R> rows;
-    if (args.window_left < 0 && args.tanh_scale == 0) {
+    if (!R.biases && !args.has_first && args.tanh_scale == 0) {
         attend<R, true>(args, work, keys, query, rows, shared);
     } else {
         attend<R, false>(args, work, keys, query, rows, shared);

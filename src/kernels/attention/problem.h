@@ -26,6 +26,11 @@ struct AttentionProblem {
     i64 window_left = -1;      // keys before its own position that a query sees; -1: all
     float softcap = 0;         // 0: none
     KvFormat kv_format = KvFormat::same;  // of keys and values
+    i64 window_right = -1;                // keys behind its own position; -1: all; causal: none
+    i64 chunk = 0;                        // keys in whose multiples a query sees its own only; 0: all
+    bool sinks = false;                   // a logit of each head is in the sum of the weights
+    bool alibi = false;                   // distances are subtracted from scores
+    bool mask = false;                    // bits say which keys are seen
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -45,6 +50,11 @@ struct AttentionProblem {
         v("window_left", self.window_left);
         v("softcap", self.softcap);
         v("kv_format", self.kv_format);
+        v("window_right", self.window_right);
+        v("chunk", self.chunk);
+        v("sinks", self.sinks);
+        v("alibi", self.alibi);
+        v("mask", self.mask);
     }
     // A prompt's row loses less at decoding than a decode row at prompts. Splits depend on lengths.
     constexpr AttentionProblem canonical() const {
@@ -94,12 +104,22 @@ struct AttentionArgs {
     i32 q_tokens;
     i32 max_q_len;
     i32 num_splits;
-    i32 page_shift;  // log2 of the page size
-    i32 causal;
+    i32 page_shift;     // log2 of the page size
     i32 past_is_ready;  // see warpwright/ops/attention.h
     i32 window_left;    // -1: none
+    i32 window_right;   // -1: none; 0: causal
+    i32 chunk;          // 0: none
+    i32 has_first;      // a window or a chunk: queries may not see the first key
     float tanh_scale;   // scale / softcap; 0: no softcap
     float scale_log2;   // (softcap or else scale) x log2(e): scores are compared and summed in base 2
+    float lse_factor;   // of log-sum-exps that leave as results: ln 2 where they are natural logarithms
+
+    const float* sinks;         // [heads] or null; null too where a merge adds them
+    const float* alibi_slopes;  // [heads] or null
+    const u32* mask;            // [q_tokens, mask_words] or null: see biases.cuh
+    i64 mask_stride;            // words
+    i32 mask_words;
+    i32 mask_of_queries;  // bit 0 is the first query's own key, not the sequence's first
 
     // Of 8-bit keys and values, which are multiplied by them: one, or (stride 1) one a kv head. null: 1.
     KvFormat kv_format;

@@ -23,6 +23,7 @@ struct AttentionRow {
     bool clusters = false;     // the blocks that divide the keys are a cluster: no workspace, no merge
     KvFormat kv_format = KvFormat::same;  // of keys and values: see code_pairs.cuh
     RowName spill_reason{};  // not empty: some target's image of this row may spill registers, and why
+    bool biases = false;     // ALiBi and masks of bits, which others are not slowed by
     i64 shared_bytes = 0;    // dynamic
 
     template <class Self, class Visitor>
@@ -41,6 +42,7 @@ struct AttentionRow {
         v("q_in_shared", self.q_in_shared);
         v("clusters", self.clusters);
         v("kv_format", self.kv_format);
+        v("biases", self.biases);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -210,6 +212,22 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.portable.f16.e5m2.d128.r128",       ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::fp8_e5m2, kSpills}>(),
     sized<AttentionRow{"attention.decode.f16.e5m2.d128",              ArchClass::portable, DType::f16,  128,  16,  64, 4, 3, false, 16, 1, false, false, KvFormat::fp8_e5m2}>(),
     sized<AttentionRow{"attention.portable.f16.e5m2.d256.any",        ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2, kSpills}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.r64",            ArchClass::portable, DType::bf16, 128,  64,  64, 1, 2, false, 16, 2, false}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.r64",             ArchClass::portable, DType::f16,  128,  64,  64, 1, 2, false, 16, 2, false}>(),
+    sized<AttentionRow{"attention.portable.bf16.d64.biased",         ArchClass::portable, DType::bf16,  64, 128,  64, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.biased",        ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.r64.biased",    ArchClass::portable, DType::bf16, 128,  64,  64, 1, 2, false, 16, 2, false, false, KvFormat::same, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.biased",        ArchClass::portable, DType::bf16, 256,  64,  32, 1, 2, false, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.any.biased",    ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.e4m3.d256.any.biased", ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e4m3, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.e5m2.d256.any.biased", ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d64.biased",          ArchClass::portable, DType::f16,   64, 128,  64, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.biased",         ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.r64.biased",     ArchClass::portable, DType::f16,  128,  64,  64, 1, 2, false, 16, 2, false, false, KvFormat::same, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.biased",         ArchClass::portable, DType::f16,  256,  64,  32, 1, 2, false, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.any.biased",     ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.f16.e4m3.d256.any.biased",  ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e4m3, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.f16.e5m2.d256.any.biased",  ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2, kSpills, true}>(),
     {"attention.host.bf16", ArchClass::host, DType::bf16, 256},
     {"attention.host.f16",  ArchClass::host, DType::f16,  256},
 };
@@ -231,6 +249,10 @@ constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
     const bool is_device = row.arch != ArchClass::host;
     if (is_device && row.kv_format != problem.kv_format)
         return kv_format_rejection(row.kv_format, problem.kv_format);
+    if (is_device && !row.biases) {
+        if (problem.alibi) return {"alibi", 0, 1, "bool"};
+        if (problem.mask) return {"mask", 0, 1, "bool"};
+    }
     if (problem.head_dim > row.head_dim) return {"head_dim", row.head_dim, problem.head_dim, "at_most"};
     if (problem.kv_heads < 1) return {"kv_heads", 1, problem.kv_heads, "at_least"};
     if (problem.heads % problem.kv_heads != 0) return {"heads", problem.kv_heads, problem.heads, "multiple"};

@@ -50,10 +50,10 @@ struct SoftmaxRows : KeyScale<R> {
     // Whether the windows of all rows of the warp begin behind the keys before this one; whether that of some
     // row begins behind this key. Votes, as kept numbers would cost registers.
     __device__ bool all_begin_from(const AttentionArgs& args, int key) const {
-        return args.window_left >= 0 && !__any_sync(~0u, first[0] < key);
+        return args.has_first && !__any_sync(~0u, first[0] < key);
     }
     __device__ bool one_begins_after(const AttentionArgs& args, int key) const {
-        return args.window_left >= 0 && __any_sync(~0u, first[1] > key);
+        return args.has_first && __any_sync(~0u, first[1] > key);
     }
 
     // Raises the maxima to cover these scores and rescales what was summed under the old ones.

@@ -6,6 +6,7 @@
 // a maximum rises by more than that: in a row's first step, and seldom after it.
 #pragma once
 
+#include "kernels/attention/biases.cuh"
 #include "kernels/attention/softmax.cuh"
 
 namespace warpwright {
@@ -69,6 +70,17 @@ struct WarpRows {
                 if (key >= limit || (!from_start && key < first))
                     s[half / 2][i / 2][half % 2 * 2 + i % 2] = -infinity();
             }
+        }
+    }
+
+    // row: this lane's first packed row. What few calls ask for: biases.cuh.
+    __device__ static void add_biases(const AttentionArgs& args, const BlockWork& work, int row,
+                                      int first_key, const MaskBits<R.kv_tile> (&bits)[kTiles], Scores& s) {
+#pragma unroll
+        for (int tile = 0; tile < kTiles; ++tile) {
+            if (args.alibi_slopes != nullptr)
+                add_alibi(args, work, row + tile * kMmaRows, first_key, s[tile]);
+            if (args.mask != nullptr) bits[tile].apply(s[tile]);
         }
     }
 

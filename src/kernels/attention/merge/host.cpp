@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "device/host_threads.h"
+#include "kernels/attention/host_finish.h"
 #include "kernels/attention/merge/operation.h"
 #include "kernels/host_math.h"
 
@@ -37,11 +38,9 @@ void merge(const void* raw, HostThreads& threads) {
             }
             const i64 token = row / args.heads, head = row % args.heads;
             const i64 out = token * args.out_token_stride + head * args.out_head_stride;
-            for (int i = 0; i < args.head_dim; ++i)
-                T::store(args.out, out + i, sum == 0 ? 0 : total[i] / sum);
-            if (args.lse != nullptr) {
-                args.lse[token * args.lse_token_stride + head] = sum == 0 ? -kInfinity : max + std::log2(sum);
-            }
+            const HostFinished finished = host_finish(max, sum, args.sinks, head, args.lse_factor);
+            for (int i = 0; i < args.head_dim; ++i) T::store(args.out, out + i, total[i] * finished.scale);
+            if (args.lse != nullptr) args.lse[token * args.lse_token_stride + head] = finished.lse;
         }
     });
 }

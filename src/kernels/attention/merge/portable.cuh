@@ -2,6 +2,7 @@
 // Attention merge, portable: row_warps warps read the outputs of the splits of one (token, head), 16 bytes a
 // lane, and their log-sum-exps beside them; what they have summed is added up in shared memory, in warp
 // order. Limited by memory and, for few rows, by latency.
+#include "kernels/attention/finish.cuh"
 #include "kernels/attention/merge/rows.h"
 #include "ptx/convert.cuh"
 #include "ptx/launch.cuh"
@@ -25,7 +26,6 @@ struct MergeShared {
 // loads. q_starts is written neither by that attention nor by what came before it, whose end it waited for
 // before it let this grid start.
 __device__ inline void merge(const AttentionMergeArgs& args, MergeShared& shared) {
-    const float infinity = __int_as_float(0x7f800000);
     const int warp = threadIdx.x / kWarpThreads, lane = threadIdx.x % kWarpThreads;
     const int part = warp % kRow.row_warps, block_row = warp / kRow.row_warps;
     const u32 column_parts = (args.partial_dim + kColumns - 1) / kColumns;
@@ -45,7 +45,7 @@ __device__ inline void merge(const AttentionMergeArgs& args, MergeShared& shared
     ptx::release_successor();
 
     float4 total = {0, 0, 0, 0};
-    float max = -infinity, sum = 0;
+    float max = -infinity(), sum = 0;
     if (exists) {
         float4 split_out[kBatch];
         float split_lse[kBatch];
@@ -53,7 +53,7 @@ __device__ inline void merge(const AttentionMergeArgs& args, MergeShared& shared
 #pragma unroll
             for (int i = 0; i < kBatch; ++i) {
                 const int split = first + i * kRow.row_warps;
-                split_lse[i] = split < args.splits ? partial_lse[split * num_rows] : -infinity;
+                split_lse[i] = split < args.splits ? partial_lse[split * num_rows] : -infinity();
                 split_out[i] = {0, 0, 0, 0};
                 if (split < args.splits && column < args.partial_dim)
                     split_out[i] = *reinterpret_cast<const float4*>(partial_out + split * out_stride);
@@ -67,7 +67,7 @@ __device__ inline void merge(const AttentionMergeArgs& args, MergeShared& shared
             if (first != part) read_batch(first);
 #pragma unroll
             for (int i = 0; i < kBatch; ++i) {
-                const float weight = split_lse[i] == -infinity ? 0 : ptx::exp2_approx(split_lse[i] - max);
+                const float weight = split_lse[i] == -infinity() ? 0 : ptx::exp2_approx(split_lse[i] - max);
                 if (weight == 0) continue;  // such a split may not have written
                 sum += weight;
                 total.x += weight * split_out[i].x;
@@ -89,7 +89,7 @@ __device__ inline void merge(const AttentionMergeArgs& args, MergeShared& shared
     sum = 0;
 #pragma unroll
     for (int other = 0; other < kRow.row_warps; ++other) sum += shared.sum[block_row][other];
-    const float scale = sum == 0 ? 0 : 1 / sum;
+    const auto [scale, lse] = finish(max, sum, 1, args.sinks, static_cast<int>(head), args.lse_factor);
     for (int own = part * kWarpThreads + lane; own < kColumns; own += kRow.row_warps * kWarpThreads) {
         float value = 0;
 #pragma unroll
@@ -98,7 +98,7 @@ __device__ inline void merge(const AttentionMergeArgs& args, MergeShared& shared
         if (first_column + own < args.head_dim) out[first_column + own] = ptx::from_float<T>(value * scale);
     }
     if (args.lse != nullptr && part == 0 && lane == 0 && first_column == 0) {
-        args.lse[i64{token} * args.lse_token_stride + head] = sum == 0 ? -infinity : max + log2f(sum);
+        args.lse[i64{token} * args.lse_token_stride + head] = lse;
     }
 }
 

@@ -34,6 +34,7 @@ struct AttentionMergeArgs {
     const float* partial_lse;  // [splits, q_tokens, heads]
     void* out;                 // [q_tokens, heads, head_dim]
     float* lse;                // [q_tokens, heads] or null
+    const float* sinks;        // [heads] or null: logits that are in the sum of the weights
     const i32* q_starts;       // [sequences + 1]: tokens before the first and from the last on do not exist
     i32 out_token_stride, out_head_stride;
     i32 lse_token_stride;
@@ -43,6 +44,7 @@ struct AttentionMergeArgs {
     i32 head_dim;
     i32 partial_dim;  // a multiple of 4
     i32 splits;
+    float lse_factor;  // of what is left in lse: ln 2 where it is a natural logarithm
 };
 
 }  // namespace warpwright
