@@ -579,6 +579,20 @@ typedef struct ww_plain_weight {
 WW_API ww_status ww_pack_weight(const ww_plain_weight* weight, const ww_quantized_weight** packed);
 WW_API void ww_quantized_weight_free(const ww_quantized_weight* packed);
 
+/* Rounding to nearest, as compressed-tensors does it, in memory of the host: symmetric, or with zero points
+ * where they are given. */
+typedef struct ww_weight_rounding {
+    size_t struct_size;
+    ww_tensor weight; /* [n, k] f32, bf16 or f16, finite */
+    ww_tensor codes;  /* [n, k] u8, written */
+    ww_tensor scales; /* [n, ceil(k / group_columns)] f32, bf16 or f16, written: rounded to that first */
+    ww_tensor zeros;  /* optional, like scales, u8, written */
+    int32_t code;     /* WW_PLAIN_U2, WW_PLAIN_U3, WW_PLAIN_U4 or WW_PLAIN_U8 */
+    int32_t reserved;
+    int64_t group_columns; /* 0: all */
+} ww_weight_rounding;
+WW_API ww_status ww_round_weight(const ww_weight_rounding* call);
+
 /* ops/scaled_gemm.h: d = epilogue(a b^T) of codes with scales. */
 typedef struct ww_scaled_gemm {
     size_t struct_size;

@@ -7,7 +7,8 @@ machine.
   `kv_append`, `logits`, `rmsnorm`, `rope`, `sample`; `prepare` for launches without host work and CUDA
   graphs.
 * On codes and scales: `quantize`, `dequantize`, `scaling`, `scaled_gemm`, `quantized_gemm` with
-  `pack_weight`, in `FORMATS`; for a mixture of experts `moe_route`, `moe_permute`, `moe_combine`.
+  `pack_weight` and `round_weight`, in `FORMATS`; for a mixture of experts `moe_route`, `moe_permute`,
+  `moe_combine`.
 * Questions that need no GPU: `plan`, `plans`, `why`, `targets`, `kernels`, `models`; and `probe`, this
   machine.
 * `check`: every kernel of a device against its definition in fp64.
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from .planning import targets as targets, why as why
     from .quantized import amax as amax, dequantize as dequantize, pack_weight as pack_weight
     from .quantized import quantize as quantize, quantized_gemm as quantized_gemm
-    from .quantized import scaled_gemm as scaled_gemm, scaling as scaling
+    from .quantized import round_weight as round_weight, scaled_gemm as scaled_gemm, scaling as scaling
 
 __version__ = "0.1.0"
 
@@ -66,7 +67,7 @@ _FROM = {
     "planning": (
         "Explanation Plan Probe Target devices kernels models plan plan_text plans probe target targets why"
     ),
-    "quantized": "amax dequantize pack_weight quantize quantized_gemm scaled_gemm scaling",
+    "quantized": "amax dequantize pack_weight quantize quantized_gemm round_weight scaled_gemm scaling",
 }
 _MODULES = {name: module for module, names in _FROM.items() for name in names.split()}
 

@@ -194,6 +194,9 @@ PlainWeight = _sized(
     group_rows=c_int64,
     group_columns=c_int64,
 )
+WeightRounding = _sized(
+    "WeightRounding", "weight codes scales zeros", code=c_int32, reserved=c_int32, group_columns=c_int64
+)
 ScaledGemm = _sized(
     "ScaledGemm",
     "a b a_scales b_scales d bias gate residual a_zeros b_sums group_of_row rows_of_group",
@@ -348,6 +351,7 @@ FUNCTIONS = {
     ),
     "ww_pack_weight": (STATUS, [POINTER(PlainWeight), POINTER(POINTER(QuantizedWeight))]),
     "ww_quantized_weight_free": (NONE, [POINTER(QuantizedWeight)]),
+    "ww_round_weight": (STATUS, [POINTER(WeightRounding)]),
     "ww_moe_rows": (c_int64, [c_int64, c_int64, c_int64]),
     "ww_check": (STATUS, [c_void_p, POINTER(CheckOptions), _text_out]),
     "ww_devices_json": (STATUS, [_text_out]),

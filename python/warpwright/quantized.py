@@ -383,6 +383,43 @@ def pack_weight(
         library().ww_quantized_weight_free(packed)
 
 
+def round_weight(
+    weight: Tensor, code: str = "u4", *, group: int = 0, symmetric: bool = True
+) -> tuple[Tensor, Tensor, Optional[Tensor]]:
+    """Integers of few bits of a weight, rounded to nearest as compressed-tensors rounds: what `pack_weight`
+    takes. In memory of the host.
+
+    Args:
+        weight: [n, k] fp32, bf16 or f16, finite. Weights of experts are rows one after another.
+        code: "u2", "u3", "u4" or "u8".
+        group: elements of k that share a scale; 0: all. It divides k.
+        symmetric: around the middle code; otherwise with zero points.
+
+    Returns:
+        (codes, scales, zeros): [n, k] uint8, [n, k / group] like weight, and like scales uint8, None where
+        symmetric.
+
+    Errors:
+        CallerError: a group that does not divide k, a weight that is not finite, with its place.
+    """
+    call = Call("round_weight", "weight", weight, "cpu", 0, _abi.WeightRounding())
+    struct = call.struct
+    call.tensor("weight", weight, "f32, bf16 or f16")
+    struct.code = word_of("round_weight", "code", code, _abi.PLAIN_CODES)
+    struct.group_columns = group
+    n, k = _extent(struct.weight, 0), _extent(struct.weight, 1)
+    groups = (n, -(-k // group) if group > 0 else 1)
+    codes = call.result("codes", None, (n, k), "u8")
+    scales = call.result("scales", None, groups, _dtype_of(struct.weight))
+    zeros = None if symmetric else call.result("zeros", None, groups, "u8")
+    if call.away:
+        raise CallerError(f"round_weight: weight: expected memory of the host, got an array on {call.home}")
+    check(library().ww_round_weight(ctypes.byref(struct)))
+    parts = (codes, scales, zeros)
+    codes, scales, zeros = (None if part is None else call.framework.finished(part) for part in parts)
+    return codes, scales, zeros
+
+
 _WEIGHT_FORMATS = {number: name for name, number in _abi.WEIGHT_FORMATS.items()}
 
 

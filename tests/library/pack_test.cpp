@@ -7,6 +7,8 @@
 #include <random>
 #include <vector>
 
+#include "formats/quantise.h"
+#include "kernels/host_math.h"
 #include "kernels/quantized_gemm/pack.h"
 #include "library/c_calls.h"
 
@@ -173,6 +175,38 @@ TEST(PackWeight, Groups) {
             EXPECT_EQ(all[g * packed_scales(3, 32, 0) + packed_scale_index(n, 0, 1)], m.scales[n]);
     }
     EXPECT_EQ(values_of<u8>(weight->data), data);
+}
+
+// Each row by itself, as quantise_rows rounds it; scales in the type that is asked for.
+TEST(RoundWeight, IsTheLibrarysRounding) {
+    std::mt19937 random(5);
+    std::normal_distribution<float> normal;
+    std::vector<float> weight(3 * 64);
+    for (float& value : weight) value = normal(random);
+    for (const bool symmetric : {false, true}) {
+        formats::QuantizedMatrix expected;
+        const formats::Recipe recipe{.group_columns = 32, .symmetric = symmetric, .scale_type = DType::f16};
+        quantise_rows(recipe, weight.data(), 3, 64, 0, expected);
+        std::vector<u8> codes(3 * 64), zeros(3 * 2);
+        std::vector<u16> scales(3 * 2);
+        ww_weight_rounding call{sizeof(ww_weight_rounding)};
+        call.weight = c_tensor(Tensor::dense(weight.data(), DType::f32, {3, 64}));
+        call.codes = c_tensor(Tensor::dense(codes.data(), DType::u8, {3, 64}));
+        call.scales = c_tensor(Tensor::dense(scales.data(), DType::f16, {3, 2}));
+        if (!symmetric) call.zeros = c_tensor(Tensor::dense(zeros.data(), DType::u8, {3, 2}));
+        call.code = WW_PLAIN_U4;
+        call.group_columns = 32;
+        ASSERT_WW_OK(ww_round_weight(&call));
+        EXPECT_EQ(codes, expected.codes);
+        for (std::size_t i = 0; i < scales.size(); ++i) {
+            EXPECT_EQ(f16_to_float(scales[i]), expected.scales[i]);
+            if (!symmetric) EXPECT_EQ(zeros[i], expected.zeros[i]);
+        }
+        call.scales.shape[1] = 1;
+        call.zeros = {};
+        EXPECT_EQ(ww_round_weight(&call), WW_ERROR_CALLER);
+        EXPECT_STREQ(ww_last_error(), "round_weight: scales must be [3, 2], got [3, 1]");
+    }
 }
 
 std::string refusal(const ww_plain_weight& plain) {

@@ -21,6 +21,7 @@ STRUCTS = {
     "ww_quantized_output": _abi.QuantizedOutput,
     "ww_quantized_weight": _abi.QuantizedWeight,
     "ww_plain_weight": _abi.PlainWeight,
+    "ww_weight_rounding": _abi.WeightRounding,
     "ww_rope_scaling": _abi.RopeScaling,
     "ww_check_options": _abi.CheckOptions,
     "ww_engine_options": _abi.EngineOptions,

@@ -429,6 +429,51 @@ class QuantizedGemm(OnDevices):
 
         self.on_devices(check)
 
+    def test_rounded_to_nearest(self):
+        """compressed-tensors' rule in NumPy: scales of the range's width, zero points of its lower end."""
+        w = half(np.random.default_rng(SEED), 70, 128)
+        w[3, 32:64] = 0
+        parts = w.astype(np.float32).reshape(70, 4, 32)
+        low, high = np.minimum(parts.min(-1), 0), np.maximum(parts.max(-1), 0)
+        for bits in (2, 3, 4, 8):
+            top = np.float32(2**bits - 1)
+            for symmetric in (True, False):
+                with self.subTest(bits=bits, symmetric=symmetric):
+                    codes_, scales, zeros = warpwright.round_weight(
+                        w, f"u{bits}", group=32, symmetric=symmetric
+                    )
+                    width = np.maximum(-low, high) / (top / 2) if symmetric else (high - low) / top
+                    expected = width.astype(np.float16)
+                    expected[3, 1] = np.finfo(np.float16).eps  # compressed-tensors' scale of nothing
+                    np.testing.assert_array_equal(scales, expected)
+                    scale = expected.astype(np.float32)
+                    middle = np.float32(2 ** (bits - 1))
+                    zero = np.full(scale.shape, middle)
+                    if not symmetric:
+                        zero = np.clip(np.rint(-middle - low / scale), -middle, middle - 1) + middle
+                        np.testing.assert_array_equal(zeros, zero)
+                    else:
+                        self.assertIsNone(zeros)
+                    levels = np.clip(parts / scale[..., None] + zero[..., None], 0, top)
+                    np.testing.assert_array_equal(codes_, np.rint(levels).reshape(70, 128))
+                    packed = warpwright.pack_weight(codes_, scales, zeros=zeros, code=f"u{bits}", group=32)
+                    self.assertEqual(packed.format, "int8" if bits == 8 else "int4")
+        wrong = w.copy()
+        wrong[2, 5] = np.inf
+        self.refuses(
+            "round_weight: weight[2, 5]: expected a finite number, got inf", warpwright.round_weight, wrong
+        )
+        self.refuses(
+            "round_weight: group_columns: 48 does not divide k = 128", warpwright.round_weight, w, group=48
+        )
+        self.refuses(
+            "round_weight: code: expected WW_PLAIN_U2 to WW_PLAIN_U8, got 5",
+            warpwright.round_weight,
+            w,
+            "e4m3",
+        )
+        self.refuses("round_weight: weight must have 2 dimensions, got 1", warpwright.round_weight, w[0])
+
     def test_act_order_and_epilogue(self):
         def check(device, random):
             plain, scales, zeros, _ = self.weight(random, 70, 128, 32)
