@@ -126,7 +126,7 @@ def calls_on_codes(device):
     )
     packed = warpwright.pack_weight(
         torch.arange(128 * 32, dtype=torch.uint8).reshape(32, 128) % 16,
-        torch.rand(32, 4) + 0.5,
+        (torch.rand(32, 4) + 0.5).half(),
         group=32,
     ).map(lambda array: torch.from_dlpack(array).to(device))
     ids = integers([0, 3], [2, 1], [3, 2], device=device)
