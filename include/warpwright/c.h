@@ -675,6 +675,64 @@ WW_API ww_status ww_prepare_moe_combine(ww_context* context, const ww_moe_combin
                                         ww_prepared** prepared);
 WW_API ww_status ww_run_moe_combine(ww_context* context, const ww_moe_combine* call, void* stream);
 
+/* ops/grouped_gemm.h: products of rows with the weights of the group each is in. Groups by one of
+ * group_of_row, rows_of_group and ids. */
+typedef struct ww_grouped_gemm {
+    size_t struct_size;
+    ww_tensor a;             /* [rows, k] bf16 or f16; masked, without row_of_a, [groups, m, k] */
+    ww_tensor b;             /* [groups, n, k] like a */
+    ww_tensor b_gate;        /* optional, like b, with its strides */
+    ww_tensor d;             /* [m, n] like a, or f32; masked [groups, m, n] */
+    ww_tensor bias;          /* optional, [groups, n] like a */
+    ww_tensor gate_bias;     /* optional, with b_gate: like bias, with its strides */
+    ww_tensor residual;      /* optional, like d; may be d; not with b_gate */
+    ww_tensor group_of_row;  /* contiguous: [m] i32 */
+    ww_tensor rows_of_group; /* masked: [groups] i32 */
+    ww_tensor row_of_a;      /* optional, [m] i32, masked [groups, m]: the row of a for each row of d */
+    ww_tensor ids;           /* [tokens, top_k] i32: d has a row for each slot, with weights for each token */
+    ww_tensor weights;       /* optional, [tokens, top_k] f32 */
+    int64_t group_rows;      /* contiguous: what a group's first row is a multiple of; 0: 128 */
+    int64_t expected_groups; /* that have rows; 0: all */
+    int64_t expected_m;      /* rows of one of those; 0: as many as there is place for */
+    int32_t activation;
+    float limit; /* of a gated product's factors; 0: none */
+    float alpha; /* 0: 1 */
+    float up_offset;
+    int32_t b_is_constant;    /* not 0: as in ww_gemm, of b and b_gate */
+    int32_t ids_are_constant; /* not 0: the launch before this one writes no ids and weights, nor did the one
+                               * before that */
+} ww_grouped_gemm;
+WW_API ww_status ww_prepare_grouped_gemm(ww_context* context, const ww_grouped_gemm* call,
+                                         ww_prepared** prepared);
+WW_API ww_status ww_run_grouped_gemm(ww_context* context, const ww_grouped_gemm* call, void* stream);
+
+/* ops/moe_experts.h: from routed tokens to the experts' output, several launches. */
+typedef struct ww_moe_experts {
+    size_t struct_size;
+    ww_tensor x;                  /* [tokens, hidden] bf16 or f16 */
+    ww_tensor ids;                /* [tokens, top_k] i32 */
+    ww_tensor weights;            /* [tokens, top_k] f32 */
+    ww_tensor gate, up;           /* [experts, width, hidden] like x, with the same strides */
+    ww_tensor down;               /* [experts, hidden, width] like x */
+    ww_tensor gate_bias, up_bias; /* optional, [experts, width], both or none, with the same strides */
+    ww_tensor down_bias;          /* optional, [experts, hidden] */
+    ww_tensor out;                /* [tokens, hidden] like x */
+    ww_tensor base;               /* optional, like out; may be out */
+    ww_tensor workspace;          /* [ww_moe_experts_workspace_bytes] u8, at a multiple of 16 bytes */
+    int32_t activation;           /* of the gate; WW_ACTIVATION_NONE: none */
+    float limit;                  /* 0: none */
+    float alpha;                  /* 0: 1 */
+    float up_offset;
+    int32_t weights_are_constant; /* not 0: as in ww_gemm, of gate, up and down */
+    int32_t reserved;
+} ww_moe_experts;
+WW_API ww_status ww_prepare_moe_experts(ww_context* context, const ww_moe_experts* call,
+                                        ww_prepared** prepared);
+WW_API ww_status ww_run_moe_experts(ww_context* context, const ww_moe_experts* call, void* stream);
+/* Of the same sizes, or of fewer tokens. */
+WW_API int64_t ww_moe_experts_workspace_bytes(int64_t tokens, int64_t top_k, int64_t experts, int64_t hidden,
+                                              int64_t width);
+
 /* ---- Check --------------------------------------------------------------------------------------------- */
 
 typedef struct ww_check_options {

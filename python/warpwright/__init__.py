@@ -7,8 +7,8 @@ machine.
   `kv_append`, `logits`, `rmsnorm`, `rope`, `sample`; `prepare` for launches without host work and CUDA
   graphs.
 * On codes and scales: `quantize`, `dequantize`, `scaling`, `scaled_gemm`, `quantized_gemm` with
-  `pack_weight` and `round_weight`, in `FORMATS`; for a mixture of experts `moe_route`, `moe_permute`,
-  `moe_combine`.
+  `pack_weight` and `round_weight`, in `FORMATS`; for a mixture of experts `moe_route`, `moe_experts`,
+  and its parts `moe_permute`, `grouped_gemm`, `moe_combine`.
 * Questions that need no GPU: `plan`, `plans`, `why`, `targets`, `kernels`, `models`; and `probe`, this
   machine.
 * `check`: every kernel of a device against its definition in fp64.
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .formats import FORMATS as FORMATS, Quantized as Quantized, QuantizedOutput as QuantizedOutput
     from .formats import QuantizedWeight as QuantizedWeight, QuantizeFormat as QuantizeFormat
     from .moe import MoePermutation as MoePermutation, moe_combine as moe_combine
+    from .moe import grouped_gemm as grouped_gemm, moe_experts as moe_experts
     from .moe import moe_permute as moe_permute, moe_route as moe_route
     from .ops import attention as attention, attention_workspace_bytes as attention_workspace_bytes
     from .ops import embedding as embedding, gated_activation as gated_activation, gemm as gemm
@@ -59,7 +60,7 @@ _FROM = {
     "errors": "CallerError NoKernelError UnavailableError WarpwrightError",
     "_call": "Prepared prepare",
     "formats": "FORMATS Quantized QuantizedOutput QuantizedWeight QuantizeFormat",
-    "moe": "MoePermutation moe_combine moe_permute moe_route",
+    "moe": "MoePermutation grouped_gemm moe_combine moe_experts moe_permute moe_route",
     "ops": (
         "attention attention_workspace_bytes embedding gated_activation gemm kv_append logits rmsnorm rope "
         "rope_frequencies sample"

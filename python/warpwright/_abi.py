@@ -222,6 +222,29 @@ MoePermute = _sized(
     alignment=c_int64,
 )
 MoeCombine = _sized("MoeCombine", "rows row_of_slot weights out base")
+GroupedGemm = _sized(
+    "GroupedGemm",
+    "a b b_gate d bias gate_bias residual group_of_row rows_of_group row_of_a ids weights",
+    group_rows=c_int64,
+    expected_groups=c_int64,
+    expected_m=c_int64,
+    activation=c_int32,
+    limit=c_float,
+    alpha=c_float,
+    up_offset=c_float,
+    b_is_constant=c_int32,
+    ids_are_constant=c_int32,
+)
+MoeExperts = _sized(
+    "MoeExperts",
+    "x ids weights gate up down gate_bias up_bias down_bias out base workspace",
+    activation=c_int32,
+    limit=c_float,
+    alpha=c_float,
+    up_offset=c_float,
+    weights_are_constant=c_int32,
+    reserved=c_int32,
+)
 
 OPERATIONS = {
     "gemm": Gemm,
@@ -242,6 +265,8 @@ OPERATIONS = {
     "moe_route": MoeRoute,
     "moe_permute": MoePermute,
     "moe_combine": MoeCombine,
+    "grouped_gemm": GroupedGemm,
+    "moe_experts": MoeExperts,
 }
 
 RopeScaling = _sized(
@@ -353,6 +378,7 @@ FUNCTIONS = {
     "ww_quantized_weight_free": (NONE, [POINTER(QuantizedWeight)]),
     "ww_round_weight": (STATUS, [POINTER(WeightRounding)]),
     "ww_moe_rows": (c_int64, [c_int64, c_int64, c_int64]),
+    "ww_moe_experts_workspace_bytes": (c_int64, [c_int64, c_int64, c_int64, c_int64, c_int64]),
     "ww_check": (STATUS, [c_void_p, POINTER(CheckOptions), _text_out]),
     "ww_devices_json": (STATUS, [_text_out]),
     "ww_models_json": (STATUS, [_text_out]),

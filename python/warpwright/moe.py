@@ -12,7 +12,7 @@ from ._call import Call
 from ._library import library
 from .errors import CallerError
 from .formats import word_of
-from .ops import Stream, Tensor, _dtype_of, _extent, _given
+from .ops import Stream, Tensor, _activation, _dtype_of, _extent, _given, _shape
 
 _CHUNK_SLOTS = 1024
 
@@ -199,3 +199,164 @@ def moe_combine(
     call.tensor("base", base, "bf16 or f16")
     shape = (_extent(call.struct.row_of_slot, 0), _extent(call.struct.rows, 1))
     return call.finish(call.result("out", out, shape, _dtype_of(call.struct.rows)))
+
+
+def grouped_gemm(
+    a: Tensor,
+    b: Tensor,
+    *,
+    b_gate: Optional[Tensor] = None,
+    group_of_row: Optional[Tensor] = None,
+    rows_of_group: Optional[Tensor] = None,
+    ids: Optional[Tensor] = None,
+    weights: Optional[Tensor] = None,
+    bias: Optional[Tensor] = None,
+    gate_bias: Optional[Tensor] = None,
+    residual: Optional[Tensor] = None,
+    activation: str = "none",
+    limit: float = 0.0,
+    alpha: float = 1.0,
+    up_offset: float = 0.0,
+    row_of_a: Optional[Tensor] = None,
+    group_rows: int = 128,
+    expected_groups: int = 0,
+    expected_m: int = 0,
+    b_is_constant: bool = False,
+    ids_are_constant: bool = False,
+    out: Optional[Tensor] = None,
+    out_dtype: Optional[str] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """Products of rows with the weights of the group each is in: the experts of a mixture, in 16 bits.
+
+    ``v = a b[group]^T + bias``; with b_gate ``u = a b_gate[group]^T + gate_bias`` and
+    ``d = activation(alpha u) / alpha * (v + up_offset)``, u at most `limit` and v within it; else
+    ``d = activation(v) + residual``.
+
+    Args:
+        a: [rows, k], bf16 or f16; with rows_of_group and without row_of_a [groups, m, k].
+        b: [groups, n, k], like a.
+        b_gate: like b, with its strides: may be other rows of one tensor.
+        group_of_row, rows_of_group: as in `scaled_gemm`; groups begin at multiples of group_rows.
+        ids: [tokens, top_k] int32, for few tokens: d has a row for each slot (t * top_k + j), a one for each
+            token or each slot. Slots whose id does not exist are not written.
+        weights: [tokens, top_k] fp32, with ids: d has a row for each token, the sum of its slots by weight.
+        bias, gate_bias: [groups, n].
+        residual: like the result; may be `out`.
+        activation: "none", "silu", "gelu" or "gelu_tanh".
+        limit, alpha, up_offset: gpt-oss's; 0: no limit.
+        row_of_a: [m] int32, with rows_of_group [groups, m]: the row of a for each row of d (token_of_row of
+            `moe_permute`).
+        expected_groups, expected_m: how many groups have rows, and how many each, for the choice of a row.
+        b_is_constant: as in `gemm`, of b and b_gate.
+        ids_are_constant: the launch before this one does not write ids and weights, nor did the one before
+            that: they may be read while it still runs.
+        out: [m, n], like a, or f32.
+        out_dtype: "f32" for a new result in fp32.
+
+    Returns:
+        out. Rows that do not exist are not written.
+
+    Errors:
+        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
+        UnavailableError: the device, or a compiler for its kernels, is not there.
+    """
+    call = Call("grouped_gemm", "a", a, device, stream)
+    for name, tensor in (("a", a), ("b", b), ("b_gate", b_gate), ("bias", bias), ("gate_bias", gate_bias)):
+        call.tensor(name, tensor, "bf16 or f16")
+    call.tensor("residual", residual, "bf16, f16 or f32")
+    for name, tensor in (
+        ("group_of_row", group_of_row),
+        ("rows_of_group", rows_of_group),
+        ("row_of_a", row_of_a),
+        ("ids", ids),
+    ):
+        call.tensor(name, tensor, "i32")
+    call.tensor("weights", weights, "f32")
+    struct = call.struct
+    struct.group_rows, struct.expected_groups, struct.expected_m = group_rows, expected_groups, expected_m
+    struct.activation = _activation("grouped_gemm", activation)
+    struct.limit, struct.up_offset = limit, up_offset
+    struct.alpha = _given("grouped_gemm", "alpha", alpha)
+    struct.b_is_constant, struct.ids_are_constant = b_is_constant, ids_are_constant
+    n = _extent(struct.b, 1)
+    if ids is not None:
+        tokens = _extent(struct.ids, 0)
+        shape: tuple[int, ...] = (tokens if weights is not None else tokens * _extent(struct.ids, 1), n)
+    elif row_of_a is not None:
+        shape = (*_shape(struct.row_of_a), n)
+    else:
+        shape = (*_shape(struct.a)[:-1], n)
+    return call.finish(call.result("d", out, shape, out_dtype or _dtype_of(struct.a)))
+
+
+def moe_experts(
+    x: Tensor,
+    ids: Tensor,
+    weights: Tensor,
+    gate: Tensor,
+    up: Tensor,
+    down: Tensor,
+    *,
+    gate_bias: Optional[Tensor] = None,
+    up_bias: Optional[Tensor] = None,
+    down_bias: Optional[Tensor] = None,
+    base: Optional[Tensor] = None,
+    activation: str = "silu",
+    limit: float = 0.0,
+    alpha: float = 1.0,
+    up_offset: float = 0.0,
+    weights_are_constant: bool = False,
+    workspace: Optional[Tensor] = None,
+    out: Optional[Tensor] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """The experts of a mixture, from routed tokens to their output, in 16 bits:
+    ``base[t] + sum of weights[t, j] * down[e] (activation(gate[e] x[t]) * (up[e] x[t]))`` with ``e = ids[t,
+    j]``.
+
+    Several launches: for few tokens two products that read the chosen experts' weights, for more
+    `moe_permute`, two `grouped_gemm` and `moe_combine`. Nothing goes through the host.
+
+    Args:
+        x: [tokens, hidden], bf16 or f16.
+        ids, weights: [tokens, top_k] int32 and fp32, of `moe_route`; -1: none.
+        gate, up: [experts, width, hidden], like x, with the same strides: may be the halves of one tensor.
+        down: [experts, hidden, width], like x.
+        gate_bias, up_bias: [experts, width], both or none. down_bias: [experts, hidden].
+        base: [tokens, hidden], like x: a shared expert's result, or a residual; may be `out`.
+        activation, limit, alpha, up_offset: as in `grouped_gemm`.
+        weights_are_constant: gate, up and down, as b_is_constant of `gemm`.
+        workspace: [bytes] uint8; by default new memory. Not shared between streams.
+        out: [tokens, hidden], like x.
+
+    Returns:
+        out.
+
+    Errors:
+        CallerError: shapes, types or places that disagree, a workspace that is too small. NoKernelError: no
+        row serves the problem there. UnavailableError: the device, or a compiler for its kernels, is not
+        there.
+    """
+    call = Call("moe_experts", "x", x, device, stream)
+    for name, tensor in (("x", x), ("gate", gate), ("up", up), ("down", down), ("base", base)):
+        call.tensor(name, tensor, "bf16 or f16")
+    for name, tensor in (("gate_bias", gate_bias), ("up_bias", up_bias), ("down_bias", down_bias)):
+        call.tensor(name, tensor, "bf16 or f16")
+    call.tensor("ids", ids, "i32")
+    call.tensor("weights", weights, "f32")
+    struct = call.struct
+    struct.activation = _activation("moe_experts", activation)
+    struct.limit, struct.up_offset = limit, up_offset
+    struct.alpha = _given("moe_experts", "alpha", alpha)
+    struct.weights_are_constant = weights_are_constant
+    if workspace is None:
+        sizes = [_extent(struct.ids, axis) for axis in range(2)] + [
+            _extent(struct.down, axis) for axis in range(3)
+        ]
+        bytes_ = library().ww_moe_experts_workspace_bytes(*sizes)
+        workspace = call.scratch((max(bytes_, 16),))
+    call.tensor("workspace", workspace, "u8", written=True)
+    return call.finish(call.result("out", out, _shape(struct.x), _dtype_of(struct.x)))

@@ -18,6 +18,8 @@ moe_route                (logits, top_k, score, renormalize, scale, bias?, ...) 
 moe_permute              (ids, experts, rows_per_expert, alignment, expert_map?)
                          -> (row_of_slot, token_of_row, expert_rows, expert_of_row)
 moe_combine              (rows, row_of_slot, weights, base?) -> out
+grouped_gemm             (a, b, b_gate?, group_of_row?, rows_of_group?, ids?, weights?, ...) -> d
+moe_experts              (x, ids, weights, gate, up, down, gate_bias?, up_bias?, down_bias?, ...) -> out
 =======================  ===============================================================================
 
 Formats are names of `warpwright.FORMATS`. Codes have PyTorch's types (float8_e4m3fn, int8, for two in a byte
@@ -406,4 +408,114 @@ _register(
     "moe_combine(Tensor rows, Tensor row_of_slot, Tensor weights, Tensor? base=None) -> Tensor",
     _moe_combine,
     _moe_combine_fake,
+)
+
+
+def _grouped_gemm(
+    a,
+    b,
+    b_gate=None,
+    group_of_row=None,
+    rows_of_group=None,
+    ids=None,
+    weights=None,
+    bias=None,
+    gate_bias=None,
+    residual=None,
+    activation="none",
+    row_of_a=None,
+    group_rows=128,
+    expected_groups=0,
+    expected_m=0,
+    b_is_constant=False,
+):
+    return moe.grouped_gemm(
+        a,
+        b,
+        b_gate=b_gate,
+        group_of_row=group_of_row,
+        rows_of_group=rows_of_group,
+        ids=ids,
+        weights=weights,
+        bias=bias,
+        gate_bias=gate_bias,
+        residual=residual,
+        activation=activation,
+        row_of_a=row_of_a,
+        group_rows=group_rows,
+        expected_groups=expected_groups,
+        expected_m=expected_m,
+        b_is_constant=b_is_constant,
+    )
+
+
+def _grouped_gemm_fake(
+    a, b, b_gate=None, group_of_row=None, rows_of_group=None, ids=None, weights=None, *rest
+):
+    row_of_a = rest[4] if len(rest) > 4 else None
+    if ids is not None:
+        rows = (ids.shape[0] if weights is not None else ids.shape[0] * ids.shape[1],)
+    else:
+        rows = row_of_a.shape if row_of_a is not None else a.shape[:-1]
+    return a.new_empty((*rows, b.shape[1]))
+
+
+_register(
+    "grouped_gemm(Tensor a, Tensor b, Tensor? b_gate=None, Tensor? group_of_row=None, "
+    "Tensor? rows_of_group=None, Tensor? ids=None, Tensor? weights=None, Tensor? bias=None, "
+    'Tensor? gate_bias=None, Tensor? residual=None, str activation="none", Tensor? row_of_a=None, '
+    "SymInt group_rows=128, SymInt expected_groups=0, SymInt expected_m=0, "
+    "bool b_is_constant=False) -> Tensor",
+    _grouped_gemm,
+    _grouped_gemm_fake,
+)
+
+
+def _moe_experts(
+    x,
+    ids,
+    weights,
+    gate,
+    up,
+    down,
+    gate_bias=None,
+    up_bias=None,
+    down_bias=None,
+    base=None,
+    activation="silu",
+    limit=0.0,
+    alpha=1.0,
+    up_offset=0.0,
+    weights_are_constant=False,
+):
+    return moe.moe_experts(
+        x,
+        ids,
+        weights,
+        gate,
+        up,
+        down,
+        gate_bias=gate_bias,
+        up_bias=up_bias,
+        down_bias=down_bias,
+        base=base,
+        activation=activation,
+        limit=limit,
+        alpha=alpha,
+        up_offset=up_offset,
+        weights_are_constant=weights_are_constant,
+    )
+
+
+def _moe_experts_fake(x, *_):
+    return x.new_empty(x.shape)
+
+
+_register(
+    "moe_experts(Tensor x, Tensor ids, Tensor weights, Tensor gate, Tensor up, Tensor down, "
+    "Tensor? gate_bias=None, Tensor? up_bias=None, Tensor? down_bias=None, Tensor? base=None, "
+    'str activation="silu", float limit=0, float alpha=1, float up_offset=0, '
+    "bool weights_are_constant=False) -> Tensor",
+    _moe_experts,
+    _moe_experts_fake,
 )

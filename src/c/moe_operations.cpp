@@ -2,7 +2,9 @@
 // Operations of a mixture of experts.
 #include "c/arguments.h"
 #include "c/calls.h"
+#include "warpwright/ops/grouped_gemm.h"
 #include "warpwright/ops/moe_combine.h"
+#include "warpwright/ops/moe_experts.h"
 #include "warpwright/ops/moe_permute.h"
 #include "warpwright/ops/moe_route.h"
 
@@ -56,11 +58,69 @@ Result<MoeCombine> convert(const ww_moe_combine& c, const Device& device) {
     return call;
 }
 
+Result<GroupedGemm> convert(const ww_grouped_gemm& c, const Device& device) {
+    Arguments arg("grouped_gemm", device);
+    const GroupedGemm call{.a = arg("a", c.a),
+                           .b = arg("b", c.b),
+                           .b_gate = arg("b_gate", c.b_gate),
+                           .d = arg("d", c.d),
+                           .bias = arg("bias", c.bias),
+                           .gate_bias = arg("gate_bias", c.gate_bias),
+                           .residual = arg("residual", c.residual),
+                           .activation = arg.activation(c.activation),
+                           .limit = or_default(c.limit, GroupedGemm{}.limit),
+                           .alpha = or_default(c.alpha, 1),
+                           .up_offset = c.up_offset,
+                           .b_is_constant = c.b_is_constant != 0,
+                           .group_of_row = arg("group_of_row", c.group_of_row),
+                           .rows_of_group = arg("rows_of_group", c.rows_of_group),
+                           .group_rows = or_default(c.group_rows, GroupedGemm{}.group_rows),
+                           .row_of_a = arg("row_of_a", c.row_of_a),
+                           .expected_groups = c.expected_groups,
+                           .expected_m = c.expected_m,
+                           .ids = arg("ids", c.ids),
+                           .weights = arg("weights", c.weights),
+                           .ids_are_constant = c.ids_are_constant != 0};
+    WW_TRY(arg.status());
+    return call;
+}
+
+Result<MoeExperts> convert(const ww_moe_experts& c, const Device& device) {
+    Arguments arg("moe_experts", device);
+    const MoeExperts call{.x = arg("x", c.x),
+                          .ids = arg("ids", c.ids),
+                          .weights = arg("weights", c.weights),
+                          .gate = arg("gate", c.gate),
+                          .up = arg("up", c.up),
+                          .down = arg("down", c.down),
+                          .gate_bias = arg("gate_bias", c.gate_bias),
+                          .up_bias = arg("up_bias", c.up_bias),
+                          .down_bias = arg("down_bias", c.down_bias),
+                          .out = arg("out", c.out),
+                          .base = arg("base", c.base),
+                          .activation = arg.activation(c.activation),
+                          .limit = or_default(c.limit, MoeExperts{}.limit),
+                          .alpha = or_default(c.alpha, 1),
+                          .up_offset = c.up_offset,
+                          .weights_are_constant = c.weights_are_constant != 0,
+                          .workspace = arg("workspace", c.workspace)};
+    WW_TRY(arg.status());
+    return call;
+}
+
 }  // namespace
 
 WW_OPERATION(moe_route)
 WW_OPERATION(moe_permute)
 WW_OPERATION(moe_combine)
+WW_OPERATION(grouped_gemm)
+WW_OPERATION(moe_experts)
+
+int64_t ww_moe_experts_workspace_bytes(int64_t tokens, int64_t top_k, int64_t experts, int64_t hidden,
+                                       int64_t width) {
+    const bool is_none = tokens < 1 || top_k < 1 || experts < 1 || hidden < 1 || width < 1;
+    return is_none ? 0 : moe_experts_workspace_bytes(tokens, top_k, experts, hidden, width);
+}
 
 int64_t ww_moe_rows(int64_t slots, int64_t experts, int64_t alignment) {
     const int64_t step = or_default(alignment, MoePermute{}.alignment);

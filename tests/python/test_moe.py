@@ -236,6 +236,85 @@ class Moe(unittest.TestCase):
 
         self.on_devices(check)
 
+    def test_grouped_products(self):
+        """Contiguous groups with gathered rows and a gate, and slots by ids with weights."""
+
+        def check(device, random):
+            b, b_gate = half(random, 3, 24, 64), half(random, 3, 24, 64)
+            a, groups = half(random, 40, 64), np.full(128, -1, np.int32)
+            groups[:20], groups[64:70] = 2, 0
+            rows = random.integers(0, 40, 128).astype(np.int32)
+            out = np.full((128, 24), 7, np.float16)
+            got = warpwright.grouped_gemm(
+                a,
+                b,
+                b_gate=b_gate,
+                group_of_row=groups,
+                row_of_a=rows,
+                group_rows=64,
+                activation="silu",
+                out=out,
+                device=device,
+            )
+            exists = groups >= 0
+            gathered = a[rows[exists]].astype(float)
+            up, gate = (
+                np.einsum("mk,mnk->mn", gathered, part[groups[exists]].astype(float)) for part in (b, b_gate)
+            )
+            oracle = gate / (1 + np.exp(-gate)) * up
+            magnitude = np.einsum(
+                "mk,mnk->mn", np.abs(gathered), np.abs(b[groups[exists]].astype(float))
+            ).max()
+            support.assert_derived(
+                self, got[exists], oracle, support.round_to(oracle, "f16"), magnitude * np.abs(gate).max()
+            )
+            self.assertTrue((got[~exists] == 7).all())
+
+            x, ids = half(random, 2, 64), np.array([[2, 0], [1, -1]], np.int32)
+            weights = random.random((2, 2)).astype(np.float32)
+            got = warpwright.grouped_gemm(x, b, ids=ids, weights=weights, out_dtype="f32", device=device)
+            oracle = np.zeros((2, 24))
+            for token, choice in zip(*np.nonzero(ids >= 0)):
+                oracle[token] += weights[token, choice] * (b[ids[token, choice]].astype(float) @ x[token])
+            magnitude = (np.abs(x).astype(float).sum(-1).max() * np.abs(b).max()) * 2
+            support.assert_derived(self, got, oracle, oracle.astype(np.float32), magnitude)
+
+        self.on_devices(check)
+
+    def test_experts(self):
+        """One call of few tokens and of many: what the definition gives."""
+
+        def check(device, random):
+            for tokens in (3, 40):
+                x = half(random, tokens, 64)
+                both, down = half(random, 4, 64, 64, scale=0.2), half(random, 4, 64, 32, scale=0.2)
+                gate, up = both[:, :32], both[:, 32:]
+                base = half(random, tokens, 64)
+                logits = random.standard_normal((tokens, 4)).astype(np.float32)
+                ids, weights = warpwright.moe_route(logits, 2, renormalize=True)
+                got = warpwright.moe_experts(x, ids, weights, gate, up, down, base=base, device=device)
+
+                def experts(real, rounded):
+                    out = base.astype(real)
+                    for token in range(tokens):
+                        for choice in range(2):
+                            expert = ids[token, choice]
+                            u = gate[expert].astype(real) @ x[token].astype(real)
+                            middle = rounded(
+                                u / (1 + np.exp(-u)) * (up[expert].astype(real) @ x[token].astype(real))
+                            )
+                            part = rounded(down[expert].astype(real) @ middle.astype(real))
+                            out[token] += real(weights[token, choice]) * part.astype(real)
+                    return out
+
+                oracle = experts(np.float64, lambda values: values)
+                reference = support.round_to(
+                    experts(np.float32, lambda values: values.astype(np.float16)), "f16"
+                )
+                support.assert_derived(self, got, oracle, reference, 64 * np.abs(oracle).max())
+
+        self.on_devices(check)
+
     def test_refusals(self):
         logits = np.zeros((3, 12), np.float32)
         self.refuses(
