@@ -322,6 +322,39 @@ WW_API ww_status ww_attention_workspace_bytes(ww_context* context, const ww_atte
 WW_API ww_status ww_prepare_attention(ww_context* context, const ww_attention* call, ww_prepared** prepared);
 WW_API ww_status ww_run_attention(ww_context* context, const ww_attention* call, void* stream);
 
+/* Of log-sum-exps' logarithm: FlashInfer's, and this library's; PyTorch's and FlashAttention's. */
+enum { WW_LSE_BASE_TWO = 0, WW_LSE_BASE_E = 1 };
+
+/* ops/merge_state.h: attention over two disjoint sets of keys, put together. */
+typedef struct ww_merge_state {
+    size_t struct_size;
+    ww_tensor a;     /* [tokens, heads, head_dim] bf16, f16 or f32 */
+    ww_tensor a_lse; /* [tokens, heads] f32 */
+    ww_tensor b;     /* like a */
+    ww_tensor b_lse; /* like a_lse */
+    ww_tensor out;   /* like a; may be a or b */
+    ww_tensor lse;   /* optional, like a_lse; may be it */
+    int32_t base;    /* WW_LSE_BASE_TWO, ... */
+    int32_t reserved;
+} ww_merge_state;
+WW_API ww_status ww_prepare_merge_state(ww_context* context, const ww_merge_state* call,
+                                        ww_prepared** prepared);
+WW_API ww_status ww_run_merge_state(ww_context* context, const ww_merge_state* call, void* stream);
+
+/* The same of any number of them. */
+typedef struct ww_merge_states {
+    size_t struct_size;
+    ww_tensor states;     /* [states, tokens, heads, head_dim] bf16, f16 or f32 */
+    ww_tensor states_lse; /* [states, tokens, heads] f32 */
+    ww_tensor out;        /* [tokens, heads, head_dim] like states */
+    ww_tensor lse;        /* optional, [tokens, heads] f32 */
+    int32_t base;
+    int32_t reserved;
+} ww_merge_states;
+WW_API ww_status ww_prepare_merge_states(ww_context* context, const ww_merge_states* call,
+                                         ww_prepared** prepared);
+WW_API ww_status ww_run_merge_states(ww_context* context, const ww_merge_states* call, void* stream);
+
 /* ops/rmsnorm.h. */
 typedef struct ww_rmsnorm {
     size_t struct_size;

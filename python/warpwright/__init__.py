@@ -4,7 +4,7 @@ behind one planner that says which kernel runs, why, and what it will cost, also
 machine.
 
 * Operations on tensors of PyTorch, NumPy, CuPy and JAX: `attention`, `embedding`, `gated_activation`, `gemm`,
-  `kv_append`, `logits`, `rmsnorm`, `rope`, `sample`; `prepare` for launches without host work and CUDA
+  `kv_append`, `logits`, `merge_state`, `merge_states`, `rmsnorm`, `rope`, `sample`; `prepare` for launches without host work and CUDA
   graphs.
 * On codes and scales: `quantize`, `dequantize`, `scaling`, `scaled_gemm`, `quantized_gemm` with
   `pack_weight` and `round_weight`, in `FORMATS`; for a mixture of experts `moe_route`, `moe_experts`,
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from .moe import moe_permute as moe_permute, moe_route as moe_route
     from .ops import attention as attention, attention_workspace_bytes as attention_workspace_bytes
     from .ops import embedding as embedding, gated_activation as gated_activation, gemm as gemm
-    from .ops import kv_append as kv_append, logits as logits, rmsnorm as rmsnorm, rope as rope
+    from .ops import kv_append as kv_append, logits as logits, merge_state as merge_state
+    from .ops import merge_states as merge_states, rmsnorm as rmsnorm, rope as rope
     from .ops import rope_frequencies as rope_frequencies, sample as sample
     from .planning import Explanation as Explanation, Plan as Plan, Probe as Probe, Target as Target
     from .planning import devices as devices, kernels as kernels, models as models, plan as plan
@@ -62,8 +63,8 @@ _FROM = {
     "formats": "FORMATS Quantized QuantizedOutput QuantizedWeight QuantizeFormat",
     "moe": "MoePermutation grouped_gemm moe_combine moe_experts moe_permute moe_route",
     "ops": (
-        "attention attention_workspace_bytes embedding gated_activation gemm kv_append logits rmsnorm rope "
-        "rope_frequencies sample"
+        "attention attention_workspace_bytes embedding gated_activation gemm kv_append logits merge_state "
+        "merge_states rmsnorm rope rope_frequencies sample"
     ),
     "planning": (
         "Explanation Plan Probe Target devices kernels models plan plan_text plans probe target targets why"

@@ -19,6 +19,7 @@ SCALES = {"f32": 0, "power_of_two": 1, "e8m0": 2, "e8m0_up": 3, "e4m3": 4}
 KV_FORMATS = {"same": 0, "fp8_e4m3": 1, "fp8_e5m2": 2}
 WEIGHT_FORMATS = {"int4": 0, "int8": 1, "fp8_e4m3": 2, "mxfp4": 3, "nvfp4": 4}
 PLAIN_CODES = {"u2": 0, "u3": 1, "u4": 2, "u8": 3, "i8": 4, "e4m3": 5, "e2m1": 6}
+LSE_BASES = {"two": 0, "e": 1}
 SCORES = {"softmax": 0, "sigmoid": 1, "sqrt_softplus": 2}
 ROPE_SCALINGS = {"none": 0, "linear": 1, "llama3": 2, "yarn": 3, "longrope": 4}
 
@@ -97,6 +98,8 @@ Attention = _sized(
     kv_format=c_int32,
     reserved=c_int32,
 )
+MergeState = _sized("MergeState", "a a_lse b b_lse out lse", base=c_int32, reserved=c_int32)
+MergeStates = _sized("MergeStates", "states states_lse out lse", base=c_int32, reserved=c_int32)
 RmsNorm = _sized(
     "RmsNorm",
     "x weight out residual",
@@ -249,6 +252,8 @@ MoeExperts = _sized(
 OPERATIONS = {
     "gemm": Gemm,
     "attention": Attention,
+    "merge_state": MergeState,
+    "merge_states": MergeStates,
     "rmsnorm": RmsNorm,
     "rope": Rope,
     "gated_activation": GatedActivation,

@@ -17,6 +17,8 @@ rope_append         (q!, k, v, positions, frequency, sequences, page_table, k_pa
 kv_append           (k, v, sequences, positions, page_table, k_pages!, v_pages!, kv_format, k_scale?, ...)
 attention           (q, k, v, q_starts, kv_starts, max_q_len, max_kv_len, ...) -> (out, lse_base2)
 paged_attention     (q, k_pages, v_pages, q_starts, page_table, kv_lengths, ...) -> (out, lse_base2)
+merge_state         (a, a_lse, b, b_lse, base) -> (out, lse)
+merge_states        (states, states_lse, base) -> (out, lse)
 logits              (x, softcap, starts?, tokens?, repetition?, addend?, bias?) -> out
 sample              (logits, temperature, top_k, top_p, min_p, seeds, steps) -> tokens
 ==================  ====================================================================================
@@ -275,6 +277,36 @@ _register(
     f"Tensor kv_lengths, SymInt max_q_len=0, SymInt max_kv_len=0, {_MASK}",
     _paged_attention,
     _attention_fake,
+)
+
+
+def _merge_state(a, a_lse, b, b_lse, base="two"):
+    return ops.merge_state(a, a_lse, b, b_lse, base=base)
+
+
+def _merge_state_fake(a, a_lse, *_):
+    return a.new_empty(a.shape), a_lse.new_empty(a_lse.shape)
+
+
+_register(
+    'merge_state(Tensor a, Tensor a_lse, Tensor b, Tensor b_lse, str base="two") -> (Tensor out, Tensor lse)',
+    _merge_state,
+    _merge_state_fake,
+)
+
+
+def _merge_states(states, states_lse, base="two"):
+    return ops.merge_states(states, states_lse, base=base)
+
+
+def _merge_states_fake(states, states_lse, *_):
+    return states.new_empty(states.shape[1:]), states_lse.new_empty(states_lse.shape[1:])
+
+
+_register(
+    'merge_states(Tensor states, Tensor states_lse, str base="two") -> (Tensor out, Tensor lse)',
+    _merge_states,
+    _merge_states_fake,
 )
 
 

@@ -10,6 +10,7 @@
 #include "warpwright/ops/gemm.h"
 #include "warpwright/ops/kv_append.h"
 #include "warpwright/ops/logits.h"
+#include "warpwright/ops/merge_state.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
 #include "warpwright/ops/sample.h"
@@ -72,6 +73,34 @@ Result<Attention> convert(const ww_attention& c, const Device& device) {
             fmt::format("attention: window_tokens: expected 0 (all keys) or more, got {}", c.window_tokens));
     }
     if (call.max_q_len == 0) call.max_q_len = std::max<i64>(1, call.q.shape[0]);
+    return call;
+}
+
+LseBase lse_base(int32_t value, Arguments& arg) {
+    return arg.choice("base", value, LseBase::e, "WW_LSE_BASE_TWO or WW_LSE_BASE_E");
+}
+
+Result<MergeState> convert(const ww_merge_state& c, const Device& device) {
+    Arguments arg("merge_state", device);
+    const MergeState call{.a = arg("a", c.a),
+                          .a_lse = arg("a_lse", c.a_lse),
+                          .b = arg("b", c.b),
+                          .b_lse = arg("b_lse", c.b_lse),
+                          .out = arg("out", c.out),
+                          .lse = arg("lse", c.lse),
+                          .base = lse_base(c.base, arg)};
+    WW_TRY(arg.status());
+    return call;
+}
+
+Result<MergeStates> convert(const ww_merge_states& c, const Device& device) {
+    Arguments arg("merge_state", device);
+    const MergeStates call{.states = arg("states", c.states),
+                           .states_lse = arg("states_lse", c.states_lse),
+                           .out = arg("out", c.out),
+                           .lse = arg("lse", c.lse),
+                           .base = lse_base(c.base, arg)};
+    WW_TRY(arg.status());
     return call;
 }
 
@@ -269,6 +298,8 @@ ww_status ww_rope_frequencies(double theta, int32_t rotary_dim, const ww_rope_sc
 
 WW_OPERATION(gemm)
 WW_OPERATION(attention)
+WW_OPERATION(merge_state)
+WW_OPERATION(merge_states)
 WW_OPERATION(rmsnorm)
 WW_OPERATION(rope)
 WW_OPERATION(gated_activation)

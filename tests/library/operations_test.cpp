@@ -17,6 +17,7 @@
 #include "warpwright/ops/gemm.h"
 #include "warpwright/ops/kv_append.h"
 #include "warpwright/ops/logits.h"
+#include "warpwright/ops/merge_state.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
 #include "warpwright/ops/sample.h"
@@ -210,6 +211,44 @@ TEST(Operations, AttentionOfCodes) {
             return call;
         },
         c_attention, ww_run_attention, ww_prepare_attention, attention);
+}
+
+TEST(Operations, MergeState) {
+    expect_the_same(
+        [](Arena& arena) {
+            return MergeState{.a = arena.reals(DType::bf16, {3, 2, 64}),
+                              .a_lse = arena.reals(DType::f32, {3, 2}),
+                              .b = arena.reals(DType::bf16, {3, 2, 64}),
+                              .b_lse = arena.reals(DType::f32, {3, 2}),
+                              .out = arena.reals(DType::bf16, {3, 2, 64}),
+                              .lse = arena.reals(DType::f32, {3, 2}),
+                              .base = LseBase::e};
+        },
+        [](const MergeState& call) {
+            ww_merge_state c{sizeof(ww_merge_state)};
+            c.a = c_tensor(call.a), c.a_lse = c_tensor(call.a_lse);
+            c.b = c_tensor(call.b), c.b_lse = c_tensor(call.b_lse);
+            c.out = c_tensor(call.out), c.lse = c_tensor(call.lse);
+            c.base = WW_LSE_BASE_E;
+            return c;
+        },
+        ww_run_merge_state, ww_prepare_merge_state, merge_state);
+    expect_the_same(
+        [](Arena& arena) {
+            return MergeStates{.states = arena.reals(DType::f16, {4, 3, 2, 64}),
+                               .states_lse = arena.reals(DType::f32, {4, 3, 2}),
+                               .out = arena.reals(DType::f16, {3, 2, 64}),
+                               .lse = arena.reals(DType::f32, {3, 2}),
+                               .base = LseBase::e};
+        },
+        [](const MergeStates& call) {
+            ww_merge_states c{sizeof(ww_merge_states)};
+            c.states = c_tensor(call.states), c.states_lse = c_tensor(call.states_lse);
+            c.out = c_tensor(call.out), c.lse = c_tensor(call.lse);
+            c.base = WW_LSE_BASE_E;
+            return c;
+        },
+        ww_run_merge_states, ww_prepare_merge_states, merge_states);
 }
 
 TEST(Operations, RmsNorm) {

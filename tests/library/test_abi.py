@@ -116,6 +116,7 @@ class Abi(unittest.TestCase):
                                               "WW_SCALE_E8M0_UP", "WW_SCALE_E4M3"]),
             ("kv_format", "KvFormat", ["WW_KV_SAME", "WW_KV_FP8_E4M3", "WW_KV_FP8_E5M2"]),
             ("weight_format", "WeightFormat", ["WW_INT4", "WW_INT8", "WW_FP8_E4M3", "WW_MXFP4", "WW_NVFP4"]),
+            ("ops/merge_state", "LseBase", ["WW_LSE_BASE_TWO", "WW_LSE_BASE_E"]),
             ("expert_score", "ExpertScore", ["WW_SCORE_SOFTMAX", "WW_SCORE_SIGMOID", "WW_SCORE_SQRT_SOFTPLUS"]),
         ):
             text = (ROOT / "include" / "warpwright" / f"{header}.h").read_text()

@@ -79,6 +79,7 @@ class Abi(unittest.TestCase):
             (_abi.WEIGHT_FORMATS, "WW_"),
             (_abi.PLAIN_CODES, "WW_PLAIN_"),
             (_abi.SCORES, "WW_SCORE_"),
+            (_abi.LSE_BASES, "WW_LSE_BASE_"),
         ):
             for name, value in table.items():
                 name = "ACTIVATION_NONE" if (name, prefix) == ("none", "WW_") else name.upper()

@@ -137,6 +137,36 @@ class Operations(unittest.TestCase):
         expected = warpwright.attention(q, k, v, q_starts=starts[0], kv_starts=starts[1], max_q_len=3)
         np.testing.assert_array_equal(warpwright.attention(q, k, v), expected)
 
+    def test_merged_attention(self):
+        """Over parts of the keys and then put together, or over all of them at once."""
+
+        def check(device, random):
+            q, k, v = half(random, 3, 4, 64), half(random, 20, 2, 64), half(random, 20, 2, 64)
+            whole = {"causal": False, "device": device}
+            parts, lses = [], []
+            for keys in (slice(0, 7), slice(7, 12), slice(12, 20)):
+                lse = np.empty((3, 4), np.float32)
+                parts.append(warpwright.attention(q, k[keys], v[keys], lse_base2=lse, **whole))
+                lses.append(lse)
+            oracle, oracle_lse, scores = support.attention_oracle(q, k, v, scale=1 / 8, causal=False)
+            # In fp16 parts, as the reference has them too.
+            weights = np.exp2(np.stack(lses).astype(float) - oracle_lse)[..., None]
+            reference = support.round_to((np.stack(parts).astype(float) * weights).sum(0), "f16")
+            got, lse = warpwright.merge_states(np.stack(parts), np.stack(lses), device=device)
+            magnitude = np.abs(v).max() * (1 + scores)
+            support.assert_derived(self, got, oracle, reference, magnitude)
+            support.assert_derived(self, lse, oracle_lse, oracle_lse.astype(np.float32), 16 + scores)
+
+            natural = [part * np.float32(np.log(2)) for part in lses]
+            first = warpwright.merge_state(parts[0], natural[0], parts[1], natural[1], base="e", device=device)
+            both, both_lse = warpwright.merge_state(*first, parts[2], natural[2], base="e", device=device)
+            support.assert_derived(self, both, oracle, reference, magnitude)
+            support.assert_derived(
+                self, both_lse / np.log(2), oracle_lse, oracle_lse.astype(np.float32), 16 + scores
+            )
+
+        self.on_devices(check)
+
     def test_rmsnorm(self):
         def check(device, random):
             x, weight, residual = half(random, 4, 96), half(random, 96), half(random, 4, 96, scale=3)

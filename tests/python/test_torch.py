@@ -90,6 +90,14 @@ def calls(device):
             0,
             10.0,
         ),
+        "merge_state": (
+            normal(3, HEADS, DIM, device=device),
+            torch.randn(3, HEADS, device=device),
+            normal(3, HEADS, DIM, device=device),
+            torch.randn(3, HEADS, device=device),
+            "e",
+        ),
+        "merge_states": (normal(2, 3, HEADS, DIM, device=device), torch.randn(2, 3, HEADS, device=device)),
         "logits": (
             normal(3, 200, device=device, dtype=torch.float32),
             30.0,
