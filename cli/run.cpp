@@ -168,6 +168,7 @@ int run(const RunOptions& options) {
                    printable(what, 200));
     }
     EngineOptions engine_options = options.engine;
+    engine_options.counts_experts = options.json;
     engine_options.max_sequences = std::min(
         options.engine.max_sequences, i64{std::max(options.num_sequences, 1)} * std::ssize(prompts.all));
     WW_CLI_ASSIGN(const auto engine, Engine::create(context, config, std::move(weights), engine_options));

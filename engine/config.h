@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "warpwright/expert_score.h"
 #include "warpwright/kv_format.h"
 #include "warpwright/ops/rope.h"
 #include "warpwright/status.h"
@@ -32,6 +33,21 @@ struct CheckpointLayout {
     const char* mlp_norm = "post_attention_layernorm";
     const char* attention_post_norm = "post_attention_layernorm";  // with post_norms
     const char* mlp_post_norm = "post_feedforward_layernorm";      // with post_norms
+    const char* experts = "mlp";  // + ".gate.weight", ".experts.0.NAME.weight"
+    const char* expert_gate = "gate_proj";
+    const char* expert_up = "up_proj";
+    const char* expert_down = "down_proj";
+};
+
+// Experts in place of the MLP of some layers: each token goes through the top_k that a router chooses
+// (warpwright/ops/moe_route.h).
+struct ExpertsConfig {
+    int num_experts = 0;  // 0: no layer has any
+    int top_k = 0;
+    int width = 0;  // of one
+    ExpertScore score = ExpertScore::softmax;
+    bool renormalize = false;
+    std::vector<bool> layers;  // which have them
 };
 
 // generation_config.json's: how its makers want the model to be sampled. Absent fields are unset.
@@ -60,6 +76,8 @@ struct ModelConfig {
     bool qk_norm = false;           // each head of q and k is normalised before it is rotated
     bool post_norms = false;        // what attention and MLP add to the residual is normalised first
 
+    ExpertsConfig experts;
+
     bool qkv_bias = false, o_bias = false, mlp_bias = false;
 
     double embedding_scale = 1;    // rounded to dtype, as the product with it is
@@ -84,6 +102,9 @@ struct ModelConfig {
     GenerationDefaults generation;
     std::vector<std::string> ignored_fields;  // of config.json, which no reader here knows
 
+    bool has_experts(int layer) const {
+        return experts.num_experts > 0 && experts.layers[static_cast<std::size_t>(layer)];
+    }
     const RopeConfig& rope_of(int layer) const {
         return windowed_rope && windows[static_cast<std::size_t>(layer)] != 0 ? *windowed_rope : rope;
     }

@@ -194,6 +194,27 @@ Status Engine::launch(const Pass& pass, const Variant& variant) {
                            sampled_.size() * sizeof(i32), stream_);
 }
 
+// Of the tokens of a pass; a decode's padding comes behind them.
+Status Engine::count_experts(const Pass& pass, const Variant& variant) {
+    const ExpertsConfig& experts = config_.experts;
+    if (!options_.counts_experts || experts.num_experts == 0) return {};
+    const i64 rows = pass.only_decodes() ? variant.sequences : pass.tokens;
+    const Tensor ids = forward_.expert_ids(rows);
+    chosen_experts_.resize(static_cast<std::size_t>(ids.num_elements()));
+    WW_TRY(context_->device().copy_out(chosen_experts_.data(), ids.data, chosen_experts_.size() * sizeof(i32),
+                                       stream_));
+    stats_.expert_tokens.resize(static_cast<std::size_t>(config_.num_layers));
+    for (int layer = 0; layer < config_.num_layers; ++layer) {
+        if (!config_.has_experts(layer)) continue;
+        std::vector<i64>& tokens = stats_.expert_tokens[static_cast<std::size_t>(layer)];
+        tokens.resize(static_cast<std::size_t>(experts.num_experts));
+        const i32* chosen = chosen_experts_.data() + layer * ids.stride[0];
+        for (i64 slot = 0; slot < pass.tokens * experts.top_k; ++slot)
+            if (chosen[slot] >= 0) ++tokens[static_cast<std::size_t>(chosen[slot])];
+    }
+    return {};
+}
+
 // Of the parts that sample, in their order, those that want it; nothing when none does.
 Result<std::vector<std::unique_ptr<Logprobs>>> Engine::logprobs_of_pass(const Pass& pass) {
     std::vector<std::unique_ptr<Logprobs>> all;
@@ -239,6 +260,7 @@ Result<std::vector<Token>> Engine::run_pass() {
     }
     const double launch_s = now_s();  // why: a graph that is made now is not what this pass costs
     WW_TRY(launch(pass, variant));
+    WW_TRY(count_experts(pass, variant));
     WW_ASSIGN(auto logprobs, logprobs_of_pass(pass));
     const double done_s = now_s();
     std::vector<Token> tokens = scheduler_->finish(sampled_);

@@ -25,6 +25,7 @@ struct EngineOptions {
     // its prompt is cut into chunks, found in the cache, or read again after a preemption. Slower: see
     // Prepared.
     bool batch_invariant = false;
+    bool counts_experts = false;  // EngineStats has tokens by expert: a copy to the host after each pass
 };
 
 struct EngineStats {
@@ -33,6 +34,8 @@ struct EngineStats {
     double prefill_s = 0, decode_s = 0;
     i64 prefill_tokens = 0, decode_tokens = 0;
     i64 prefill_passes = 0, decode_passes = 0;
+    // By layer and expert, with counts_experts: how many tokens went there. Empty for layers without experts.
+    std::vector<std::vector<i64>> expert_tokens;
     double decode_host_s = 0;  // of decode_s: what the host did before the device began and after it ended
 };
 
@@ -91,6 +94,7 @@ private:
     Result<const DecodeGraph*> decode_graph(const Variant& variant);
     void destroy(DecodeGraph& entry);
     ForwardMode mode(const Variant& variant) const;
+    Status count_experts(const Pass& pass, const Variant& variant);
     Variant variant_of(const Pass& pass) const;
     Result<std::vector<std::unique_ptr<Logprobs>>> logprobs_of_pass(const Pass& pass);
 
@@ -106,7 +110,7 @@ private:
     Stream stream_;
     std::unique_ptr<Scheduler> scheduler_;
     std::map<Variant, DecodeGraph> graphs_;
-    std::vector<i32> sampled_;
+    std::vector<i32> sampled_, chosen_experts_;
     std::vector<int> last_sequences_;
     const DecodeGraph* last_decode_ = nullptr;
     int next_id_ = 0;

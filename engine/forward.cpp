@@ -7,6 +7,8 @@
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
 #include "warpwright/ops/logits.h"
+#include "warpwright/ops/moe_experts.h"
+#include "warpwright/ops/moe_route.h"
 #include "warpwright/ops/quantized_gemm.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
@@ -32,6 +34,23 @@ Tensor heads_of(const Tensor& rows, i64 first, i64 heads, i64 head_dim) {
     return view;
 }
 
+i64 experts_workspace_bytes(const ModelConfig& c, i64 tokens) {
+    return moe_experts_workspace_bytes(tokens, c.experts.top_k, c.experts.num_experts, c.hidden_size,
+                                       c.experts.width);
+}
+
+// Rows of every expert, one below the other, as [experts, rows, columns].
+Tensor by_expert(const Tensor& stacked, i64 experts) {
+    return Tensor::dense(stacked.data, stacked.dtype,
+                         {experts, stacked.shape[0] / experts, stacked.shape[1]});
+}
+
+// [tokens, top_k] of [layers, tokens, top_k].
+Tensor of_layer(const Tensor& all, i64 layer) {
+    return Tensor::dense(static_cast<i32*>(all.data) + layer * all.stride[0], all.dtype,
+                         {all.shape[1], all.shape[2]});
+}
+
 Tensor rows_of(const Tensor& tensor, i64 first, i64 count) {
     Tensor view = tensor;
     view.data = static_cast<std::byte*>(tensor.data) + first * tensor.stride[0] * dtype_bytes(tensor.dtype);
@@ -51,7 +70,13 @@ Tensor columns_of(const Tensor& rows, i64 first, i64 count) {
 
 i64 activation_bytes(const ModelConfig& c, const ForwardShape& shape) {
     const i64 per_token = 3 * c.hidden_size + qkv_width(c) + attended_width(c) + 2 * i64{c.intermediate_size};
-    return shape.tokens * per_token * dtype_bytes(c.dtype) +
+    const ExpertsConfig& experts = c.experts;
+    const i64 of_experts =
+        experts.num_experts == 0
+            ? 0
+            : experts_workspace_bytes(c, shape.tokens) +
+                  shape.tokens * 4 * (experts.num_experts + i64{experts.top_k} * (c.num_layers + 1));
+    return of_experts + shape.tokens * per_token * dtype_bytes(c.dtype) +
            shape.sequences * (i64{c.vocab_size} * 4 + c.hidden_size * dtype_bytes(c.dtype) + 4);
 }
 
@@ -92,6 +117,13 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
     WW_TRY(allocate(forward.last_, largest.sequences, config.hidden_size, element));
     WW_TRY(allocate(forward.logits_, largest.sequences, config.vocab_size, sizeof(float)));
     WW_TRY(allocate(forward.tokens_, largest.sequences, 1, sizeof(i32)));
+
+    if (const ExpertsConfig& experts = config.experts; experts.num_experts > 0) {
+        WW_TRY(allocate(forward.router_logits_, tokens, experts.num_experts, sizeof(float)));
+        WW_TRY(allocate(forward.expert_ids_, config.num_layers * tokens, experts.top_k, sizeof(i32)));
+        WW_TRY(allocate(forward.expert_weights_, tokens, experts.top_k, sizeof(float)));
+        WW_TRY(allocate(forward.experts_workspace_, experts_workspace_bytes(config, tokens), 1, 1));
+    }
 
     WW_ASSIGN(forward.rope_, Rotation::create(context, config.rope, largest.max_kv_len));
     if (config.windowed_rope) {
@@ -135,6 +167,11 @@ Tensor Forward::tokens(i64 sequences) const {
 
 Tensor Forward::residual(i64 tokens) const {
     return rows(residual_, tokens, config_->hidden_size);
+}
+
+Tensor Forward::expert_ids(i64 tokens) const {
+    return Tensor::dense(expert_ids_.data(), DType::i32,
+                         {config_->num_layers, tokens, config_->experts.top_k});
 }
 
 Attention Forward::attention_call(const ForwardShape& shape, int layer) const {
@@ -273,6 +310,41 @@ Status Forward::prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Pr
     return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, prepared) : Status{};
 }
 
+// From normed to delta.
+Status Forward::prepare_experts(int layer, const ForwardShape& shape, Prepared& prepared) {
+    using warpwright::prepare;
+    const ModelConfig& c = *config_;
+    const LayerWeights& w = weights_->layers[static_cast<std::size_t>(layer)];
+    const i64 tokens = shape.tokens, num = c.experts.num_experts, width = c.experts.width;
+    const Tensor normed = rows(normed_, tokens, c.hidden_size), delta = rows(delta_, tokens, c.hidden_size);
+    const Tensor logits = Tensor::dense(router_logits_.data(), DType::f32, {tokens, num});
+    const Gemm router{.a = normed, .b = w.router, .d = logits, .b_is_constant = true};
+    WW_TRY(prepare(*context_, router, prepared));
+    const MoeRoute route{
+        .logits = logits,
+        .ids = of_layer(expert_ids(tokens), layer),
+        .weights = Tensor::dense(expert_weights_.data(), DType::f32, {tokens, c.experts.top_k}),
+        .score = c.experts.score,
+        .renormalize = c.experts.renormalize};
+    WW_TRY(prepare(*context_, route, prepared));
+    Tensor gate = by_expert(w.expert_gate_up, num), up = gate;
+    gate.shape[1] = up.shape[1] = width;
+    up.data = static_cast<std::byte*>(gate.data) + width * gate.stride[1] * dtype_bytes(gate.dtype);
+    const MoeExperts experts{.x = normed,
+                             .ids = route.ids,
+                             .weights = route.weights,
+                             .gate = gate,
+                             .up = up,
+                             .down = by_expert(w.expert_down, num),
+                             .out = delta,
+                             .activation = c.activation,
+                             .weights_are_constant = true,
+                             .workspace = Tensor::dense(experts_workspace_.data(), DType::u8,
+                                                        {static_cast<i64>(experts_workspace_.bytes())})};
+    WW_TRY(prepare(*context_, experts, prepared));
+    return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, prepared) : Status{};
+}
+
 Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared) {
     const LayerWeights& w = weights_->layers[static_cast<std::size_t>(layer)];
     const Tensor residual = rows(residual_, shape.tokens, config_->hidden_size);
@@ -283,7 +355,8 @@ Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& pr
                       : prepare_norm(delta, w.attention_norm, normed, residual, prepared));
     WW_TRY(prepare_attention(layer, shape, prepared));
     WW_TRY(prepare_norm(delta, w.mlp_norm, normed, residual, prepared));
-    return prepare_mlp(w, shape, prepared);
+    return config_->has_experts(layer) ? prepare_experts(layer, shape, prepared)
+                                       : prepare_mlp(w, shape, prepared);
 }
 
 Result<Tensor> Forward::adjusted_logits(const ForwardShape& shape, const ForwardMode& mode,

@@ -2,7 +2,7 @@
 // Forward: one pass through the model as prepared operations over fixed buffers.
 //
 //   embed -> [norm, qkv, (norms of q and k), rope + append, attention, o, (norm),
-//             norm, gate_up, activation, down, (norm)] x layers
+//             norm, gate_up, activation, down, (norm)] x layers       (or router, choices, experts of them)
 //         -> norm -> rows of last tokens -> lm_head (-> softcap) [-> adjust logits] -> sample
 //
 // The residual stream is one buffer; each norm adds what the product before it made. Launches depend on the
@@ -56,6 +56,9 @@ public:
     Tensor logits(i64 sequences) const;  // [sequences, vocabulary] f32
     Tensor tokens(i64 sequences) const;  // [sequences] i32, sampled
     Tensor residual(i64 tokens) const;   // [tokens, hidden], as the last layer left it
+    // [layers, tokens, top_k] i32: the experts that tokens went to in the last pass, which had so many. Of
+    // layers without experts nothing is there.
+    Tensor expert_ids(i64 tokens) const;
 
 private:
     struct Rotation {
@@ -73,6 +76,7 @@ private:
                            Prepared& prepared);
     Status prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Prepared& prepared);
+    Status prepare_experts(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared);
     Tensor rows(const Buffer& buffer, i64 count, i64 width) const;
     // Logits as the draw sees them.
@@ -83,6 +87,8 @@ private:
     const Weights* weights_ = nullptr;
     const PagePool* pages_ = nullptr;
     const StepInputs* inputs_ = nullptr;
+    // Of experts: logits of the router, choices of every layer, their weights, and moe_experts' workspace.
+    Buffer router_logits_, expert_ids_, expert_weights_, experts_workspace_;
     Buffer residual_, normed_, delta_, qkv_, attended_, gate_up_, last_, logits_, tokens_, workspace_;
     Buffer adjusted_;                                // like logits_, once it is needed
     std::vector<ProductInput>* products_ = nullptr;  // while a pass is prepared: see ForwardMode

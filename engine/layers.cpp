@@ -7,6 +7,8 @@
 #include <bit>
 #include <numeric>
 
+#include "ops/moe_plan.h"
+
 namespace warpwright {
 namespace {
 
@@ -18,12 +20,30 @@ i64 alignment_bytes(DType dtype, std::initializer_list<i64> columns, i64 code_by
     return i64{1} << std::countr_zero(bits);
 }
 
+MoeSizes moe_sizes(const ModelConfig& c, i64 tokens, bool batch_invariant) {
+    return {.tokens = tokens,
+            .top_k = c.experts.top_k,
+            .experts = c.experts.num_experts,
+            .hidden = c.hidden_size,
+            .width = c.experts.width,
+            .dtype = c.dtype,
+            .activation = c.activation,
+            .batch_invariant = batch_invariant,
+            .alignment_bytes = std::min(alignment_bytes(c.dtype, {c.hidden_size}),
+                                        alignment_bytes(c.dtype, {c.experts.width}))};
+}
+
 // Collects entries in the order of the pass.
 class LayerList {
 public:
     LayerList(const ModelConfig& config, const ModelForms& forms, const ForwardShape& shape,
-              i64 page_size_tokens)
-        : c_(config), forms_(forms), shape_(shape), page_size_(page_size_tokens), all_(layers_from(0)) {}
+              i64 page_size_tokens, bool batch_invariant)
+        : c_(config),
+          forms_(forms),
+          shape_(shape),
+          page_size_(page_size_tokens),
+          batch_invariant_(batch_invariant),
+          all_(layers_from(0)) {}
 
     std::vector<LayerCall> take() && { return std::move(calls_); }
 
@@ -61,12 +81,17 @@ public:
         const std::string name = layer_ + "mlp.";
         const i64 hidden = c_.hidden_size, width = c_.intermediate_size;
         norm(layer_ + c_.layout.mlp_norm, all_, true);
+        std::vector<int> dense, expert_layers;
+        for (const int layer : all_) (c_.has_experts(layer) ? expert_layers : dense).push_back(layer);
+        if (!expert_layers.empty()) experts(expert_layers);
         products(name, &LayerForms::gate_up, hidden, hidden, c_.mlp_bias);
-        add(name + "activation", all_, "gated_activation", false,
-            {{"tokens", field_text(shape_.tokens)},
-             {"width", field_text(width)},
-             {"activation", activation_name(c_.activation)}},
-            {width});
+        if (!dense.empty()) {
+            add(name + "activation", dense, "gated_activation", false,
+                {{"tokens", field_text(shape_.tokens)},
+                 {"width", field_text(width)},
+                 {"activation", activation_name(c_.activation)}},
+                {width});
+        }
         // The product's rows lie in those of gate and up.
         products(name, &LayerForms::down, width, 2 * width, c_.mlp_bias);
         if (c_.post_norms) norm(layer_ + c_.layout.mlp_post_norm, all_, false);
@@ -114,6 +139,44 @@ private:
     // Of a head's keys, or values, as codes.
     i64 code_bytes() const { return forms_.kv_format == KvFormat::same ? 0 : c_.head_dim; }
 
+    // What moe_experts prepares for this number of tokens.
+    void experts(const std::vector<int>& layers) {
+        const std::string name = layer_ + c_.layout.experts + ".";
+        const i64 tokens = shape_.tokens, num = c_.experts.num_experts, top_k = c_.experts.top_k;
+        add(name + "gate", layers, "gemm", true,
+            {{"m", field_text(tokens)},
+             {"n", field_text(num)},
+             {"k", field_text(i64{c_.hidden_size})},
+             {"out", dtype_name(DType::f32)}},
+            {row_stride(num, c_.hidden_size)});
+        const auto of_experts = [&](const char* what, const char* op, FieldTexts problem, bool absent) {
+            const char* format = std::string_view(op) == "grouped_gemm" ? dtype_name(c_.dtype) : "-";
+            calls_.push_back({name + what, layers, op, format, std::move(problem), absent});
+        };
+        const FieldTexts routing{{"tokens", field_text(tokens)}, {"top_k", field_text(top_k)}};
+        FieldTexts route = routing;
+        route.emplace_back("experts", field_text(num));
+        route.emplace_back("dtype", dtype_name(DType::f32));
+        route.emplace_back("score", expert_score_name(c_.experts.score));
+        of_experts("route", "moe_route", route, false);
+
+        const MoeSizes sizes = moe_sizes(c_, tokens, batch_invariant_);
+        const MoePlan plan = moe_plan(sizes);
+        FieldTexts permute = routing;
+        permute.emplace_back("experts", field_text(num));
+        permute.emplace_back("rows", field_text(plan.rows));
+        permute.emplace_back("alignment", field_text(plan.alignment));
+        permute.emplace_back("space", field_text(moe_has_chunks(sizes)));
+        of_experts("permute", "moe_permute", permute, plan.few);
+        of_experts("experts.gate_up", "grouped_gemm", field_texts(moe_up_problem(sizes)), false);
+        of_experts("experts.down", "grouped_gemm", field_texts(moe_down_problem(sizes)), false);
+        FieldTexts combine = routing;
+        combine.emplace_back("width", field_text(i64{c_.hidden_size}));
+        combine.emplace_back("dtype", dtype_name(c_.dtype));
+        combine.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, {c_.hidden_size})));
+        of_experts("combine", "moe_combine", combine, plan.few);
+    }
+
     // A stride counts only where there is a second row.
     static i64 row_stride(i64 rows, i64 width) { return rows > 1 ? width : 0; }
     i64 rows_of(i64 width) const { return row_stride(shape_.tokens, width); }
@@ -128,7 +191,8 @@ private:
              FieldTexts problem, std::initializer_list<i64> columns, i64 code_bytes = 0) {
         problem.emplace_back("dtype", dtype_name(c_.dtype));
         problem.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, columns, code_bytes)));
-        calls_.push_back({std::move(name), std::move(layers), std::move(op), format, std::move(problem)});
+        calls_.push_back(
+            {std::move(name), std::move(layers), std::move(op), format, std::move(problem), false});
     }
 
     // A product of every layer: layers whose weights have the same form are one entry.
@@ -173,7 +237,7 @@ private:
         problem.emplace_back("rows", field_text(shape_.sequences));
         problem.emplace_back("vocabulary", field_text(i64{c_.vocab_size}));
         problem.emplace_back("alignment_bytes", field_text(alignment_bytes(DType::f32, {stride})));
-        calls_.push_back({std::move(name), {}, std::move(op), "-", std::move(problem)});
+        calls_.push_back({std::move(name), {}, std::move(op), "-", std::move(problem), false});
     }
 
     void norm(std::string name, const std::vector<int>& layers, bool residual) {
@@ -212,6 +276,7 @@ private:
     const ModelForms& forms_;
     const ForwardShape& shape_;
     const i64 page_size_;
+    const bool batch_invariant_;
     const std::vector<int> all_;
     const std::string layer_ = "model.layers.*.";  // the * stands for the index
     std::vector<LayerCall> calls_;
@@ -220,8 +285,8 @@ private:
 }  // namespace
 
 std::vector<LayerCall> layer_calls(const ModelConfig& config, const ModelForms& forms,
-                                   const ForwardShape& shape, i64 page_size_tokens) {
-    LayerList list(config, forms, shape, page_size_tokens);
+                                   const ForwardShape& shape, i64 page_size_tokens, bool batch_invariant) {
+    LayerList list(config, forms, shape, page_size_tokens, batch_invariant);
     list.model_start();
     list.attention();
     list.mlp();
@@ -249,6 +314,7 @@ Result<ModelConfig> shard_config(const ModelConfig& config, int tp) {
         WW_TRY(divide("num_key_value_heads", shard.num_kv_heads));
     }
     WW_TRY(divide("intermediate_size", shard.intermediate_size));
+    if (shard.experts.num_experts > 0) WW_TRY(divide("the experts' width", shard.experts.width));
     WW_TRY(divide("vocab_size", shard.vocab_size));
     return shard;
 }

@@ -19,13 +19,17 @@ struct LayerCall {
     std::string format;
     FieldTexts problem;
 
+    // Not launched in a pass of this shape, but in others: it has a place here and no time.
+    bool absent = false;
+
     i64 count() const { return layers.empty() ? 1 : static_cast<i64>(layers.size()); }
 };
 
 // In execution order: of the entries that hold a layer, those before another are launched before it. Layers
 // that are alike are one entry, also where layers of another form stand between them. `forms` are config's.
 std::vector<LayerCall> layer_calls(const ModelConfig& config, const ModelForms& forms,
-                                   const ForwardShape& shape, i64 page_size_tokens);
+                                   const ForwardShape& shape, i64 page_size_tokens,
+                                   bool batch_invariant = false);
 
 // The model that one of tp GPUs holds: heads, intermediate size and vocabulary divided; kv heads replicated
 // where there are fewer than GPUs. Caller error when something does not divide.

@@ -21,7 +21,7 @@ i64 product(const std::vector<i64>& shape) {
 
 // One piece of a parameter, named below the parameter's prefix.
 struct Part {
-    const char* name;
+    std::string name;
     i64 rows;
 };
 
@@ -88,11 +88,33 @@ private:
         const std::vector<Part> down{{"mlp.down_proj", c.hidden_size}};
         const std::vector<Part>& gate_up = c.layout.fused_gate_up ? fused : apart;
         norm(&LayerWeights::mlp_norm, c.layout.mlp_norm, c.hidden_size);
+        if (c.has_experts(layer_)) return experts();
         product(&LayerWeights::gate_up, "gate_up_proj", gate_up, c.hidden_size);
         if (c.mlp_bias) bias(&LayerWeights::gate_up_bias, gate_up);
         product(&LayerWeights::down, "down_proj", down, c.intermediate_size);
         if (c.mlp_bias) bias(&LayerWeights::down_bias, down);
         if (c.post_norms) norm(&LayerWeights::mlp_post_norm, c.layout.mlp_post_norm, c.hidden_size);
+    }
+
+    void experts() {
+        const ModelConfig& c = config_;
+        const CheckpointLayout& layout = c.layout;
+        const i64 width = c.experts.width, hidden = c.hidden_size;
+        std::vector<Part> gate_up, down;
+        for (int expert = 0; expert < c.experts.num_experts; ++expert) {
+            const std::string name = fmt::format("{}.experts.{}.", layout.experts, expert);
+            gate_up.push_back({name + layout.expert_gate, width});
+            gate_up.push_back({name + layout.expert_up, width});
+            down.push_back({name + layout.expert_down, hidden});
+        }
+        const auto stacked = [&](Tensor LayerWeights::*tensor, const std::vector<Part>& parts, i64 columns) {
+            stack({.layer_tensor = tensor}, parts, "weight", columns);
+        };
+        stacked(&LayerWeights::router, {{std::string(layout.experts) + ".gate", c.experts.num_experts}},
+                hidden);
+        stacked(&LayerWeights::expert_gate_up, gate_up, hidden);
+        stacked(&LayerWeights::expert_down, down, width);
+        if (c.post_norms) norm(&LayerWeights::mlp_post_norm, layout.mlp_post_norm, hidden);
     }
 
     Parameter& add(Parameter parameter) {

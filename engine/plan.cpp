@@ -50,6 +50,7 @@ std::string parallelism_reason(const ModelConfig& config, const Plan& plan, cons
 }
 
 Result<Explanation> explain_call(const Target& target, const LayerCall& call, bool batch_invariant) {
+    if (call.absent) return Explanation{};
     WW_ASSIGN(const Operation* operation, find_operation(call.op));
     return operation->explain(target, call.problem, {.batch_invariant = batch_invariant});
 }
@@ -60,7 +61,7 @@ Result<std::vector<Explanation>> explain_calls(const Target& target, const std::
     std::vector<Explanation> explanations;
     for (const LayerCall& call : calls) {
         WW_ASSIGN(Explanation explanation, explain_call(target, call, plan.batch_invariant));
-        if (explanation.choice() == nullptr && plan.missing.empty())
+        if (!call.absent && explanation.choice() == nullptr && plan.missing.empty())
             plan.missing = fmt::format("{}: {}", call.name, no_row_error(explanation, {}).message());
         explanations.push_back(std::move(explanation));
     }
@@ -82,7 +83,8 @@ Result<std::vector<Explanation>> plan_prefill(const ModelConfig& shard, const Mo
     const i64 pass_tokens = std::min(plan.prompt_tokens, kMaxBatchTokens);
     const double passes = static_cast<double>(plan.prompt_tokens) / static_cast<double>(pass_tokens);
     const auto calls_at = [&](i64 kv_tokens) {
-        return layer_calls(shard, forms, {pass_tokens, 1, pass_tokens, kv_tokens}, kPageSizeTokens);
+        return layer_calls(shard, forms, {pass_tokens, 1, pass_tokens, kv_tokens}, kPageSizeTokens,
+                           plan.batch_invariant);
     };
     const std::vector<LayerCall> last = calls_at(plan.prompt_tokens);
     WW_ASSIGN(std::vector<Explanation> explanations, explain_calls(target, last, plan));
@@ -148,7 +150,8 @@ Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms,
                            link_us(config, link, plan.num_gpus, pass_tokens, 1)));
 
     const ForwardShape step{plan.batch, plan.batch, 1, plan.context_tokens};
-    const std::vector<LayerCall> calls = layer_calls(shard, forms, step, kPageSizeTokens);
+    const std::vector<LayerCall> calls =
+        layer_calls(shard, forms, step, kPageSizeTokens, plan.batch_invariant);
     WW_ASSIGN(std::vector<Explanation> decode, explain_calls(target, calls, plan));
     PhaseTimes times = no_times;
     for (std::size_t i = 0; i < calls.size(); ++i) add_time(calls[i], decode[i], 1, times);

@@ -100,13 +100,15 @@ std::string us_text(double us) {
 // A layer's line: the times of both phases, and the row's name once where both run the same one.
 std::string layer_line(const PlannedLayer& layer, std::size_t name_width) {
     const Candidate *prefill = layer.prefill.choice(), *decode = layer.decode.choice();
-    const auto time = [](const Candidate* choice) {
+    const auto time = [](const Explanation& phase) {
+        const Candidate* choice = phase.choice();
+        if (phase.op.empty()) return fmt::format("{:>15}", "not launched");
         return choice == nullptr ? fmt::format("{:>15}", "no row")
                                  : fmt::format("{:>7} {:<7}", us_text(choice->prediction.us),
                                                short_limit(choice->prediction.bound));
     };
     const std::string head = fmt::format("  {:<{}} {:>3} {} {} ", short_layer_name(layer.name), name_width,
-                                         layer.count(), time(prefill), time(decode));
+                                         layer.count(), time(layer.prefill), time(layer.decode));
     std::string text = head + (prefill != nullptr ? prefill->row : decode != nullptr ? decode->row : "-");
     if (prefill != nullptr && decode != nullptr && prefill->row != decode->row)
         text += '\n' + std::string(head.size(), ' ') + decode->row;

@@ -11,15 +11,16 @@ namespace warpwright {
 namespace {
 
 // In the order in which they are shown.
-constexpr std::string_view kKinds[] = {"products", "attention", "norms",       "element-wise",
-                                       "sampling", "other",     "between GPUs"};
+constexpr std::string_view kKinds[] = {"products", "attention", "norms", "element-wise",
+                                       "routing",  "sampling",  "other", "between GPUs"};
 
 std::string_view kind_of(std::string_view op) {
-    if (op == "gemm" || op == "quantized_gemm") return "products";
+    if (op == "gemm" || op == "quantized_gemm" || op == "grouped_gemm") return "products";
     if (op == "attention") return "attention";
     if (op == "rmsnorm") return "norms";
     if (op == "rope" || op == "kv_append" || op == "gated_activation" || op == "embedding")
         return "element-wise";
+    if (op.starts_with("moe_")) return "routing";
     if (op == "sample" || op == "logits") return "sampling";
     return "other";
 }

@@ -42,6 +42,10 @@ struct LayerWeights {
     ProductWeight down;          // [hidden, intermediate]
     Tensor down_bias;            // [hidden], only with mlp_bias
     Tensor mlp_post_norm;        // [hidden], only with post_norms
+    // Of a layer with experts, which has no gate_up and down. The gate's rows of an expert come first.
+    Tensor router;          // [experts, hidden]
+    Tensor expert_gate_up;  // [experts x 2 width, hidden]
+    Tensor expert_down;     // [experts x hidden, width]
 };
 
 struct Weights {

@@ -17,6 +17,8 @@ void read_mistral(Fields& fields, ModelConfig& config);
 void read_ministral(Fields& fields, ModelConfig& config);
 void read_qwen2(Fields& fields, ModelConfig& config);
 void read_qwen3(Fields& fields, ModelConfig& config);
+void read_qwen3_moe(Fields& fields, ModelConfig& config);
+void read_mixtral(Fields& fields, ModelConfig& config);
 void read_gemma2(Fields& fields, ModelConfig& config);
 void read_gemma3(Fields& fields, ModelConfig& config);
 void read_phi3(Fields& fields, ModelConfig& config);

@@ -26,6 +26,8 @@ constexpr Architecture kArchitectures[] = {
     {"MinistralForCausalLM", "ministral", read_ministral},
     {"Qwen2ForCausalLM", "qwen2", read_qwen2},
     {"Qwen3ForCausalLM", "qwen3", read_qwen3},
+    {"Qwen3MoeForCausalLM", "qwen3_moe", read_qwen3_moe},
+    {"MixtralForCausalLM", "mixtral", read_mixtral},
     {"Gemma2ForCausalLM", "gemma2", read_gemma2},
     {"Gemma3ForCausalLM", "gemma3_text", read_gemma3},
     {"Phi3ForCausalLM", "phi3", read_phi3},

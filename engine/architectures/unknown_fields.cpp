@@ -33,10 +33,13 @@ constexpr std::string_view kHarmless[] = {
     "num_nextn_predict_layers",  // layers that draft tokens, beside the model
     "output_attentions",
     "output_hidden_states",
+    "output_router_logits",
     "pad_token_id",
     "pretraining_tp",  // cuts products into slices; the sum is the same
     "problem_type",
     "resid_pdrop",
+    "router_aux_loss_coef",
+    "router_jitter_noise",  // noise of training
     "return_dict",
     "task_specific_params",
     "tf_legacy_loss",

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small model of each architecture against Hugging Face transformers (make_goldens.py), from config.json
 // and sharded weights to logits, on the CPU, on emulated GPUs and on one that is here.
+#include <numeric>
+
 #include "models/golden_run.h"
 #include "run/planned_rows.h"
 
@@ -173,6 +175,10 @@ void change(const std::string& feature, ModelConfig& config) {
         config.rope.interleaved = !config.rope.interleaved;
     } else if (feature == "partial_rotation") {
         config.rope.rotary_dim = config.head_dim;
+    } else if (feature == "renormalize") {
+        config.experts.renormalize = !config.experts.renormalize;
+    } else if (feature == "top_k") {
+        ++config.experts.top_k;
     } else {
         ADD_FAILURE() << "no such feature: " << feature;
     }
@@ -193,6 +199,29 @@ TEST_P(Goldens, ShowWhatIsMissing) {
         }
         EXPECT_GT(worst, 1) << "without " << feature;
         std::printf("%s without its %s: %.1f of the bound\n", model.name().c_str(), feature.c_str(), worst);
+    }
+}
+
+// Every token of every pass counts top_k times in each layer that has experts, and padding not at all.
+TEST(ExpertStatistics, CountTheTokensOfEveryLayer) {
+    const SmallModel& model = small_model("qwen3-moe");
+    EngineOptions options = options_of(model);
+    options.max_sequences = 3;  // a batch of three is padded to four by others
+    options.counts_experts = true;
+    GoldenRun run(context_of("cpu"), model, config_of(model), options);
+    ASSERT_TRUE(run.ok());
+    i64 tokens = 0;
+    for (const nlohmann::json& prompt : model.golden()["prompts"]) {
+        EXPECT_EQ(run.follow(prompt).size(), 5u);
+        tokens += std::ssize(prompt["tokens"]) + 4;
+    }
+    const auto& layers = run.engine().stats().expert_tokens;
+    ASSERT_EQ(layers.size(), 4u);
+    EXPECT_TRUE(layers[2].empty());  // of mlp_only_layers
+    for (const std::size_t layer : {0, 1, 3}) {
+        ASSERT_EQ(layers[layer].size(), 16u);
+        EXPECT_EQ(std::accumulate(layers[layer].begin(), layers[layer].end(), i64{0}), 4 * tokens);
+        EXPECT_LE(*std::max_element(layers[layer].begin(), layers[layer].end()), tokens);
     }
 }
 
@@ -237,8 +266,13 @@ TEST_P(Goldens, BothSpellingsAreOneConfig) {
                                    c.logits_softcap,
                                    c.tie_word_embeddings * 1.0,
                                    static_cast<double>(c.max_position_tokens),
-                                   static_cast<double>(c.activation)};
+                                   static_cast<double>(c.activation),
+                                   c.experts.num_experts * 1.0,
+                                   c.experts.top_k * 1.0,
+                                   c.experts.width * 1.0,
+                                   c.experts.renormalize * 1.0};
     };
+    EXPECT_EQ(hub->experts.layers, saved->experts.layers);
     EXPECT_EQ(numbers(*hub), numbers(*saved));
     EXPECT_EQ(hub->windows, saved->windows);
     EXPECT_EQ(hub->eos_tokens, saved->eos_tokens);
