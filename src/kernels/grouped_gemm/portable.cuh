@@ -73,7 +73,26 @@ struct Copies {
     int tiles_left;  // to be copied
     u32 offset;      // of this thread's chunk in a tile in shared memory, pass 0
 
-    __device__ Copies(const GroupedGemmArgs& args, const Block& block)
+    // Of this thread's passes: rows of A. Before it is known which group they are of: two waits are one.
+    struct Places {
+        i32 row[kPassesA];
+
+        __device__ Places(const GroupedGemmArgs& args, const Block& block) {
+            const i32 first = static_cast<i32>(threadIdx.x) / Ring::kRowChunks;
+            const bool masked = args.groups.kind == Grouping::masked;
+            const i32* list = args.row_of_a;
+            if (list != nullptr && masked) list += i64{block.group} * args.gemm.m;
+#pragma unroll
+            for (int pass = 0; pass < kPassesA; ++pass) {
+                row[pass] = first + pass * kRowsPerPass;
+                if (list == nullptr) continue;
+                const i32 m = block.m + row[pass];
+                row[pass] = m < args.gemm.m ? list[m] : 0;
+            }
+        }
+    };
+
+    __device__ Copies(const GroupedGemmArgs& args, const Block& block, const Places& places)
         : k_left(args.gemm.k - static_cast<int>(threadIdx.x) % Ring::kRowChunks * 8),
           tiles_left(static_cast<int>(ceil_div(args.gemm.k, kRow.tile_k))),
           offset(Swizzle<Ring::kRowChunks>::offset_bytes(static_cast<int>(threadIdx.x) / Ring::kRowChunks,
@@ -81,18 +100,14 @@ struct Copies {
         const bool gated = args.b_gate != nullptr, gather = args.row_of_a != nullptr;
         const i32 first = static_cast<i32>(threadIdx.x) / Ring::kRowChunks;
         const u32 chunk = threadIdx.x % Ring::kRowChunks * 16;
-        const i64 group_of_list = args.groups.kind == Grouping::masked ? block.group : 0;
+        const i64 group_of_a = args.groups.kind == Grouping::masked ? block.group : 0;
         a = static_cast<const char*>(args.gemm.a) +
-            (gather ? 0 : (group_of_list * args.groups.a_stride + block.m * args.gemm.a_stride) * 2);
+            (gather ? 0 : (group_of_a * args.groups.a_stride + block.m * args.gemm.a_stride) * 2);
 #pragma unroll
         for (int pass = 0; pass < kPassesA; ++pass) {
-            const i32 row = first + pass * kRowsPerPass, m = block.m + row;
-            const bool here = m < block.end_m;
-            i32 place = row;
-            if (gather) {
-                place = here ? args.row_of_a[group_of_list * args.gemm.m + m] : 0;
-                if (place < 0 || place >= args.rows_of_a) place = 0;
-            }
+            const bool here = block.m + first + pass * kRowsPerPass < block.end_m;
+            i32 place = places.row[pass];
+            if (gather && (place < 0 || place >= args.rows_of_a)) place = 0;
             from_a[pass] = static_cast<u32>(place) * static_cast<u32>(args.gemm.a_stride * 2) + chunk;
             if (here) exists |= 1u << pass;
         }
@@ -159,6 +174,19 @@ __device__ inline bool all_exist(const GroupedGemmArgs& args, const Block& block
     return block.m + kRow.tile_m <= block.end_m && block.n + columns <= args.gemm.n;
 }
 
+// In a tile of contiguous groups the rows that exist come first: end_m is behind them.
+__device__ inline void end_behind_rows(Block& block, const GroupArgs& groups) {
+    if (groups.kind != Grouping::contiguous) return;
+    i32 count = 0;
+#pragma unroll
+    for (int first = 0; first < kRow.tile_m; first += 32) {
+        const i32 row = first + static_cast<i32>(threadIdx.x % 32), m = block.m + row;
+        const bool exists = row < kRow.tile_m && m < block.end_m && groups.of_row[m] >= 0;
+        count += __popc(__ballot_sync(~0u, exists));
+    }
+    block.end_m = block.m + count;
+}
+
 struct Products {
     typename Result::Sums sums = {};
 
@@ -191,7 +219,6 @@ __device__ inline void epilogue(const GroupedGemmArgs& args, const Block& block,
     if (args.b_gate == nullptr) {
         Result::each_eight(products.sums, results, block, gemm.n,
                            [&](i64 m, i64 n, const typename Result::Eight& sum, float* kept) {
-                               if (!row_exists(args.groups, m)) return;
                                finish(gemm, m, n, reinterpret_cast<const Eight&>(sum), kept);
                            });
         return;
@@ -203,7 +230,6 @@ __device__ inline void epilogue(const GroupedGemmArgs& args, const Block& block,
     Result::each_eight<true>(products.sums, results, block, gemm.n,
                              [&](i64 m, i64 n, const typename Result::Eight& sum,
                                  const typename Result::Eight& gate, float* kept) {
-                                 if (!row_exists(args.groups, m)) return;
                                  Eight value;
 #pragma unroll
                                  for (int e = 0; e < 8; ++e) {
@@ -225,12 +251,13 @@ extern "C" __global__ void __launch_bounds__(warpwright::Ring::kThreads, warpwri
     Block block = this_block(args);
     ptx::wait_for_predecessor();
     ptx::release_successor();
+    const Copies::Places places(args, block);
     if (!enter_group(block, args.groups) || block.group >= args.groups.groups) return;
 
     Products products;
     {
         const u32 begin = ptx::shared_address(&shared);
-        Copies copies(args, block);
+        Copies copies(args, block, places);
 #pragma unroll 1
         for (int stage = 0; stage < kRow.stages - 1; ++stage) {
             copies.copy<Ring::Tiles::any>(begin + stage * Ring::kStageBytes, 0, 1);
@@ -240,5 +267,6 @@ extern "C" __global__ void __launch_bounds__(warpwright::Ring::kThreads, warpwri
     // Once more: nothing of it takes a register of the products.
     block = this_block(args);
     enter_group(block, args.groups);
+    end_behind_rows(block, args.groups);
     epilogue(args, block, products, shared);
 }

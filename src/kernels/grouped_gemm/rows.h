@@ -20,6 +20,7 @@ struct GroupedGemmRow {
     int stages = 0;              // tiles in flight or in use: in shared memory, or in registers
     int warps_k = 1;             // warps of a block that split k
     int blocks_per_sm = 1;       // registers are limited so that this many fit; shared memory may allow fewer
+    RowName spill_reason{};      // not empty: some target's image of this row may spill registers, and why
     i64 shared_bytes = 0;        // dynamic; sizeof(GroupedGemmShared), filled in by sized()
 
     template <class Self, class Visitor>
@@ -92,7 +93,7 @@ consteval GroupedGemmRow sized() {
 inline constexpr GroupedGemmRow kGroupedGemmRows[] = {
     //                    name                                        class                dtype        aligned max_m  m, n, k of tile  warp  stages warps_k blocks
     sized<GroupedGemmRow{"grouped_gemm.portable.bf16.128x256x64",    ArchClass::portable, DType::bf16, true,   0, 128, 256,  64, 64,  64,  3,  1, 1}>(),
-    sized<GroupedGemmRow{"grouped_gemm.portable.bf16.128x128x64",    ArchClass::portable, DType::bf16, true,   0, 128, 128,  64, 64,  64,  3,  1, 2}>(),
+    sized<GroupedGemmRow{"grouped_gemm.portable.bf16.128x128x64",    ArchClass::portable, DType::bf16, true,   0, 128, 128,  64, 64,  64,  3,  1, 2, {"12.x: 22 registers too few"}}>(),
     sized<GroupedGemmRow{"grouped_gemm.portable.bf16.64x128x64",     ArchClass::portable, DType::bf16, true,   0,  64, 128,  64, 32,  64,  4,  1, 2}>(),
     sized<GroupedGemmRow{"grouped_gemm.portable.bf16.32x64x128.k4",  ArchClass::portable, DType::bf16, true,   0,  32,  64, 128, 32,  32,  4,  4, 2}>(),
     sized<GroupedGemmRow{"grouped_gemm.portable.bf16.16x64x128.k4",  ArchClass::portable, DType::bf16, true,   0,  16,  64, 128, 16,  64,  5,  4, 2}>(),
@@ -103,7 +104,7 @@ inline constexpr GroupedGemmRow kGroupedGemmRows[] = {
     sized<GroupedGemmRow{"grouped_gemm.slots.bf16.m8.n32.k4",        ArchClass::portable, DType::bf16, true,   8,   8,  32,  64,  8,  32,  2,  4, 3}>(),
     sized<GroupedGemmRow{"grouped_gemm.slots.bf16.m16.n16",          ArchClass::portable, DType::bf16, true,  16,  16,  16,  64, 16,  16,  2,  8, 2}>(),
     sized<GroupedGemmRow{"grouped_gemm.portable.f16.128x256x64",     ArchClass::portable, DType::f16,  true,   0, 128, 256,  64, 64,  64,  3,  1, 1}>(),
-    sized<GroupedGemmRow{"grouped_gemm.portable.f16.128x128x64",     ArchClass::portable, DType::f16,  true,   0, 128, 128,  64, 64,  64,  3,  1, 2}>(),
+    sized<GroupedGemmRow{"grouped_gemm.portable.f16.128x128x64",     ArchClass::portable, DType::f16,  true,   0, 128, 128,  64, 64,  64,  3,  1, 2, {"12.x: 22 registers too few"}}>(),
     sized<GroupedGemmRow{"grouped_gemm.portable.f16.64x128x64",      ArchClass::portable, DType::f16,  true,   0,  64, 128,  64, 32,  64,  4,  1, 2}>(),
     sized<GroupedGemmRow{"grouped_gemm.portable.f16.32x64x128.k4",   ArchClass::portable, DType::f16,  true,   0,  32,  64, 128, 32,  32,  4,  4, 2}>(),
     sized<GroupedGemmRow{"grouped_gemm.portable.f16.16x64x128.k4",   ArchClass::portable, DType::f16,  true,   0,  16,  64, 128, 16,  64,  5,  4, 2}>(),
