@@ -18,6 +18,7 @@ inline std::vector<std::string> planned_rows(const Plan& plan) {
     const auto end = std::find_if_not(first, plan.layers.end(), is_layer);
     std::vector<std::string> rows;
     const auto add = [&](const PlannedLayer& planned) {
+        if (planned.decode.op.empty()) return;  // launched in passes of more tokens only
         const Candidate* choice = planned.decode.choice();
         rows.push_back(choice == nullptr ? planned.name + " has no row" : choice->row);
     };

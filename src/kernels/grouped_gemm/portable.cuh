@@ -85,9 +85,12 @@ struct Copies {
 #pragma unroll
             for (int pass = 0; pass < kPassesA; ++pass) {
                 row[pass] = first + pass * kRowsPerPass;
-                if (list == nullptr) continue;
                 const i32 m = block.m + row[pass];
-                row[pass] = m < args.gemm.m ? list[m] : 0;
+                if (list != nullptr) {
+                    row[pass] = m < args.gemm.m ? list[m] : 0;
+                } else if (!masked && (m >= args.gemm.m || args.groups.of_row[m] < 0)) {
+                    row[pass] = 0;  // nobody need have written what lies between groups
+                }
             }
         }
     };
@@ -168,7 +171,7 @@ struct Copies {
     }
 };
 
-// Places between the rows of contiguous groups are copied like rows: what is made of them is not written.
+// In places between the rows of contiguous groups another row is copied: what is made of them is not written.
 __device__ inline bool all_exist(const GroupedGemmArgs& args, const Block& block) {
     const i32 columns = args.b_gate != nullptr ? kRow.tile_n / 2 : kRow.tile_n;
     return block.m + kRow.tile_m <= block.end_m && block.n + columns <= args.gemm.n;
