@@ -26,6 +26,10 @@ inline void note_quantization(const ModelConfig& config, const ModelForms& forms
     fmt::print(stderr, "note: weights are stored as {}; products are in {}\n",
                config.quantization->describe(), fmt::join(forms.formats, ", "));
     for (const std::string& note : forms.notes) fmt::print(stderr, "note: {}\n", note);
+    if (!forms.activations_reason.empty()) {
+        fmt::print(stderr, "note: activations are multiplied {}: {}\n",
+                   forms.coded_inputs ? "as declared" : "in 16 bits", forms.activations_reason);
+    }
 }
 
 // Where keys and values become codes, or would if there were a cache for what is declared.

@@ -20,7 +20,7 @@ namespace warpwright::cli {
 namespace {
 
 struct Options {
-    std::string model, link, prompt, html, why;
+    std::string model, link, prompt, html, why, activations = "auto";
     std::vector<std::string> gpus{"auto"}, formats, kv_formats, batches{"1"}, contexts;
     int num_gpus = 1;
     bool list = false, json = false, verbose = false, batch_invariant = false;
@@ -74,7 +74,7 @@ std::vector<std::string> formats_of(const std::vector<std::string>& names, DType
             continue;
         }
         formats.emplace_back(dtype_name(dtype));
-        for (const QuantizeFormat& format : quantize_formats()) formats.emplace_back(format.name);
+        for (const CheckpointFormat& format : quantize_formats()) formats.emplace_back(format.name);
     }
     return formats;
 }
@@ -100,6 +100,7 @@ Result<std::vector<PlanOptions>> plan_options(const Options& options, DType dtyp
     WW_ASSIGN(const std::vector<i64> batches, numbers_of("batch", options.batches));
     PlanOptions plan{.num_gpus = options.num_gpus, .link = options.link};
     plan.batch_invariant = options.batch_invariant;
+    plan.activations = options.activations;
     if (!options.prompt.empty()) {
         WW_ASSIGN(plan.prompt_tokens, number_of("prompt", options.prompt));
     }
@@ -226,6 +227,9 @@ void add_plan(CLI::App& app, Action& action) {
             "of keys and values in the cache: fp8_e4m3, fp8_e5m2, bf16 (the model's type, same), auto (as "
             "the config declares); several, or all")
         ->delimiter(',');
+    verb->add_option("--activations", options->activations,
+                     "what quantised weights are multiplied by: 16bit, declared, or auto, as in run")
+        ->capture_default_str();
     verb->add_option("--gpus", options->num_gpus, "split every layer over this many")->capture_default_str();
     verb->add_option("--link", options->link,
                      "between them: nvlink, pcie (default: the fastest the GPU has)");

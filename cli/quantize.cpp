@@ -83,7 +83,7 @@ void add_quantize(CLI::App& app, Action& action) {
     auto options = std::make_shared<Options>();
     CLI::App* verb = app.add_subcommand("quantize", "a checkpoint with quantised weights");
     std::string footer = "Formats, in compressed-tensors' conventions:\n";
-    for (const QuantizeFormat& format : quantize_formats()) {
+    for (const CheckpointFormat& format : quantize_formats()) {
         footer += fmt::format("  {:11} {}\n", format.name, format.text);
     }
     verb->footer(footer + "A run that was stopped goes on where it was when it is given again.");

@@ -15,6 +15,7 @@
 #include "cli/run_output.h"
 #include "cli/run_prompts.h"
 #include "cli/verb.h"
+#include "engine/activations.h"
 #include "engine/json_fields.h"
 #include "engine/weights.h"
 
@@ -153,6 +154,7 @@ int run(const RunOptions& options) {
         WW_CLI_ASSIGN(config, formed(config, options));
     }
     WW_CLI_ASSIGN(config, with_kv_format(std::move(config), options.kv_format));
+    WW_CLI_ASSIGN(config.activations, parse_activations(options.activations));
     RunResult result;
     WW_CLI_ASSIGN(result.sampling, sampling_of(options, config.generation));
     WW_CLI_ASSIGN(const Prompts prompts, read_prompts(options, config));

@@ -17,6 +17,11 @@ void add_run_options(CLI::App& verb, RunOptions& o) {
                     "multiply weights in: bf16 or f16 (quantised ones are converted on loading); with random "
                     "weights also a format of quantize")
         ->group("Model");
+    verb.add_option("--activations", o.activations,
+                    "what quantised weights are multiplied by: 16bit; declared, as 8-bit codes where the "
+                    "checkpoint says so; auto, whichever is faster on the device")
+        ->capture_default_str()
+        ->group("Model");
     verb.add_option("--device", o.device,
                     "auto, cpu, cuda:N, emulated:GPU[,checks=off|bounds|all][,seed=N][,threads=N]")
         ->capture_default_str()

@@ -14,6 +14,7 @@ namespace warpwright::cli {
 
 struct RunOptions {
     std::string model, weights, format, kv_format = "auto", device = "auto";
+    std::string activations = "auto";
 
     std::vector<std::string> prompts;
     std::string prompts_file, system;

@@ -19,6 +19,13 @@ namespace warpwright {
 
 class QuantizationConfig;
 
+// What quantised weights are multiplied by (engine/activations.h).
+enum class Activations : u8 {
+    automatic,  // one of the others, whichever is faster on the device
+    bits16,     // numbers of 16 bits
+    declared,   // codes, where the checkpoint says so
+};
+
 struct RopeConfig {
     double theta = 10000;
     int rotary_dim = 0;        // head_dim x partial_rotary_factor
@@ -96,6 +103,9 @@ struct ModelConfig {
     bool dequantise = false;  // they are multiplied as numbers of `dtype` nevertheless
     // How keys and values are kept; unset: as the checkpoint declares, or else in `dtype`.
     std::optional<KvFormat> kv_format;
+    Activations activations = Activations::automatic;
+    bool coded_inputs = false;  // what that comes to on a target: with_activations() says, and why
+    std::string activations_reason;
 
     std::optional<i32> bos_token;
     std::vector<i32> eos_tokens;  // generation_config.json's where it has them, else config.json's

@@ -58,7 +58,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Context> context,
                          .max_kv_len = context_tokens};
     WW_ASSIGN(const MemoryInfo memory, device.memory());
     const auto usable = static_cast<i64>(static_cast<double>(memory.free_bytes) * kUsableMemoryShare);
-    const i64 room = usable - activation_bytes(engine->config_, largest);
+    const i64 room = usable - activation_bytes(engine->config_, engine->weights_.forms, largest);
     const KvFormat kv_format = engine->kv_format();
     const i64 token_bytes = kv_bytes_per_token(engine->config_, kv_format);
     const i64 affordable = std::max<i64>(room, 0) / token_bytes;

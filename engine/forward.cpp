@@ -9,10 +9,12 @@
 #include "warpwright/ops/logits.h"
 #include "warpwright/ops/moe_experts.h"
 #include "warpwright/ops/moe_route.h"
+#include "warpwright/ops/quantize.h"
 #include "warpwright/ops/quantized_gemm.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
 #include "warpwright/ops/sample.h"
+#include "warpwright/ops/scaled_gemm.h"
 
 namespace warpwright {
 namespace {
@@ -68,7 +70,7 @@ Tensor columns_of(const Tensor& rows, i64 first, i64 count) {
 
 }  // namespace
 
-i64 activation_bytes(const ModelConfig& c, const ForwardShape& shape) {
+i64 activation_bytes(const ModelConfig& c, const ModelForms& forms, const ForwardShape& shape) {
     const i64 per_token = 3 * c.hidden_size + qkv_width(c) + attended_width(c) + 2 * i64{c.intermediate_size};
     const ExpertsConfig& experts = c.experts;
     const i64 of_experts =
@@ -76,7 +78,8 @@ i64 activation_bytes(const ModelConfig& c, const ForwardShape& shape) {
             ? 0
             : experts_workspace_bytes(c, shape.tokens) +
                   shape.tokens * 4 * (experts.num_experts + i64{experts.top_k} * (c.num_layers + 1));
-    return of_experts + shape.tokens * per_token * dtype_bytes(c.dtype) +
+    const CodedInputBytes coded = coded_input_bytes(c, forms);
+    return of_experts + shape.tokens * (per_token * dtype_bytes(c.dtype) + coded.codes + coded.scales) +
            shape.sequences * (i64{c.vocab_size} * 4 + c.hidden_size * dtype_bytes(c.dtype) + 4);
 }
 
@@ -114,6 +117,9 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
     WW_TRY(allocate(forward.qkv_, tokens, qkv_width(config), element));
     WW_TRY(allocate(forward.attended_, tokens, attended_width(config), element));
     WW_TRY(allocate(forward.gate_up_, tokens, 2 * i64{config.intermediate_size}, element));
+    const CodedInputBytes coded = coded_input_bytes(config, weights.forms);
+    if (coded.codes > 0) WW_TRY(allocate(forward.codes_, tokens, coded.codes, 1));
+    if (coded.scales > 0) WW_TRY(allocate(forward.code_scales_, tokens, coded.scales, 1));
     WW_TRY(allocate(forward.last_, largest.sequences, config.hidden_size, element));
     WW_TRY(allocate(forward.logits_, largest.sequences, config.vocab_size, sizeof(float)));
     WW_TRY(allocate(forward.tokens_, largest.sequences, 1, sizeof(i32)));
@@ -219,24 +225,70 @@ std::vector<Attention> Forward::attention_calls(const ForwardShape& shape, int l
     return {decode, prompts};
 }
 
+QuantizedOutput Forward::codes_of(const WeightPart& part, i64 rows, i64 columns) const {
+    QuantizedOutput output{.format = input_format(part.form),
+                           .codes = Tensor::dense(codes_.data(), DType::u8, {rows, columns}),
+                           .scales = part.coded.input_scale,
+                           .given_scale = part.form.given_scale};
+    if (!output.given_scale) {
+        const i64 groups = input_scale_bytes(part.form, columns) / dtype_bytes(part.form.scale);
+        output.scales = Tensor::dense(code_scales_.data(), part.form.scale, {rows, groups});
+    }
+    return output;
+}
+
+// None where the weight multiplies numbers alone.
+QuantizedOutput Forward::made_codes(const ProductWeight& weight, const Tensor& inputs) const {
+    for (const WeightPart& part : weight) {
+        if (part.form.coded) return codes_of(part, inputs.shape[0], inputs.shape[1]);
+    }
+    return {};
+}
+
 Status Forward::prepare_norm(const Tensor& x, const Tensor& weight, const Tensor& out, const Tensor& residual,
-                             Prepared& prepared) {
-    const RmsNorm norm{.x = x,
-                       .weight = weight,
-                       .out = out,
-                       .residual = residual,
-                       .epsilon = static_cast<float>(config_->rms_norm_eps),
-                       .weight_offset = static_cast<float>(config_->norm_weight_offset)};
+                             const ProductWeight* next, Prepared& prepared) {
+    RmsNorm norm{.x = x,
+                 .weight = weight,
+                 .out = out,
+                 .residual = residual,
+                 .epsilon = static_cast<float>(config_->rms_norm_eps),
+                 .weight_offset = static_cast<float>(config_->norm_weight_offset)};
+    if (next != nullptr) {
+        norm.quantized = made_codes(*next, out);
+        if (!made_inputs(*next).numbers) norm.out = {};
+    }
     return warpwright::prepare(*context_, norm, prepared);
 }
 
-Status Forward::prepare_product(const ProductWeight& weight, const Tensor& a, const Tensor& bias,
-                                const Tensor& d, Prepared& prepared) {
+Status Forward::prepare_product(const ProductWeight& weight, const Tensor& a, bool are_made,
+                                const Tensor& bias, const Tensor& d, Prepared& prepared) {
     if (products_ != nullptr) products_->push_back({prepared.steps.size(), a});
+    const WeightForm* codes = are_made ? made_inputs(weight).codes : nullptr;  // that are there
     for (const WeightPart& part : weight) {
         const Tensor out = columns_of(d, part.first_row, part.rows);
         const Tensor added = bias ? columns_of(bias, part.first_row, part.rows) : Tensor{};
-        if (part.dense) {
+        if (part.form.coded) {
+            const QuantizedOutput input = codes_of(part, a.shape[0], a.shape[1]);
+            if (codes == nullptr || !share_codes(*codes, part.form)) {
+                const Quantize quantize{.x = a,
+                                        .format = input.format,
+                                        .codes = input.codes,
+                                        .scales = input.scales,
+                                        .given_scale = input.given_scale};
+                WW_TRY(warpwright::prepare(*context_, quantize, prepared));
+                codes = &part.form;
+            }
+            const ScaledGemm gemm{.a = input.codes,
+                                  .b = part.coded.codes,
+                                  .a_scales = input.scales,
+                                  .b_scales = part.coded.scales,
+                                  .a_format = input.format,
+                                  .b_format = weight_format(part.form),
+                                  .d = out,
+                                  .bias = added,
+                                  .b_is_constant = true};
+            WW_TRY(warpwright::prepare(*context_, gemm, prepared));
+        } else if (part.dense) {
             const Gemm gemm{.a = a, .b = part.dense, .d = out, .bias = added, .b_is_constant = true};
             WW_TRY(warpwright::prepare(*context_, gemm, prepared));
         } else {
@@ -264,10 +316,10 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
     const Tensor v = heads_of(qkv, (heads + kv_heads) * head_dim, kv_heads, head_dim);
     const Tensor positions = inputs_->tensor(StepInputs::positions, tokens);
 
-    WW_TRY(prepare_product(w.qkv, normed, w.qkv_bias, qkv, prepared));
+    WW_TRY(prepare_product(w.qkv, normed, true, w.qkv_bias, qkv, prepared));
     if (c.qk_norm) {
-        WW_TRY(prepare_norm(q, w.q_norm, q, {}, prepared));
-        WW_TRY(prepare_norm(k, w.k_norm, k, {}, prepared));
+        WW_TRY(prepare_norm(q, w.q_norm, q, {}, nullptr, prepared));
+        WW_TRY(prepare_norm(k, w.k_norm, k, {}, nullptr, prepared));
     }
     const RopeConfig& rope_config = c.rope_of(layer);
     const Rotation& rotation = &rope_config == &c.rope ? rope_ : windowed_rope_;
@@ -290,8 +342,8 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
     WW_TRY(prepare(context, rope, prepared));
     for (const Attention& attention : attention_calls(shape, layer, prepared.batch_invariant))
         WW_TRY(prepare(context, attention, prepared));
-    WW_TRY(prepare_product(w.o, attended, w.o_bias, delta, prepared));
-    return c.post_norms ? prepare_norm(delta, w.attention_post_norm, delta, {}, prepared) : Status{};
+    WW_TRY(prepare_product(w.o, attended, false, w.o_bias, delta, prepared));
+    return c.post_norms ? prepare_norm(delta, w.attention_post_norm, delta, {}, nullptr, prepared) : Status{};
 }
 
 // From normed to delta.
@@ -304,10 +356,15 @@ Status Forward::prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Pr
     const Tensor gate_up = rows(gate_up_, shape.tokens, 2 * i64{c.intermediate_size});
     const Tensor gate = columns_of(gate_up, 0, c.intermediate_size);
     const Tensor up = columns_of(gate_up, c.intermediate_size, c.intermediate_size);
-    WW_TRY(prepare_product(w.gate_up, normed, w.gate_up_bias, gate_up, prepared));
-    WW_TRY(prepare(context, GatedActivation{gate, up, gate, c.activation}, prepared));
-    WW_TRY(prepare_product(w.down, gate, w.down_bias, delta, prepared));
-    return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, prepared) : Status{};
+    WW_TRY(prepare_product(w.gate_up, normed, true, w.gate_up_bias, gate_up, prepared));
+    const GatedActivation activation{.gate = gate,
+                                     .up = up,
+                                     .out = made_inputs(w.down).numbers ? gate : Tensor{},
+                                     .activation = c.activation,
+                                     .quantized = made_codes(w.down, gate)};
+    WW_TRY(prepare(context, activation, prepared));
+    WW_TRY(prepare_product(w.down, gate, true, w.down_bias, delta, prepared));
+    return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, nullptr, prepared) : Status{};
 }
 
 // From normed to delta.
@@ -342,7 +399,7 @@ Status Forward::prepare_experts(int layer, const ForwardShape& shape, Prepared& 
                              .workspace = Tensor::dense(experts_workspace_.data(), DType::u8,
                                                         {static_cast<i64>(experts_workspace_.bytes())})};
     WW_TRY(prepare(*context_, experts, prepared));
-    return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, prepared) : Status{};
+    return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, nullptr, prepared) : Status{};
 }
 
 Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared) {
@@ -351,12 +408,12 @@ Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& pr
     const Tensor normed = rows(normed_, shape.tokens, config_->hidden_size);
     const Tensor delta = rows(delta_, shape.tokens, config_->hidden_size);
     // The first norm is of the embeddings themselves; the others add what came before them.
-    WW_TRY(layer == 0 ? prepare_norm(residual, w.attention_norm, normed, {}, prepared)
-                      : prepare_norm(delta, w.attention_norm, normed, residual, prepared));
+    WW_TRY(layer == 0 ? prepare_norm(residual, w.attention_norm, normed, {}, &w.qkv, prepared)
+                      : prepare_norm(delta, w.attention_norm, normed, residual, &w.qkv, prepared));
     WW_TRY(prepare_attention(layer, shape, prepared));
-    WW_TRY(prepare_norm(delta, w.mlp_norm, normed, residual, prepared));
-    return config_->has_experts(layer) ? prepare_experts(layer, shape, prepared)
-                                       : prepare_mlp(w, shape, prepared);
+    const bool has_experts = config_->has_experts(layer);
+    WW_TRY(prepare_norm(delta, w.mlp_norm, normed, residual, has_experts ? nullptr : &w.gate_up, prepared));
+    return has_experts ? prepare_experts(layer, shape, prepared) : prepare_mlp(w, shape, prepared);
 }
 
 Result<Tensor> Forward::adjusted_logits(const ForwardShape& shape, const ForwardMode& mode,
@@ -392,10 +449,10 @@ Result<Prepared> Forward::prepare(const ForwardShape& shape, const ForwardMode& 
     const Tensor normed = rows(normed_, shape.tokens, c.hidden_size);
     const Tensor last = rows(last_, shape.sequences, c.hidden_size);
     const Tensor delta = rows(delta_, shape.tokens, c.hidden_size);
-    WW_TRY(prepare_norm(delta, weights_->final_norm, normed, residual, prepared));
+    WW_TRY(prepare_norm(delta, weights_->final_norm, normed, residual, nullptr, prepared));
     const Embedding gather{inputs_->tensor(StepInputs::last_rows, shape.sequences), normed, last};
     WW_TRY(prepare(context, gather, prepared));
-    WW_TRY(prepare_product(weights_->lm_head, last, {}, logits(shape.sequences), prepared));
+    WW_TRY(prepare_product(weights_->lm_head, last, false, {}, logits(shape.sequences), prepared));
     if (c.logits_softcap != 0) {
         const Tensor raw = logits(shape.sequences);
         WW_TRY(prepare(context,

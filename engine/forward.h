@@ -5,8 +5,9 @@
 //             norm, gate_up, activation, down, (norm)] x layers       (or router, choices, experts of them)
 //         -> norm -> rows of last tokens -> lm_head (-> softcap) [-> adjust logits] -> sample
 //
-// The residual stream is one buffer; each norm adds what the product before it made. Launches depend on the
-// shape (capacities) alone; everything that changes from step to step is in StepInputs.
+// Where a product multiplies codes, the norm or activation before it makes them; where nothing does,
+// `quantize`. The residual stream is one buffer; each norm adds what the product before it made. Launches
+// depend on the shape (capacities) alone; everything that changes from step to step is in StepInputs.
 #pragma once
 
 #include "engine/logit_lists.h"
@@ -42,7 +43,7 @@ struct ForwardMode {
 };
 
 // Bytes of activations, logits and attention workspace for passes up to this shape.
-i64 activation_bytes(const ModelConfig& config, const ForwardShape& shape);
+i64 activation_bytes(const ModelConfig& config, const ModelForms& forms, const ForwardShape& shape);
 
 class Forward {
 public:
@@ -69,11 +70,15 @@ private:
 
     Attention attention_call(const ForwardShape& shape, int layer) const;
     std::vector<Attention> attention_calls(const ForwardShape& shape, int layer, bool batch_invariant) const;
+    // With the codes that `next` multiplies, if it is given.
     Status prepare_norm(const Tensor& x, const Tensor& weight, const Tensor& out, const Tensor& residual,
-                        Prepared& prepared);
-    // a x W^T (+ bias) into d, by each part of W.
-    Status prepare_product(const ProductWeight& weight, const Tensor& a, const Tensor& bias, const Tensor& d,
-                           Prepared& prepared);
+                        const ProductWeight* next, Prepared& prepared);
+    // a x W^T (+ bias) into d, by each part of W. `are_made`: what made a has left W's codes.
+    Status prepare_product(const ProductWeight& weight, const Tensor& a, bool are_made, const Tensor& bias,
+                           const Tensor& d, Prepared& prepared);
+    // A part's codes of [rows, columns], where they are made and read.
+    QuantizedOutput codes_of(const WeightPart& part, i64 rows, i64 columns) const;
+    QuantizedOutput made_codes(const ProductWeight& weight, const Tensor& inputs) const;
     Status prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Prepared& prepared);
     Status prepare_experts(int layer, const ForwardShape& shape, Prepared& prepared);
@@ -90,6 +95,7 @@ private:
     // Of experts: logits of the router, choices of every layer, their weights, and moe_experts' workspace.
     Buffer router_logits_, expert_ids_, expert_weights_, experts_workspace_;
     Buffer residual_, normed_, delta_, qkv_, attended_, gate_up_, last_, logits_, tokens_, workspace_;
+    Buffer codes_, code_scales_;                     // of a product's inputs, where there are any
     Buffer adjusted_;                                // like logits_, once it is needed
     std::vector<ProductInput>* products_ = nullptr;  // while a pass is prepared: see ForwardMode
     Rotation rope_, windowed_rope_;

@@ -7,6 +7,7 @@
 #include <bit>
 #include <numeric>
 
+#include "engine/coded_inputs.h"
 #include "ops/moe_plan.h"
 
 namespace warpwright {
@@ -52,15 +53,15 @@ public:
                            {"width", field_text(i64{c_.hidden_size})},
                            {"scale", field_text(c_.embedding_scale)}};
         add("model.embed_tokens", {}, "embedding", true, std::move(problem), {c_.hidden_size});
-        norm("model.layers.0.input_layernorm", {0}, false);
-        if (c_.num_layers > 1) norm(layer_ + "input_layernorm", layers_from(1), true);
+        norm("model.layers.0.input_layernorm", {0}, false, &LayerForms::qkv);
+        if (c_.num_layers > 1) norm(layer_ + "input_layernorm", layers_from(1), true, &LayerForms::qkv);
     }
 
     void attention() {
         const std::string name = layer_ + "self_attn.";
         const i64 q = i64{c_.num_heads} * c_.head_dim, kv = i64{c_.num_kv_heads} * c_.head_dim;
         const i64 qkv = q + 2 * kv, hidden = c_.hidden_size;
-        products(name, &LayerForms::qkv, hidden, hidden, c_.qkv_bias);
+        products(name, &LayerForms::qkv, {hidden, hidden, true}, c_.qkv_bias);
         if (c_.qk_norm) {
             head_norm(name + "q_norm", c_.num_heads, qkv);
             head_norm(name + "k_norm", c_.num_kv_heads, qkv);
@@ -73,36 +74,41 @@ public:
                         {"kv_format", kv_format_name(forms_.kv_format)}}),
             {c_.head_dim, rows_of(qkv)}, code_bytes());
         for (const auto& [window, layers] : layers_by_window()) attend(name, window, layers, qkv);
-        products(name, &LayerForms::o, q, q, c_.o_bias);
-        if (c_.post_norms) norm(layer_ + c_.layout.attention_post_norm, all_, false);
+        products(name, &LayerForms::o, {q, q, false}, c_.o_bias);
+        if (c_.post_norms) norm(layer_ + c_.layout.attention_post_norm, all_, false, nullptr);
     }
 
     void mlp() {
         const std::string name = layer_ + "mlp.";
         const i64 hidden = c_.hidden_size, width = c_.intermediate_size;
-        norm(layer_ + c_.layout.mlp_norm, all_, true);
         std::vector<int> dense, expert_layers;
         for (const int layer : all_) (c_.has_experts(layer) ? expert_layers : dense).push_back(layer);
-        if (!expert_layers.empty()) experts(expert_layers);
-        products(name, &LayerForms::gate_up, hidden, hidden, c_.mlp_bias);
-        if (!dense.empty()) {
-            add(name + "activation", dense, "gated_activation", false,
-                {{"tokens", field_text(shape_.tokens)},
-                 {"width", field_text(width)},
-                 {"activation", activation_name(c_.activation)}},
-                {width});
+        norm(layer_ + c_.layout.mlp_norm, dense, true, &LayerForms::gate_up);
+        if (!expert_layers.empty()) {
+            norm(layer_ + c_.layout.mlp_norm, expert_layers, true, nullptr);
+            experts(expert_layers);
+        }
+        products(name, &LayerForms::gate_up, {hidden, hidden, true}, c_.mlp_bias);
+        for (const auto& [down, layers] : by_inputs(dense, &LayerForms::down)) {
+            FieldTexts problem{{"tokens", field_text(shape_.tokens)},
+                               {"width", field_text(width)},
+                               {"activation", activation_name(c_.activation)}};
+            i64 alignment = alignment_bytes(c_.dtype, {width});
+            made_codes(*down, shape_.tokens, width, problem, alignment);
+            add_aligned(name + "activation", layers, "gated_activation", "-", std::move(problem), alignment);
         }
         // The product's rows lie in those of gate and up.
-        products(name, &LayerForms::down, width, 2 * width, c_.mlp_bias);
-        if (c_.post_norms) norm(layer_ + c_.layout.mlp_post_norm, all_, false);
+        products(name, &LayerForms::down, {width, 2 * width, true}, c_.mlp_bias);
+        if (c_.post_norms) norm(layer_ + c_.layout.mlp_post_norm, all_, false, nullptr);
     }
 
     void model_end() {
-        norm("model.norm", {}, true);
+        norm("model.norm", {}, true, nullptr);
         add("model.last_tokens", {}, "embedding", false,
             {{"tokens", field_text(shape_.sequences)}, {"width", field_text(i64{c_.hidden_size})}},
             {rows_of(c_.hidden_size)});
-        product("", {}, forms_.lm_head, shape_.sequences, c_.hidden_size, c_.hidden_size, false, DType::f32);
+        product("", {}, forms_.lm_head, shape_.sequences, {c_.hidden_size, c_.hidden_size, false}, false,
+                DType::f32);
         if (c_.logits_softcap != 0) {
             of_logits("logits_softcap", "logits", {{"softcap", field_text(c_.logits_softcap)}});
         }
@@ -189,14 +195,67 @@ private:
     }
     void add(std::string name, std::vector<int> layers, std::string op, const char* format,
              FieldTexts problem, std::initializer_list<i64> columns, i64 code_bytes = 0) {
+        add_aligned(std::move(name), std::move(layers), std::move(op), format, std::move(problem),
+                    alignment_bytes(c_.dtype, columns, code_bytes));
+    }
+    void add_aligned(std::string name, std::vector<int> layers, std::string op, const char* format,
+                     FieldTexts problem, i64 alignment) {
         problem.emplace_back("dtype", dtype_name(c_.dtype));
-        problem.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, columns, code_bytes)));
-        calls_.push_back(
-            {std::move(name), std::move(layers), std::move(op), format, std::move(problem), false});
+        problem.emplace_back("alignment_bytes", field_text(alignment));
+        calls_.push_back({std::move(name), std::move(layers), std::move(op), format, std::move(problem), false});
     }
 
+    // Codes begin where half as many bytes do as their 16-bit numbers': as the operations count them.
+    static i64 alignment_of_codes(i64 stride) {
+        return std::min<i64>(16, 2 * alignment_bytes(DType::u8, {stride}));
+    }
+
+    // The fields of a result that is left as codes, too, or alone, for the product that multiplies it.
+    static void made_codes(const ProductForm& next, i64 rows, i64 columns, FieldTexts& problem,
+                           i64& alignment) {
+        const MadeInputs made = made_inputs(next);
+        if (made.codes == nullptr) return;
+        problem.emplace_back("quantized", field_text(true));
+        add_format(*made.codes, columns, problem);
+        problem.emplace_back("keeps_out", field_text(made.numbers));
+        alignment = std::min(alignment, alignment_of_codes(row_stride(rows, columns)));
+    }
+    static void add_format(const WeightForm& form, i64 columns, FieldTexts& problem) {
+        const QuantizeFormat format = input_format(form);
+        const i64 group = format.group_columns == 0 ? columns : std::min(format.group_columns, columns);
+        problem.emplace_back("code", facts_of(format.code).name);
+        problem.emplace_back("scale", scale_type_name(format.scale));
+        problem.emplace_back("group_columns", field_text(group));
+        problem.emplace_back("given_scale", field_text(form.given_scale));
+    }
+
+    // Layers for whose product `next` the same is to be made of its inputs, by the first of them.
+    std::vector<std::pair<const ProductForm*, std::vector<int>>> by_inputs(
+        const std::vector<int>& layers, ProductForm LayerForms::*next) const {
+        std::vector<std::pair<const ProductForm*, std::vector<int>>> groups;
+        const auto are_alike = [](const ProductForm& a, const ProductForm& b) {
+            const MadeInputs of_a = made_inputs(a), of_b = made_inputs(b);
+            if (of_a.codes == nullptr || of_b.codes == nullptr) return of_a.codes == of_b.codes;
+            return of_a.numbers == of_b.numbers && share_codes(*of_a.codes, *of_b.codes);
+        };
+        for (const int layer : layers) {
+            const ProductForm& form = forms_.layers[static_cast<std::size_t>(layer)].*next;
+            auto group = std::find_if(groups.begin(), groups.end(),
+                                      [&](const auto& known) { return are_alike(*known.first, form); });
+            if (group == groups.end()) group = groups.insert(groups.end(), {&form, {}});
+            group->second.push_back(layer);
+        }
+        return groups;
+    }
+
+    // What a product multiplies: [rows, k], and whether what makes it leaves the product's codes.
+    struct Inputs {
+        i64 k = 0, stride = 0;
+        bool are_made = false;
+    };
+
     // A product of every layer: layers whose weights have the same form are one entry.
-    void products(const std::string& block, ProductForm LayerForms::*weight, i64 k, i64 a_stride, bool bias) {
+    void products(const std::string& block, ProductForm LayerForms::*weight, const Inputs& a, bool bias) {
         std::vector<std::pair<const ProductForm*, std::vector<int>>> groups;
         for (int layer = 0; layer < c_.num_layers; ++layer) {
             const ProductForm& form = forms_.layers[static_cast<std::size_t>(layer)].*weight;
@@ -206,20 +265,28 @@ private:
             group->second.push_back(layer);
         }
         for (const auto& [form, layers] : groups)
-            product(block, layers, *form, shape_.tokens, k, a_stride, bias, c_.dtype);
+            product(block, layers, *form, shape_.tokens, a, bias, c_.dtype);
     }
 
     void product(const std::string& block, const std::vector<int>& layers, const ProductForm& parts, i64 rows,
-                 i64 k, i64 a_stride, bool bias, DType out) {
+                 const Inputs& a, bool bias, DType out) {
+        const WeightForm* codes = a.are_made ? made_inputs(parts).codes : nullptr;  // that are there
         for (const PartForm& part : parts) {
             FieldTexts problem{{"m", field_text(rows)},
                                {"n", field_text(part.rows)},
-                               {"k", field_text(k)},
+                               {"k", field_text(a.k)},
                                {"bias", field_text(bias)},
                                {"out", dtype_name(out)}};
             const WeightForm& form = part.form;
+            if (form.coded) {
+                if (codes == nullptr || !share_codes(*codes, form)) quantize(block, layers, part, rows, a);
+                codes = &form;
+                coded_product(block, layers, part, rows, a.k, out, std::move(problem));
+                continue;
+            }
             if (!form.packed) {
-                add(block + part.name, layers, "gemm", true, std::move(problem), {row_stride(part.rows, k)});
+                add(block + part.name, layers, "gemm", true, std::move(problem),
+                    {row_stride(part.rows, a.k)});
                 continue;
             }
             problem.emplace_back("format", facts_of(form.format).name);
@@ -228,8 +295,32 @@ private:
             problem.emplace_back("zeros", field_text(form.zeros));
             problem.emplace_back("order", field_text(form.order));
             add(block + part.name, layers, "quantized_gemm", facts_of(form.format).name, std::move(problem),
-                {row_stride(rows, a_stride)});
+                {row_stride(rows, a.stride)});
         }
+    }
+
+    void quantize(const std::string& block, const std::vector<int>& layers, const PartForm& part, i64 rows,
+                  const Inputs& a) {
+        FieldTexts problem{{"rows", field_text(rows)}, {"columns", field_text(a.k)}};
+        add_format(part.form, a.k, problem);
+        const i64 alignment = std::min(alignment_bytes(c_.dtype, {row_stride(rows, a.stride)}),
+                                       alignment_of_codes(row_stride(rows, a.k)));
+        add_aligned(block + part.name + "_input", layers, "quantize", "-", std::move(problem), alignment);
+    }
+
+    void coded_product(const std::string& block, const std::vector<int>& layers, const PartForm& part,
+                       i64 rows, i64 k, DType out, FieldTexts problem) {
+        constexpr const char* kScalings[] = {"outer", "blocks", "mx"};
+        const WeightForm& form = part.form;
+        problem.emplace_back("code", facts_of(input_format(form).code).name);
+        problem.emplace_back("scaling", kScalings[form.group == 0 ? 0 : form.group == 128 ? 1 : 2]);
+        // Without a bias nothing says what 16-bit type goes with logits of 32.
+        problem.emplace_back("dtype", dtype_name(out == DType::f32 ? DType::bf16 : out));
+        problem.emplace_back(
+            "alignment_bytes",
+            field_text(alignment_bytes(DType::u8, {row_stride(rows, k), row_stride(part.rows, k)})));
+        calls_.push_back(
+            {block + part.name, layers, "scaled_gemm", facts_of(form.format).name, std::move(problem)});
     }
 
     void of_logits(std::string name, std::string op, FieldTexts problem) {
@@ -240,13 +331,21 @@ private:
         calls_.push_back({std::move(name), {}, std::move(op), "-", std::move(problem), false});
     }
 
-    void norm(std::string name, const std::vector<int>& layers, bool residual) {
-        add(std::move(name), layers, "rmsnorm", true,
-            {{"tokens", field_text(shape_.tokens)},
-             {"hidden", field_text(i64{c_.hidden_size})},
-             {"residual", field_text(residual)},
-             {"weight_offset", field_text(c_.norm_weight_offset)}},
-            {rows_of(c_.hidden_size)});
+    // In front of the product `next`, if there is one.
+    void norm(const std::string& name, const std::vector<int>& layers, bool residual,
+              ProductForm LayerForms::*next) {
+        if (next == nullptr) return norm(name, layers, residual, ProductForm{});
+        for (const auto& [form, alike] : by_inputs(layers, next)) norm(name, alike, residual, *form);
+    }
+    void norm(const std::string& name, const std::vector<int>& layers, bool residual,
+              const ProductForm& next) {
+        FieldTexts problem{{"tokens", field_text(shape_.tokens)},
+                           {"hidden", field_text(i64{c_.hidden_size})},
+                           {"residual", field_text(residual)},
+                           {"weight_offset", field_text(c_.norm_weight_offset)}};
+        i64 alignment = alignment_bytes(c_.dtype, {rows_of(c_.hidden_size)});
+        made_codes(next, shape_.tokens, c_.hidden_size, problem, alignment);
+        add_aligned(name, layers, "rmsnorm", dtype_name(c_.dtype), std::move(problem), alignment);
     }
 
     void head_norm(std::string name, i64 heads, i64 row) {

@@ -10,7 +10,6 @@
 #include <set>
 
 #include "engine/formats/kv_scales.h"
-#include "engine/formats/open_weight.h"
 
 namespace warpwright {
 namespace {
@@ -172,6 +171,7 @@ Status check_piece(const ModelConfig& config, const Safetensors& checkpoint, Par
         const std::string layer = piece.name.substr(0, piece.name.size() - kWeight.size());
         WW_ASSIGN(auto opened, open_weight(checkpoint, layer, *format, piece.shape[0], piece.shape[1]));
         piece.quantized = std::make_shared<const formats::StoredWeight>(std::move(opened));
+        WW_ASSIGN(piece.input_scale, open_input_scale(checkpoint, layer, *format));
         return {};
     }
     if (piece.shape.size() == 2 && !checkpoint.contains(piece.name) && piece.name.ends_with(kWeight)) {
@@ -207,6 +207,7 @@ void insert_names(const ParameterPiece& piece, std::set<std::string_view>& names
         return;
     }
     for (const std::string& tensor : piece.quantized->tensors) names.insert(tensor);
+    if (piece.input_scale) names.insert(piece.input_scale->tensor);
 }
 
 // GPTQ's packers write a bias of zeros for layers that have none.

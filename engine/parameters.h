@@ -5,17 +5,17 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/config.h"
+#include "engine/formats/open_weight.h"
 #include "engine/safetensors.h"
 #include "engine/weights.h"
 #include "formats/stored_weight.h"
 
 namespace warpwright {
-
-struct LayerFormat;
 
 // A stored tensor: whole, it becomes rows of one tensor of Weights. (Families that store q, k and v, or gate
 // and up, as one tensor have them in our order.)
@@ -25,6 +25,8 @@ struct ParameterPiece {
     i64 first_row = 0;       // where its rows begin in the destination
     // How it is stored instead where the checkpoint has it quantised; then there is no tensor of its name.
     std::shared_ptr<const formats::StoredWeight> quantized;
+    std::optional<InputScale>
+        input_scale;  // by which its inputs become codes, where that is in the checkpoint
 
     i64 num_elements() const;
 };
@@ -49,7 +51,9 @@ struct Parameter {
     std::size_t part = 0;    // of the product's
     i64 first_row = 0;       // of the part, in the product
     WeightForm form;         // of a product
+    float input_scale = 0;   // by which its inputs become codes, where they do and it is not made of them
     std::string converted;   // why a quantised one is numbers
+    std::string not_coded;   // why its inputs are numbers although the checkpoint says they are codes
     std::vector<i64> shape;  // [rows] or [rows, columns], dense, as config.dtype
     bool is_norm = false;
     double neutral = 0;  // what random values are around: for norms what makes the weight used 1

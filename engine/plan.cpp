@@ -8,6 +8,7 @@
 
 #include "device/named_target.h"
 #include "dispatch/operation.h"
+#include "engine/activations.h"
 #include "engine/config.h"
 #include "engine/layers.h"
 #include "engine/parameters.h"
@@ -133,7 +134,8 @@ Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms,
     WW_ASSIGN(const ModelConfig shard, shard_config(config, plan.num_gpus));
     ModelForms forms;
     if (known_forms == nullptr) {
-        WW_ASSIGN(forms, expected_forms(shard));
+        WW_ASSIGN(const ModelConfig decided, with_activations(shard, target));
+        WW_ASSIGN(forms, expected_forms(decided));
     } else {
         forms = *known_forms;
     }
@@ -141,6 +143,8 @@ Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms,
     plan.weight_notes = forms.notes;
     plan.kv_format = kv_type_name(config, forms.kv_format);
     plan.kv_note = forms.kv_note;
+    plan.activations = activations_name(forms.coded_inputs ? Activations::declared : Activations::bits16);
+    plan.activations_reason = forms.activations_reason;
     plan_memory(config, shard, forms, target, plan);
 
     const PhaseTimes no_times(target.facts);
@@ -172,6 +176,8 @@ Result<Plan> plan_model(const ModelConfig& config, const Target& target, const P
     if (!options.kv_format.empty()) {
         WW_ASSIGN(formed, with_kv_format(std::move(formed), options.kv_format));
     }
+    WW_ASSIGN(const Activations activations, parse_activations(options.activations));
+    if (activations != Activations::automatic) formed.activations = activations;
     return plan_with(formed, nullptr, target, options);
 }
 

@@ -35,7 +35,9 @@ nlohmann::ordered_json plan_json(const Plan& plan) {
                      {"layers", plan.num_layers},
                      {"ignored_fields", plan.ignored_fields},
                      {"weight_formats", plan.weight_formats},
-                     {"weight_notes", plan.weight_notes}};
+                     {"weight_notes", plan.weight_notes},
+                     {"activations", plan.activations},
+                     {"activations_reason", plan.activations_reason}};
     json["target"] = {{"gpu", plan.gpu}, {"count", plan.num_gpus}, {"link", plan.link}};
     json["parallelism"] = {{"tp", plan.num_gpus}, {"pp", 1}, {"ep", 1}, {"why", plan.parallelism_reason}};
     json["memory"] = {{"weights_bytes", plan.weight_bytes},

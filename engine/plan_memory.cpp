@@ -21,10 +21,12 @@ public:
           kv_bytes_per_token(warpwright::kv_bytes_per_token(shard, forms.kv_format)),
           capacity_bytes(
               static_cast<i64>(static_cast<double>(target.facts.memory_bytes) * kUsableMemoryShare)),
-          shard_(shard) {}
+          shard_(shard),
+          forms_(forms) {}
 
     i64 workspace_bytes(i64 batch) const {
-        return activation_bytes(shard_, {std::max(kMaxBatchTokens, batch), batch, kMaxBatchTokens, 1});
+        return activation_bytes(shard_, forms_,
+                                {std::max(kMaxBatchTokens, batch), batch, kMaxBatchTokens, 1});
     }
     // Of the cache, beside a batch's workspace.
     i64 max_tokens(i64 batch) const {
@@ -45,6 +47,7 @@ public:
 
 private:
     const ModelConfig& shard_;
+    const ModelForms& forms_;
 };
 
 std::string what_would_fit(const ModelConfig& config, const ModelConfig& shard, const ModelForms& forms,

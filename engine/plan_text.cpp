@@ -159,6 +159,12 @@ std::string to_text(const Plan& plan) {
         fmt::format("  model    {}, {} parameters, {} layers; weights in {}\n", plan.architecture,
                     parameters_text(plan.parameters), plan.num_layers, fmt::join(plan.weight_formats, ", "));
     for (const std::string& note : plan.weight_notes) text += wrapped("           " + note, 11) + '\n';
+    if (!plan.activations_reason.empty()) {
+        text +=
+            wrapped(fmt::format("           activations {}: {}", plan.activations, plan.activations_reason),
+                    11) +
+            '\n';
+    }
     if (plan.num_gpus > 1) text += wrapped("  split    " + plan.parallelism_reason, 11) + '\n';
     text += memory_lines(plan) + phase_lines(plan) + share_lines(plan) + layer_lines(plan);
     if (!plan.missing.empty()) text += wrapped("  cannot run: " + plan.missing, 4) + '\n';

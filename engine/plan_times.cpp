@@ -15,10 +15,12 @@ constexpr std::string_view kKinds[] = {"products", "attention", "norms", "elemen
                                        "routing",  "sampling",  "other", "between GPUs"};
 
 std::string_view kind_of(std::string_view op) {
-    if (op == "gemm" || op == "quantized_gemm" || op == "grouped_gemm") return "products";
+    if (op == "gemm" || op == "quantized_gemm" || op == "scaled_gemm" || op == "grouped_gemm")
+        return "products";
     if (op == "attention") return "attention";
     if (op == "rmsnorm") return "norms";
-    if (op == "rope" || op == "kv_append" || op == "gated_activation" || op == "embedding")
+    if (op == "rope" || op == "kv_append" || op == "gated_activation" || op == "embedding" ||
+        op == "quantize")
         return "element-wise";
     if (op.starts_with("moe_")) return "routing";
     if (op == "sample" || op == "logits") return "sampling";

@@ -19,7 +19,7 @@
 namespace warpwright {
 
 // What `--format` names.
-struct QuantizeFormat {
+struct CheckpointFormat {
     std::string_view name;    // "int4"
     std::string_view text;    // for people
     std::string_view layout;  // compressed-tensors' "format"
@@ -27,17 +27,17 @@ struct QuantizeFormat {
     const char*
         activations;  // of the scheme, as JSON: how a runtime treats what is multiplied; null: not quantised
 };
-std::span<const QuantizeFormat> quantize_formats();
+std::span<const CheckpointFormat> quantize_formats();
 
 // A format by its name, and with another number of columns to a scale where that is not 0. Caller error: no
 // such format, or one whose groups are fixed.
-Result<QuantizeFormat> find_quantize_format(std::string_view name, i64 group_columns = 0);
+Result<CheckpointFormat> find_quantize_format(std::string_view name, i64 group_columns = 0);
 
 // quantization_config of what is written.
-nlohmann::json quantization_config_of(const QuantizeFormat& format, const std::vector<std::string>& ignore);
+nlohmann::json quantization_config_of(const CheckpointFormat& format, const std::vector<std::string>& ignore);
 
 struct QuantizeOptions {
-    QuantizeFormat format;
+    CheckpointFormat format;
     int num_threads = 0;                 // 0: one per core
     i64 max_shard_bytes = i64{4} << 30;  // of a file that is written; with GPTQ whole layers are in a file
     std::optional<GptqOptions> gptq;     // of int4

@@ -23,7 +23,7 @@ constexpr const char* kFp8Tokens =
 constexpr const char* kFp8Groups =
     R"({"num_bits":8,"type":"float","strategy":"group","group_size":128,"symmetric":true,"dynamic":true})";
 
-constexpr QuantizeFormat kFormats[] = {
+constexpr CheckpointFormat kFormats[] = {
     {"int4",
      "4-bit integers, a scale for 128 weights",
      "pack-quantized",
@@ -73,13 +73,13 @@ constexpr QuantizeFormat kFormats[] = {
 
 }  // namespace
 
-std::span<const QuantizeFormat> quantize_formats() {
+std::span<const CheckpointFormat> quantize_formats() {
     return kFormats;
 }
 
-Result<QuantizeFormat> find_quantize_format(std::string_view name, i64 group_columns) {
+Result<CheckpointFormat> find_quantize_format(std::string_view name, i64 group_columns) {
     std::vector<std::string> names;
-    for (QuantizeFormat format : kFormats) {
+    for (CheckpointFormat format : kFormats) {
         names.emplace_back(format.name);
         if (format.name != name) continue;
         if (group_columns == 0) return format;
@@ -94,7 +94,7 @@ Result<QuantizeFormat> find_quantize_format(std::string_view name, i64 group_col
                                     fmt::join(names, ", "), nearest(std::string(name), names)));
 }
 
-json quantization_config_of(const QuantizeFormat& format, const std::vector<std::string>& ignore) {
+json quantization_config_of(const CheckpointFormat& format, const std::vector<std::string>& ignore) {
     const formats::Recipe& recipe = format.recipe;
     const formats::CodeFacts facts = facts_of(recipe.code);
     json weights = {{"num_bits", facts.bits},

@@ -10,11 +10,13 @@
 #include <optional>
 
 #include "dispatch/nearest.h"
+#include "engine/coded_inputs.h"
 #include "engine/formats/kv_scales.h"
 #include "engine/formats/layer_format.h"
 #include "engine/parameters.h"
 #include "engine/quantize.h"
 #include "kernels/quantized_gemm/layout.h"
+#include "kernels/scaled_gemm/problem.h"
 
 namespace warpwright {
 namespace {
@@ -35,6 +37,10 @@ struct PieceFacts {
     i64 columns = 0, group_columns = 0;
     bool zeros = false, order = false;
     const StoredWeight* stored = nullptr;  // where the checkpoint is known
+    i64 group_rows = 1;
+    InputFormat inputs{};
+    std::optional<float> input_scale;
+    i64 first_row = 0;  // in the part of the product that it would belong to
 };
 
 DType scale_type(Element element) {
@@ -54,7 +60,8 @@ PieceFacts facts_of_stored(const StoredWeight& weight) {
             .group_columns = weight.group_columns,
             .zeros = static_cast<bool>(weight.zeros),
             .order = !weight.column_group.empty(),
-            .stored = &weight};
+            .stored = &weight,
+            .group_rows = weight.group_rows};
 }
 
 // As the formats' packages write them.
@@ -64,7 +71,8 @@ PieceFacts facts_of_config(const LayerFormat& format, DType dtype, i64 columns) 
                      .columns = columns,
                      .group_columns = format.group_columns == 0 ? columns : format.group_columns,
                      .zeros = !format.symmetric,
-                     .order = format.act_order};
+                     .order = format.act_order,
+                     .group_rows = format.group_rows};
     switch (format.stored) {
         case StoredFormat::gptq:
         case StoredFormat::awq_gemm:
@@ -126,7 +134,8 @@ bool groups_are_equal(const StoredWeight& weight) {
 
 struct PieceForm {
     WeightForm form;
-    std::string converted;  // why a quantised piece is numbers
+    std::string converted{};  // why a quantised piece is numbers
+    std::string not_coded{};  // why its inputs are numbers although they are declared to be codes
 };
 
 PieceForm form_of(const PieceFacts& piece) {
@@ -163,10 +172,62 @@ PieceForm form_of(const PieceFacts& piece) {
     return {form, {}};
 }
 
+struct CodedForm {
+    std::optional<WeightForm> form;
+    std::string why_not;  // where inputs are declared to be codes
+};
+
+// The form that multiplies inputs as they are declared, where scaled_gemm does.
+CodedForm coded_form_of(const PieceFacts& piece) {
+    using Scales = InputFormat::Scales;
+    const InputFormat& inputs = piece.inputs;
+    if (inputs.bits == 16) return {};
+    const auto none = [](std::string why) { return CodedForm{{}, std::move(why)}; };
+    const bool is_float = piece.code == Code::e4m3;
+    if (inputs.bits != 8 || (!is_float && piece.code != Code::i8) || inputs.is_float != is_float) {
+        return none(
+            fmt::format("no row multiplies {} by {}", facts_of(piece.code).name, describe_inputs(inputs)));
+    }
+    if (!inputs.symmetric || piece.zeros || piece.order) {
+        return none(fmt::format("no row multiplies {}{} by {}", facts_of(piece.code).name,
+                                piece.zeros ? " with zero points" : "", describe_inputs(inputs)));
+    }
+    WeightForm form{
+        .format = is_float ? WeightFormat::fp8_e4m3 : WeightFormat::int8, .scale = DType::f32, .coded = true};
+    const bool whole_rows = piece.group_columns >= piece.columns && piece.scale_code == ScaleCode::none;
+    if (inputs.scales == Scales::token || inputs.scales == Scales::tensor) {
+        if (!whole_rows || (!is_float && piece.columns >= kLargestIntegerK)) {
+            return none(fmt::format("weights in groups of {} by inputs of {}", piece.group_columns,
+                                    describe_inputs(inputs)));
+        }
+        form.given_scale = inputs.is_static;
+        if (form.given_scale && piece.stored != nullptr && !piece.input_scale)
+            return none("there is no tensor input_scale");
+        return {form, {}};
+    }
+    const bool is_group = inputs.scales == Scales::group && !inputs.is_static;
+    if (is_group && inputs.group_columns == 128 && piece.group_rows == 128 && piece.group_columns == 128) {
+        form.group = 128;
+        return {form, {}};
+    }
+    if (is_group && inputs.group_columns == 32 && piece.group_columns == 32 &&
+        piece.scale_code == ScaleCode::e8m0) {
+        form.group = 32;
+        form.scale = DType::u8;
+        return {form, {}};
+    }
+    return none(fmt::format("weights in groups of {} x {} by inputs of {}", piece.group_rows,
+                            piece.group_columns, describe_inputs(inputs)));
+}
+
 // Whether rows of both are one weight to a kernel.
 bool fit_together(const PieceFacts& a, const WeightForm& form_a, const PieceFacts& b,
                   const WeightForm& form_b) {
     if (form_a != form_b) return false;
+    // Scales of 128 rows begin with the part's.
+    if (form_a.coded)
+        return a.input_scale == b.input_scale &&
+               (form_a.group != kCodedRows || b.first_row % kCodedRows == 0);
     if (!form_a.packed) return true;
     if (a.code != b.code || (a.stored == nullptr) != (b.stored == nullptr)) return false;
     if (a.stored == nullptr) return true;
@@ -190,8 +251,9 @@ public:
         std::vector<Parameter> parts;
         PieceFacts before;
         for (const ParameterPiece& piece : product.pieces) {
-            WW_ASSIGN(const PieceFacts facts, facts_of_piece(piece));
-            const PieceForm form = config_.dequantise && facts.quantized ? PieceForm{} : form_of(facts);
+            WW_ASSIGN(PieceFacts facts, facts_of_piece(piece));
+            WW_ASSIGN(const PieceForm form, form_of_piece(piece, facts));
+            if (!parts.empty()) facts.first_row = piece.first_row - parts.back().first_row;
             if (parts.empty() || !fit_together(before, parts.back().form, facts, form.form)) {
                 Parameter& part = parts.emplace_back(product);
                 part.part = parts.size() - 1;
@@ -199,28 +261,59 @@ public:
                 part.shape[0] = 0;
                 part.name = last_name(piece.name);
                 part.form = form.form;
+                part.input_scale = facts.input_scale.value_or(0);
                 part.pieces.clear();
             } else {
                 parts.back().name += "+" + last_name(piece.name);
             }
             Parameter& part = parts.back();
             if (part.converted.empty()) part.converted = form.converted;
+            if (part.not_coded.empty()) part.not_coded = form.not_coded;
             part.pieces.push_back(piece);
             part.pieces.back().first_row -= part.first_row;
             part.shape[0] += piece.shape[0];
             before = facts;
         }
         if (parts.size() == 1) parts[0].name = product.name;
+        number_inputs(parts);
         return parts;
     }
 
 private:
+    // Parts with the same given scale have the same codes.
+    static void number_inputs(std::vector<Parameter>& parts) {
+        for (std::size_t i = 0; i < parts.size(); ++i) {
+            if (!parts[i].form.given_scale) continue;
+            std::size_t first = 0;
+            while (!parts[first].form.given_scale || parts[first].input_scale != parts[i].input_scale)
+                ++first;
+            parts[i].form.input = static_cast<int>(first);
+        }
+    }
+
+    Result<PieceForm> form_of_piece(const ParameterPiece& piece, const PieceFacts& facts) const {
+        if (config_.dequantise && facts.quantized) return PieceForm{};
+        if (!config_.coded_inputs || !facts.quantized) return form_of(facts);
+        CodedForm coded = coded_form_of(facts);
+        if (coded.form) return PieceForm{*coded.form, {}, {}};
+        const bool lacks_scale = facts.inputs.is_static && facts.stored != nullptr && !facts.input_scale;
+        if (config_.activations == Activations::declared && lacks_scale) {
+            return caller_error(fmt::format("{}: inputs are declared to be {}, but {} beside it", piece.name,
+                                            describe_inputs(facts.inputs), coded.why_not));
+        }
+        PieceForm form = form_of(facts);
+        form.not_coded = std::move(coded.why_not);
+        return form;
+    }
+
     Result<PieceFacts> facts_of_piece(const ParameterPiece& piece) const {
-        if (piece.quantized) return facts_of_stored(*piece.quantized);
         WW_ASSIGN(const LayerFormat* format, format_of_piece(config_, piece));
-        if (format == nullptr) return PieceFacts{};
-        const PieceFacts facts = facts_of_config(*format, config_.dtype, piece.shape[1]);
-        if (format->group_rows == 1 && facts.columns % facts.group_columns != 0) {
+        if (format == nullptr && !piece.quantized) return PieceFacts{};
+        PieceFacts facts = piece.quantized ? facts_of_stored(*piece.quantized)
+                                           : facts_of_config(*format, config_.dtype, piece.shape[1]);
+        if (format != nullptr) facts.inputs = format->inputs;
+        if (piece.input_scale) facts.input_scale = piece.input_scale->value;
+        if (!piece.quantized && format->group_rows == 1 && facts.columns % facts.group_columns != 0) {
             return caller_error(fmt::format("{}: {}: groups of {} do not divide the {} columns", piece.name,
                                             describe_format(*format), facts.group_columns, facts.columns));
         }
@@ -230,14 +323,36 @@ private:
     const ModelConfig& config_;
 };
 
-i64 bytes_of(const ModelConfig& config, const Parameter& parameter) {
-    return parameter.form.packed ? packed_bytes(parameter.form, parameter.shape[0], parameter.shape[1])
-                                 : parameter.num_elements() * dtype_bytes(config.dtype);
+void add_once(const std::string& name, std::vector<std::string>& names) {
+    if (std::ranges::find(names, name) == names.end()) names.push_back(name);
 }
 
-void add_once(const char* name, std::vector<std::string>& names) {
-    if (std::ranges::find(names, name) == names.end()) names.emplace_back(name);
+// "int4", "bf16"; "int8 x int8" where inputs are codes, too.
+std::string format_name(const WeightForm& form, DType dtype) {
+    if (form.coded) return fmt::format("{0} x {0}", facts_of(form.format).name);
+    return form.packed ? facts_of(form.format).name : dtype_name(dtype);
 }
+
+// Reasons, each with how many weights have it.
+class Reasons {
+public:
+    void add(const std::string& why, const std::string& weight) {
+        if (why.empty()) return;
+        Those& those = those_[why];
+        if (those.count++ == 0) those.first = weight;
+    }
+    template <class Text>
+    void write(Text text, std::vector<std::string>& notes) const {
+        for (const auto& [why, those] : those_) notes.push_back(text(those.count, why, those.first));
+    }
+
+private:
+    struct Those {
+        int count = 0;
+        std::string first;
+    };
+    std::map<std::string, Those> those_;
+};
 
 ProductForm& product_in(ModelForms& forms, const Parameter& parameter) {
     if (parameter.layer < 0) return forms.lm_head;
@@ -249,7 +364,9 @@ ProductForm& product_in(ModelForms& forms, const Parameter& parameter) {
 
 }  // namespace
 
-i64 packed_bytes(const WeightForm& form, i64 rows, i64 columns) {
+i64 weight_bytes(const WeightForm& form, i64 rows, i64 columns, DType dtype) {
+    if (form.coded) return coded_layout(form, rows, columns).end;
+    if (!form.packed) return rows * columns * dtype_bytes(dtype);
     const i64 scales = packed_scales(rows, columns, form.group);
     return packed_data_bytes(form.format, rows, columns) +
            scales * (dtype_bytes(form.scale) + (form.zeros ? 1 : 0)) + (form.order ? 4 * columns : 0);
@@ -272,29 +389,37 @@ Result<std::vector<Parameter>> with_forms(const ModelConfig& config, std::vector
 ModelForms forms_of(const ModelConfig& config, const std::vector<Parameter>& parameters) {
     ModelForms forms{.kv_format = declared_kv_format(config), .kv_note = declared_kv_note(config)};
     forms.layers.resize(static_cast<std::size_t>(config.num_layers));
-    struct Converted {
-        int count = 0;
-        std::string first;
-    };
-    std::map<std::string, Converted> converted;  // by reason
+    forms.coded_inputs = config.coded_inputs;
+    forms.activations_reason = config.activations_reason;
+    Reasons converted, not_coded;
     for (const Parameter& parameter : parameters) {
-        forms.weight_bytes += bytes_of(config, parameter);
-        if (!parameter.is_product()) continue;
+        if (!parameter.is_product()) {
+            forms.weight_bytes += parameter.num_elements() * dtype_bytes(config.dtype);
+            continue;
+        }
+        forms.weight_bytes +=
+            weight_bytes(parameter.form, parameter.shape[0], parameter.shape[1], config.dtype);
         product_in(forms, parameter).push_back({parameter.name, parameter.shape[0], parameter.form});
-        add_once(parameter.form.packed ? facts_of(parameter.form.format).name : dtype_name(config.dtype),
-                 forms.formats);
-        if (parameter.converted.empty()) continue;
-        Converted& those = converted[parameter.converted];
-        if (those.count++ == 0) those.first = parameter.pieces[0].name;
+        add_once(format_name(parameter.form, config.dtype), forms.formats);
+        converted.add(parameter.converted, parameter.pieces[0].name);
+        not_coded.add(parameter.not_coded, parameter.pieces[0].name);
     }
     if (config.tie_word_embeddings) {
         forms.lm_head = {{"lm_head", config.vocab_size, {}}};
         add_once(dtype_name(config.dtype), forms.formats);
     }
-    for (const auto& [why, those] : converted) {
-        forms.notes.push_back(fmt::format("{} quantised weights are converted to {}: {} (the first: {})",
-                                          those.count, dtype_name(config.dtype), why, those.first));
-    }
+    converted.write(
+        [&](int count, const std::string& why, const std::string& first) {
+            return fmt::format("{} quantised weights are converted to {}: {} (the first: {})", count,
+                               dtype_name(config.dtype), why, first);
+        },
+        forms.notes);
+    not_coded.write(
+        [](int count, const std::string& why, const std::string& first) {
+            return fmt::format("the inputs of {} quantised weights stay in 16 bits: {} (the first: {})",
+                               count, why, first);
+        },
+        forms.notes);
     return forms;
 }
 
@@ -305,7 +430,7 @@ Result<ModelForms> expected_forms(const ModelConfig& config) {
 
 std::vector<std::string> weight_format_names() {
     std::vector<std::string> names{dtype_name(DType::bf16), dtype_name(DType::f16)};
-    for (const QuantizeFormat& format : quantize_formats()) names.emplace_back(format.name);
+    for (const CheckpointFormat& format : quantize_formats()) names.emplace_back(format.name);
     return names;
 }
 
@@ -322,7 +447,7 @@ Result<ModelConfig> with_format(ModelConfig config, const std::string& format) {
         return caller_error(fmt::format("format: expected {}, got '{:.40}'; nearest: {}",
                                         fmt::join(names, ", "), format, nearest(format, names)));
     }
-    WW_ASSIGN(const QuantizeFormat recipe, find_quantize_format(format));
+    WW_ASSIGN(const CheckpointFormat recipe, find_quantize_format(format));
     WW_ASSIGN(QuantizationConfig read,
               QuantizationConfig::parse(quantization_config_of(recipe, {"lm_head"}), "--format " + format));
     config.quantization = std::make_shared<const QuantizationConfig>(std::move(read));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// In which form the weight of each product is multiplied: as numbers of the model's type, or as packed codes
-// of a quantised format; and in which form keys and values are kept. Loading, forward pass and plan go by
-// this one decision.
+// In which form the weight of each product is multiplied: as numbers of the model's type, as packed codes of
+// a quantised format, or as codes by codes that its inputs become (coded_inputs.h); and in which form keys
+// and values are kept. Loading, forward pass and plan go by this one decision.
 #pragma once
 
 #include <string>
@@ -15,11 +15,17 @@ namespace warpwright {
 struct Parameter;
 
 struct WeightForm {
-    bool packed = false;  // false: numbers, and nothing below counts
+    bool packed = false;  // neither this nor `coded`: numbers, and nothing below counts
     WeightFormat format = WeightFormat::int4;
     i64 group = 0;  // this and the others as in QuantizedWeight
     DType scale = DType::bf16;
     bool zeros = false, order = false;
+
+    // Codes by codes: `format` is int8 or fp8_e4m3. group: 0, a scale for each row of weights and of inputs;
+    // 128, of 128 x 128 and 1 x 128; 32, of 1 x 32.
+    bool coded = false;
+    bool given_scale = false;  // all inputs have one scale, of the checkpoint
+    int input = 0;             // which of the product's: parts whose given scales differ have different codes
 
     bool operator==(const WeightForm&) const = default;
 };
@@ -46,18 +52,23 @@ struct ModelForms {
     std::vector<std::string> notes;    // which quantised weights are multiplied as numbers, and why
     KvFormat kv_format = KvFormat::same;
     std::string kv_note;  // of scales that are not there, or a declared format that is not used; or empty
+    bool coded_inputs = false;  // products multiply inputs as codes, as far as they can
+    std::string
+        activations_reason;  // why they do, or do not; empty: the checkpoint does not say that they are
 };
 
 // Gives products the form of the tensors that find_parameters found; where it did not look, of what the
 // config says of the layer. Layers are multiplied as numbers that no kernel has a row for (groups of 16), or
-// all of them with config.dequantise. Neighbours in one form stay one product; others become parts of it.
-// Caller error: groups that do not divide a layer's columns.
+// all of them with config.dequantise. With config.coded_inputs they are multiplied as the checkpoint declares
+// where there is an operation for that. Neighbours in one form stay one product; others become parts of it.
+// Caller error: groups that do not divide a layer's columns; a scale of inputs that is missing, where it was
+// asked for what is declared.
 Result<std::vector<Parameter>> with_forms(const ModelConfig& config, std::vector<Parameter> parameters);
 
 ModelForms forms_of(const ModelConfig& config, const std::vector<Parameter>& parameters);
 
-// Of a packed weight with everything that belongs to it.
-i64 packed_bytes(const WeightForm& form, i64 rows, i64 columns);
+// Of a weight with everything that belongs to it, on the device.
+i64 weight_bytes(const WeightForm& form, i64 rows, i64 columns, DType dtype);
 
 // Of a model whose checkpoint nobody looks at: scales have their usual type, groups their usual order.
 Result<ModelForms> expected_forms(const ModelConfig& config);

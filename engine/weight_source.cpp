@@ -62,7 +62,10 @@ Status CheckpointSource::read(const PiecePart& part, DType dtype, std::byte* out
     return {};
 }
 
-Result<PackedWeight> CheckpointSource::read_packed(const Parameter& parameter, i64 first, i64 count) const {
+namespace {
+
+// Rows [first, first + count) of all pieces.
+Result<formats::QuantizedMatrix> read_pieces(const Parameter& parameter, i64 first, i64 count) {
     formats::QuantizedMatrix rows;
     for (const ParameterPiece& piece : parameter.pieces) {
         const i64 begin = std::max(first, piece.first_row);
@@ -72,9 +75,21 @@ Result<PackedWeight> CheckpointSource::read_packed(const Parameter& parameter, i
                   read_rows(*piece.quantized, begin - piece.first_row, end - begin));
         append_rows(read, rows);
     }
+    return rows;
+}
+
+}  // namespace
+
+Result<PackedWeight> CheckpointSource::read_packed(const Parameter& parameter, i64 first, i64 count) const {
+    WW_ASSIGN(formats::QuantizedMatrix rows, read_pieces(parameter, first, count));
     auto packed = pack_rows(std::move(rows), parameter.form);
     if (packed.ok()) return packed;
     return caller_error(fmt::format("{}: {}", parameter.pieces[0].name, packed.status().message()));
+}
+
+Result<CodedRows> CheckpointSource::read_coded(const Parameter& parameter, i64 first, i64 count) const {
+    WW_ASSIGN(const formats::QuantizedMatrix rows, read_pieces(parameter, first, count));
+    return coded_rows(rows, parameter.form);
 }
 
 // The address in the mapping: file by file, from front to back.
@@ -128,13 +143,15 @@ formats::Recipe recipe_of(const WeightForm& form) {
     formats::Recipe recipe{.group_columns = form.group};
     switch (form.format) {
         case WeightFormat::int4: recipe.code = formats::Code::u4; break;
-        case WeightFormat::int8: recipe.code = formats::Code::u8; break;
+        case WeightFormat::int8: recipe.code = form.coded ? formats::Code::i8 : formats::Code::u8; break;
         case WeightFormat::fp8_e4m3: recipe.code = formats::Code::e4m3; break;
         case WeightFormat::mxfp4:
         case WeightFormat::nvfp4: recipe.code = formats::Code::e2m1; break;
     }
     recipe.symmetric = !form.zeros;
-    if (form.format == WeightFormat::mxfp4) recipe.scale_code = formats::ScaleCode::e8m0;
+    if (form.coded) recipe.group_rows = weight_format(form).group_rows;
+    if (form.format == WeightFormat::mxfp4 || (form.coded && form.scale == DType::u8))
+        recipe.scale_code = formats::ScaleCode::e8m0;
     if (form.format == WeightFormat::nvfp4) recipe.scale_code = formats::ScaleCode::e4m3;
     if (form.scale != DType::u8) recipe.scale_type = form.scale;
     return recipe;
@@ -142,8 +159,8 @@ formats::Recipe recipe_of(const WeightForm& form) {
 
 // The largest odd number of blocks of rows whose numbers are in the pool, at least 3: odd, so that gate's are
 // not up's.
-i64 pool_blocks(i64 columns) {
-    return std::max<i64>(3, (kPoolElements / (kPackedRows * columns) - 1) | 1);
+i64 pool_blocks(i64 columns, i64 block_rows) {
+    return std::max<i64>(3, (kPoolElements / (block_rows * columns) - 1) | 1);
 }
 
 // `count` of the pool's blocks from number `place` on, around its end.
@@ -166,13 +183,20 @@ Result<const RandomSource::PackedPool*> RandomSource::packed_pool(const WeightFo
     for (const PackedPool& known : packed_) {
         if (known.form == form && known.columns == columns) return &known;
     }
-    const i64 rows = pool_blocks(columns) * kPackedRows;
+    const i64 block_rows = form.coded ? kCodedRows : kPackedRows;
+    const i64 num_blocks = pool_blocks(columns, block_rows), rows = num_blocks * block_rows;
     std::vector<float> values(static_cast<std::size_t>(rows * columns));
     for (std::size_t i = 0; i < values.size(); ++i)
         values[i] = load_float(pool_.data(), dtype_, static_cast<i64>(i) % kPoolElements);
     const float largest = formats::largest_magnitude(values.data(), static_cast<i64>(values.size()));
     formats::QuantizedMatrix matrix;
     quantise_rows(recipe_of(form), values.data(), rows, columns, largest, matrix);
+    if (form.coded) {
+        formats::QuantizedMatrix by_rows;
+        append_rows(matrix, by_rows);
+        packed_.push_back({form, columns, num_blocks, {}, coded_rows(by_rows, form)});
+        return &packed_.back();
+    }
     if (form.order) {
         for (i64 k = 0; k < columns; ++k) {
             matrix.column_group.push_back(static_cast<i32>(k / matrix.group_columns));
@@ -180,14 +204,14 @@ Result<const RandomSource::PackedPool*> RandomSource::packed_pool(const WeightFo
         std::shuffle(matrix.column_group.begin(), matrix.column_group.end(), std::mt19937_64(seed_));
     }
     WW_ASSIGN(PackedWeight packed, pack_rows(std::move(matrix), form));
-    packed_.push_back({form, columns, std::move(packed)});
+    packed_.push_back({form, columns, num_blocks, std::move(packed), {}});
     return &packed_.back();
 }
 
 Result<PackedWeight> RandomSource::read_packed(const Parameter& parameter, i64 first, i64 count) const {
     WW_ASSIGN(const PackedPool* pool, packed_pool(parameter.form, parameter.shape[1]));
     const PackedWeight& from = pool->weight;
-    const i64 blocks = from.n / kPackedRows, wanted = ceil_div(count, i64{kPackedRows});
+    const i64 blocks = pool->num_blocks, wanted = ceil_div(count, i64{kPackedRows});
     const u64 place = place_of(parameter.pieces[0].name) % blocks + static_cast<u64>(first / kPackedRows);
     PackedWeight packed{.format = from.format, .n = count, .k = from.k, .group = from.group};
     packed.data = blocks_of(from.data, blocks, place, wanted);
@@ -197,6 +221,20 @@ Result<PackedWeight> RandomSource::read_packed(const Parameter& parameter, i64 f
     packed.order = from.order;
     packed.global_scale = from.global_scale;
     return packed;
+}
+
+Result<CodedRows> RandomSource::read_coded(const Parameter& parameter, i64 first, i64 count) const {
+    WW_ASSIGN(const PackedPool* pool, packed_pool(parameter.form, parameter.shape[1]));
+    const i64 blocks = pool->num_blocks, wanted = ceil_div(count, kCodedRows);
+    const u64 place = place_of(parameter.pieces[0].name) % blocks + static_cast<u64>(first / kCodedRows);
+    CodedRows rows{.codes = blocks_of(pool->coded.codes, blocks, place, wanted),
+                   .scales = blocks_of(pool->coded.scales, blocks, place, wanted)};
+    // The last block may be cut off.
+    const CodedLayout layout = coded_layout(parameter.form, count, parameter.shape[1]);
+    rows.codes.resize(static_cast<std::size_t>(count * parameter.shape[1]));
+    rows.scales.resize(static_cast<std::size_t>(layout.scale_rows * layout.scale_columns *
+                                                dtype_bytes(parameter.form.scale)));
+    return rows;
 }
 
 }  // namespace warpwright

@@ -27,6 +27,8 @@ public:
     // Rows [first, first + count) of a parameter whose form is packed, in that form; `first` is a multiple of
     // kPackedRows. Thread-safe.
     virtual Result<PackedWeight> read_packed(const Parameter& parameter, i64 first, i64 count) const = 0;
+    // The same of a parameter whose form is coded; `first` is a multiple of kCodedRows. Thread-safe.
+    virtual Result<CodedRows> read_coded(const Parameter& parameter, i64 first, i64 count) const = 0;
     // Pieces in the order of this number are read fastest.
     virtual u64 position_of(const ParameterPiece& piece) const = 0;
 };
@@ -37,6 +39,7 @@ public:
     explicit CheckpointSource(const Safetensors& checkpoint) : checkpoint_(checkpoint) {}
     Status read(const PiecePart& part, DType dtype, std::byte* out) const override;
     Result<PackedWeight> read_packed(const Parameter& parameter, i64 first, i64 count) const override;
+    Result<CodedRows> read_coded(const Parameter& parameter, i64 first, i64 count) const override;
     u64 position_of(const ParameterPiece& piece) const override;
 
 private:
@@ -45,18 +48,23 @@ private:
 
 // Normal values of 0.02 standard deviation, quantised where the form says so; norms that leave things as they
 // are: the same for a seed, on every device, however the pieces are cut.
+constexpr float kRandomInputScale = 1.0F / 16;  // given scales of inputs, which are about 1
+
 class RandomSource final : public WeightSource {
 public:
     RandomSource(u64 seed, DType dtype);
     Status read(const PiecePart& part, DType dtype, std::byte* out) const override;
     Result<PackedWeight> read_packed(const Parameter& parameter, i64 first, i64 count) const override;
+    Result<CodedRows> read_coded(const Parameter& parameter, i64 first, i64 count) const override;
     u64 position_of(const ParameterPiece&) const override { return 0; }
 
 private:
     struct PackedPool {
         WeightForm form;
         i64 columns = 0;
+        i64 num_blocks = 0;  // of kPackedRows or kCodedRows rows
         PackedWeight weight;
+        CodedRows coded;  // where the form is
     };
     u64 place_of(const std::string& name) const;
     Result<const PackedPool*> packed_pool(const WeightForm& form, i64 columns) const;

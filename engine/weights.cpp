@@ -6,12 +6,15 @@
 #include "engine/weights.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
+#include "engine/activations.h"
 #include "engine/formats/kv_scales.h"
 #include "engine/parameters.h"
 #include "engine/weight_source.h"
@@ -24,13 +27,14 @@ namespace {
 constexpr i64 kPartBytes = 2 << 20;
 constexpr int kMaxThreads = 32;
 constexpr i64 kPackedElements = 1 << 20;  // at once: runs of a column-wise layout are long enough
+constexpr i64 kRowsAtOnce = std::lcm(i64{kPackedRows}, kCodedRows);
 constexpr auto kProgressEvery = std::chrono::milliseconds(50);
 
-// Of numbers a part of a piece; of packed codes some rows.
+// Of numbers a part of a piece; of codes some rows.
 struct Part {
     PiecePart part;
-    std::byte* to = nullptr;  // on the device
-    const Parameter* packed = nullptr;
+    std::byte* to = nullptr;            // on the device
+    const Parameter* packed = nullptr;  // or coded
     i64 first_row = 0, num_rows = 0;
 };
 
@@ -146,16 +150,19 @@ private:
     Status allocate() {
         weights_.layers.resize(static_cast<std::size_t>(config_.num_layers));
         for (const Parameter& parameter : parameters_) {
-            const bool packed = parameter.form.packed;
-            const i64 bytes = packed ? packed_bytes(parameter.form, parameter.shape[0], parameter.shape[1])
-                                     : bytes_of(parameter.num_elements());
+            const WeightForm& form = parameter.form;
+            const i64 bytes = parameter.is_product()
+                                  ? weight_bytes(form, parameter.shape[0], parameter.shape[1], config_.dtype)
+                                  : bytes_of(parameter.num_elements());
             WW_ASSIGN(Buffer buffer, Buffer::allocate(device_, static_cast<std::size_t>(bytes)));
             if (parameter.is_product()) {
                 parameter.product_of(weights_).push_back(
-                    {.first_row = parameter.first_row, .rows = parameter.shape[0]});
+                    {.first_row = parameter.first_row, .rows = parameter.shape[0], .form = form});
             }
-            if (packed) {
+            if (form.packed) {
                 parameter.part_of(weights_).quantized = packed_view(parameter, buffer.as<std::byte>());
+            } else if (form.coded) {
+                parameter.part_of(weights_).coded = coded_view(parameter, buffer.as<std::byte>());
             } else {
                 parameter.of(weights_) = parameter.view(buffer.data(), config_.dtype);
             }
@@ -187,6 +194,17 @@ private:
         return weight;
     }
 
+    static CodedWeight coded_view(const Parameter& parameter, std::byte* at) {
+        const i64 n = parameter.shape[0], k = parameter.shape[1];
+        const CodedLayout layout = coded_layout(parameter.form, n, k);
+        CodedWeight weight{.codes = Tensor::dense(at, DType::u8, {n, k}),
+                           .scales = Tensor::dense(at + layout.scales, parameter.form.scale,
+                                                   {layout.scale_rows, layout.scale_columns})};
+        if (parameter.form.given_scale)
+            weight.input_scale = Tensor::dense(at + layout.input_scale, DType::f32, {1, 1});
+        return weight;
+    }
+
     // All pieces into parts, in the order in which the source reads fastest.
     void cut() {
         struct Piece {
@@ -195,7 +213,7 @@ private:
         };
         std::vector<Piece> pieces;
         for (const Parameter& parameter : parameters_) {
-            if (parameter.form.packed) continue;
+            if (keeps_codes(parameter)) continue;
             auto* to = static_cast<std::byte*>(parameter.of(weights_).data);
             const i64 row_bytes = bytes_of(parameter.num_elements() / parameter.shape[0]);
             for (const ParameterPiece& piece : parameter.pieces) {
@@ -218,11 +236,15 @@ private:
         }
     }
 
+    static bool keeps_codes(const Parameter& parameter) {
+        return parameter.form.packed || parameter.form.coded;
+    }
+
     // Before the parts of numbers: they take longest, and the last ones should be small.
     void cut_packed() {
         std::vector<const Parameter*> packed;
         for (const Parameter& parameter : parameters_) {
-            if (parameter.form.packed) packed.push_back(&parameter);
+            if (keeps_codes(parameter)) packed.push_back(&parameter);
         }
         std::stable_sort(packed.begin(), packed.end(), [this](const Parameter* a, const Parameter* b) {
             return source_.position_of(a->pieces[0]) < source_.position_of(b->pieces[0]);
@@ -230,7 +252,7 @@ private:
         for (const Parameter* parameter : packed) {
             const i64 rows = parameter->shape[0];
             const i64 at_once =
-                round_up(std::max<i64>(1, kPackedElements / parameter->shape[1]), kPackedRows);
+                round_up(std::max<i64>(1, kPackedElements / parameter->shape[1]), kRowsAtOnce);
             for (i64 first = 0; first < rows; first += at_once) {
                 parts_.push_back(
                     {.packed = parameter, .first_row = first, .num_rows = std::min(at_once, rows - first)});
@@ -254,7 +276,7 @@ private:
         for (std::size_t i = next_++; i < parts_.size() && !stop_; i = next_++) {
             const Part& part = parts_[i];
             if (part.packed != nullptr) {
-                WW_TRY(load_packed(part, lane));
+                WW_TRY(part.packed->form.coded ? load_coded(part, lane) : load_packed(part, lane));
                 continue;
             }
             const i64 bytes = bytes_of(part.part.count);
@@ -283,6 +305,24 @@ private:
         if (part.first_row > 0) return {};
         weight.global_scale = rows.global_scale;
         return copy(weight.order, 0, rows.order);
+    }
+
+    Status load_coded(const Part& part, Lane& lane) {
+        const Parameter& parameter = *part.packed;
+        WW_ASSIGN(const CodedRows rows, source_.read_coded(parameter, part.first_row, part.num_rows));
+        const CodedWeight& weight = parameter.part_of(weights_).coded;
+        const auto copy = [&](const Tensor& tensor, i64 first_row, const auto& values) -> Status {
+            const auto bytes = std::as_bytes(std::span(values));
+            const i64 offset = first_row * tensor.stride[0] * dtype_bytes(tensor.dtype);
+            WW_TRY(lane.copy(static_cast<std::byte*>(tensor.data) + offset, bytes));
+            done_bytes_ += static_cast<i64>(bytes.size());
+            return {};
+        };
+        WW_TRY(copy(weight.codes, part.first_row, rows.codes));
+        const i64 rows_of_scale = std::max<i64>(1, weight_format(parameter.form).group_rows);
+        WW_TRY(copy(weight.scales, part.first_row / rows_of_scale, rows.scales));
+        if (part.first_row > 0 || !weight.input_scale) return {};
+        return copy(weight.input_scale, 0, std::array<float, 1>{parameter.input_scale});
     }
 
     std::shared_ptr<Device> device_;
@@ -337,10 +377,11 @@ Result<Weights> load_weights(Context& context, const ModelConfig& config, const 
                              const LoadProgress& progress, const LoadTuning& tuning) {
     WW_ASSIGN(const Safetensors checkpoint, Safetensors::open(folder));
     WW_ASSIGN(std::vector<Parameter> found, find_parameters(config, checkpoint));
-    WW_ASSIGN(const std::vector<Parameter> parameters, with_forms(config, std::move(found)));
+    WW_ASSIGN(const ModelConfig decided, with_activations(config, context.target()));
+    WW_ASSIGN(const std::vector<Parameter> parameters, with_forms(decided, std::move(found)));
     WW_ASSIGN(const StoredKv kv, find_kv(config, checkpoint, prefix_of(checkpoint).body));
     const CheckpointSource source(checkpoint);
-    WW_ASSIGN(Weights weights, Loader(context, config, parameters, source, tuning).load(progress));
+    WW_ASSIGN(Weights weights, Loader(context, decided, parameters, source, tuning).load(progress));
     WW_TRY(load_kv(context, kv, weights));
     weights.ignored = unused_tensors(parameters, checkpoint);
     return weights;
@@ -348,9 +389,13 @@ Result<Weights> load_weights(Context& context, const ModelConfig& config, const 
 
 Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 seed,
                                const LoadProgress& progress, const LoadTuning& tuning) {
-    WW_ASSIGN(const std::vector<Parameter> parameters, with_forms(config, list_parameters(config)));
-    const RandomSource source(seed, config.dtype);
-    return Loader(context, config, parameters, source, tuning).load(progress);
+    WW_ASSIGN(const ModelConfig decided, with_activations(config, context.target()));
+    WW_ASSIGN(std::vector<Parameter> parameters, with_forms(decided, list_parameters(decided)));
+    for (Parameter& parameter : parameters) {
+        if (parameter.form.given_scale) parameter.input_scale = kRandomInputScale;
+    }
+    const RandomSource source(seed, decided.dtype);
+    return Loader(context, decided, parameters, source, tuning).load(progress);
 }
 
 }  // namespace warpwright

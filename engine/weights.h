@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/coded_inputs.h"
 #include "engine/config.h"
 #include "engine/weight_forms.h"
 #include "warpwright/context.h"
@@ -19,8 +20,10 @@ namespace warpwright {
 // Rows of a product's weight in one form.
 struct WeightPart {
     i64 first_row = 0, rows = 0;
-    Tensor dense;  // [rows, columns]; null where codes are multiplied:
-    QuantizedWeight quantized;
+    WeightForm form{};
+    Tensor dense{};               // [rows, columns]; null where codes are multiplied:
+    QuantizedWeight quantized{};  // of a packed form
+    CodedWeight coded{};          // of a coded one
 };
 
 // [rows, columns], from the first row down: one part, or more where kernels cannot take them as one.
@@ -70,8 +73,9 @@ struct LoadTuning {
 };
 
 // From a folder with model.safetensors, or an index and its shards. Products that are quantised stay so, as
-// far as kernels multiply them (weight_forms.h); all else is converted to config.dtype. Everything is checked
-// before the first byte is read. Caller errors name the file, and the tensor that is missing or misshapen.
+// far as kernels multiply them (weight_forms.h), by what config.activations comes to on this device; all else
+// is converted to config.dtype. Everything is checked before the first byte is read. Caller errors name the
+// file, and the tensor that is missing or misshapen.
 Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
                              const LoadProgress& progress = {}, const LoadTuning& tuning = {});
 

@@ -42,6 +42,21 @@ def weights_table(name, result):
     return lines
 
 
+def engine_table(result):
+    engine = result.get("engine")
+    if not engine:
+        return []
+    plain = engine["rows"][0]
+    lines = [f"\nWeights and activations, as the engine runs them ({engine['date']}, {engine['device']}, the model's bf16, "
+             f"{engine['tokens']} tokens; `{engine['command']}`):\n",
+             "| weights | activations in 16 bits | against bf16 | as declared | against bf16 |", "|---|---|---|---|---|"]
+    for row in engine["rows"]:
+        cells = [f"{row[key]:.3f} | {row[key] / plain['bits16'] - 1:+.2%}" if key in row else "- | -"
+                 for key in ("bits16", "declared")]
+        lines.append(f"| {row['format']} | " + " | ".join(cells) + " |")
+    return lines
+
+
 def kv_table(result):
     plain = result["rows"][0]
     lines = ["\nKeys and values as codes (torch's conversions, not our kernels), bf16 weights:\n", "| keys and values | perplexity | against bf16 |", "|---|---|---|"]
@@ -106,7 +121,7 @@ def drawn(formats, products):
 def main():
     (name, formats), (products_name, products) = newest("*_formats.json"), newest("*_gemm-error.json")
     page = PAGE.read_text()
-    lines = weights_table(name, formats) + kv_table(formats) + product_table(products_name, products)
+    lines = weights_table(name, formats) + engine_table(formats) + kv_table(formats) + product_table(products_name, products)
     wanted = {PAGE: page.split(MARK)[0] + MARK + "\n".join(lines) + "\n", PICTURE: drawn(formats, products)}
     if "--check" in sys.argv[1:]:
         return int(any(not path.exists() or path.read_text() != text for path, text in wanted.items()))

@@ -80,6 +80,19 @@ std::string describe_format(const LayerFormat& format) {
     return text;
 }
 
+std::string describe_inputs(const InputFormat& inputs) {
+    if (inputs.bits == 16) return "16 bits";
+    std::string text = fmt::format("{}-bit {}", inputs.bits, inputs.is_float ? "floats" : "integers");
+    switch (inputs.scales) {
+        case InputFormat::Scales::group: text += fmt::format(", groups of {}", inputs.group_columns); break;
+        case InputFormat::Scales::token: text += ", a scale per token"; break;
+        case InputFormat::Scales::tensor: text += ", one scale"; break;
+        case InputFormat::Scales::other: text += ", scales of another kind"; break;
+    }
+    if (inputs.is_static) text += " from the checkpoint";
+    return inputs.symmetric ? text : text + ", zero points";
+}
+
 Result<bool> QuantizationConfig::matches(const Rule& rule, std::string_view layer) {
     switch (rule.match) {
         case Match::all: return true;

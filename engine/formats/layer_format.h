@@ -41,6 +41,22 @@ enum class StoredFormat : u8 {
 const char* stored_format_name(
     StoredFormat format);  // "gptq", "compressed-tensors nvfp4-pack-quantized", ...
 
+// What a config says of a layer's inputs. Nothing is refused for it here: what no operation makes of inputs
+// is left to weight_forms.h.
+struct InputFormat {
+    // What shares a scale: a row's group_columns, a row, all of it; or what is not known here.
+    enum class Scales : u8 { group, token, tensor, other };
+    int bits = 16;  // 16: inputs are not quantised, and nothing below counts
+    bool is_float = true;
+    Scales scales = Scales::token;
+    i64 group_columns = 0;
+    bool is_static = false;  // the scale is in the checkpoint, beside the weight
+    bool symmetric = true;
+
+    bool operator==(const InputFormat&) const = default;
+};
+std::string describe_inputs(const InputFormat& inputs);  // "8-bit floats, a scale per token"
+
 struct LayerFormat {
     StoredFormat stored = StoredFormat::gptq;
     formats::Code code = formats::Code::u4;
@@ -49,6 +65,7 @@ struct LayerFormat {
     bool symmetric = true;
     bool act_order = false;
     bool zeros_minus_one = false;  // GPTQ v1
+    InputFormat inputs{};
 
     bool operator==(const LayerFormat&) const = default;
 };

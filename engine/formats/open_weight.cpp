@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <initializer_list>
-#include <optional>
+#include <numeric>
 
 #include "engine/formats/plausibility.h"
 #include "formats/bits.h"
+#include "kernels/host_math.h"
 
 namespace warpwright {
 namespace {
@@ -33,6 +35,10 @@ constexpr ElementName kElements[] = {
 
 using Types = std::initializer_list<std::string_view>;
 constexpr std::string_view kFloats[] = {"F32", "F16", "BF16"};
+
+constexpr DType dtype_of(Element element) {  // of those three
+    return element == Element::f32 ? DType::f32 : element == Element::f16 ? DType::f16 : DType::bf16;
+}
 
 class Opener {
 public:
@@ -391,6 +397,43 @@ Result<StoredWeight> open_gpt_oss_expert(const Safetensors& checkpoint, const st
     return weight;
 }
 
+Result<std::optional<InputScale>> open_input_scale(const Safetensors& checkpoint, const std::string& layer,
+                                                   const LayerFormat& format) {
+    std::optional<InputScale> found;
+    const InputFormat& inputs = format.inputs;
+    if (inputs.bits != 8 || !inputs.is_static || inputs.scales != InputFormat::Scales::tensor) return found;
+    // compressed-tensors and ModelOpt; transformers' fp8.
+    for (const char* suffix : {"input_scale", "activation_scale"}) {
+        const std::string name = fmt::format("{}.{}", layer, suffix);
+        if (!checkpoint.contains(name)) continue;
+        WW_ASSIGN(const StoredBytes stored, checkpoint.find_any(name));
+        const auto* element =
+            std::find_if(std::begin(kElements), std::end(kElements),
+                         [&](const ElementName& row) { return row.stored == stored.type->name; });
+        const bool is_float =
+            std::find(std::begin(kFloats), std::end(kFloats), stored.type->name) != std::end(kFloats);
+        const i64 count =
+            std::accumulate(stored.shape.begin(), stored.shape.end(), i64{1}, std::multiplies<>());
+        if (!is_float || count != 1) {
+            return caller_error(
+                fmt::format("{}: tensor {}: expected {} of one element for inputs as {}, got {} {}",
+                            stored.mapped->path(), name, fmt::join(kFloats, " or "), describe_inputs(inputs),
+                            stored.type->name, stored.shape));
+        }
+        const StoredRows rows{name, stored.mapped, stored.file_offset, element->element, 1, 1};
+        std::array<std::byte, 4> raw{};
+        WW_TRY(rows.read(0, 1, 0, 1, raw.data()));
+        const float value = load_float(raw.data(), dtype_of(element->element), 0);
+        if (!(value > 0) || !std::isfinite(value)) {
+            return caller_error(fmt::format("{}: tensor {}: expected a positive finite number, got {}",
+                                            stored.mapped->path(), name, value));
+        }
+        found = InputScale{name, value};
+        return found;
+    }
+    return found;
+}
+
 std::string format_found(const Safetensors& checkpoint, const std::string& layer) {
     struct Sign {
         const char* suffix;
@@ -414,8 +457,9 @@ std::string format_found(const Safetensors& checkpoint, const std::string& layer
 
 bool is_beside_weights(std::string_view tensor) {
     constexpr std::string_view kSuffixes[] = {
-        ".input_scale", ".input_global_scale", ".input_zero_point", ".k_scale", ".v_scale", ".kv_scale",
-        ".q_scale",     ".output_scale",       ".prob_scale"};
+        ".input_scale", ".input_global_scale", ".input_zero_point", ".k_scale",
+        ".v_scale",     ".kv_scale",           ".q_scale",          ".output_scale",
+        ".prob_scale",  ".activation_scale"};
     return std::any_of(std::begin(kSuffixes), std::end(kSuffixes),
                        [&](std::string_view suffix) { return tensor.ends_with(suffix); });
 }

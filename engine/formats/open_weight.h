@@ -3,6 +3,7 @@
 // the values are what the declared convention would have them be.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "engine/formats/layer_format.h"
@@ -22,12 +23,22 @@ Result<formats::StoredWeight> open_weight(const Safetensors& checkpoint, const s
 Result<formats::StoredWeight> open_gpt_oss_expert(const Safetensors& checkpoint, const std::string& name,
                                                   i64 expert, i64 num_experts, i64 rows, i64 columns);
 
+// The scale by which a layer's inputs become codes, where its format says that the checkpoint has one for the
+// tensor; nothing where there is no tensor of it. Caller errors name file and tensor: another type or shape,
+// a value that is not positive and finite.
+struct InputScale {
+    std::string tensor;
+    float value = 0;
+};
+Result<std::optional<InputScale>> open_input_scale(const Safetensors& checkpoint, const std::string& layer,
+                                                   const LayerFormat& format);
+
 // Which format's tensors a layer has, whatever the config says: "gptq or awq (qweight)"; empty: none that is
 // known.
 std::string format_found(const Safetensors& checkpoint, const std::string& layer);
 
-// Tensors that may stand beside a layer's weights and are not used with them: scales of activations, and
-// those of keys and values (kv_scales.h).
+// Tensors that may stand beside a layer's weights: scales of activations, and those of keys and values
+// (kv_scales.h).
 bool is_beside_weights(std::string_view tensor);
 
 }  // namespace warpwright

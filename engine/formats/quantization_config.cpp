@@ -46,6 +46,14 @@ void read_block(Fields& fields, const char* key, const json& block, LayerFormat&
     format.group_columns = block[1].get<i64>();
 }
 
+constexpr InputFormat kFp8Tokens{.bits = 8};
+constexpr InputFormat kFp8Tensor{.bits = 8, .scales = InputFormat::Scales::tensor, .is_static = true};
+constexpr InputFormat kInt8Tokens{.bits = 8, .is_float = false};
+
+constexpr InputFormat groups_of_floats(int bits, i64 columns) {
+    return {.bits = bits, .scales = InputFormat::Scales::group, .group_columns = columns};
+}
+
 }  // namespace
 
 class QuantizationReader {
@@ -261,8 +269,16 @@ private:
         if (kind != "e4m3" && kind != "float8_e4m3fn") {
             fields_.fail(fmt::format("'fmt': expected e4m3, got '{}'", printable(kind, 40)));
         }
-        if (const json* block = fields_.find("weight_block_size"))
+        const std::string scheme = fields_.text_or("activation_scheme", "dynamic");
+        if (scheme != "dynamic" && scheme != "static") {
+            fields_.fail(fmt::format("'activation_scheme': expected dynamic or static, got '{}'",
+                                     printable(scheme, 40)));
+        }
+        format.inputs = scheme == "static" ? kFp8Tensor : kFp8Tokens;
+        if (const json* block = fields_.find("weight_block_size")) {
             read_block(fields_, "weight_block_size", *block, format);
+            if (scheme == "dynamic") format.inputs = groups_of_floats(8, format.group_columns);
+        }
         WW_TRY(exclude("modules_to_not_convert", Match::contains));
         WW_TRY(exclude("ignored_layers", Match::contains));
         WW_TRY(rule(Match::last_part, "lm_head", -1));
@@ -300,8 +316,11 @@ private:
             Fields fields(group, where);
             int format = -1;
             if (const json* weights = fields.find("weights")) {
-                WW_ASSIGN(const LayerFormat read,
+                WW_ASSIGN(LayerFormat read,
                           compressed_weights(*weights, fields.text_or("format", whole), where));
+                if (const json* inputs = fields.find("input_activations")) {
+                    WW_ASSIGN(read.inputs, compressed_inputs(*inputs, where));
+                }
                 format = add(read);
             }
             const json* targets = fields.array("targets");
@@ -315,6 +334,32 @@ private:
         }
         for (const int format : of_classes) all_layers(format);
         return {};
+    }
+
+    // QuantizationArgs of inputs. vLLM, too, makes a dynamic scale of the whole tensor one of each token:
+    // what else runs would change a sequence's numbers.
+    static Result<InputFormat> compressed_inputs(const json& object, const std::string& where) {
+        using Scales = InputFormat::Scales;
+        const std::string here = where + ": input_activations";
+        if (!object.is_object()) {
+            return caller_error(fmt::format("{}: expected an object, got {}", here, describe_json(object)));
+        }
+        Fields fields(object, here);
+        InputFormat inputs{.bits = static_cast<int>(fields.integer_or("num_bits", 1, 64, 8))};
+        inputs.is_float = fields.text_or("type", "int") == "float";
+        inputs.symmetric = fields.flag_or("symmetric", true);
+        inputs.group_columns = std::max<i64>(0, fields.integer_or("group_size", -1, kMaxGroup, -1));
+        const json* dynamic = fields.find("dynamic");  // or "local": below a static scale of the tensor
+        inputs.is_static = dynamic == nullptr || *dynamic == false;
+        const std::string strategy =
+            fields.text_or("strategy", inputs.group_columns > 0 ? "group" : "tensor");
+        WW_TRY(fields.status());
+        inputs.scales = strategy == "group" && inputs.group_columns > 0 ? Scales::group
+                        : strategy == "token"                           ? Scales::token
+                        : strategy == "tensor" && inputs.is_static      ? Scales::tensor
+                        : strategy == "tensor"                          ? Scales::token
+                                                                        : Scales::other;
+        return inputs;
     }
 
     // QuantizationArgs of weights.
@@ -391,20 +436,50 @@ private:
             return std::find(names.begin(), names.end(), name) != names.end();
         };
         const auto groups_of = [&](i64 usual) { return group == 0 ? usual : group; };
-        if (is({"FP8"})) return LayerFormat{StoredFormat::modelopt_fp8, Code::e4m3, 0};
-        if (is({"FP8_PER_CHANNEL_PER_TOKEN"})) return LayerFormat{StoredFormat::modelopt_fp8, Code::e4m3};
+        LayerFormat format;
+        if (is({"FP8"})) {
+            format = {StoredFormat::modelopt_fp8, Code::e4m3, 0};
+            format.inputs = kFp8Tensor;
+            return format;
+        }
+        if (is({"FP8_PER_CHANNEL_PER_TOKEN"})) {
+            format = {StoredFormat::modelopt_fp8, Code::e4m3};
+            format.inputs = kFp8Tokens;
+            return format;
+        }
         if (is({"FP8_PB_WO", "FP8_PB_REAL"})) {
-            return LayerFormat{StoredFormat::modelopt_fp8_blocks, Code::e4m3, groups_of(128), groups_of(128)};
+            format = {StoredFormat::modelopt_fp8_blocks, Code::e4m3, groups_of(128), groups_of(128)};
+            if (is({"FP8_PB_REAL"})) format.inputs = groups_of_floats(8, groups_of(128));
+            return format;
         }
         if (is({"NVFP4", "W4A16_NVFP4", "NVFP4_AWQ", "W4A8_NVFP4_FP8"})) {
-            return LayerFormat{StoredFormat::modelopt_nvfp4, Code::e2m1, 1, groups_of(16)};
+            format = {StoredFormat::modelopt_nvfp4, Code::e2m1, 1, groups_of(16)};
+            if (is({"W4A8_NVFP4_FP8"})) format.inputs = kFp8Tensor;
+            if (is({"NVFP4", "NVFP4_AWQ"})) format.inputs = groups_of_floats(4, groups_of(16));
+            return format;
         }
-        if (is({"MXFP8"})) return LayerFormat{StoredFormat::modelopt_mxfp8, Code::e4m3, 1, 32};
-        if (is({"MXFP4", "W4A8_MXFP4_FP8"}))
-            return LayerFormat{StoredFormat::modelopt_mxfp4, Code::e2m1, 1, 32};
-        if (is({"W8A16", "W8A8_SQ_PER_CHANNEL"})) return LayerFormat{StoredFormat::modelopt_int8, Code::i8};
+        if (is({"MXFP8"})) {
+            format = {StoredFormat::modelopt_mxfp8, Code::e4m3, 1, 32};
+            format.inputs = groups_of_floats(8, 32);
+            return format;
+        }
+        if (is({"MXFP4", "W4A8_MXFP4_FP8"})) {
+            format = {StoredFormat::modelopt_mxfp4, Code::e2m1, 1, 32};
+            format.inputs = is({"MXFP4"}) ? groups_of_floats(4, 32) : kFp8Tensor;
+            return format;
+        }
+        if (is({"W8A16", "W8A8_SQ_PER_CHANNEL"})) {
+            format = {StoredFormat::modelopt_int8, Code::i8};
+            if (is({"W8A8_SQ_PER_CHANNEL"})) {
+                format.inputs = {
+                    .bits = 8, .is_float = false, .scales = InputFormat::Scales::tensor, .is_static = true};
+            }
+            return format;
+        }
         if (is({"W4A16_AWQ", "W4A8_AWQ"})) {
-            return LayerFormat{StoredFormat::modelopt_int4, Code::u4, 1, groups_of(128)};
+            format = {StoredFormat::modelopt_int4, Code::u4, 1, groups_of(128)};
+            if (is({"W4A8_AWQ"})) format.inputs = kFp8Tensor;
+            return format;
         }
         return caller_error(fmt::format(
             "{}: 'quant_algo': expected FP8, FP8_PER_CHANNEL_PER_TOKEN, FP8_PB_WO, NVFP4, W4A16_NVFP4, "
@@ -510,6 +585,14 @@ private:
             granularity = &(*granularity)[1];
         }
         if (granularity != nullptr) read_granularity(fields, *granularity, format);
+        if (name == "Float8DynamicActivationFloat8WeightConfig") format.inputs = kFp8Tokens;
+        if (name.starts_with("Int8DynamicActivation")) {
+            format.inputs = kInt8Tokens;
+            const json mapping = data.value("act_mapping_type", json());
+            const bool names_one = mapping.is_object() && mapping.contains("_data");
+            format.inputs.symmetric =
+                names_one ? mapping["_data"] == "SYMMETRIC" : name == "Int8DynamicActivationInt8WeightConfig";
+        }
         if (!format.symmetric && format.group_rows == 0) {
             fields.fail("granularity: expected PerAxis or PerGroup with zero points, got PerTensor");
         }

@@ -812,7 +812,8 @@ WW_API ww_status ww_why(const char* request, char** answer);
 
 /* {"model": folder, config.json or built-in name, "gpu": name or [names], "gpus": 1, "link", "batch": n or
  *  [n], "context": n or [n], "prompt": n, "batch_invariant": false, "weight_format": name or [names] that
- *  `warpwright plan --format` takes, "kv_format": the same of --kv-format, "format": "json"|"text"|"html"}
+ *  `warpwright plan --format` takes, "kv_format": the same of --kv-format, "activations":
+ *  "auto"|"16bit"|"declared", "format": "json"|"text"|"html"}
  * -> Plan; with several GPUs, formats, batches or contexts {"plans": [...]}. */
 WW_API ww_status ww_plan(const char* request, char** answer);
 
@@ -861,6 +862,9 @@ typedef struct ww_engine_options {
     /* Of keys and values in the cache: "fp8_e4m3", "fp8_e5m2", "same" (or the model's type: "bf16"); "auto"
      * or null: as the checkpoint declares, or else the model's type. */
     const char* kv_format;
+    /* What quantised weights are multiplied by: "16bit"; "declared", 8-bit codes where the checkpoint says
+     * so; "auto" or null, whichever is faster on the device. */
+    const char* activations;
 } ww_engine_options;
 
 /* `model`: a folder with config.json, tokenizer.json and safetensors; or with random weights also a
@@ -871,8 +875,8 @@ WW_API void ww_engine_free(ww_engine* engine);
 /* The folder's, null where it has none. Ends with the engine. */
 WW_API const ww_tokenizer* ww_engine_tokenizer(const ww_engine* engine);
 /* {"model": {"name", "architecture", "vocab_size", "eos_tokens", "max_position_tokens", "ignored_fields",
- *  "ignored_tensors"}, "device", "weights_bytes", "kv_format", "kv_note", "max_context_tokens",
- *  "cache_tokens", "load_s"} */
+ *  "ignored_tensors"}, "device", "weights_bytes", "activations": "16bit"|"declared", "activations_reason",
+ *  "kv_format", "kv_note", "max_context_tokens", "cache_tokens", "load_s"} */
 WW_API ww_status ww_engine_json(ww_engine* engine, char** json);
 
 /* Queues a request and numbers its sequences: the first one's number is returned, num_sequences follow.

@@ -31,6 +31,9 @@ struct PlanOptions {
     std::string
         kv_format;  // of keys and values: "fp8_e4m3", "fp8_e5m2", "same" (or the model's type: "bf16");
                     // "auto" or "": as the checkpoint's config declares, or else the model's type
+    // What quantised weights are multiplied by: "16bit"; "declared", 8-bit codes where the checkpoint says
+    // so; "auto", whichever is faster.
+    std::string activations = "auto";
 };
 
 struct PlannedLayer {
@@ -72,6 +75,8 @@ struct Plan {
     std::vector<std::string> ignored_fields;  // of its config.json
     std::vector<std::string> weight_formats;  // that products are multiplied in: "int4", "bf16"
     std::vector<std::string> weight_notes;    // quantised weights that are multiplied as numbers, and why
+    std::string activations;                  // "16bit" or "declared"
+    std::string activations_reason;           // empty where the checkpoint declares no others than 16 bits
 
     std::string gpu;
     int num_gpus = 1;

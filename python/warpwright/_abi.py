@@ -320,6 +320,7 @@ EngineOptions = _sized(
     progress=Progress,
     user=c_void_p,
     kv_format=c_char_p,
+    activations=c_char_p,
 )
 
 

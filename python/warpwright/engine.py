@@ -144,6 +144,8 @@ class Engine:
         batch_invariant: a sequence gets the same bits whatever runs beside it; slower.
         kv_format: of keys and values in the cache: "fp8_e4m3", "fp8_e5m2", or "bf16" (the model's type, "same");
             "auto": as the checkpoint declares, or else the model's type. `info` says which it is.
+        activations: what quantised weights are multiplied by: "16bit"; "declared", 8-bit codes where the checkpoint
+            says so; "auto", whichever is faster on the device.
         progress: called with (done_bytes, total_bytes) while weights are loaded; what it raises comes out when
             they are.
 
@@ -165,6 +167,7 @@ class Engine:
         cache_tokens: int = 0,
         batch_invariant: bool = False,
         kv_format: str = "auto",
+        activations: str = "auto",
         progress: Optional[Callable[[int, int], None]] = None,
     ):
         self._handle: Optional[int] = None
@@ -179,6 +182,7 @@ class Engine:
             cache_tokens=cache_tokens,
             batch_invariant=batch_invariant,
             kv_format=kv_format.encode(),
+            activations=activations.encode(),
         )
         raised: list[BaseException] = []
 

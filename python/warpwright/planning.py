@@ -67,6 +67,8 @@ class PlanModel:
     # That products are multiplied in, "int4", "bf16"; quantised weights that are multiplied as numbers, and why.
     weight_formats: list[str] = field(default_factory=list)
     weight_notes: list[str] = field(default_factory=list)
+    activations: str = "16bit"  # or "declared"
+    activations_reason: str = ""  # empty where the checkpoint declares no others than 16 bits
 
 
 @dataclass
@@ -430,6 +432,7 @@ def plan(
     batch_invariant: bool = False,
     weight_format: Optional[str] = None,
     kv_format: Optional[str] = None,
+    activations: Optional[str] = None,
 ) -> Plan:
     """Will a model run on a GPU, on which kernels, and how fast; the GPU need not be here.
 
@@ -444,6 +447,8 @@ def plan(
         batch_invariant: the rows of an engine in that mode.
         weight_format: as if weights were in it: "int4", "fp8", ... of ``warpwright quantize``, "bf16", "f16".
         kv_format: of keys and values: "fp8_e4m3", "fp8_e5m2", "bf16"; by default as the config declares.
+        activations: what quantised weights are multiplied by: "16bit"; "declared", 8-bit codes where the checkpoint
+            says so; by default whichever is faster.
 
     Errors:
         CallerError for an unknown model, format or GPU (with the nearest name), and sizes out of range.
@@ -459,6 +464,7 @@ def plan(
         "batch_invariant": batch_invariant,
         "weight_format": weight_format,
         "kv_format": kv_format,
+        "activations": activations,
     }
     return decode(Plan, json_of("ww_plan", _request(request)))
 

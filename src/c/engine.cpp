@@ -14,6 +14,7 @@
 #include "c/handles.h"
 #include "c/text.h"
 #include "dispatch/fields.h"
+#include "engine/activations.h"
 #include "engine/plan_json.h"
 #include "engine/request_json.h"
 #include "engine/stats_json.h"
@@ -109,6 +110,9 @@ Result<std::unique_ptr<ww_engine>> create(ww_context& context, const std::string
     if (made->tokenizer != nullptr && made->config.eos_tokens.empty()) {
         if (const auto end = made->tokenizer->end_token()) made->config.eos_tokens.push_back(*end);
     }
+    if (options.activations != nullptr) {
+        WW_ASSIGN(made->config.activations, parse_activations(options.activations));
+    }
     const auto start = std::chrono::steady_clock::now();
     WW_ASSIGN(Weights weights, weights_of(*made, model, options));
     made->load_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -171,21 +175,25 @@ Status step(ww_engine& engine, int32_t* num_tokens) {
 
 ordered_json facts_json(const ww_engine& engine) {
     const ModelConfig& config = engine.config;
-    return {{"model",
-             {{"name", config.name},
-              {"architecture", config.architecture},
-              {"vocab_size", config.vocab_size},
-              {"eos_tokens", config.eos_tokens},
-              {"max_position_tokens", config.max_position_tokens},
-              {"ignored_fields", config.ignored_fields},
-              {"ignored_tensors", engine.ignored_tensors}}},
-            {"device", engine.context->device().id()},
-            {"weights_bytes", engine.weights_bytes},
-            {"kv_format", kv_type_name(config, engine.engine->kv_format())},
-            {"kv_note", engine.engine->forms().kv_note},
-            {"max_context_tokens", engine.engine->max_context_tokens()},
-            {"cache_tokens", engine.engine->cache_tokens()},
-            {"load_s", engine.load_s}};
+    const ModelForms& forms = engine.engine->forms();
+    return {
+        {"model",
+         {{"name", config.name},
+          {"architecture", config.architecture},
+          {"vocab_size", config.vocab_size},
+          {"eos_tokens", config.eos_tokens},
+          {"max_position_tokens", config.max_position_tokens},
+          {"ignored_fields", config.ignored_fields},
+          {"ignored_tensors", engine.ignored_tensors}}},
+        {"device", engine.context->device().id()},
+        {"weights_bytes", engine.weights_bytes},
+        {"activations", activations_name(forms.coded_inputs ? Activations::declared : Activations::bits16)},
+        {"activations_reason", forms.activations_reason},
+        {"kv_format", kv_type_name(config, engine.engine->kv_format())},
+        {"kv_note", forms.kv_note},
+        {"max_context_tokens", engine.engine->max_context_tokens()},
+        {"cache_tokens", engine.engine->cache_tokens()},
+        {"load_s", engine.load_s}};
 }
 
 }  // namespace

@@ -151,7 +151,8 @@ Result<PlanRequest> plan_request(const json& value) {
     PlanOptions one{.num_gpus = static_cast<int>(fields.integer_or("gpus", 1, 1 << 20, defaults.num_gpus)),
                     .link = fields.text_or("link", ""),
                     .prompt_tokens = fields.integer_or("prompt", 1, kMost, defaults.prompt_tokens),
-                    .batch_invariant = fields.flag_or("batch_invariant", false)};
+                    .batch_invariant = fields.flag_or("batch_invariant", false),
+                    .activations = fields.text_or("activations", defaults.activations)};
     const auto gpus = texts(fields, "gpu", "auto");
     const auto batches = numbers(fields, "batch", defaults.batch),
                contexts = numbers(fields, "context", defaults.context_tokens);

@@ -96,7 +96,7 @@ TEST(WeightForms, PartsOfDifferentFormatsAreApart) {
 TEST(WeightForms, WhatIfTheyWereInAnotherFormat) {
     auto config = load_config("llama-3.1-8b");
     ASSERT_TRUE(config.ok());
-    for (const QuantizeFormat& format : quantize_formats()) {
+    for (const CheckpointFormat& format : quantize_formats()) {
         const auto formed = with_format(*config, std::string(format.name));
         ASSERT_TRUE(formed.ok()) << formed.status().message();
         const auto forms = expected_forms(*formed);

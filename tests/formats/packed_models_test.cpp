@@ -2,15 +2,12 @@
 // Quantised checkpoints through the engine: their weights stay codes, and what comes out is what the same
 // weights give as numbers. The small goldens of every reader, and the shipped model in all that `quantize`
 // writes.
-#include <cmath>
-#include <fstream>
 #include <numeric>
 
-#include "engine/engine.h"
 #include "engine/quantize.h"
 #include "engine/scratch.h"
 #include "golden.h"
-#include "run/glossary.h"
+#include "model_logits.h"
 #include "run/planned_rows.h"
 
 namespace warpwright::test {
@@ -28,51 +25,6 @@ const char* const kModels[] = {"awq",
                                "torchao_int4",
                                "modelopt_int4",
                                "modelopt_mixed"};
-
-std::string folder_of(const std::string& name) {
-    return std::string(WW_SOURCE_DIR) + "/tests/formats/models/" + name;
-}
-
-ModelConfig config_of(const std::string& folder, DType dtype, bool dequantise) {
-    auto config = load_config(folder);
-    EXPECT_TRUE(config.ok()) << config.status().message();
-    config->dtype = dtype;
-    config->dequantise = dequantise;
-    return *config;
-}
-
-std::shared_ptr<Context> host_context() {
-    static const auto context = Context::open("cpu");
-    EXPECT_TRUE(context.ok()) << context.status().message();
-    return *context;
-}
-
-std::unique_ptr<Engine> engine_of(const ModelConfig& config, const std::string& folder) {
-    auto weights = load_weights(*host_context(), config, folder);
-    EXPECT_TRUE(weights.ok()) << weights.status().message();
-    auto engine = Engine::create(host_context(), config, std::move(*weights),
-                                 {.max_sequences = 64, .max_context_tokens = 96});
-    EXPECT_TRUE(engine.ok()) << engine.status().message();
-    return std::move(*engine);
-}
-
-// What follows each prompt: logits, [prompts, vocabulary].
-std::vector<float> logits_of(Engine& engine, const std::vector<std::vector<i32>>& prompts) {
-    for (const auto& prompt : prompts)
-        EXPECT_TRUE(engine.add({.prompt = prompt, .max_tokens = 1, .stop_at_eos = false}).ok());
-    EXPECT_TRUE(engine.step().ok());
-    EXPECT_EQ(engine.last_sequences().size(), prompts.size());
-    auto logits = engine.last_logits();
-    EXPECT_TRUE(logits.ok()) << logits.status().message();
-    return *logits;
-}
-
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
-    EXPECT_EQ(a.size(), b.size());
-    double sum = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-    return std::sqrt(sum / static_cast<double>(a.size()));
-}
 
 struct Logits {
     std::vector<float> exact;    // numbers, f16
@@ -145,26 +97,6 @@ TEST(PackedModels, RunTheRowsOfTheirPlan) {
     }
 }
 
-// Prefixes of a text, and what follows each.
-struct Text {
-    std::vector<std::vector<i32>> prefixes;
-    std::vector<i32> next;
-};
-Text held_out_text() {
-    Text text;
-    const auto cases = golden_cases();
-    for (const auto& one : cases) {
-        std::vector<i32> tokens = one.at("prompt_tokens").get<std::vector<i32>>();
-        const auto more = one.at("tokens").get<std::vector<i32>>();
-        tokens.insert(tokens.end(), more.begin(), more.end());
-        for (std::size_t length = 8; length < tokens.size() && text.next.size() < 32; length += 5) {
-            text.prefixes.emplace_back(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(length));
-            text.next.push_back(tokens[length]);
-        }
-    }
-    return text;
-}
-
 // Mean of -log p(next).
 double loss_of(const std::vector<float>& logits, const std::vector<i32>& next) {
     const std::size_t vocabulary = logits.size() / next.size();
@@ -183,7 +115,7 @@ TEST(PackedModels, TheShippedModelInEveryFormat) {
     const Text text = held_out_text();
     ASSERT_GE(text.next.size(), 32U);
     const Scratch scratch;
-    for (const QuantizeFormat& format : quantize_formats()) {
+    for (const CheckpointFormat& format : quantize_formats()) {
         SCOPED_TRACE(std::string(format.name));
         const std::string out = (scratch.folder() / format.name).string();
         const auto written = quantize_checkpoint(glossary_folder(), out, {.format = format});

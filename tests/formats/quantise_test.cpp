@@ -20,7 +20,7 @@ TEST(Quantise, SameAsCompressedTensors) {
     ASSERT_TRUE(weight.ok());
     const i64 rows = weight->shape[0], columns = weight->shape[1];
     const auto* values = reinterpret_cast<const float*>(weight->bytes.data());
-    for (QuantizeFormat format : quantize_formats()) {
+    for (CheckpointFormat format : quantize_formats()) {
         SCOPED_TRACE(format.name);
         format.recipe.scale_type = DType::f32;
         if (format.recipe.code == Code::u4) format.recipe.group_columns = 32;
@@ -79,7 +79,7 @@ TEST(Quantise, IntegersSaturateAndRoundToEven) {
 // What a matrix of zeros becomes is zeros, with scales that can be divided by.
 TEST(Quantise, Zeros) {
     const std::vector<float> zeros(2 * 128);
-    for (const QuantizeFormat& format : quantize_formats()) {
+    for (const CheckpointFormat& format : quantize_formats()) {
         formats::QuantizedMatrix made;
         quantise_rows(format.recipe, zeros.data(), 2, 128, 0, made);
         std::vector<float> back(zeros.size(), 1);

@@ -258,6 +258,35 @@ TEST(Engine, KeepsKeysAndValuesAsAsked) {
               "kv_format: expected auto, bf16, same, fp8_e4m3, fp8_e");
 }
 
+TEST(Engine, MultipliesCodesAsDeclared) {
+    const std::string model = std::string(WW_SOURCE_DIR) + "/tests/formats/models/compressed_int8";
+    ww_engine_options options{sizeof(ww_engine_options)};
+    for (const char* activations : {"16bit", "declared"}) {
+        options.activations = activations;
+        const EngineHandle engine = create(model, &options);
+        const auto facts =
+            json::parse(text_of([&](char** out) { return ww_engine_json(engine.get(), out); }));
+        EXPECT_EQ(facts["activations"], activations);
+        EXPECT_EQ(facts["activations_reason"], "asked for");
+        EXPECT_EQ(run(engine.get(), {{"prompt", {1, 2, 3}}, {"max_tokens", 4}, {"ignore_eos", true}})
+                      .begin()
+                      ->second.tokens.size(),
+                  4u);
+        const auto plan =
+            json::parse(text_of([&](char** out) { return ww_engine_plan(engine.get(), 1, 8, 32, out); }));
+        EXPECT_EQ(plan["model"]["activations"], activations);
+    }
+    const ContextHandle context = open_context("cpu");
+    ww_engine* none = nullptr;
+    options.activations = "declare";
+    EXPECT_EQ(ww_engine_create(context.get(), model.c_str(), &options, &none), WW_ERROR_CALLER);
+    EXPECT_STREQ(ww_last_error(),
+                 "activations: expected auto, 16bit, declared, got 'declare'; nearest: declared");
+    options.activations = "declared";
+    EXPECT_EQ(ww_engine_create(context.get(), kModel.c_str(), &options, &none), WW_ERROR_CALLER);
+    EXPECT_STREQ(ww_last_error(), "activations: declared: weights are numbers; expected auto or 16bit");
+}
+
 TEST(Questions, NameWhatIsWrongWithThem) {
     const auto message = [](auto ask, const char* request) {
         char* answer = nullptr;

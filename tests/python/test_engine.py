@@ -142,6 +142,15 @@ class Generate(unittest.TestCase):
             (plan.target.gpu, plan.phases.decode.batch, plan.phases.decode.context), ("cpu", 2, 100)
         )
 
+    def test_declared_activations(self):
+        model = support.ROOT / "tests" / "formats" / "models" / "compressed_fp8"
+        for activations in ("16bit", "declared"):
+            with warpwright.Engine(model, "cpu", activations=activations) as engine:
+                self.assertEqual(engine.info["activations"], activations)
+                self.assertEqual(engine.plan(batch=1, prompt=3, context=8).model.activations, activations)
+        with self.assertRaisesRegex(warpwright.CallerError, "activations: expected auto"):
+            warpwright.Engine(model, "cpu", activations="8bit")
+
     def test_errors(self):
         with self.assertRaisesRegex(warpwright.CallerError, "config.json"):
             warpwright.Engine(support.ROOT / "docs", "cpu")

@@ -79,6 +79,16 @@ class Planning(unittest.TestCase):
         with self.assertRaisesRegex(warpwright.CallerError, "kv_format: expected auto, bf16"):
             warpwright.plan("llama-3.1-8b", "h200", kv_format="int8")
 
+    def test_plan_with_declared_activations(self):
+        for activations, op in (("16bit", "quantized_gemm"), ("declared", "scaled_gemm")):
+            plan = warpwright.plan("llama-3.1-8b", "h200", weight_format="fp8", activations=activations)
+            self.assertEqual(plan.model.activations, activations)
+            self.assertIn(op, [layer.op for layer in plan.layers])
+        decided = warpwright.plan("llama-3.1-8b", "h200", weight_format="fp8")
+        self.assertIn("of the time", decided.model.activations_reason)
+        with self.assertRaisesRegex(warpwright.CallerError, "weights are numbers"):
+            warpwright.plan("llama-3.1-8b", "h200", activations="declared")
+
     def test_plan_is_the_programs(self):
         program = support.ROOT / "build" / "warpwright"
         if not program.exists():
