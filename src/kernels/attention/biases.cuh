@@ -42,7 +42,7 @@ struct MaskBits {
         for (int half = 0; half < 2; ++half) {
 #pragma unroll
             for (int word = 0; word < kWords; ++word) {
-                if (__all_sync(~0u, of[half][word] == ~0u)) continue;
+                if (!__any_sync(~0u, of[half][word] != ~0u)) continue;
                 const u32 bits = of[half][word] >> (2 * (lane_id() % 4));
 #pragma unroll
                 for (int n = word * 4; n < kBlocks && n < word * 4 + 4; ++n) {
