@@ -7,7 +7,8 @@
 namespace warpwright {
 
 u64 PageCache::content_hash(Content before, std::span<const i32> tokens) {
-    u64 hash = before;
+    // why: contents and tokens are both small numbers, whose differences would cancel.
+    u64 hash = before * 0xd1342543de82ef95u;
     for (const i32 token : tokens) {  // splitmix64's steps, once a token
         hash = (hash ^ static_cast<u32>(token)) + 0x9e3779b97f4a7c15u;
         hash = (hash ^ hash >> 30) * 0xbf58476d1ce4e5b9u;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <vector>
 
 namespace warpwright {
 namespace {
@@ -84,6 +85,25 @@ TEST(PageCache, OfTwoPagesWithTheSameContentTheFirstIsFound) {
 }
 
 // With a hash that is the same for everything, contents are still told apart.
+// Pages of one token: what is before them and the token are numbers of the same size.
+TEST(PageCache, FindsEveryPageOfOneToken) {
+    constexpr i32 kEach = 64;
+    PageCache cache(kEach * kEach, 1);
+    std::vector<PageCache::Content> before(kEach);
+    for (i32 i = 0; i < kEach; ++i) {
+        const i32 token = i;
+        const i32 page = cache.take();
+        before[static_cast<std::size_t>(i)] = cache.keep(page, kNothing, {&token, 1});
+    }
+    for (const auto content : before) {
+        for (i32 token = 1; token < kEach; ++token) cache.keep(cache.take(), content, {&token, 1});
+    }
+    EXPECT_EQ(cache.num_kept_pages(), kEach * kEach);
+    for (const auto content : before) {
+        for (i32 token = 1; token < kEach; ++token) EXPECT_TRUE(cache.find(content, {&token, 1}));
+    }
+}
+
 TEST(PageCache, ComparesTokensNotHashes) {
     PageCache cache(3, 4, [](PageCache::Content, std::span<const i32>) -> u64 { return 7; });
     const i32 first = cache.take(), second = cache.take();
