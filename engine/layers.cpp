@@ -202,7 +202,8 @@ private:
                      FieldTexts problem, i64 alignment) {
         problem.emplace_back("dtype", dtype_name(c_.dtype));
         problem.emplace_back("alignment_bytes", field_text(alignment));
-        calls_.push_back({std::move(name), std::move(layers), std::move(op), format, std::move(problem), false});
+        calls_.push_back(
+            {std::move(name), std::move(layers), std::move(op), format, std::move(problem), false});
     }
 
     // Codes begin where half as many bytes do as their 16-bit numbers': as the operations count them.

@@ -36,7 +36,7 @@ from typing import Callable
 
 import torch
 
-from . import ops
+from . import ops, states
 
 _library = torch.library.Library("warpwright", "DEF")
 
@@ -281,7 +281,7 @@ _register(
 
 
 def _merge_state(a, a_lse, b, b_lse, base="two"):
-    return ops.merge_state(a, a_lse, b, b_lse, base=base)
+    return states.merge_state(a, a_lse, b, b_lse, base=base)
 
 
 def _merge_state_fake(a, a_lse, *_):
@@ -295,8 +295,8 @@ _register(
 )
 
 
-def _merge_states(states, states_lse, base="two"):
-    return ops.merge_states(states, states_lse, base=base)
+def _merge_states(parts, parts_lse, base="two"):
+    return states.merge_states(parts, parts_lse, base=base)
 
 
 def _merge_states_fake(states, states_lse, *_):
