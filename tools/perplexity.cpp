@@ -2,14 +2,18 @@
 // Perplexity of a text under a model as the engine runs it, in the model's type and by the rows of a device:
 // every line on its own, between the model's first and last token; all tokens but the first are predicted.
 //
-//   perplexity MODEL TEXT [DEVICE [ACTIVATIONS [LINES]]]     cpu, auto, all lines
+//   perplexity MODEL TEXT [DEVICE [ACTIVATIONS [FORMAT [LINES]]]]     cpu, auto, as stored (-), all lines
 //
+// FORMAT: as `warpwright quantize --format FORMAT` writes the model.
 // Every beginning of a line is a request for one token. Pages hold one token each, so that each request finds
 // those of the shorter ones in the cache, and every token goes through the model once.
 #include <fmt/format.h>
 
+#include <stdlib.h>  // mkdtemp
+
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -17,6 +21,7 @@
 
 #include "engine/activations.h"
 #include "engine/engine.h"
+#include "engine/quantize.h"
 #include "engine/tokenizer.h"
 #include "engine/weights.h"
 
@@ -75,16 +80,43 @@ private:
     i64 count_ = 0;
 };
 
+// Removed with what is in it.
+class Folder {
+public:
+    Folder() {
+        std::string pattern = (std::filesystem::temp_directory_path() / "perplexity-XXXXXX").string();
+        if (mkdtemp(pattern.data()) != nullptr) path_ = pattern;
+    }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    ~Folder() {
+        std::error_code ignored;
+        if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+    }
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_;
+};
+
 Status count(const std::vector<std::string>& arguments) {
     const auto argument = [&](std::size_t i, const char* fallback) {
         return i < arguments.size() ? arguments[i] : std::string(fallback);
     };
-    if (arguments.size() < 2) return caller_error("expected MODEL TEXT [DEVICE [ACTIVATIONS [LINES]]]");
-    WW_ASSIGN(ModelConfig config, load_config(arguments[0]));
+    if (arguments.size() < 2)
+        return caller_error("expected MODEL TEXT [DEVICE [ACTIVATIONS [FORMAT [LINES]]]]");
+    std::string folder = arguments[0];
+    const Folder scratch;
+    if (argument(4, "-") != "-") {
+        folder = scratch.path() + "/" + argument(4, "-");
+        WW_ASSIGN(const CheckpointFormat format, find_quantize_format(argument(4, "-")));
+        WW_TRY(quantize_checkpoint(arguments[0], folder, {.format = format}).status());
+    }
+    WW_ASSIGN(ModelConfig config, load_config(folder));
     WW_ASSIGN(config.activations, parse_activations(argument(3, "auto")));
     WW_ASSIGN(const auto context, Context::open(argument(2, "cpu")));
     WW_ASSIGN(const Tokenizer tokenizer, Tokenizer::load(arguments[0]));
-    WW_ASSIGN(Weights weights, load_weights(*context, config, arguments[0]));
+    WW_ASSIGN(Weights weights, load_weights(*context, config, folder));
     const ModelForms forms = weights.forms;
     if (!config.bos_token || config.eos_tokens.empty())
         return caller_error(arguments[0] + ": expected a first and a last token");
@@ -99,7 +131,7 @@ Status count(const std::vector<std::string>& arguments) {
     std::ifstream file(arguments[1]);
     if (!file) return caller_error(arguments[1] + ": cannot be read");
     std::string line;
-    for (i64 left = std::stoll(argument(4, "1000000000")); left > 0 && std::getline(file, line); --left) {
+    for (i64 left = std::stoll(argument(5, "1000000000")); left > 0 && std::getline(file, line); --left) {
         WW_ASSIGN(const std::vector<i32> ids, tokenizer.encode(line, false));
         std::vector<i32> tokens{*config.bos_token};
         tokens.insert(tokens.end(), ids.begin(), ids.end());

@@ -108,23 +108,20 @@ TEST(Activations, LogitsAreAsNearAsRoundedInputsAre) {
     }
 }
 
-// Emulated GPUs multiply by other instructions: codes of the same inputs, sums in another order.
-TEST(Activations, EmulatedLogitsAreTheCpus) {
+// Emulated GPUs multiply by other instructions. Where a sum of theirs is rounded the other way, a code may be
+// another one, and what follows with it: they are as far from 16-bit inputs as the CPU's codes, not equal.
+TEST(Activations, EmulatedLogitsAreAsNearAsTheCpus) {
     Text text = held_out_text();
     text.prefixes.resize(3);
     for (const char* format : {"int8", "fp8", "fp8-block"}) {
         const std::string folder = glossary_in(format);
-        const auto numbers = [&](DType dtype) {
-            ModelConfig config = config_of(folder, dtype, true);
-            return logits_of(*engine_of(config, folder), text.prefixes);
-        };
-        const double error = distance(numbers(DType::bf16), numbers(DType::f16));
-        const std::vector<float> expected = logits_with(folder, Activations::declared, text);
+        const std::vector<float> bits16 = logits_with(folder, Activations::bits16, text);
+        const double error = distance(logits_with(folder, Activations::declared, text), bits16);
         for (const char* gpu : {"a100", "l4", "h200", "rtx-5090"}) {
             SCOPED_TRACE(std::string(format) + " on " + gpu);
             const auto context = Context::open(std::string("emulated:") + gpu + ",checks=bounds");
             ASSERT_TRUE(context.ok()) << context.status().message();
-            EXPECT_LE(distance(logits_with(folder, Activations::declared, text, *context), expected),
+            EXPECT_LE(distance(logits_with(folder, Activations::declared, text, *context), bits16),
                       2 * error);
         }
     }
