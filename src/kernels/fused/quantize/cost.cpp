@@ -50,8 +50,9 @@ Prediction QuantizeOp::predict(const Row& row, const TargetFacts& target, const 
         elementwise ? costs.stream.elementwise_share : costs.stream.memory_share, costs.stream.compute_share);
     if (is_host) return result;
     // Between rows that memory binds alike, the one with fewer instructions.
-    if (!converts(problem.code, row.fp8_convert) && row.group != GroupOf::thread) result.us += 0.001;
-    if (!row.fp8_convert && problem.scale == ScaleType::e4m3) result.us += 0.0005;
+    const bool is_thread = row.group == GroupOf::thread;
+    if (!is_thread && !converts(problem.code, row.fp8_convert)) result.us += 0.001;
+    if (!row.fp8_convert && (is_thread || problem.scale == ScaleType::e4m3)) result.us += 0.0005;
     if (row.group != GroupOf::block) return result;
     result.us += costs.stream.norm_us + row.threads * costs.stream.norm_thread_us;
     // Small groups with a block each: the SMs hold their most blocks, of which each waits for its loads.
