@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Held-out perplexity of the shipped model with weights in every format of `warpwright quantize`, and with keys and
-values in every format of `--kv-format`.
+"""Held-out perplexity of the shipped model with weights in every format of `warpwright quantize`; that of keys and values
+in every format is tools/kv_perplexity.cpp's.
 
     python3 tools/format_accuracy.py OUT.json [ROW...]     all rows, or those named; OUT's others are kept
 
-Weights are written by build/warpwright and read by compressed-tensors' own decompression; keys (behind the rotation)
-and values become codes by torch's conversions, with a scale of 1, or by the largest magnitudes that calibration.txt
-makes. Counted as in models/glossary/evaluation.json: every line of heldout.txt on its own, fp32 arithmetic, on the CPU.
+Weights are written by build/warpwright and read by compressed-tensors' own decompression. Counted as in
+models/glossary/evaluation.json: every line of heldout.txt on its own, fp32 arithmetic, on the CPU.
 Needs torch, transformers and compressed-tensors.
 """
 import datetime
@@ -23,23 +22,17 @@ import transformers
 from compressed_tensors.compressors import BaseCompressor
 from compressed_tensors.quantization import QuantizationScheme
 from safetensors.torch import load_file
-from transformers.models.llama import modeling_llama
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "glossary"
 FORMATS = ["int8", "fp8", "fp8-tensor", "fp8-block", "mxfp8", "int4-asym", "int4", "nvfp4", "mxfp4", "int4 --gptq",
            "int4-asym --gptq", "int4 --gptq --act-order"]
-KV_FORMATS = {  # code, and what has a scale: None, 1 for everything
-    "fp8_e4m3": ("float8_e4m3fn", None), "fp8_e4m3, a scale per layer": ("float8_e4m3fn", "layer"),
-    "fp8_e4m3, a scale per head": ("float8_e4m3fn", "head"), "fp8_e5m2": ("float8_e5m2", None),
-    "fp8_e5m2, a scale per head": ("float8_e5m2", "head"),
-}
 BATCH_TOKENS = 4096
 
 
-def batches(file, most_lines=None):
+def batches(file):
     tokenizer = transformers.AutoTokenizer.from_pretrained(MODEL)
-    lines = (MODEL / file).read_text().splitlines()[:most_lines]
+    lines = (MODEL / file).read_text().splitlines()
     texts = sorted(([0, *tokenizer(line, add_special_tokens=False).input_ids, 1] for line in lines), key=len)
     batch = []
     for text in texts:
@@ -98,62 +91,14 @@ def weights_row(name, model, original, data):
     return dict(format=name, perplexity=math.exp(nats), bytes=size, weight_error=math.sqrt(error / squares))
 
 
-class CodedCache:
-    """transformers' own attention, of keys and values that were codes."""
-
-    def __init__(self, code):
-        self.dtype, self.scales, self.attend = getattr(torch, code), {}, modeling_llama.eager_attention_forward
-        self.largest = torch.finfo(self.dtype).max
-
-    def coded(self, values, scale):
-        return (values / scale).clamp(-self.largest, self.largest).to(self.dtype).float() * scale
-
-    def calibrate(self, model, data, of):
-        amax = {}
-
-        def watch(module, query, key, value, *rest, **named):
-            axes = (0, 2, 3) if of == "head" else (0, 1, 2, 3)
-            for index, values in enumerate((key, value)):
-                largest = values.abs().amax(axes, keepdim=True)
-                place = (module.layer_idx, index)
-                amax[place] = torch.maximum(amax[place], largest) if place in amax else largest
-            return self.attend(module, query, key, value, *rest, **named)
-
-        self.run(watch, lambda: nats_per_token(model, data))
-        self.scales = {place: largest.bfloat16().float() / self.largest for place, largest in amax.items()}
-
-    def perplexity(self, model, data):
-        def attend(module, query, key, value, *rest, **named):
-            key, value = (self.coded(values, self.scales.get((module.layer_idx, index), 1.0))
-                          for index, values in enumerate((key, value)))
-            return self.attend(module, query, key, value, *rest, **named)
-
-        return math.exp(self.run(attend, lambda: nats_per_token(model, data))[0])
-
-    def run(self, attend, body):
-        modeling_llama.eager_attention_forward = attend
-        try:
-            return body()
-        finally:
-            modeling_llama.eager_attention_forward = self.attend
-
-
-def kv_row(name, model, data):
-    code, of = KV_FORMATS[name]
-    cache = CodedCache(code)
-    if of:
-        cache.calibrate(model, list(batches("calibration.txt", 400)), of)
-    return dict(format=name, perplexity=cache.perplexity(model, data))
-
-
 def main():
     path, wanted = pathlib.Path(sys.argv[1]), set(sys.argv[2:])
     result = json.loads(path.read_text()) if path.exists() else {}
-    known = {row["format"]: row for row in result.get("rows", []) + result.get("kv", [])}
+    known = {row["format"]: row for row in result.get("rows", [])}
     data = list(batches("heldout.txt"))
     model = transformers.AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32, attn_implementation="eager").eval()
     original = {name: value.clone() for name, value in model.state_dict().items()}
-    for name in ["bf16", *FORMATS, *KV_FORMATS]:
+    for name in ["bf16", *FORMATS]:
         if wanted and name not in wanted:
             continue
         if name == "bf16":
@@ -161,13 +106,12 @@ def main():
             size = (MODEL / "model.safetensors").stat().st_size
             known[name] = dict(format=name, perplexity=math.exp(nats), bytes=size, weight_error=0.0)
         else:
-            known[name] = kv_row(name, model, data) if name in KV_FORMATS else weights_row(name, model, original, data)
+            known[name] = weights_row(name, model, original, data)
         print(known[name], flush=True)
         result |= dict(model="models/glossary", date=datetime.date.today().isoformat(), device="CPU",
                        command="python3 tools/format_accuracy.py", torch=torch.__version__,
                        transformers=transformers.__version__,
-                       rows=[known[name] for name in ["bf16", *FORMATS] if name in known],
-                       kv=[known[name] for name in KV_FORMATS if name in known])
+                       rows=[known[name] for name in ["bf16", *FORMATS] if name in known])
         path.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Renders the newest docs/results/*_formats.json and *_gemm-error.json into the tables at the end of docs/formats.md,
-and into docs/formats/accuracy.svg.
+"""Renders the newest docs/results/*_glossary_formats.json, *_kv-formats.json and *_gemm-error.json into the tables at the
+end of docs/formats.md, and into docs/formats/accuracy.svg.
 
     python3 tools/render_formats.py          writes them
     python3 tools/render_formats.py --check  exits 1 when a file is not what would be written
@@ -57,10 +57,12 @@ def engine_table(result):
     return lines
 
 
-def kv_table(result):
+def kv_table(name, result):
     plain = result["rows"][0]
-    lines = ["\nKeys and values as codes (torch's conversions, not our kernels), bf16 weights:\n", "| keys and values | perplexity | against bf16 |", "|---|---|---|"]
-    for row in result["kv"]:
+    lines = [f"\nKeys and values in a cache of each format, bf16 weights, by our engine in bf16 arithmetic, the same text ({result['tokens']} "
+             f"tokens).\n{result['date']}, {result['device']}; `{result['command']}`, docs/results/{name}.\n",
+             "| keys and values | perplexity | against bf16 |", "|---|---|---|"]
+    for row in result["rows"]:
         lines.append(f"| {row['format']} | {row['perplexity']:.3f} | {against(row, plain):+.2%} |")
     lines.append("\nWithout a scale it is 1. Others are of the largest magnitudes in `calibration.txt`.")
     return lines
@@ -98,12 +100,13 @@ def bars(picture, x, y, title, rows, text):
         picture.text(x + 170 + width, top + 11, text(value), "small")
 
 
-def drawn(formats, products):
+def drawn(formats, caches, products):
     plain = formats["rows"][0]
     picture = Picture("What a format costs: the shipped model's perplexity, and products of normal numbers")
     weights = [(row["format"].replace(" --", ", "), against(row, plain), "c2" if "gptq" in row["format"] else "c0")
                for row in formats["rows"][1:]]
-    kv = [("KV " + row["format"].replace(", a scale per", " per"), against(row, plain), "c3") for row in formats["kv"]]
+    kv = [("KV " + row["format"].replace(", a scale per", " per"), against(row, caches["rows"][0]), "c3")
+          for row in caches["rows"][1:]]
     ordered = sorted(weights, key=lambda row: row[1]) + sorted(kv, key=lambda row: row[1])
     bars(picture, MARGIN, 48, "perplexity against bf16", ordered, lambda value: f"{value:+.2%}")
     errors = [(product_name(row), row["rms"], "c0" if row["activations"] == "bf16" else "c1")
@@ -119,10 +122,11 @@ def drawn(formats, products):
 
 
 def main():
-    (name, formats), (products_name, products) = newest("*_formats.json"), newest("*_gemm-error.json")
+    (name, formats), (kv_name, caches) = newest("*_glossary_formats.json"), newest("*_kv-formats.json")
+    products_name, products = newest("*_gemm-error.json")
     page = PAGE.read_text()
-    lines = weights_table(name, formats) + engine_table(formats) + kv_table(formats) + product_table(products_name, products)
-    wanted = {PAGE: page.split(MARK)[0] + MARK + "\n".join(lines) + "\n", PICTURE: drawn(formats, products)}
+    lines = weights_table(name, formats) + engine_table(formats) + kv_table(kv_name, caches) + product_table(products_name, products)
+    wanted = {PAGE: page.split(MARK)[0] + MARK + "\n".join(lines) + "\n", PICTURE: drawn(formats, caches, products)}
     if "--check" in sys.argv[1:]:
         return int(any(not path.exists() or path.read_text() != text for path, text in wanted.items()))
     for path, text in wanted.items():
