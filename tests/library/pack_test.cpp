@@ -200,7 +200,9 @@ TEST(RoundWeight, IsTheLibrarysRounding) {
         EXPECT_EQ(codes, expected.codes);
         for (std::size_t i = 0; i < scales.size(); ++i) {
             EXPECT_EQ(f16_to_float(scales[i]), expected.scales[i]);
-            if (!symmetric) EXPECT_EQ(zeros[i], expected.zeros[i]);
+            if (!symmetric) {
+                EXPECT_EQ(zeros[i], expected.zeros[i]);
+            }
         }
         call.scales.shape[1] = 1;
         call.zeros = {};
