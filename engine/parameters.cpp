@@ -324,9 +324,23 @@ std::vector<std::string> unused_tensors(const std::vector<Parameter>& parameters
     return texts;
 }
 
+std::vector<Parameter> list_with_one_expert(ModelConfig config) {
+    config.experts.num_experts = std::min(config.experts.num_experts, 1);
+    return list_parameters(config);
+}
+
+i64 times_listed(const ModelConfig& config, const Parameter& parameter) {
+    const auto of_layer = parameter.layer_tensor;
+    return of_layer == &LayerWeights::router || of_layer == &LayerWeights::expert_gate_up ||
+                   of_layer == &LayerWeights::expert_down
+               ? config.experts.num_experts
+               : 1;
+}
+
 i64 num_parameters(const ModelConfig& config) {
     i64 count = 0;
-    for (const Parameter& parameter : list_parameters(config)) count += parameter.num_elements();
+    for (const Parameter& parameter : list_with_one_expert(config))
+        count += times_listed(config, parameter) * parameter.num_elements();
     return count;
 }
 

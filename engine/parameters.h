@@ -87,4 +87,9 @@ std::vector<std::string> unused_tensors(const std::vector<Parameter>& parameters
 // Weights as stored: embeddings, layers, final norm, and the output layer unless tied.
 i64 num_parameters(const ModelConfig& config);
 
+// Experts of a layer are of one shape: the first of each layer in place of all, and how many of a parameter
+// that list has are there.
+std::vector<Parameter> list_with_one_expert(ModelConfig config);
+i64 times_listed(const ModelConfig& config, const Parameter& parameter);
+
 }  // namespace warpwright

@@ -53,8 +53,11 @@ private:
 std::string what_would_fit(const ModelConfig& config, const ModelConfig& shard, const ModelForms& forms,
                            const Target& target, const Plan& plan) {
     std::vector<std::string> ways;
+    const Memory here(shard, forms, target);
     for (int gpus = plan.num_gpus * 2; gpus <= 64 && target.facts.build_target != BuildTarget::host;
          gpus *= 2) {
+        // What is divided takes at least this much; listing a shard's weights takes longer.
+        if (here.weight_bytes * plan.num_gpus / gpus > here.capacity_bytes) continue;
         const auto more = shard_config(config, gpus);
         if (!more.ok()) continue;
         auto forms_of_more = expected_forms(*more);

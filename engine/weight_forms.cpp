@@ -424,8 +424,13 @@ ModelForms forms_of(const ModelConfig& config, const std::vector<Parameter>& par
 }
 
 Result<ModelForms> expected_forms(const ModelConfig& config) {
-    WW_ASSIGN(const std::vector<Parameter> parameters, with_forms(config, list_parameters(config)));
-    return forms_of(config, parameters);
+    WW_ASSIGN(const std::vector<Parameter> parameters, with_forms(config, list_with_one_expert(config)));
+    ModelForms forms = forms_of(config, parameters);
+    for (const Parameter& parameter : parameters) {
+        const i64 others = times_listed(config, parameter) - 1;
+        forms.weight_bytes += others * parameter.num_elements() * dtype_bytes(config.dtype);
+    }
+    return forms;
 }
 
 std::vector<std::string> weight_format_names() {

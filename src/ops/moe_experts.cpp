@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "dispatch/prepare.h"
@@ -125,6 +126,15 @@ bool moe_has_chunks(const MoeSizes& sizes) {
     return sizes.tokens * sizes.top_k > kChunkSlots;
 }
 
+namespace {
+
+// Of dense rows of 16-bit elements, in buffers that start at a multiple of 16 bytes.
+i64 row_alignment(i64 width) {
+    return std::min<i64>(16, i64{1} << std::countr_zero(static_cast<u64>(16 | 2 * width)));
+}
+
+}  // namespace
+
 GroupedGemmProblem moe_up_problem(const MoeSizes& s) {
     const MoePlan plan = moe_plan(s);
     return {.m = plan.few ? s.tokens : plan.rows,
@@ -142,7 +152,8 @@ GroupedGemmProblem moe_up_problem(const MoeSizes& s) {
             .gather = !plan.few,
             .gated = true,
             .bias = s.bias,
-            .activation = s.activation};
+            .activation = s.activation,
+            .alignment_bytes = row_alignment(s.hidden)};
 }
 
 GroupedGemmProblem moe_down_problem(const MoeSizes& s) {
@@ -151,6 +162,7 @@ GroupedGemmProblem moe_down_problem(const MoeSizes& s) {
     if (problem.by == RowsBy::slots) problem.by = RowsBy::sums;
     problem.gather = problem.gated = false;
     problem.activation = Activation::none;
+    problem.alignment_bytes = row_alignment(s.width);
     return problem;
 }
 
