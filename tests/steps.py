@@ -293,7 +293,7 @@ def tests_step(report, labels):
     if labels:
         targets.append("warpwright")  # Python tests call it
     if "python" in labels:
-        targets.append("warpwright_shared")
+        targets += ["warpwright_shared", "warpwright_beside"]
     selection = ["-L", f"^({'|'.join(labels)})$"] if labels else []
     timed("build", lambda report: build_step(report, "test", targets) and None, report)
     if "build" in report.failed:

@@ -60,6 +60,8 @@ extern "C" {
 WW_API int32_t ww_abi_version(void); /* of the library that was loaded */
 WW_API int32_t ww_abi_revision(void);
 WW_API const char* ww_version(void); /* "0.1.0" */
+/* The kernel images inside the library, for a program beside it; null and 0: it was built without. */
+WW_API const void* ww_packed_images(size_t* bytes);
 
 /* ---- Errors -------------------------------------------------------------------------------------------- */
 

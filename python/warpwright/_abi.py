@@ -354,6 +354,7 @@ FUNCTIONS = {
     "ww_abi_version": (c_int32, []),
     "ww_abi_revision": (c_int32, []),
     "ww_version": (c_char_p, []),
+    "ww_packed_images": (c_void_p, [POINTER(c_size_t)]),
     "ww_last_error": (c_char_p, []),
     "ww_free": (NONE, [c_void_p]),
     "ww_context_open": (STATUS, [c_char_p, c_void_p, _handle_out]),

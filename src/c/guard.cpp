@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "image/pack.h"
+
 namespace warpwright::c {
 namespace {
 
@@ -77,6 +79,12 @@ int32_t ww_abi_version(void) {
 
 int32_t ww_abi_revision(void) {
     return WW_ABI_REVISION;
+}
+
+const void* ww_packed_images(size_t* bytes) {
+    const std::string_view images = warpwright::packed_images();
+    *bytes = images.size();
+    return images.data();
 }
 
 const char* ww_version(void) {
