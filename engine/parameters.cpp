@@ -338,9 +338,26 @@ i64 times_listed(const ModelConfig& config, const Parameter& parameter) {
 }
 
 i64 num_parameters(const ModelConfig& config) {
+    // Layers differ in whether they have experts, and in no other shape: one of each kind is listed.
+    i64 num_layers[2] = {};
+    for (int layer = 0; layer < config.num_layers; ++layer) ++num_layers[config.has_experts(layer)];
     i64 count = 0;
-    for (const Parameter& parameter : list_with_one_expert(config))
-        count += times_listed(config, parameter) * parameter.num_elements();
+    bool is_first = true;
+    for (const bool has_experts : {false, true}) {
+        if (num_layers[has_experts] == 0) continue;
+        ModelConfig one = config;
+        one.num_layers = 1;
+        if (!one.experts.layers.empty()) one.experts.layers = {has_experts};
+        for (const Parameter& parameter : list_with_one_expert(one)) {
+            const i64 elements = times_listed(config, parameter) * parameter.num_elements();
+            if (parameter.layer >= 0) {
+                count += num_layers[has_experts] * elements;
+            } else if (is_first) {
+                count += elements;
+            }
+        }
+        is_first = false;
+    }
     return count;
 }
 
