@@ -118,9 +118,11 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     const float scale =
         call.scale > 0 ? call.scale : 1 / std::sqrt(static_cast<float>(checked.problem.head_dim));
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
-    // A window as long as the longest sequence is none.
-    const auto window = [&](i64 keys) { return keys < checked.problem.max_kv_len ? narrow(keys) : -1; };
-    const i32 window_left = window(call.window_left);
+    // A window, or a chunk, as long as the longest sequence is none; a chunk of one key is a window of none.
+    const i64 most_keys = checked.problem.max_kv_len;
+    const auto window = [&](i64 keys) { return keys >= 0 && keys < most_keys ? narrow(keys) : kNoWindow; };
+    const i32 window_left = call.chunk == 1 ? 0 : window(call.window_left);
+    const ChunkSize chunk = chunk_size(call.chunk < most_keys ? call.chunk : 0);
     const int token = paged ? 1 : 0;
     checked.args = {.q = call.q.data,
                     .out = call.out.data,
@@ -157,8 +159,8 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                     .past_is_ready = call.past_is_ready ? 1 : 0,
                     .window_left = window_left,
                     .window_right = call.causal ? 0 : window(call.window_right),
-                    .chunk = narrow(call.chunk),
-                    .has_first = window_left >= 0 || call.chunk > 0 ? 1 : 0,
+                    .chunk = chunk,
+                    .has_first = window_left != kNoWindow || chunk.size > 0 ? 1 : 0,
                     .tanh_scale = call.softcap > 0 ? scale / call.softcap : 0,
                     .scale_log2 = (call.softcap > 0 ? call.softcap : scale) * 1.4426950408889634f,  // log2(e)
                     .lse_factor = call.lse_base_e ? 0.69314718055994531f : 1,                       // ln(2)

@@ -393,6 +393,20 @@ TEST(Attention, TheCheckSeesAWindowThatIsOneOff) {
     EXPECT_FALSE(random.passes(capped, -1, 0));
 }
 
+TEST(Attention, MultiplesOfAChunkAreThoseOfADivision) {
+    for (i64 size :
+         {2, 3, 5, 7, 48, 100, 127, 128, 129, 1000, 8192, 65537, 1 << 30, (1 << 30) + 1, 0x7fffffff}) {
+        const ChunkSize chunk = chunk_size(size);
+        for (i64 n :
+             {i64{0}, size - 1, size, size + 1, 3 * size - 1, 3 * size, i64{123456789}, i64{0x7ffffffe},
+              i64{0x7fffffff}, 0x7fffffff / size * size, 0x7fffffff / size * size - 1}) {
+            if (n > 0x7fffffff) continue;
+            ASSERT_EQ(chunk.multiple_below(static_cast<i32>(n)), n / size * size) << n << " " << size;
+        }
+    }
+    EXPECT_EQ(chunk_size(0).multiple_below(12345), 0);
+}
+
 // Nor do a sink, a slope or a right window that are a little off pass.
 TEST(Attention, TheCheckSeesALogitASlopeOrARightWindowThatIsOff) {
     RandomCall random;

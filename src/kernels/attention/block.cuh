@@ -63,15 +63,12 @@ struct BlockWork {
     __device__ int own_key(int row) const { return kv_len - q_len + query(row); }
     // Keys that it sees.
     __device__ int visible_keys(const AttentionArgs& args, int row) const {
-        return args.window_right < 0 ? kv_len : min(kv_len, max(0, own_key(row) + 1 + args.window_right));
+        return min(kv_len, max(0, own_key(row) + 1 + args.window_right));
     }
     // The first of them; not above the number of visible keys of this row or a later one.
     __device__ int first_key(const AttentionArgs& args, int row) const {
-        if (!args.has_first) return 0;
-        const int own = own_key(row);
-        const int of_window = args.window_left < 0 ? 0 : own - args.window_left;
-        const int of_chunk = args.chunk == 0 || own < 0 ? 0 : own - own % args.chunk;
-        return max(0, max(of_window, of_chunk));
+        const int own = max(0, own_key(row));
+        return max(0, max(own - args.window_left, args.chunk.multiple_below(own)));
     }
     __device__ int head(int row) const { return kv_head * group + row % group; }
 };

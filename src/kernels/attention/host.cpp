@@ -91,14 +91,10 @@ struct Sequence {
     }
     // The keys that a query sees: from first_visible up to visible.
     int own_key(int query) const { return kv_len - q_len + query; }
-    int visible(int query) const {
-        return args.window_right < 0 ? kv_len : std::clamp(own_key(query) + 1 + args.window_right, 0, kv_len);
-    }
+    int visible(int query) const { return std::clamp(own_key(query) + 1 + args.window_right, 0, kv_len); }
     int first_visible(int query) const {
-        const int own = own_key(query);
-        const int of_window = args.window_left < 0 ? 0 : own - args.window_left;
-        const int of_chunk = args.chunk == 0 || own < 0 ? 0 : own - own % args.chunk;
-        return std::max({0, of_window, of_chunk});
+        const int own = std::max(0, own_key(query));
+        return std::max(own - args.window_left, args.chunk.multiple_below(own));
     }
     // Whether the mask, if there is one, has the bit of a key.
     bool is_in_mask(int query, int key) const {

@@ -74,6 +74,30 @@ struct AttentionProblem {
     }
 };
 
+// More keys than there are, and no overflow when it is added to the number of a key.
+constexpr i32 kNoWindow = 1 << 30;
+
+// Multiples of a chunk without a division, for numbers below 2^31 (Granlund and Montgomery, 1994): with
+// 2^(shift - 1) < size <= 2^shift and magic = 2^(31 + shift) / size rounded up, n / size is
+// n magic / 2^(31 + shift) rounded down. Size 0 has the multiple 0 only; 1 is a window of no keys.
+struct ChunkSize {
+    i32 size = 0;
+    u32 magic = 0;
+    i32 shift = 1;
+
+    constexpr i32 multiple_below(i32 n) const {
+        return size *
+               static_cast<i32>(static_cast<u32>((u64{static_cast<u32>(n)} * magic) >> 32) >> (shift - 1));
+    }
+};
+constexpr ChunkSize chunk_size(i64 size) {
+    if (size < 2) return {};
+    i32 shift = 1;
+    while ((i64{1} << shift) < size) ++shift;
+    const u64 dividend = u64{1} << (31 + shift), divisor = static_cast<u64>(size);
+    return {static_cast<i32>(size), static_cast<u32>((dividend + divisor - 1) / divisor), shift};
+}
+
 // Strides count elements.
 struct AttentionArgs {
     const void* q;          // [q_tokens, heads, head_dim]
@@ -106,13 +130,13 @@ struct AttentionArgs {
     i32 num_splits;
     i32 page_shift;     // log2 of the page size
     i32 past_is_ready;  // see warpwright/ops/attention.h
-    i32 window_left;    // -1: none
-    i32 window_right;   // -1: none; 0: causal
-    i32 chunk;          // 0: none
-    i32 has_first;      // a window or a chunk: queries may not see the first key
-    float tanh_scale;   // scale / softcap; 0: no softcap
-    float scale_log2;   // (softcap or else scale) x log2(e): scores are compared and summed in base 2
-    float lse_factor;   // of log-sum-exps that leave as results: ln 2 where they are natural logarithms
+    i32 window_left;    // kNoWindow: none
+    i32 window_right;   // the same; 0: causal
+    ChunkSize chunk;
+    i32 has_first;     // a window or a chunk: queries may not see the first key
+    float tanh_scale;  // scale / softcap; 0: no softcap
+    float scale_log2;  // (softcap or else scale) x log2(e): scores are compared and summed in base 2
+    float lse_factor;  // of log-sum-exps that leave as results: ln 2 where they are natural logarithms
 
     const float* sinks;         // [heads] or null; null too where a merge adds them
     const float* alibi_slopes;  // [heads] or null
