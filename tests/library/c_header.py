@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""include/warpwright/c.h as ctypes would have it: its structs, functions and constants, read from the text."""
+"""include/warpwright/c.h, with its parts, as ctypes would have it: its structs, functions and constants, read from the text."""
 import ctypes
 import pathlib
 import re
 
-HEADER = pathlib.Path(__file__).resolve().parents[2] / "include" / "warpwright" / "c.h"
-TEXT = re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.DOTALL)
+INCLUDE = pathlib.Path(__file__).resolve().parents[2] / "include"
+HEADER = INCLUDE / "warpwright" / "c.h"
+# With the parts that it includes in their places.
+WHOLE = re.sub(r'^#include "(warpwright/.*)"$', lambda part: (INCLUDE / part[1]).read_text(), HEADER.read_text(),
+               flags=re.MULTILINE)
+TEXT = re.sub(r"/\*.*?\*/", "", WHOLE, flags=re.DOTALL)
 
 SCALARS = {
     "size_t": ctypes.c_size_t, "int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "uint8_t": ctypes.c_uint8,

@@ -33,7 +33,10 @@ class RulesTest(unittest.TestCase):
         long, short = "\n" * 801, "\n" * 800
         self.catches(check.file_length, {"src/ops/a.cpp": long}, "src/ops/a.cpp:801: 801 lines")
         self.passes(check.file_length, {"src/ops/a.cpp": short})
-        self.passes(check.file_length, {"src/ops/a.cpp": long, "CONTRIBUTING.md": "src/ops/a.cpp: generated"})
+        self.passes(check.file_length, {"src/ops/a.cpp": long, "CONTRIBUTING.md": "- **Length.** src/ops/a.cpp: generated"})
+        # A name that is there for another reason is none.
+        self.catches(check.file_length, {"src/ops/a.cpp": long, "CONTRIBUTING.md": "- **Length.** None.\n\nsrc/ops/a.cpp"},
+                     "src/ops/a.cpp:801: 801 lines")
 
     def test_asm_only_in_ptx(self):
         text = 'void f() {\n    asm volatile("nop;");\n}\n'
