@@ -4,35 +4,29 @@
 //
 //   kv_perplexity [MODEL [DEVICE]] > docs/results/DATE_cpu_kv-formats.json
 //
-// Counted as in models/glossary/evaluation.json: every line of heldout.txt on its own, <|begin|> line
-// <|end|>. Each prefix of a line is a request of one token; pages of one token make the keys and values of a
-// line be computed once. Scales are the largest magnitudes that calibration.txt leaves in a cache of 16 bits,
-// over the format's largest number.
+// Counted as in models/glossary/evaluation.json, by next_tokens.h. Scales are the largest magnitudes that
+// calibration.txt leaves in a cache of 16 bits, over the format's largest number.
 #include <fmt/format.h>
 
 #include <chrono>
 #include <cmath>
 #include <ctime>
-#include <fstream>
 #include <iostream>
-#include <map>
+#include <limits>
 #include <nlohmann/json.hpp>
 
-#include "engine/engine.h"
 #include "engine/formats/kv_scales.h"
-#include "engine/tokenizer.h"
 #include "kernels/host_math.h"
 #include "kernels/kv_format.h"
+#include "tools/next_tokens.h"
 
 namespace warpwright {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Texts = std::vector<std::vector<i32>>;  // token ids, <|begin|> and <|end|> included
 
-constexpr i64 kSequences = 512;
-constexpr std::size_t kLinesAtOnce = 64;
-constexpr std::size_t kCalibrationLines = 400;
+constexpr i64 kCalibrationLines = 400;
+constexpr i64 kCacheTokens = 1 << 14;
 
 enum class ScaleOf : u8 { none, layer, head };
 struct Row {
@@ -48,20 +42,6 @@ constexpr Row kRows[] = {
     {"fp8_e5m2", KvFormat::fp8_e5m2, ScaleOf::none},
     {"fp8_e5m2, a scale per head", KvFormat::fp8_e5m2, ScaleOf::head},
 };
-
-Result<Texts> read_texts(const std::string& model, const char* name, std::size_t most_lines) {
-    WW_ASSIGN(const Tokenizer tokenizer, Tokenizer::load(model));
-    std::ifstream file(model + "/" + name);
-    if (!file) return caller_error(fmt::format("{}/{}: cannot read", model, name));
-    Texts texts;
-    for (std::string line; texts.size() < most_lines && std::getline(file, line);) {
-        std::vector<i32>& text = texts.emplace_back(1, 0);
-        WW_ASSIGN(const std::vector<i32> ids, tokenizer.encode(line, false));
-        text.insert(text.end(), ids.begin(), ids.end());
-        text.push_back(1);
-    }
-    return texts;
-}
 
 i64 num_tokens(const Texts& texts) {
     i64 count = 0;
@@ -89,40 +69,7 @@ Result<std::unique_ptr<Engine>> engine_with(const std::shared_ptr<Context>& cont
         WW_TRY(upload(scales[layer].k, weights.layers[layer].k_scale));
         WW_TRY(upload(scales[layer].v, weights.layers[layer].v_scale));
     }
-    return Engine::create(context, config, std::move(weights),
-                          {.max_sequences = kSequences,
-                           .max_context_tokens = 512,
-                           .page_size_tokens = 1,
-                           .cache_tokens = cache_tokens});
-}
-
-// Calls each(logits, next token) for every prefix of every text.
-template <class Each>
-Status predict(Engine& engine, const Texts& texts, const Each& each) {
-    for (std::size_t begin = 0; begin < texts.size(); begin += kLinesAtOnce) {
-        std::map<int, i32> next;  // by sequence
-        for (std::size_t i = begin; i < std::min(begin + kLinesAtOnce, texts.size()); ++i) {
-            for (std::size_t length = 1; length < texts[i].size(); ++length) {
-                const auto prefix = std::span(texts[i]).first(length);
-                WW_ASSIGN(const int sequence, engine.add({.prompt = {prefix.begin(), prefix.end()},
-                                                          .max_tokens = 1,
-                                                          .stop_at_eos = false}));
-                next[sequence] = texts[i][length];
-            }
-        }
-        while (!engine.idle()) {
-            WW_ASSIGN(const std::vector<Token> tokens, engine.step());
-            WW_ASSIGN(const std::vector<float> logits, engine.last_logits());
-            const std::vector<int>& sequences = engine.last_sequences();
-            const std::size_t vocabulary = logits.size() / sequences.size();
-            std::map<int, std::size_t> row_of;
-            for (std::size_t row = 0; row < sequences.size(); ++row) row_of[sequences[row]] = row;
-            for (const Token& token : tokens)
-                each(std::span(logits).subspan(row_of.at(token.sequence) * vocabulary, vocabulary),
-                     next.at(token.sequence));
-        }
-    }
-    return {};
+    return Engine::create(context, config, std::move(weights), prediction_options(config, cache_tokens));
 }
 
 // The largest magnitude of each kv head's keys and values in the cache; whatever was never written is zero.
@@ -150,11 +97,10 @@ Result<std::vector<LayerKvScales>> magnitudes(Context& context, const Engine& en
 
 Result<std::vector<LayerKvScales>> calibrate(const std::shared_ptr<Context>& context,
                                              const std::string& model) {
-    WW_ASSIGN(const Texts texts, read_texts(model, "calibration.txt", kCalibrationLines));
-    // Room for all of them, so that nothing is overwritten.
-    WW_ASSIGN(const auto engine,
-              engine_with(context, model, KvFormat::same, {}, num_tokens(texts) + kSequences + 512));
     WW_ASSIGN(const ModelConfig config, load_config(model));
+    WW_ASSIGN(const Texts texts, read_texts(config, model, model + "/calibration.txt", kCalibrationLines));
+    // Room for all of them, so that nothing is overwritten.
+    WW_ASSIGN(const auto engine, engine_with(context, model, KvFormat::same, {}, num_tokens(texts) + 1024));
     for (int layer = 0; layer < config.num_layers; ++layer) {
         for (const Tensor& pages : {engine->pages().k_pages(layer), engine->pages().v_pages(layer)}) {
             const i64 count = pages.shape[0] * pages.shape[1] * pages.shape[2] * pages.shape[3];
@@ -178,16 +124,11 @@ std::vector<LayerKvScales> scales_of(const std::vector<LayerKvScales>& largest, 
     return scales;
 }
 
-double nats_of(std::span<const float> logits, i32 next) {
-    const double most = *std::max_element(logits.begin(), logits.end());
-    double total = 0;
-    for (const float logit : logits) total += std::exp(logit - most);
-    return most + std::log(total) - logits[static_cast<std::size_t>(next)];
-}
-
 Status run(const std::string& model, const std::string& device) {
     WW_ASSIGN(const std::shared_ptr<Context> context, Context::open(device));
-    WW_ASSIGN(const Texts texts, read_texts(model, "heldout.txt", std::string::npos));
+    WW_ASSIGN(const ModelConfig config, load_config(model));
+    WW_ASSIGN(const Texts texts,
+              read_texts(config, model, model + "/heldout.txt", std::numeric_limits<i64>::max()));
     WW_ASSIGN(const std::vector<LayerKvScales> largest, calibrate(context, model));
     char date[16] = {};
     const std::time_t now = std::time(nullptr);
@@ -197,16 +138,13 @@ Status run(const std::string& model, const std::string& device) {
               {"device", context->device().id()},
               {"command", fmt::format("build/kv_perplexity {}", model)}};
     for (const Row& row : kRows) {
-        double nats = 0;
-        i64 count = 0;
-        WW_ASSIGN(const auto engine, engine_with(context, model, row.format, scales_of(largest, row), 16384));
-        WW_TRY(predict(*engine, texts, [&](std::span<const float> logits, i32 next) {
-            nats += nats_of(logits, next);
-            ++count;
-        }));
-        json["tokens"] = count;
-        json["rows"].push_back(
-            {{"format", row.name}, {"perplexity", std::exp(nats / static_cast<double>(count))}});
+        WW_ASSIGN(const auto engine,
+                  engine_with(context, model, row.format, scales_of(largest, row), kCacheTokens));
+        Loss loss;
+        WW_TRY(predict(*engine, texts,
+                       [&](std::span<const float> logits, i32 next) { loss.add(logits, next); }));
+        json["tokens"] = loss.count();
+        json["rows"].push_back({{"format", row.name}, {"perplexity", loss.perplexity()}});
         std::cerr << json["rows"].back().dump() << '\n';
     }
     std::cout << json.dump(1) << '\n';

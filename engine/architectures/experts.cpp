@@ -5,12 +5,10 @@
 
 #include "engine/architectures/architecture.h"
 #include "engine/architectures/fields.h"
+#include "kernels/moe/route/rows.h"
 
 namespace warpwright {
 namespace {
-
-constexpr i64 kMaxExperts = 1024;  // of moe_route
-constexpr i64 kMaxChoices = 32;
 
 bool every_layer(int, i64) {
     return true;
@@ -22,7 +20,7 @@ void read_experts(Fields& fields, const char* count, i64 default_count, i64 defa
     ExpertsConfig& experts = config.experts;
     experts.num_experts = static_cast<int>(fields.integer_or(count, 1, kMaxExperts, default_count));
     experts.top_k =
-        static_cast<int>(fields.integer_or("num_experts_per_tok", 1, kMaxChoices, default_choices));
+        static_cast<int>(fields.integer_or("num_experts_per_tok", 1, kMaxTopK, default_choices));
     experts.width = static_cast<int>(fields.integer(width, 1, kMaxSize));
     if (experts.top_k > experts.num_experts)
         fields.fail("'num_experts_per_tok': expected no more than there are experts");

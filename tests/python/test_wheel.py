@@ -139,6 +139,11 @@ class Wheel(unittest.TestCase):
             self.assertEqual(done.stdout.split(), [f"{folder}/warpwright/__init__.py", "True"], done.stderr)
             done = run(sys.executable, "-m", "warpwright", "--version", cwd=folder, env=environment)
             self.assertIn("0.1.0", done.stdout)
+            # Its program has the images of the library beside it.
+            command = [sys.executable, "-m", "warpwright", "kernels", "--op", "merge_state"]
+            self.assertIn("(pack)", run(*command, cwd=folder, env=environment).stdout)
+            (pathlib.Path(folder) / "warpwright" / "libwarpwright.so").unlink()
+            self.assertNotIn("(pack)", run(*command, cwd=folder, env=environment).stdout)
 
 
 if __name__ == "__main__":
