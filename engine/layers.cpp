@@ -29,9 +29,7 @@ MoeSizes moe_sizes(const ModelConfig& c, i64 tokens, bool batch_invariant) {
             .width = c.experts.width,
             .dtype = c.dtype,
             .activation = c.activation,
-            .batch_invariant = batch_invariant,
-            .alignment_bytes = std::min(alignment_bytes(c.dtype, {c.hidden_size}),
-                                        alignment_bytes(c.dtype, {c.experts.width}))};
+            .batch_invariant = batch_invariant};
 }
 
 // Collects entries in the order of the pass.

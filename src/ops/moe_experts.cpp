@@ -96,6 +96,12 @@ Status prepare_products(Context& context, const MoeExperts& call, const MoePlan&
     return prepare(context, down, prepared);
 }
 
+// What dense rows of 16-bit elements start at multiples of, as the operations see it.
+i64 row_alignment(i64 width, const MoeSizes& s) {
+    const u64 bits = static_cast<u64>(16 | 2 * width | s.alignment_bytes);
+    return i64{1} << std::countr_zero(bits);
+}
+
 }  // namespace
 
 double expected_experts(i64 tokens, i64 top_k, i64 experts) {
@@ -112,7 +118,7 @@ MoePlan moe_plan(const MoeSizes& s) {
     plan.expected_groups = static_cast<i64>(std::lround(touched));
     plan.expected_m = static_cast<i64>(std::ceil(each));
     // What reads rows in vectors has no row without alignment; the permuted way has.
-    const bool aligned = s.hidden % 8 == 0 && s.width % 8 == 0 && s.alignment_bytes % 16 == 0;
+    const bool aligned = row_alignment(s.hidden, s) == 16 && row_alignment(s.width, s) == 16;
     plan.few = aligned && !s.batch_invariant && s.tokens <= kFewTokens && slots <= kMostSlots &&
                s.experts <= kMostSlotGroups;
     plan.rows = slots;
@@ -125,15 +131,6 @@ MoePlan moe_plan(const MoeSizes& s) {
 bool moe_has_chunks(const MoeSizes& sizes) {
     return sizes.tokens * sizes.top_k > kChunkSlots;
 }
-
-namespace {
-
-// Of dense rows of 16-bit elements, in buffers that start at a multiple of 16 bytes.
-i64 row_alignment(i64 width) {
-    return std::min<i64>(16, i64{1} << std::countr_zero(static_cast<u64>(16 | 2 * width)));
-}
-
-}  // namespace
 
 GroupedGemmProblem moe_up_problem(const MoeSizes& s) {
     const MoePlan plan = moe_plan(s);
@@ -153,7 +150,7 @@ GroupedGemmProblem moe_up_problem(const MoeSizes& s) {
             .gated = true,
             .bias = s.bias,
             .activation = s.activation,
-            .alignment_bytes = row_alignment(s.hidden)};
+            .alignment_bytes = row_alignment(s.hidden, s)};
 }
 
 GroupedGemmProblem moe_down_problem(const MoeSizes& s) {
@@ -162,7 +159,7 @@ GroupedGemmProblem moe_down_problem(const MoeSizes& s) {
     if (problem.by == RowsBy::slots) problem.by = RowsBy::sums;
     problem.gather = problem.gated = false;
     problem.activation = Activation::none;
-    problem.alignment_bytes = row_alignment(s.width);
+    problem.alignment_bytes = row_alignment(s.width, s);
     return problem;
 }
 
