@@ -19,8 +19,7 @@ void read_experts(Fields& fields, const char* count, i64 default_count, i64 defa
                   const char* width, ModelConfig& config) {
     ExpertsConfig& experts = config.experts;
     experts.num_experts = static_cast<int>(fields.integer_or(count, 1, kMaxExperts, default_count));
-    experts.top_k =
-        static_cast<int>(fields.integer_or("num_experts_per_tok", 1, kMaxTopK, default_choices));
+    experts.top_k = static_cast<int>(fields.integer_or("num_experts_per_tok", 1, kMaxTopK, default_choices));
     experts.width = static_cast<int>(fields.integer(width, 1, kMaxSize));
     if (experts.top_k > experts.num_experts)
         fields.fail("'num_experts_per_tok': expected no more than there are experts");

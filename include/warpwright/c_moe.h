@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The part of c.h that has the operations of a mixture of experts. Include c.h, which includes this and says
- * how it is to be read. */
+/* The part of c.h that has the operations of a mixture of experts. Including it is
+ * including c.h, which says how it is to be read. */
 #ifndef WARPWRIGHT_C_H
-#error "include warpwright/c.h"
+#include "warpwright/c.h" /* which has this part in its place */
 #endif
 #ifndef WARPWRIGHT_C_MOE_H
 #define WARPWRIGHT_C_MOE_H
