@@ -132,13 +132,12 @@ Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms,
     plan.link = link.kind;
     plan.parallelism_reason = parallelism_reason(config, plan, link);
     WW_ASSIGN(const ModelConfig shard, shard_config(config, plan.num_gpus));
-    ModelForms forms;
+    ModelForms expected;
     if (known_forms == nullptr) {
         WW_ASSIGN(const ModelConfig decided, with_activations(shard, target));
-        WW_ASSIGN(forms, expected_forms(decided));
-    } else {
-        forms = *known_forms;
+        WW_ASSIGN(expected, expected_forms(decided));
     }
+    const ModelForms& forms = known_forms == nullptr ? expected : *known_forms;
     plan.weight_formats = forms.formats;
     plan.weight_notes = forms.notes;
     plan.kv_format = kv_type_name(config, forms.kv_format);
@@ -169,15 +168,31 @@ Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms,
     return plan;
 }
 
-}  // namespace
-
-Result<Plan> plan_model(const ModelConfig& config, const Target& target, const PlanOptions& options) {
+// The model as the options would have it.
+Result<ModelConfig> formed_config(const ModelConfig& config, const PlanOptions& options) {
     WW_ASSIGN(ModelConfig formed, with_format(config, options.format));
     if (!options.kv_format.empty()) {
         WW_ASSIGN(formed, with_kv_format(std::move(formed), options.kv_format));
     }
     WW_ASSIGN(const Activations activations, parse_activations(options.activations));
     if (activations != Activations::automatic) formed.activations = activations;
+    return formed;
+}
+
+// Of weights that are numbers, which are the same on every GPU; else none.
+std::optional<ModelForms> forms_everywhere(const ModelConfig& formed, const PlanOptions& options) {
+    if (formed.quantization != nullptr || formed.activations == Activations::declared || options.num_gpus < 1)
+        return {};
+    const Result<ModelConfig> shard = shard_config(formed, options.num_gpus);
+    if (!shard.ok()) return {};
+    Result<ModelForms> forms = expected_forms(shard.value());
+    return forms.ok() ? std::optional(std::move(forms).value()) : std::nullopt;
+}
+
+}  // namespace
+
+Result<Plan> plan_model(const ModelConfig& config, const Target& target, const PlanOptions& options) {
+    WW_ASSIGN(const ModelConfig formed, formed_config(config, options));
     return plan_with(formed, nullptr, target, options);
 }
 
@@ -188,11 +203,21 @@ Result<Plan> plan_model(const ModelConfig& config, const ModelForms& forms, cons
 
 std::vector<PlanPoint> plan_points(const ModelConfig& config, std::span<const Target> targets,
                                    std::span<const PlanOptions> options) {
+    // What does not depend on the GPU, of each of the options.
+    std::vector<Result<ModelConfig>> formed;
+    std::vector<std::optional<ModelForms>> forms;
+    for (const PlanOptions& wanted : options) {
+        formed.push_back(formed_config(config, wanted));
+        forms.push_back(formed.back().ok() ? forms_everywhere(formed.back().value(), wanted) : std::nullopt);
+    }
     std::vector<PlanPoint> points;
     for (const Target& target : targets) {
-        for (const PlanOptions& wanted : options) {
-            PlanPoint point{.gpu = target.id, .options = wanted};
-            if (auto plan = plan_model(config, target, wanted); plan.ok()) {
+        for (std::size_t i = 0; i < options.size(); ++i) {
+            PlanPoint point{.gpu = target.id, .options = options[i]};
+            auto plan = formed[i].ok() ? plan_with(formed[i].value(), forms[i] ? &*forms[i] : nullptr, target,
+                                                   options[i])
+                                       : Result<Plan>(formed[i].status());
+            if (plan.ok()) {
                 point.plan = std::move(plan).value();
             } else {
                 point.refused = plan.status().message();
