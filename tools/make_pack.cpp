@@ -88,9 +88,11 @@ int main(int argc, char** argv) {
         }
     }
     double total_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print("pack: {} images ({} compiled, {} reused) as {} texts and cubins, {:.1f} MB, {:.1f} s",
-               report->num_images, report->num_compiled, report->num_copied + report->num_cached,
-               report->num_blobs, static_cast<double>(report->bytes.size()) / 1e6, total_s);
+    fmt::print(
+        "pack: {} images ({} compiled, {} reused, {} shared by targets) as {} texts and cubins, {:.1f} MB, "
+        "{:.1f} s",
+        report->num_images, report->num_compiled, report->num_copied + report->num_cached, report->num_shared,
+        report->num_blobs, static_cast<double>(report->bytes.size()) / 1e6, total_s);
     if (report->num_compiled > 0) {
         fmt::print("; {:.2f} s per image, longest {:.1f} s: {}", report->compile_s / report->num_compiled,
                    report->slowest_s, report->slowest);

@@ -53,6 +53,18 @@ inline std::string kernel_source(std::string_view folder, std::string_view row) 
     return std::string(folder) + '/' + std::string(kernel) + ".cuh";
 }
 
+// The build target whose code of this row serves `target` too. compute_80 is sm_80's text; all that 8.9 has
+// beyond 8.0 are FP8 instructions, so that a row without a use for them (Op::uses_fp8) is compiled once for
+// both: the texts are the same, to which tests/image/code_target_test.cpp holds every kernel.
+template <class Op>
+constexpr BuildTarget code_target(const typename Op::Row& row, BuildTarget target) {
+    bool serves = target == BuildTarget::compute_80 || target == BuildTarget::sm_89;
+    if constexpr (requires { Op::uses_fp8(row); }) {
+        if (target == BuildTarget::sm_89 && Op::uses_fp8(row)) serves = false;
+    }
+    return serves && Op::image_fits(row, BuildTarget::sm_80) ? BuildTarget::sm_80 : target;
+}
+
 // A row's image, from its operation's traits.
 template <class Op>
 ImageSpec image_spec_of(const typename Op::Row& row, BuildTarget target) {
@@ -62,6 +74,7 @@ ImageSpec image_spec_of(const typename Op::Row& row, BuildTarget target) {
     spec.row = row.name.text;
     for (const auto& [name, text] : field_texts(row)) spec.row_content += name + "=" + text + " ";
     spec.build_target = target;
+    if (const BuildTarget code = code_target<Op>(row, target); code != target) spec.code_of = code;
     if constexpr (requires { row.spill_reason; }) spec.spill_reason = row.spill_reason.text;
     return spec;
 }

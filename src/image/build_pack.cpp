@@ -4,8 +4,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <mutex>
-#include <set>
+#include <optional>
 #include <thread>
 
 #include <fmt/format.h>
@@ -22,6 +23,7 @@ struct Item {
     std::string problem;
     bool is_copied = false;
     bool was_cached = false;
+    std::optional<std::size_t> same_code;  // the item whose code it has
     double compile_s = 0;
     std::string cache_problem;
 };
@@ -57,6 +59,18 @@ void make_item(const PackBuild& build, const ImageSpec& spec, const Nvrtc& nvrtc
     item.packed = pack_image(item.key.hash, fetched->image);
 }
 
+// The image of another target with the same code.
+PackedImage shared_image(const Item& item, const ImageSpec& spec, const Item& code) {
+    PackedImage packed = code.packed;
+    packed.hash = item.key.hash;
+    packed.build_target = spec.build_target;
+    if (spec.build_target == BuildTarget::compute_80) {
+        packed.cubin = {};
+        packed.resources = {};
+    }
+    return packed;
+}
+
 // The verdict does not depend on where the image came from: a reason may have been added or removed since.
 void judge(const ImageSpec& spec, const Item& item, PackReport& report) {
     const ImageResources& resources = item.packed.resources;
@@ -83,12 +97,12 @@ Result<PackReport> build_pack(const PackBuild& build) {
     PackReport report;
     std::vector<Item> items(build.specs.size());
     std::vector<std::size_t> missing;
-    std::set<std::string> seen;
+    std::map<std::string, std::size_t> seen;
     bool can_copy = build.previous != nullptr && build.previous->compiler() == compiler->version;
     for (std::size_t i = 0; i < items.size(); ++i) {
         const ImageSpec& spec = build.specs[i];
         Item& item = items[i];
-        if (!seen.insert(image_title(spec)).second) {
+        if (!seen.emplace(image_title(spec), i).second) {
             item.problem = fmt::format("image {}: two rows have this name", image_title(spec));
             continue;
         }
@@ -101,6 +115,13 @@ Result<PackReport> build_pack(const PackBuild& build) {
         if (const Pack::Entry* entry = can_copy ? build.previous->find(item.key.hash) : nullptr) {
             item.packed = build.previous->packed(*entry);
             item.is_copied = true;
+            continue;
+        }
+        ImageSpec code = spec;  // comes before: targets are in order
+        code.build_target = spec.code_of.value_or(spec.build_target);
+        if (const auto found = spec.code_of ? seen.find(image_title(code)) : seen.end();
+            found != seen.end()) {
+            item.same_code = found->second;
         } else {
             missing.push_back(i);
         }
@@ -136,9 +157,17 @@ Result<PackReport> build_pack(const PackBuild& build) {
             report.problems.push_back(item.problem);
             continue;
         }
-        ++(item.is_copied ? report.num_copied : item.was_cached ? report.num_cached : report.num_compiled);
+        if (item.same_code) {
+            const Item& code = items[*item.same_code];
+            if (!code.problem.empty()) continue;  // said there
+            item.packed = shared_image(item, build.specs[i], code);
+        }
+        ++(item.is_copied    ? report.num_copied
+           : item.same_code  ? report.num_shared
+           : item.was_cached ? report.num_cached
+                             : report.num_compiled);
         judge(build.specs[i], item, report);
-        images.push_back(std::move(item.packed));
+        images.push_back(item.packed);
     }
     if (!report.problems.empty()) return report;
     report.num_images = static_cast<int>(images.size());

@@ -21,7 +21,7 @@ struct PackBuild {
     const Pack* previous = nullptr;  // images are copied from it, compressed as they are
     ImageCache cache{""};            // survives an interrupted build and a change of branch
     int num_threads = 1;
-    // Called under a lock after every image that was not copied.
+    // Called under a lock after every image that was neither copied nor shared.
     std::function<void(int num_done, int num_missing)> progress = [](int, int) {};
 };
 
@@ -32,6 +32,7 @@ struct PackReport {
     int num_copied = 0;  // from the previous pack
     int num_cached = 0;  // from the cache
     int num_compiled = 0;
+    int num_shared = 0;    // have the code of another target's image
     double compile_s = 0;  // summed over threads
     double slowest_s = 0;
     std::string slowest;                // the image that took that long

@@ -155,16 +155,18 @@ std::string image_title(const ImageSpec& spec) {
 }
 
 std::vector<std::string> compile_flags(const ImageSpec& spec) {
+    const BuildTarget code = spec.code_of.value_or(spec.build_target);
+    const bool is_text = spec.build_target == BuildTarget::compute_80;
     std::vector<std::string> flags = {
-        fmt::format("--gpu-architecture={}", build_target_name(spec.build_target)),
+        fmt::format("--gpu-architecture={}", build_target_name(is_text ? spec.build_target : code)),
         "-std=c++20",
         "-default-device",      // unannotated constexpr functions of shared headers
         "--minimal",            // no texture, runtime or driver declarations: kernels use none
         "--no-source-include",  // nothing is read from the current folder
-        fmt::format("-DWW_TARGET={}", static_cast<int>(spec.build_target)),
+        fmt::format("-DWW_TARGET={}", static_cast<int>(code)),
         fmt::format("-DWW_ENTRY={}", entry_name(spec.row)),
     };
-    if (spec.build_target != BuildTarget::compute_80) flags.emplace_back("--ptxas-options=-v");
+    if (!is_text) flags.emplace_back("--ptxas-options=-v");
     if (!spec.contracts) flags.emplace_back("-fmad=false");
     return flags;
 }

@@ -20,6 +20,7 @@ struct AttentionOp {
 
     static std::span<const Row> rows() { return kAttentionRows; }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
+    static bool uses_fp8(const Row& row) { return is_coded(row); }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);
     }

@@ -20,6 +20,7 @@ struct KvAppendOp {
 
     static std::span<const Row> rows() { return kKvAppendRows; }
     static bool image_fits(const Row& row, BuildTarget target) { return warpwright::image_fits(row, target); }
+    static bool uses_fp8(const Row& row) { return row.codes; }
     static Rejection why_not(const Row& row, const TargetFacts& target, const Problem& problem) {
         return warpwright::why_not(row, target, problem);
     }

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Images that are another target's code: compiled for their own, the same instructions.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "image/build_pack.h"
+#include "image/compile.h"
+#include "image/kernels.h"
+#include "image/store.h"
+
+namespace warpwright::test {
+namespace {
+
+// The instructions of a text, without the registers' numbers and in no order: the compiler names and orders
+// them a little differently for each target.
+std::vector<std::string> instructions_of(std::string_view ptx) {
+    std::vector<std::string> lines;
+    for (std::size_t begin = 0; begin < ptx.size();) {
+        const std::size_t end = std::min(ptx.find('\n', begin), ptx.size());
+        std::string line;
+        bool in_register = false;
+        for (const char c : ptx.substr(begin, end - begin)) {
+            if (in_register && c >= '0' && c <= '9') continue;
+            in_register = c == '%' || (in_register && c >= 'a' && c <= 'z');
+            line += c;
+        }
+        begin = end + 1;
+        const bool is_instruction =
+            line.starts_with('\t') && line.ends_with(';') && !line.starts_with("\t.reg");
+        if (is_instruction) lines.push_back(std::move(line));
+    }
+    std::sort(lines.begin(), lines.end());
+    return lines;
+}
+
+TEST(code_target, fp8_is_all_that_8_9_adds) {
+    WW_NEEDS_NVRTC();
+    std::set<std::string> sources;
+    for (const ImageSpec& spec : all_image_specs()) {
+        if (spec.build_target != BuildTarget::sm_89 || !spec.code_of || !sources.insert(spec.source).second)
+            continue;
+        SCOPED_TRACE(image_title(spec));
+        ImageSpec own = spec;
+        own.code_of.reset();
+        const Result<Compiled> compiled = compile(own);
+        const auto shared = ImageStore::shared().get(spec);
+        ASSERT_TRUE(compiled.ok()) << compiled.status().message();
+        ASSERT_TRUE(shared.ok()) << shared.status().message();
+        ASSERT_NE(compiled->image.ptx.find(".target sm_89\n"), std::string::npos);
+        ASSERT_NE(shared.value()->ptx.find(".target sm_80\n"), std::string::npos);
+        const std::vector<std::string> lines = instructions_of(compiled->image.ptx);
+        EXPECT_GT(lines.size(), 20u);
+        EXPECT_TRUE(lines == instructions_of(shared.value()->ptx));
+    }
+    EXPECT_GT(sources.size(), 20u);
+}
+
+TEST(code_target, what_uses_fp8_is_compiled_for_8_9) {
+    int num_own = 0, num_shared = 0;
+    for (const ImageSpec& spec : all_image_specs()) {
+        if (spec.build_target == BuildTarget::compute_80) {
+            EXPECT_EQ(spec.code_of, BuildTarget::sm_80) << spec.row;
+        }
+        if (spec.build_target != BuildTarget::sm_89) continue;
+        ++(spec.code_of ? num_shared : num_own);
+        const bool coded = spec.row.find("e4m3") != std::string::npos && spec.row.starts_with("attention.");
+        if (coded) {
+            EXPECT_FALSE(spec.code_of) << spec.row;
+        }
+    }
+    EXPECT_GT(num_own, 0);
+    EXPECT_GT(num_shared, num_own);
+}
+
+TEST(code_target, a_pack_compiles_code_once) {
+    WW_NEEDS_NVRTC();
+    std::vector<ImageSpec> specs;
+    for (const BuildTarget target : {BuildTarget::sm_80, BuildTarget::sm_89, BuildTarget::compute_80}) {
+        specs.push_back(scale_spec(1, target));
+        if (target != BuildTarget::sm_80) specs.back().code_of = BuildTarget::sm_80;
+    }
+    const std::vector<EmbeddedFile> files = ScaleFiles{}.files();
+    const KernelSources sources(files);
+    PackBuild build;
+    build.specs = specs;
+    build.sources = &sources;
+    const Result<PackReport> report = build_pack(build);
+    ASSERT_TRUE(report.ok()) << report.status().message();
+    EXPECT_EQ(report->num_compiled, 1);
+    EXPECT_EQ(report->num_shared, 2);
+    EXPECT_EQ(report->num_blobs, 2);
+    const Result<Pack> pack = Pack::parse(report->bytes);
+    ASSERT_TRUE(pack.ok()) << pack.status().message();
+    EXPECT_EQ(pack->summary(), "1 images for sm_80, 1 for sm_89, 1 for compute_80");
+}
+
+}  // namespace
+}  // namespace warpwright::test
