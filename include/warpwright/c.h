@@ -318,7 +318,14 @@ typedef struct ww_attention {
     int32_t past_is_ready;
     ww_tensor k_scale, v_scale; /* optional, of codes: [1] f32, or [kv_heads], what they are multiplied by */
     int32_t kv_format;          /* WW_KV_SAME, ... */
-    int32_t reserved;
+    int32_t mask_of_queries; /* not 0: bit 0 of mask is the first query's own key, those before it are seen */
+    ww_tensor lse_base_e;    /* optional, in place of lse_base2: the natural logarithm */
+    ww_tensor sinks;         /* optional, [heads] f32: a logit that is in the sum and has no value */
+    ww_tensor alibi_slopes;  /* optional, [heads] f32 */
+    ww_tensor mask;          /* optional, [q_tokens, words] i32: bit j of word i is key 32 i + j */
+    int64_t
+        window_right_tokens; /* keys from a query's own position on that it sees, that one included; 0: all */
+    int64_t chunk_tokens;    /* causal: a query at p sees no key before p / chunk * chunk; 0: all */
 } ww_attention;
 WW_API ww_status ww_attention_workspace_bytes(ww_context* context, const ww_attention* call, int64_t* bytes);
 WW_API ww_status ww_prepare_attention(ww_context* context, const ww_attention* call, ww_prepared** prepared);

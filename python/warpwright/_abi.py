@@ -96,7 +96,13 @@ Attention = _sized(
     k_scale=Tensor,
     v_scale=Tensor,
     kv_format=c_int32,
-    reserved=c_int32,
+    mask_of_queries=c_int32,
+    lse_base_e=Tensor,
+    sinks=Tensor,
+    alibi_slopes=Tensor,
+    mask=Tensor,
+    window_right_tokens=c_int64,
+    chunk_tokens=c_int64,
 )
 MergeState = _sized("MergeState", "a a_lse b b_lse out lse", base=c_int32, reserved=c_int32)
 MergeStates = _sized("MergeStates", "states states_lse out lse", base=c_int32, reserved=c_int32)

@@ -118,9 +118,16 @@ def attention(
     kv_format: Optional[str] = None,
     k_scale: Union[None, float, Tensor] = None,
     v_scale: Union[None, float, Tensor] = None,
+    window_right: Optional[int] = None,
+    chunk_tokens: int = 0,
+    sinks: Optional[Tensor] = None,
+    alibi_slopes: Optional[Tensor] = None,
+    mask: Optional[Tensor] = None,
+    mask_of_queries: bool = False,
     past_is_ready: bool = False,
     out: Optional[Tensor] = None,
     lse_base2: Optional[Tensor] = None,
+    lse_base_e: Optional[Tensor] = None,
     workspace: Optional[Tensor] = None,
     device: Optional[str] = None,
     stream: Stream = None,
@@ -149,10 +156,20 @@ def attention(
         kv_format: "same", "fp8_e4m3" or "fp8_e5m2", how keys and values are stored; by default what their
             type says, which uint8 does not.
         k_scale, v_scale: what their codes are multiplied by: a number, [1] fp32, or [kv_heads]. By default 1.
+        window_right: keys behind its own position that a query sees, where it is not causal; None: all.
+        chunk_tokens: a causal query at position p sees no key before ``p // chunk_tokens * chunk_tokens``
+            (Llama 4); 0: all.
+        sinks: [heads] fp32, a logit of each head that is in the sum of the weights and has no value
+            (gpt-oss).
+        alibi_slopes: [heads] fp32: slope times the distance of query and key is subtracted from scores.
+        mask: [q_tokens, words] int32: bit j of word i is whether key 32 i + j is seen, of those that the rest
+            lets a query see. Of booleans: ``np.packbits(seen, -1, "little")``, padded to words and as int32.
+        mask_of_queries: bit 0 is the first query's own key, and keys before it are seen (drafted trees).
         past_is_ready: the operation directly before this one in the stream writes neither starts, lengths and
             page table nor keys and values of tokens before the queries' own (kv_append writes only those):
             they may be read while it still runs.
         lse_base2: [q_tokens, heads] fp32, written: log2 of the sum of ``2 ** (scores * log2(e))``.
+        lse_base_e: in place of it, the natural logarithm of the sum.
         workspace: [bytes] uint8, where keys are split to fill the GPU; by default as much as is of use
             (`attention_workspace_bytes`). Not shared between streams.
 
@@ -183,6 +200,15 @@ def attention(
     )
     _put_kv_scales(call, k_scale, v_scale)
     call.struct.past_is_ready = past_is_ready
+    if window_right is not None and window_right < 0:
+        raise CallerError(f"attention: window_right: expected 0 or more, or None for all, got {window_right}")
+    call.struct.window_right_tokens = 0 if window_right is None else window_right + 1
+    call.struct.chunk_tokens = chunk_tokens
+    call.struct.mask_of_queries = mask_of_queries
+    call.tensor("sinks", sinks, "f32")
+    call.tensor("alibi_slopes", alibi_slopes, "f32")
+    call.tensor("mask", mask, "i32")
+    call.tensor("lse_base_e", lse_base_e, "f32", written=True)
     result = call.result("out", out, tuple(call.struct.q.shape[:3]), _dtype_of(call.struct.q))
     call.tensor("lse_base2", lse_base2, "f32", written=True)
     if workspace is None:

@@ -48,6 +48,7 @@ Result<Attention> convert(const ww_attention& c, const Device& device) {
     Attention call{.q = arg("q", c.q),
                    .out = arg("out", c.out),
                    .lse_base2 = arg("lse_base2", c.lse_base2),
+                   .lse_base_e = arg("lse_base_e", c.lse_base_e),
                    .k = arg("k", c.k),
                    .v = arg("v", c.v),
                    .kv_starts = arg("kv_starts", c.kv_starts),
@@ -64,13 +65,23 @@ Result<Attention> convert(const ww_attention& c, const Device& device) {
                    .scale = c.scale,
                    .causal = c.causal != 0,
                    .window_left = c.window_tokens - 1,
+                   .window_right = c.window_right_tokens - 1,
+                   .chunk = c.chunk_tokens,
                    .softcap = c.softcap,
+                   .sinks = arg("sinks", c.sinks),
+                   .alibi_slopes = arg("alibi_slopes", c.alibi_slopes),
+                   .mask = arg("mask", c.mask),
+                   .mask_of_queries = c.mask_of_queries != 0,
                    .past_is_ready = c.past_is_ready != 0,
                    .workspace = arg("workspace", c.workspace)};
     WW_TRY(arg.status());
     if (c.window_tokens < 0) {
         return caller_error(
             fmt::format("attention: window_tokens: expected 0 (all keys) or more, got {}", c.window_tokens));
+    }
+    if (c.window_right_tokens < 0) {
+        return caller_error(fmt::format(
+            "attention: window_right_tokens: expected 0 (all keys) or more, got {}", c.window_right_tokens));
     }
     if (call.max_q_len == 0) call.max_q_len = std::max<i64>(1, call.q.shape[0]);
     return call;

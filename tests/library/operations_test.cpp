@@ -175,6 +175,10 @@ ww_attention c_attention(const Attention& call) {
     c.softcap = call.softcap;
     c.kv_format = static_cast<int32_t>(call.kv_format);
     c.k_scale = c_tensor(call.k_scale), c.v_scale = c_tensor(call.v_scale);
+    c.lse_base_e = c_tensor(call.lse_base_e), c.sinks = c_tensor(call.sinks);
+    c.alibi_slopes = c_tensor(call.alibi_slopes), c.mask = c_tensor(call.mask);
+    c.mask_of_queries = call.mask_of_queries;
+    c.window_right_tokens = call.window_right + 1, c.chunk_tokens = call.chunk;
     return c;  // max_q_len 0: q_tokens
 }
 
@@ -195,6 +199,32 @@ TEST(Operations, PagedAttention) {
                              .max_q_len = 2,
                              .max_kv_len = 10,
                              .causal = false};
+        },
+        c_attention, ww_run_attention, ww_prepare_attention, attention);
+}
+
+TEST(Operations, AttentionWithSinksAndMasks) {
+    expect_the_same(
+        [](Arena& arena) {
+            Attention call = ragged_attention(arena);
+            call.lse_base2 = {};
+            call.lse_base_e = arena.reals(DType::f32, {4, 4});
+            call.window_left = -1;
+            call.chunk = 3;
+            call.sinks = arena.reals(DType::f32, {4});
+            call.alibi_slopes = arena.scales({4});
+            call.mask = arena.ints({4, 1}, {0x1b, 0x7f, 0x6d, 0x55});
+            return call;
+        },
+        c_attention, ww_run_attention, ww_prepare_attention, attention);
+    expect_the_same(
+        [](Arena& arena) {
+            Attention call = ragged_attention(arena);
+            call.causal = false;
+            call.window_right = 1;
+            call.mask = arena.ints({4, 1}, {1, 1, 3, 6});
+            call.mask_of_queries = true;
+            return call;
         },
         c_attention, ww_run_attention, ww_prepare_attention, attention);
 }

@@ -130,6 +130,81 @@ class Operations(unittest.TestCase):
         support.assert_derived(self, got, out, reference, largest * (1 + scores))
         support.assert_derived(self, got_lse, lse, reference_lse, 16 + scores)
 
+    def test_sinks_slopes_and_masks(self):
+        def check(device, random):
+            q, k, v = half(random, 5, 4, 64), half(random, 40, 2, 64), half(random, 40, 2, 64)
+            sinks = random.standard_normal(4).astype(np.float32)
+            slopes = np.array([0.5, 0.25, 0.125, 0.0625], np.float32)
+            seen = random.random((5, 40)) < 0.7
+            bits = np.zeros((5, 8), np.uint8)
+            bits[:, :5] = np.packbits(seen, -1, "little")
+            lse = np.empty((5, 4), np.float32)
+            got = warpwright.attention(
+                q,
+                k,
+                v,
+                causal=False,
+                window_right=2,
+                sinks=sinks,
+                alibi_slopes=slopes,
+                mask=bits.view(np.int32),
+                lse_base_e=lse,
+                device=device,
+            )
+            places = np.arange(5)[:, None] + 35 - np.arange(40)  # from a key to the query's own position
+            visible = seen & (places >= -2)
+
+            def by_definition(real, dtype):
+                out, sums, largest = np.zeros(q.shape, real), np.zeros((5, 4), real), 0.0
+                for head in range(4):
+                    scores = q[:, head].astype(real) @ k[:, head // 2].astype(real).T / real(8)
+                    scores -= real(slopes[head]) * np.abs(places).astype(real)
+                    scores = np.where(visible, scores, -np.inf)
+                    top = np.maximum(scores.max(-1), real(sinks[head]))
+                    weights = np.exp(scores - top[:, None])
+                    total = weights.sum(-1) + np.exp(real(sinks[head]) - top)
+                    stored = support.round_to(weights, dtype).astype(real) if real is np.float32 else weights
+                    out[:, head] = stored @ v[:, head // 2].astype(real) / total[:, None]
+                    sums[:, head] = top + np.log(total)
+                    largest = max(largest, np.abs(scores[visible]).max())
+                return out, sums, largest
+
+            oracle, oracle_lse, scores = by_definition(np.float64, "f16")
+            reference, reference_lse, _ = by_definition(np.float32, "f16")
+            magnitude = np.abs(v).max() * (1 + scores)
+            support.assert_derived(self, got, oracle, support.round_to(reference, "f16"), magnitude)
+            support.assert_derived(self, lse, oracle_lse, reference_lse, 16 + scores)
+
+        self.on_devices(check)
+
+    def test_chunks_and_masks_of_queries(self):
+        def check(device, random):
+            q, k, v = half(random, 6, 2, 64), half(random, 20, 2, 64), half(random, 20, 2, 64)
+            seen = np.tril(random.random((6, 6)) < 0.6) | np.eye(6, dtype=bool)
+            bits = np.zeros((6, 4), np.uint8)
+            bits[:, :1] = np.packbits(seen, -1, "little")
+            whole = np.concatenate([np.ones((6, 14), bool), seen], 1)
+            all_bits = np.zeros((6, 4), np.uint8)
+            all_bits[:, :3] = np.packbits(whole, -1, "little")
+            of_queries = warpwright.attention(
+                q, k, v, mask=bits.view(np.int32), mask_of_queries=True, device=device
+            )
+            of_keys = warpwright.attention(q, k, v, mask=all_bits.view(np.int32), device=device)
+            np.testing.assert_array_equal(of_queries, of_keys)
+
+            # In chunks of 8 the queries at 14 and 15 see the keys from 8 on, those from 16 on their own.
+            got = warpwright.attention(q, k, v, chunk_tokens=8, device=device)
+            parts = ((slice(0, 2), slice(8, 16)), (slice(2, 6), slice(16, 20)))
+            for queries, keys in parts:
+                answers = [
+                    support.attention_oracle(q[queries], k[keys], v[keys], scale=1 / 8, causal=True, real=real)
+                    for real in (np.float64, np.float32)
+                ]
+                magnitude = np.abs(v).max() * (1 + answers[0][2])
+                support.assert_derived(self, got[queries], answers[0][0], answers[1][0], magnitude)
+
+        self.on_devices(check)
+
     def test_one_sequence_needs_no_starts(self):
         random = np.random.default_rng(SEED)
         q, k, v = half(random, 3, 2, 32), half(random, 9, 2, 32), half(random, 9, 2, 32)
