@@ -198,28 +198,16 @@ def attention(
         device,
         stream,
     )
+    _put_masks(call, window_right, chunk_tokens, sinks, alibi_slopes, mask, mask_of_queries)
     _put_kv_scales(call, k_scale, v_scale)
     call.struct.past_is_ready = past_is_ready
-    if window_right is not None and window_right < 0:
-        raise CallerError(f"attention: window_right: expected 0 or more, or None for all, got {window_right}")
-    call.struct.window_right_tokens = 0 if window_right is None else window_right + 1
-    call.struct.chunk_tokens = chunk_tokens
-    call.struct.mask_of_queries = mask_of_queries
-    call.tensor("sinks", sinks, "f32")
-    call.tensor("alibi_slopes", alibi_slopes, "f32")
-    call.tensor("mask", mask, "i32")
-    call.tensor("lse_base_e", lse_base_e, "f32", written=True)
     result = call.result("out", out, tuple(call.struct.q.shape[:3]), _dtype_of(call.struct.q))
     call.tensor("lse_base2", lse_base2, "f32", written=True)
+    call.tensor("lse_base_e", lse_base_e, "f32", written=True)
     if workspace is None:
-        bytes_ = ctypes.c_int64()
-        check(
-            library().ww_attention_workspace_bytes(
-                call.context._handle, ctypes.byref(call.struct), ctypes.byref(bytes_)
-            )
-        )
-        if bytes_.value > 0:
-            workspace = call.scratch((bytes_.value,))
+        bytes_ = _workspace_bytes(call)
+        if bytes_ > 0:
+            workspace = call.scratch((bytes_,))
     call.tensor("workspace", workspace, "u8", written=True)
     return call.finish(result)
 
@@ -239,6 +227,12 @@ def attention_workspace_bytes(
     window_tokens: int = 0,
     softcap: float = 0.0,
     kv_format: Optional[str] = None,
+    window_right: Optional[int] = None,
+    chunk_tokens: int = 0,
+    sinks: Optional[Tensor] = None,
+    alibi_slopes: Optional[Tensor] = None,
+    mask: Optional[Tensor] = None,
+    mask_of_queries: bool = False,
     device: Optional[str] = None,
 ) -> int:
     """How many bytes of workspace are of use to a call of `attention` with these arguments.
@@ -264,14 +258,38 @@ def attention_workspace_bytes(
         device,
         None,
     )
+    _put_masks(call, window_right, chunk_tokens, sinks, alibi_slopes, mask, mask_of_queries)
     call.tensor("out", q)  # only its form counts
+    return _workspace_bytes(call)
+
+
+def _workspace_bytes(call: Call) -> int:
+    """Of the call as it is."""
     bytes_ = ctypes.c_int64()
-    check(
-        library().ww_attention_workspace_bytes(
-            call.context._handle, ctypes.byref(call.struct), ctypes.byref(bytes_)
-        )
-    )
+    asked = getattr(library(), f"ww_{call.op}_workspace_bytes")
+    check(asked(call.context._handle, ctypes.byref(call.struct), ctypes.byref(bytes_)))
     return bytes_.value
+
+
+def _put_masks(
+    call: Call,
+    window_right: Optional[int],
+    chunk_tokens: int,
+    sinks: Any,
+    alibi_slopes: Any,
+    mask: Any,
+    mask_of_queries: bool,
+) -> None:
+    if window_right is not None and window_right < 0:
+        raise CallerError(
+            f"{call.op}: window_right: expected 0 or more, or None for all, got {window_right}"
+        )
+    call.struct.window_right_tokens = 0 if window_right is None else window_right + 1
+    call.struct.chunk_tokens = chunk_tokens
+    call.struct.mask_of_queries = mask_of_queries
+    call.tensor("sinks", sinks, "f32")
+    call.tensor("alibi_slopes", alibi_slopes, "f32")
+    call.tensor("mask", mask, "i32")
 
 
 def _attention_call(

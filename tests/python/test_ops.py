@@ -205,6 +205,23 @@ class Operations(unittest.TestCase):
 
         self.on_devices(check)
 
+    def test_workspace_is_that_of_the_masks(self):
+        q, k = np.zeros((1, 8, 64), np.float16), np.zeros((8192, 8, 64), np.float16)
+        asked = lambda **options: warpwright.attention_workspace_bytes(
+            q, k, k, device="emulated:h200", **options
+        )
+        self.assertGreater(asked(chunk_tokens=256), 0)
+        self.assertLess(asked(chunk_tokens=256), asked())
+        self.assertLess(asked(causal=False, window_tokens=128, window_right=3), asked(window_tokens=8000))
+        for options, message in (
+            ({"window_right": -1}, "window_right: expected 0 or more, or None for all, got -1"),
+            ({"mask": np.zeros((1, 3), np.int32)}, "mask has 3 words of 32 keys in a row, too few for 8192"),
+            ({"sinks": np.zeros(7, np.float32)}, "sinks: dimension 0 .heads. is 7, but q has 8"),
+            ({"alibi_slopes": np.zeros(8)}, "alibi_slopes must be f32"),
+        ):
+            with self.assertRaisesRegex(warpwright.CallerError, message):
+                asked(**options)
+
     def test_one_sequence_needs_no_starts(self):
         random = np.random.default_rng(SEED)
         q, k, v = half(random, 3, 2, 32), half(random, 9, 2, 32), half(random, 9, 2, 32)
