@@ -3,6 +3,7 @@
 #include <random>
 
 #include "bench/make_cases.h"
+#include "warpwright/ops/cascade.h"
 
 namespace warpwright::bench {
 namespace {
@@ -113,11 +114,70 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
                 call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
                 return preparer(context, call);
             },
-            q_len > 1   ? "decode q_len 4"
+            q_len > 16  ? "chunked prefill"
+            : q_len > 1 ? "decode, few queries"
             : batch > 1 ? "decode, batches"
                         : "decode, one sequence",
             "cuDNN unpaged",
             Roof::read};
+}
+
+Case cascade_case(i64 batch, i64 shared, i64 own, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size) {
+    const double keys = static_cast<double>(shared + own);
+    FieldTexts shared_level = fields({{"sequences", 1},
+                                      {"max_q_len", batch},
+                                      {"max_kv_len", shared},
+                                      {"heads", heads},
+                                      {"kv_heads", kv_heads},
+                                      {"head_dim", head_dim},
+                                      {"page_size", page_size},
+                                      {"causal", false}});
+    return {"cascade",
+            fmt::format("batch={} shared={} own={} heads={}/{} d={} page={} bf16", batch, shared, own, heads,
+                        kv_heads, head_dim, page_size),
+            shared_level,
+            4.0 * static_cast<double>((shared + batch * own) * kv_heads * head_dim) +
+                4.0 * static_cast<double>(batch * heads * head_dim),
+            4.0 * static_cast<double>(batch * heads * head_dim) * keys,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const i64 shared_pages = shared / page_size, own_pages = own / page_size;
+                const i64 pages = shared_pages + batch * own_pages;
+                const auto table = [&](i64 first, i64 rows, i64 columns) {
+                    std::vector<i32> numbers(static_cast<std::size_t>(rows * columns));
+                    std::iota(numbers.begin(), numbers.end(), static_cast<i32>(first));
+                    Tensor tensor = b.integers(numbers);
+                    tensor.rank = 2;
+                    tensor.shape = {rows, columns};
+                    tensor.stride = {columns, 1};
+                    return tensor;
+                };
+                std::vector<i32> starts(static_cast<std::size_t>(batch + 1));
+                std::iota(starts.begin(), starts.end(), 0);
+                const std::vector<i32> own_lengths(static_cast<std::size_t>(batch), static_cast<i32>(own));
+                Cascade cascade;
+                cascade.levels = {{.q_starts = b.integers({0, static_cast<i32>(batch)}),
+                                   .page_table = table(0, 1, shared_pages),
+                                   .kv_lengths = b.integers({static_cast<i32>(shared)}),
+                                   .max_q_len = batch,
+                                   .max_kv_len = shared},
+                                  {.q_starts = b.integers(starts),
+                                   .page_table = table(shared_pages, batch, own_pages),
+                                   .kv_lengths = b.integers(own_lengths),
+                                   .max_q_len = 1,
+                                   .max_kv_len = own}};
+                cascade.call.q = b.random(kType, {batch, heads, head_dim});
+                cascade.call.out = b.zeros(kType, {batch, heads, head_dim});
+                cascade.call.k_pages = b.random(kType, {pages, page_size, kv_heads, head_dim});
+                cascade.call.v_pages = b.random(kType, {pages, page_size, kv_heads, head_dim});
+                cascade.call.past_is_ready = true;
+                WW_ASSIGN(const i64 bytes, cascade_workspace_bytes(context, cascade));
+                cascade.call.workspace = b.zeros(DType::u8, {bytes});
+                return preparer(context, cascade);
+            },
+            "cascade",
+            "",
+            Roof::read,
+            "attention"};
 }
 
 }  // namespace warpwright::bench

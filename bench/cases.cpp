@@ -87,8 +87,17 @@ void add_attention(std::vector<Case>& all) {
         for (i64 length : {1024, 8192}) all.push_back(decode_case(batch, length, 32, 8, 128, 64));
     }
     all.push_back(decode_case(1, 32768, 32, 8, 128, 64));
-    for (const auto& [batch, length] : {std::pair<i64, i64>{1, 8192}, {64, 8192}})
-        all.push_back(decode_case(batch, length, 32, 8, 128, 64, {}, 4));
+    all.push_back(decode_case(1, 8192, 32, 8, 128, 64, {}, 4));
+    for (i64 heads : {32, 64}) {
+        for (i64 q_len : {2, 4, 8, 16}) all.push_back(decode_case(64, 8192, heads, 8, 128, 64, {}, q_len));
+    }
+    // A chunk of a long prompt, with all heads and with an eighth of them.
+    for (const auto& [heads, kv_heads] : {std::pair<i64, i64>{64, 8}, {8, 1}})
+        all.push_back(decode_case(1, 65536, heads, kv_heads, 128, 64, {}, 512));
+    all.push_back(prefill_case(32768, 32, 8, 128, true, {4096, 0}));
+    // What 64 sequences share is 8k of 9k tokens; and the same in one call.
+    all.push_back(cascade_case(64, 8192, 1024, 32, 8, 128, 64));
+    all.push_back(decode_case(64, 9216, 32, 8, 128, 64));
     constexpr Limits kGemma2{4096, 50};
     all.push_back(prefill_case(8192, 16, 8, 256, true, {0, 50}));
     all.push_back(prefill_case(8192, 16, 8, 256, true, {4096, 0}));

@@ -63,6 +63,8 @@ Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal
 // `q_len` queries of each sequence, the last ones of its `length` keys.
 Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size,
                  Limits limits = {}, i64 q_len = 1, KvFormat kv_format = KvFormat::same);
+// One query of each sequence, whose keys are `shared` that all have and `own`.
+Case cascade_case(i64 batch, i64 shared, i64 own, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size);
 Case rmsnorm_case(i64 tokens, i64 hidden);
 Case head_norm_case(i64 tokens, i64 heads, i64 head_dim);
 Case rope_case(i64 tokens, i64 heads, i64 kv_heads, i64 head_dim);

@@ -364,6 +364,30 @@ WW_API ww_status ww_prepare_merge_states(ww_context* context, const ww_merge_sta
                                          ww_prepared** prepared);
 WW_API ww_status ww_run_merge_states(ww_context* context, const ww_merge_states* call, void* stream);
 
+/* One level of a cascade, ops/cascade.h: which queries see which keys. Never grows. */
+typedef struct ww_cascade_level {
+    ww_tensor q_starts;   /* [sequences of the level + 1] i32, from 0 to q_tokens */
+    ww_tensor kv_starts;  /* of ragged keys: the level's part of k and v, ascending */
+    ww_tensor page_table; /* or of paged ones: [sequences of the level, max_pages] i32 */
+    ww_tensor kv_lengths; /* [sequences of the level] i32 */
+    int64_t max_q_len;    /* capacities of the level; 0: q_tokens */
+    int64_t max_kv_len;   /* 0: what k and v, or a row of the page table, hold */
+} ww_cascade_level;
+
+/* ops/cascade.h: attention over keys that sequences share, level by level; several launches. */
+typedef struct ww_cascade {
+    size_t struct_size;
+    /* What all levels have in common; causal and mask are the last one's. Not starts, lengths, the table and
+     * capacities; no window, chunk or slopes. Its workspace: [ww_cascade_workspace_bytes] u8, at a multiple
+     * of 16 bytes. */
+    const ww_attention* call;
+    const ww_cascade_level* levels; /* the most shared first */
+    int64_t num_levels;             /* at least 1 */
+} ww_cascade;
+WW_API ww_status ww_cascade_workspace_bytes(ww_context* context, const ww_cascade* call, int64_t* bytes);
+WW_API ww_status ww_prepare_cascade(ww_context* context, const ww_cascade* call, ww_prepared** prepared);
+WW_API ww_status ww_run_cascade(ww_context* context, const ww_cascade* call, void* stream);
+
 /* ops/rmsnorm.h. */
 typedef struct ww_rmsnorm {
     size_t struct_size;

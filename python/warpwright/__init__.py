@@ -3,9 +3,9 @@
 behind one planner that says which kernel runs, why, and what it will cost, also for a GPU that is not in the
 machine.
 
-* Operations on tensors of PyTorch, NumPy, CuPy and JAX: `attention`, `embedding`, `gated_activation`, `gemm`,
-  `kv_append`, `logits`, `merge_state`, `merge_states`, `rmsnorm`, `rope`, `sample`; `prepare` for launches without host work and CUDA
-  graphs.
+* Operations on tensors of PyTorch, NumPy, CuPy and JAX: `attention`, `cascade`, `embedding`, `gated_activation`,
+  `gemm`, `kv_append`, `logits`, `merge_state`, `merge_states`, `rmsnorm`, `rope`, `sample`; `prepare` for
+  launches without host work and CUDA graphs.
 * On codes and scales: `quantize`, `dequantize`, `scaling`, `scaled_gemm`, `quantized_gemm` with
   `pack_weight` and `round_weight`, in `FORMATS`; for a mixture of experts `moe_route`, `moe_experts`,
   and its parts `moe_permute`, `grouped_gemm`, `moe_combine`.
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from .quantized import amax as amax, dequantize as dequantize, pack_weight as pack_weight
     from .quantized import quantize as quantize, quantized_gemm as quantized_gemm
     from .quantized import round_weight as round_weight, scaled_gemm as scaled_gemm, scaling as scaling
+    from .states import CascadeLevel as CascadeLevel, cascade as cascade
     from .states import merge_state as merge_state, merge_states as merge_states
 
 __version__ = "0.1.0"
@@ -70,7 +71,7 @@ _FROM = {
         "Explanation Plan Probe Target devices kernels models plan plan_text plans probe target targets why"
     ),
     "quantized": "amax dequantize pack_weight quantize quantized_gemm round_weight scaled_gemm scaling",
-    "states": "merge_state merge_states",
+    "states": "CascadeLevel cascade merge_state merge_states",
 }
 _MODULES = {name: module for module, names in _FROM.items() for name in names.split()}
 

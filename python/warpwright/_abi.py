@@ -104,6 +104,22 @@ Attention = _sized(
     window_right_tokens=c_int64,
     chunk_tokens=c_int64,
 )
+
+
+class CascadeLevel(ctypes.Structure):
+    _fields_ = [
+        ("q_starts", Tensor),
+        ("kv_starts", Tensor),
+        ("page_table", Tensor),
+        ("kv_lengths", Tensor),
+        ("max_q_len", c_int64),
+        ("max_kv_len", c_int64),
+    ]
+
+
+Cascade = _sized(
+    "Cascade", "", call=POINTER(Attention), levels=POINTER(CascadeLevel), num_levels=c_int64
+)
 MergeState = _sized("MergeState", "a a_lse b b_lse out lse", base=c_int32, reserved=c_int32)
 MergeStates = _sized("MergeStates", "states states_lse out lse", base=c_int32, reserved=c_int32)
 RmsNorm = _sized(
@@ -258,6 +274,7 @@ MoeExperts = _sized(
 OPERATIONS = {
     "gemm": Gemm,
     "attention": Attention,
+    "cascade": Cascade,
     "merge_state": MergeState,
     "merge_states": MergeStates,
     "rmsnorm": RmsNorm,
@@ -383,6 +400,7 @@ FUNCTIONS = {
     "ww_prepared_num_launches": (c_int32, [c_void_p]),
     "ww_prepared_row": (c_char_p, [c_void_p, c_int32]),
     "ww_attention_workspace_bytes": (STATUS, [c_void_p, POINTER(Attention), POINTER(c_int64)]),
+    "ww_cascade_workspace_bytes": (STATUS, [c_void_p, POINTER(Cascade), POINTER(c_int64)]),
     "ww_rope_frequencies": (
         STATUS,
         [c_double, c_int32, POINTER(RopeScaling), c_int64, POINTER(c_float), POINTER(c_float)],

@@ -17,6 +17,7 @@ rope_append         (q!, k, v, positions, frequency, sequences, page_table, k_pa
 kv_append           (k, v, sequences, positions, page_table, k_pages!, v_pages!, kv_format, k_scale?, ...)
 attention           (q, k, v, q_starts, kv_starts, max_q_len, max_kv_len, ...) -> (out, lse_base2)
 paged_attention     (q, k_pages, v_pages, q_starts, page_table, kv_lengths, ...) -> (out, lse_base2)
+cascade             (q, k, v, q_starts[], kv_starts[], page_tables[], kv_lengths[], ...) -> (out, lse_base2)
 merge_state         (a, a_lse, b, b_lse, base) -> (out, lse)
 merge_states        (states, states_lse, base) -> (out, lse)
 logits              (x, softcap, starts?, tokens?, repetition?, addend?, bias?) -> out
@@ -37,6 +38,7 @@ from typing import Callable
 import torch
 
 from . import ops, states
+from .errors import CallerError
 
 _library = torch.library.Library("warpwright", "DEF")
 
@@ -224,6 +226,12 @@ def _with_lse(
     k_scale=None,
     v_scale=None,
     past_is_ready=False,
+    window_right=None,
+    chunk_tokens=0,
+    sinks=None,
+    alibi_slopes=None,
+    mask=None,
+    mask_of_queries=False,
     **where,
 ):
     lse = q.new_empty(q.shape[:2], dtype=torch.float32)
@@ -241,6 +249,12 @@ def _with_lse(
         k_scale=k_scale,
         v_scale=v_scale,
         past_is_ready=past_is_ready,
+        window_right=window_right,
+        chunk_tokens=chunk_tokens,
+        sinks=sinks,
+        alibi_slopes=alibi_slopes,
+        mask=mask,
+        mask_of_queries=mask_of_queries,
         lse_base2=lse,
         **where,
     )
@@ -263,8 +277,9 @@ def _attention_fake(q, *_, **__):
 
 _MASK = (
     "bool causal=True, float scale=0, SymInt window_tokens=0, float softcap=0, str? kv_format=None, "
-    "Tensor? k_scale=None, Tensor? v_scale=None, bool past_is_ready=False) "
-    "-> (Tensor out, Tensor lse_base2)"
+    "Tensor? k_scale=None, Tensor? v_scale=None, bool past_is_ready=False, SymInt? window_right=None, "
+    "SymInt chunk_tokens=0, Tensor? sinks=None, Tensor? alibi_slopes=None, Tensor? mask=None, "
+    "bool mask_of_queries=False) -> (Tensor out, Tensor lse_base2)"
 )
 _register(
     "attention(Tensor q, Tensor k, Tensor v, Tensor q_starts, Tensor kv_starts, SymInt max_q_len=0, "
@@ -276,6 +291,69 @@ _register(
     "paged_attention(Tensor q, Tensor k_pages, Tensor v_pages, Tensor q_starts, Tensor page_table, "
     f"Tensor kv_lengths, SymInt max_q_len=0, SymInt max_kv_len=0, {_MASK}",
     _paged_attention,
+    _attention_fake,
+)
+
+
+def _cascade(
+    q,
+    k,
+    v,
+    q_starts,
+    kv_starts,
+    page_tables,
+    kv_lengths,
+    max_q_lens=(),
+    max_kv_lens=(),
+    causal=True,
+    scale=0.0,
+    softcap=0.0,
+    kv_format=None,
+    k_scale=None,
+    v_scale=None,
+    past_is_ready=False,
+    sinks=None,
+    mask=None,
+    mask_of_queries=False,
+):
+    lists = (kv_starts, page_tables, kv_lengths, max_q_lens, max_kv_lens)
+    if any(part and len(part) != len(q_starts) for part in lists):
+        raise CallerError(f"cascade: expected lists of {len(q_starts)}, for each level one, or empty ones")
+    missing = (None, None, None, 0, 0)
+    levels = [
+        states.CascadeLevel(
+            starts, *(part[index] if part else default for part, default in zip(lists, missing))
+        )
+        for index, starts in enumerate(q_starts)
+    ]
+    lse = q.new_empty(q.shape[:2], dtype=torch.float32)
+    out = states.cascade(
+        q,
+        k,
+        v,
+        levels,
+        causal=causal,
+        scale=scale or None,
+        softcap=softcap,
+        kv_format=kv_format,
+        k_scale=k_scale,
+        v_scale=v_scale,
+        past_is_ready=past_is_ready,
+        sinks=sinks,
+        mask=mask,
+        mask_of_queries=mask_of_queries,
+        lse_base2=lse,
+    )
+    return out, lse
+
+
+_register(
+    "cascade(Tensor q, Tensor k, Tensor v, Tensor[] q_starts, Tensor[] kv_starts, "
+    "Tensor[] page_tables, Tensor[] kv_lengths, SymInt[] max_q_lens=[], SymInt[] max_kv_lens=[], "
+    "bool causal=True, float scale=0, float softcap=0, str? kv_format=None, Tensor? k_scale=None, "
+    "Tensor? v_scale=None, bool past_is_ready=False, Tensor? sinks=None, Tensor? mask=None, "
+    "bool mask_of_queries=False) -> (Tensor out, Tensor lse_base2)",
+    _cascade,
     _attention_fake,
 )
 

@@ -5,6 +5,7 @@
 #include "c/arguments.h"
 #include "c/calls.h"
 #include "warpwright/ops/attention.h"
+#include "warpwright/ops/cascade.h"
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
@@ -43,8 +44,8 @@ Result<Gemm> convert(const ww_gemm& c, const Device& device) {
     return call;
 }
 
-Result<Attention> convert(const ww_attention& c, const Device& device) {
-    Arguments arg("attention", device);
+Result<Attention> convert(const ww_attention& c, const Device& device, const char* op = "attention") {
+    Arguments arg(op, device);
     Attention call{.q = arg("q", c.q),
                    .out = arg("out", c.out),
                    .lse_base2 = arg("lse_base2", c.lse_base2),
@@ -77,14 +78,36 @@ Result<Attention> convert(const ww_attention& c, const Device& device) {
     WW_TRY(arg.status());
     if (c.window_tokens < 0) {
         return caller_error(
-            fmt::format("attention: window_tokens: expected 0 (all keys) or more, got {}", c.window_tokens));
+            fmt::format("{}: window_tokens: expected 0 (all keys) or more, got {}", op, c.window_tokens));
     }
     if (c.window_right_tokens < 0) {
-        return caller_error(fmt::format(
-            "attention: window_right_tokens: expected 0 (all keys) or more, got {}", c.window_right_tokens));
+        return caller_error(fmt::format("{}: window_right_tokens: expected 0 (all keys) or more, got {}", op,
+                                        c.window_right_tokens));
     }
     if (call.max_q_len == 0) call.max_q_len = std::max<i64>(1, call.q.shape[0]);
     return call;
+}
+
+Result<Cascade> convert(const ww_cascade& c, const Device& device) {
+    WW_ASSIGN(const ww_attention common, read_struct("cascade: call", c.call));
+    Cascade cascade;
+    WW_ASSIGN(cascade.call, convert(common, device, "cascade"));
+    Arguments arg("cascade", device);
+    if (c.num_levels < 0 || (c.num_levels > 0 && c.levels == nullptr))
+        arg.fail(fmt::format("levels: expected {} of them, got none", c.num_levels));
+    WW_TRY(arg.status());
+    for (int64_t i = 0; i < c.num_levels; ++i) {
+        const ww_cascade_level& level = c.levels[i];
+        cascade.levels.push_back(
+            {.q_starts = arg("q_starts", level.q_starts),
+             .kv_starts = arg("kv_starts", level.kv_starts),
+             .page_table = arg("page_table", level.page_table),
+             .kv_lengths = arg("kv_lengths", level.kv_lengths),
+             .max_q_len = or_default(level.max_q_len, std::max<i64>(1, cascade.call.q.shape[0])),
+             .max_kv_len = level.max_kv_len});
+    }
+    WW_TRY(arg.status());
+    return cascade;
 }
 
 LseBase lse_base(int32_t value, Arguments& arg) {
@@ -261,6 +284,17 @@ ww_status ww_attention_workspace_bytes(ww_context* context, const ww_attention* 
     });
 }
 
+ww_status ww_cascade_workspace_bytes(ww_context* context, const ww_cascade* call, int64_t* bytes) {
+    return guarded([&]() -> Status {
+        WW_TRY(need(context, "ww_cascade_workspace_bytes", "a context"));
+        WW_TRY(need(bytes, "ww_cascade_workspace_bytes", "where to put the number"));
+        WW_ASSIGN(const ww_cascade known, read_struct("ww_cascade_workspace_bytes", call));
+        WW_ASSIGN(const Cascade converted, convert(known, context->device()));
+        WW_ASSIGN(*bytes, cascade_workspace_bytes(*context->context, converted));
+        return {};
+    });
+}
+
 ww_status ww_rope_frequencies(double theta, int32_t rotary_dim, const ww_rope_scaling* scaling,
                               int64_t context_tokens, float* frequencies, float* magnitude) {
     return guarded([&]() -> Status {
@@ -309,6 +343,7 @@ ww_status ww_rope_frequencies(double theta, int32_t rotary_dim, const ww_rope_sc
 
 WW_OPERATION(gemm)
 WW_OPERATION(attention)
+WW_OPERATION(cascade)
 WW_OPERATION(merge_state)
 WW_OPERATION(merge_states)
 WW_OPERATION(rmsnorm)

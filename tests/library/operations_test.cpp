@@ -12,6 +12,7 @@
 #include "kernels/gemm/problem.h"
 #include "library/same_results.h"
 #include "warpwright/ops/attention.h"
+#include "warpwright/ops/cascade.h"
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
@@ -241,6 +242,79 @@ TEST(Operations, AttentionOfCodes) {
             return call;
         },
         c_attention, ww_run_attention, ww_prepare_attention, attention);
+}
+
+TEST(Operations, Cascade) {
+    ww_attention common{};
+    std::vector<ww_cascade_level> levels;
+    const auto to_c = [&](const Cascade& call) {
+        common = c_attention(call.call);
+        common.workspace = c_tensor(call.call.workspace);
+        levels.clear();
+        for (const CascadeLevel& level : call.levels) {
+            ww_cascade_level& c = levels.emplace_back();
+            c.q_starts = c_tensor(level.q_starts), c.kv_starts = c_tensor(level.kv_starts);
+            c.page_table = c_tensor(level.page_table), c.kv_lengths = c_tensor(level.kv_lengths);
+            c.max_kv_len = level.max_kv_len;  // max_q_len 0: q_tokens
+        }
+        return ww_cascade{sizeof(ww_cascade), &common, levels.data(), std::ssize(levels)};
+    };
+    const auto ragged = [](Arena& arena) {
+        Cascade cascade{.call = {.q = arena.reals(DType::bf16, {4, 4, 64}),
+                                 .out = arena.reals(DType::bf16, {4, 4, 64}),
+                                 .lse_base_e = arena.reals(DType::f32, {4, 4}),
+                                 .k = arena.reals(DType::bf16, {20, 2, 64}),
+                                 .v = arena.reals(DType::bf16, {20, 2, 64}),
+                                 .sinks = arena.reals(DType::f32, {4}),
+                                 .workspace = arena.bytes({4 * (2048 + 64)}, 0, 0)}};
+        // Keys before the first start are another level's.
+        cascade.levels = {{.q_starts = arena.ints({2}, {0, 4}),
+                           .kv_starts = arena.ints({2}, {0, 11}),
+                           .max_q_len = 4,
+                           .max_kv_len = 11},
+                          {.q_starts = arena.ints({3}, {0, 1, 4}),
+                           .kv_starts = arena.ints({3}, {11, 14, 20}),
+                           .max_q_len = 4,
+                           .max_kv_len = 7}};
+        return cascade;
+    };
+    expect_the_same(ragged, to_c, ww_run_cascade, ww_prepare_cascade, cascade);
+    expect_the_same(
+        [](Arena& arena) {
+            Cascade cascade{.call = {.q = arena.reals(DType::f16, {4, 4, 64}),
+                                     .out = arena.reals(DType::f16, {4, 4, 64}),
+                                     .k_pages = arena.reals(DType::f16, {5, 4, 2, 64}),
+                                     .v_pages = arena.reals(DType::f16, {5, 4, 2, 64}),
+                                     .workspace = arena.bytes({2 * (2048 + 64)}, 0, 0)}};
+            cascade.levels = {{.q_starts = arena.ints({2}, {0, 4}),
+                               .page_table = arena.ints({1, 2}, {3, 1}),
+                               .kv_lengths = arena.ints({1}, {7}),
+                               .max_q_len = 4},
+                              {.q_starts = arena.ints({3}, {0, 2, 4}),
+                               .page_table = arena.ints({2, 2}, {0, 4, 2, -1}),
+                               .kv_lengths = arena.ints({2}, {6, 3}),
+                               .max_q_len = 4}};
+            return cascade;
+        },
+        to_c, ww_run_cascade, ww_prepare_cascade, cascade);
+
+    Arena arena;
+    const Cascade call = ragged(arena);
+    auto context = *Context::open("cpu");
+    const ContextHandle handle = open_context("cpu");
+    ww_cascade c = to_c(call);
+    int64_t bytes = 0;
+    ASSERT_WW_OK(ww_cascade_workspace_bytes(handle.get(), &c, &bytes));
+    EXPECT_EQ(bytes, *cascade_workspace_bytes(*context, call));
+    EXPECT_GE(bytes, 2 * (2048 + 64));
+    levels[1].kv_starts = {};
+    EXPECT_EQ(ww_run_cascade(handle.get(), &c, nullptr), WW_ERROR_CALLER);
+    EXPECT_STREQ(ww_last_error(), "cascade: level 1: attention: kv_starts is null");
+    c.levels = nullptr;
+    EXPECT_EQ(ww_run_cascade(handle.get(), &c, nullptr), WW_ERROR_CALLER);
+    EXPECT_STREQ(ww_last_error(), "cascade: levels: expected 2 of them, got none");
+    c.call = nullptr;
+    EXPECT_EQ(ww_run_cascade(handle.get(), &c, nullptr), WW_ERROR_CALLER);
 }
 
 TEST(Operations, MergeState) {

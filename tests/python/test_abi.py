@@ -18,6 +18,7 @@ STRUCTS = {
     "ww_tensor": _abi.Tensor,
     "ww_prepare_options": _abi.PrepareOptions,
     "ww_quantize_format": _abi.QuantizeFormat,
+    "ww_cascade_level": _abi.CascadeLevel,
     "ww_quantized_output": _abi.QuantizedOutput,
     "ww_quantized_weight": _abi.QuantizedWeight,
     "ww_plain_weight": _abi.PlainWeight,

@@ -259,6 +259,76 @@ class Operations(unittest.TestCase):
 
         self.on_devices(check)
 
+    def test_cascade(self):
+        """Keys that three sequences share, and their own."""
+
+        def check(device, random):
+            q, k, v = half(random, 6, 4, 64), half(random, 60, 2, 64), half(random, 60, 2, 64)
+            starts, own_starts = np.array([0, 2, 3, 6], np.int32), np.array([32, 45, 49, 60], np.int32)
+            ragged = (
+                warpwright.CascadeLevel(np.array([0, 6], np.int32), np.array([0, 32], np.int32)),
+                warpwright.CascadeLevel(starts, own_starts, max_q_len=3, max_kv_len=13),
+            )
+            lse = np.empty((6, 4), np.float32)
+            got = warpwright.cascade(q, k, v, ragged, lse_base2=lse, device=device)
+            oracle, reference = [], []
+            for s in range(3):
+                mine, own = slice(*starts[s : s + 2]), slice(*own_starts[s : s + 2])
+                both = [np.concatenate([part[:32], part[own]]) for part in (k, v)]
+                oracle.append(support.attention_oracle(q[mine], *both, scale=1 / 8, causal=True))
+                parts = [
+                    support.attention_oracle(
+                        q[mine], k[keys], v[keys], scale=1 / 8, causal=keys is own, real=np.float32
+                    )
+                    for keys in (slice(0, 32), own)
+                ]
+                weights = [np.exp2(part[1] - oracle[-1][1])[..., None] for part in parts]
+                reference.append(sum(part[0] * weight for part, weight in zip(parts, weights)))
+            exact, exact_lse = (np.concatenate([one[i] for one in oracle]) for i in (0, 1))
+            scores = max(one[2] for one in oracle)
+            rounded = support.round_to(np.concatenate(reference), "f16")
+            support.assert_derived(self, got, exact, rounded, np.abs(v).max() * (1 + scores))
+            support.assert_derived(self, lse, exact_lse, exact_lse.astype(np.float32), 16 + scores)
+
+            # The same keys in pages of 4, whose last ones are not full, and the natural logarithm.
+            pages = np.zeros((2, 20, 4, 2, 64), np.float16)
+            table, free = np.full((3, 4), -1, np.int32), 8
+            for tensor, part in zip(pages, (k, v)):
+                tensor[:8] = part[:32].reshape(8, 4, 2, 64)
+            for s in range(3):
+                for page, key in enumerate(range(own_starts[s], own_starts[s + 1], 4)):
+                    keys = slice(key, min(key + 4, own_starts[s + 1]))
+                    for tensor, part in zip(pages, (k, v)):
+                        tensor[free, : keys.stop - key] = part[keys]
+                    table[s, page], free = free, free + 1
+            paged = (
+                warpwright.CascadeLevel(
+                    ragged[0].q_starts,
+                    page_table=np.arange(8, dtype=np.int32)[None],
+                    kv_lengths=np.array([32], np.int32),
+                ),
+                warpwright.CascadeLevel(
+                    starts, page_table=table, kv_lengths=np.diff(own_starts).astype(np.int32), max_q_len=3
+                ),
+            )
+            natural = np.empty((6, 4), np.float32)
+            with warpwright.prepare() as step:
+                out = warpwright.cascade(q, *pages, paged, lse_base_e=natural, device=device)
+            step.launch()
+            support.assert_derived(self, out, exact, rounded, np.abs(v).max() * (1 + scores))
+            support.assert_derived(
+                self, natural / np.log(2), exact_lse, exact_lse.astype(np.float32), 16 + scores
+            )
+            with self.assertRaisesRegex(
+                warpwright.CallerError, "cascade: level 0: attention: kv_lengths is null"
+            ):
+                warpwright.cascade(q, *pages, [paged[0]._replace(kv_lengths=None)], device=device)
+
+        self.on_devices(check)
+        q = half(np.random.default_rng(SEED), 1, 2, 32)
+        with self.assertRaisesRegex(warpwright.CallerError, "cascade: there must be at least one level"):
+            warpwright.cascade(q, q, q, [])
+
     def test_rmsnorm(self):
         def check(device, random):
             x, weight, residual = half(random, 4, 96), half(random, 96), half(random, 4, 96, scale=3)
