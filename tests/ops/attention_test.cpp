@@ -92,6 +92,30 @@ TEST(Attention, ChoosesByTheNumberOfQueries) {
     EXPECT_EQ(chosen(kOp, "h200", {{"head_dim", "320"}}), "");
 }
 
+TEST(Attention, ServesEveryMultipleOfEightUpTo256) {
+    const auto is_served = [](const TargetFacts& facts, const AttentionProblem& problem) {
+        return std::ranges::any_of(AttentionOp::rows(), [&](const AttentionRow& row) {
+            return !row.clusters && !AttentionOp::why_not(row, facts, problem);
+        });
+    };
+    for (const char* target : {"a100", "l40s", "h200", "b200", "rtx-5090", "cpu"}) {
+        const TargetFacts facts = find_target(target)->facts;
+        for (const DType dtype : {DType::bf16, DType::f16}) {
+            for (const KvFormat format : {KvFormat::same, KvFormat::fp8_e4m3, KvFormat::fp8_e5m2}) {
+                for (i64 head_dim = 8; head_dim <= 256; head_dim += 8) {
+                    AttentionProblem problem{.head_dim = head_dim, .dtype = dtype, .kv_format = format};
+                    EXPECT_TRUE(is_served(facts, problem)) << target << " " << head_dim;
+                    problem.sinks = problem.alibi = problem.mask = true;
+                    problem.softcap = 50, problem.window_left = 99, problem.chunk = 512;
+                    EXPECT_TRUE(is_served(facts, problem)) << target << " " << head_dim;
+                }
+                const AttentionProblem beyond{.head_dim = 264, .dtype = dtype, .kv_format = format};
+                EXPECT_FALSE(is_served(facts, beyond)) << target;
+            }
+        }
+    }
+}
+
 TEST(Attention, EveryRowHasItsNameAndFitsEveryTargetButForShared) {
     std::set<std::string> names;
     for (const AttentionRow& row : AttentionOp::rows()) {

@@ -83,6 +83,7 @@ void CascadeForms::expect_all_keys_in_one_call(bool with_mask) {
     if (with_mask) {  // the second queries of trees do not see the first ones
         in.mask = {1, 2, 1, 2, 1, 3};
         in.mask_words = 1;
+        cascade.call.past_is_ready = true;
         in.mask_of_queries = cascade.call.mask_of_queries = true;
         cascade.call.mask = Tensor::dense(upload(in.mask), DType::i32, {kQueries, 1});
     }
