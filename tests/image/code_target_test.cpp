@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <set>
 
-#include "image/build_pack.h"
 #include "image/compile.h"
 #include "image/kernels.h"
 #include "image/store.h"
@@ -72,28 +71,6 @@ TEST(code_target, what_uses_fp8_is_compiled_for_8_9) {
     }
     EXPECT_GT(num_own, 0);
     EXPECT_GT(num_shared, num_own);
-}
-
-TEST(code_target, a_pack_compiles_code_once) {
-    WW_NEEDS_NVRTC();
-    std::vector<ImageSpec> specs;
-    for (const BuildTarget target : {BuildTarget::sm_80, BuildTarget::sm_89, BuildTarget::compute_80}) {
-        specs.push_back(scale_spec(1, target));
-        if (target != BuildTarget::sm_80) specs.back().code_of = BuildTarget::sm_80;
-    }
-    const std::vector<EmbeddedFile> files = ScaleFiles{}.files();
-    const KernelSources sources(files);
-    PackBuild build;
-    build.specs = specs;
-    build.sources = &sources;
-    const Result<PackReport> report = build_pack(build);
-    ASSERT_TRUE(report.ok()) << report.status().message();
-    EXPECT_EQ(report->num_compiled, 1);
-    EXPECT_EQ(report->num_shared, 2);
-    EXPECT_EQ(report->num_blobs, 2);
-    const Result<Pack> pack = Pack::parse(report->bytes);
-    ASSERT_TRUE(pack.ok()) << pack.status().message();
-    EXPECT_EQ(pack->summary(), "1 images for sm_80, 1 for sm_89, 1 for compute_80");
 }
 
 }  // namespace

@@ -86,6 +86,24 @@ protected:
     TemporaryFolder folder_;
 };
 
+TEST_F(BuildPack, compiles_code_that_targets_share_once) {
+    WW_NEEDS_NVRTC();
+    std::vector<ImageSpec> specs;
+    for (const BuildTarget target : {BuildTarget::sm_80, BuildTarget::sm_89, BuildTarget::compute_80}) {
+        specs.push_back(scale_spec(1, target));
+        if (target != BuildTarget::sm_80) specs.back().code_of = BuildTarget::sm_80;
+    }
+    const Result<PackReport> report = build({}, specs);
+    ASSERT_TRUE(report.ok()) << report.status().message();
+    ASSERT_TRUE(report->problems.empty()) << report->problems[0];
+    EXPECT_EQ(report->num_compiled, 1);
+    EXPECT_EQ(report->num_shared, 2);
+    EXPECT_EQ(report->num_blobs, 2);
+    const Result<Pack> pack = Pack::parse(report->bytes);
+    ASSERT_TRUE(pack.ok()) << pack.status().message();
+    EXPECT_EQ(pack->summary(), "1 images for sm_80, 1 for sm_89, 1 for compute_80");
+}
+
 TEST_F(BuildPack, compiles_only_what_changed) {
     WW_NEEDS_NVRTC();
     const Result<PackReport> first = build({}, specs());
