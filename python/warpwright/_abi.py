@@ -210,6 +210,10 @@ QuantizedGemm = _sized(
     expected_m=c_int64,
     activation=c_int32,
     b_is_constant=c_int32,
+    d_scale=Tensor,
+    d_amax=Tensor,
+    d_code=c_int32,
+    reserved=c_int32,
 )
 PlainWeight = _sized(
     "PlainWeight",

@@ -91,10 +91,23 @@ def gemm(
     call.tensor("residual", residual, "bf16, f16 or f32")
     call.struct.activation = _activation("gemm", activation)
     call.struct.b_is_constant = b_is_constant
-    call.struct.d_code = word_of("gemm", "d_code", d_code, _abi.CODES)
+    shape = (_extent(call.struct.a, 0), _extent(call.struct.b, 0))
+    return _finish_product(call, out, out_dtype, shape, d_scale, d_code, d_amax)
+
+
+def _finish_product(
+    call: Call,
+    out: Any,
+    out_dtype: Optional[str],
+    shape: tuple[int, ...],
+    d_scale: Any,
+    d_code: str,
+    d_amax: Any,
+) -> Any:
+    """Of a product that may give codes: what they are made with, and the result."""
+    call.struct.d_code = word_of(call.op, "d_code", d_code, _abi.CODES)
     put_one(call, "d_scale", d_scale)
     call.tensor("d_amax", d_amax, "f32", written=True)
-    shape = (_extent(call.struct.a, 0), _extent(call.struct.b, 0))
     if d_scale is not None:
         return call.finish(call.code_result("d", out, shape, CODE_TYPES[d_code]))
     return call.finish(call.result("d", out, shape, out_dtype or _dtype_of(call.struct.a)))

@@ -16,7 +16,7 @@ from .context import Context
 from .errors import CallerError
 from .formats import CODE_TYPES, Format, Quantized, QuantizedOutput, QuantizedWeight, format_of
 from .formats import put_format, put_one, put_output, put_quantized, put_scales, word_of
-from .ops import Stream, Tensor, _activation, _dtype_of, _extent, _shape
+from .ops import Stream, Tensor, _activation, _dtype_of, _extent, _finish_product, _shape
 
 _AMAX_PARTS = 512
 
@@ -250,6 +250,9 @@ def quantized_gemm(
     group_of_row: Optional[Tensor] = None,
     rows_of_group: Optional[Tensor] = None,
     expected_m: int = 0,
+    d_scale: Union[None, float, Tensor] = None,
+    d_code: str = "e4m3",
+    d_amax: Optional[Tensor] = None,
     out: Optional[Tensor] = None,
     out_dtype: Optional[str] = None,
     device: Optional[str] = None,
@@ -263,7 +266,8 @@ def quantized_gemm(
         b: of `pack_weight`, on a's device.
         bias, gate, residual, activation, b_is_constant: as in `gemm`; bias of groups is [groups, n].
         group_of_row, rows_of_group, expected_m: as in `scaled_gemm`, each group with a weight of b.
-        out: [m, n], like a, or f32.
+        d_scale, d_code, d_amax: as in `gemm`, without groups of rows: the result is codes.
+        out: [m, n], like a, or f32; uint8 (or a type of these codes) with d_scale.
         out_dtype: "f32" for a new result in fp32.
 
     Returns:
@@ -296,7 +300,7 @@ def quantized_gemm(
     _put_groups(call, group_of_row, rows_of_group, expected_m)
     _put_epilogue(call, bias, gate, residual, activation, b_is_constant)
     shape = (*_shape(call.struct.a)[:-1], b.n)
-    return call.finish(call.result("d", out, shape, out_dtype or _dtype_of(call.struct.a)))
+    return _finish_product(call, out, out_dtype, shape, d_scale, d_code, d_amax)
 
 
 def _put_groups(call: Call, group_of_row: Any, rows_of_group: Any, expected_m: int) -> None:

@@ -14,6 +14,7 @@ gated_activation_codes   (gate, up, format, activation, global_scale?) -> (codes
 gemm_codes               (a, b, d_scale, d_code, bias?, gate?, residual?, activation, b_is_constant) -> d
 scaled_gemm              (a, a_scales, b, b_scales, a_format, b_format, ...) -> d
 quantized_gemm           (a, data, scales, format, n, group, zeros?, order?, ...) -> d
+quantized_gemm_codes     (a, data, scales, format, n, group, d_scale, d_code, zeros?, order?, ...) -> d
 moe_route                (logits, top_k, score, renormalize, scale, bias?, ...) -> (ids, weights)
 moe_permute              (ids, experts, rows_per_expert, alignment, expert_map?)
                          -> (row_of_slot, token_of_row, expert_rows, expert_of_row)
@@ -321,6 +322,51 @@ _register(
     f"{_EPILOGUE}, {_GROUPS}, bool float_out=False) -> Tensor",
     _quantized_gemm,
     _quantized_gemm_fake,
+)
+
+
+def _quantized_gemm_codes(
+    a,
+    data,
+    scales,
+    format,
+    n,
+    group,
+    d_scale,
+    d_code="e4m3",
+    zeros=None,
+    order=None,
+    global_scale=1.0,
+    bias=None,
+    gate=None,
+    residual=None,
+    activation="none",
+    b_is_constant=False,
+):
+    weight = QuantizedWeight(format, n, a.shape[-1], group, data, scales, zeros, order, global_scale)
+    return quantized.quantized_gemm(
+        a,
+        weight,
+        bias=bias,
+        gate=gate,
+        residual=residual,
+        activation=activation,
+        b_is_constant=b_is_constant,
+        d_scale=d_scale,
+        d_code=d_code,
+    )
+
+
+def _quantized_gemm_codes_fake(a, data, scales, format, n, group, d_scale, d_code="e4m3", *_):
+    return a.new_empty((a.shape[0], n), dtype=_code_type(CODE_TYPES[d_code]))
+
+
+_register(
+    "quantized_gemm_codes(Tensor a, Tensor data, Tensor scales, str format, SymInt n, SymInt group, "
+    'Tensor d_scale, str d_code="e4m3", Tensor? zeros=None, Tensor? order=None, float global_scale=1, '
+    f"{_EPILOGUE}) -> Tensor",
+    _quantized_gemm_codes,
+    _quantized_gemm_codes_fake,
 )
 
 

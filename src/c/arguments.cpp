@@ -57,9 +57,13 @@ Activation Arguments::activation(int32_t value) {
     return choice("activation", value, Activation::gelu_tanh, "WW_ACTIVATION_NONE to WW_GELU_TANH");
 }
 
+CodeType Arguments::code(const char* name, int32_t value) {
+    return choice(name, value, CodeType::e2m1, "WW_CODE_E4M3 to WW_CODE_E2M1");
+}
+
 QuantizeFormat Arguments::format(const char* name, const ww_quantize_format& given) {
     const std::string code = std::string(name) + ".code", scale = std::string(name) + ".scale";
-    return {.code = choice(code.c_str(), given.code, CodeType::e2m1, "WW_CODE_E4M3 to WW_CODE_E2M1"),
+    return {.code = this->code(code.c_str(), given.code),
             .scale = choice(scale.c_str(), given.scale, ScaleType::e4m3, "WW_SCALE_F32 to WW_SCALE_E4M3"),
             .group_rows = given.group_rows,
             .group_columns = given.group_columns};

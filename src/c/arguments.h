@@ -27,6 +27,7 @@ public:
         return Enum{};
     }
     Activation activation(int32_t value);
+    CodeType code(const char* name, int32_t value);
     QuantizeFormat format(const char* name, const ww_quantize_format& given);
     // Null: none.
     QuantizedOutput quantized(const ww_quantized_output* given);

@@ -38,7 +38,7 @@ Result<Gemm> convert(const ww_gemm& c, const Device& device) {
                     .activation = arg.activation(c.activation),
                     .b_is_constant = c.b_is_constant != 0,
                     .d_scale = arg("d_scale", c.d_scale),
-                    .d_code = arg.choice("d_code", c.d_code, CodeType::e2m1, "WW_CODE_E4M3 to WW_CODE_E2M1"),
+                    .d_code = arg.code("d_code", c.d_code),
                     .d_amax = arg("d_amax", c.d_amax)};
     WW_TRY(arg.status());
     return call;

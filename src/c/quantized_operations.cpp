@@ -53,7 +53,7 @@ Result<Scaling> convert(const ww_scaling& c, const Device& device) {
     const Scaling call{.amax_history = arg("amax_history", c.amax_history),
                        .scale = arg("scale", c.scale),
                        .scale_inv = arg("scale_inv", c.scale_inv),
-                       .code = arg.choice("code", c.code, CodeType::e2m1, "WW_CODE_E4M3 to WW_CODE_E2M1"),
+                       .code = arg.code("code", c.code),
                        .margin = c.margin,
                        .largest_of_all = c.most_recent == 0};
     WW_TRY(arg.status());
@@ -88,7 +88,10 @@ Result<QuantizedGemm> convert(const ww_quantized_gemm& c, const Device& device) 
                              .b_is_constant = c.b_is_constant != 0,
                              .group_of_row = arg("group_of_row", c.group_of_row),
                              .rows_of_group = arg("rows_of_group", c.rows_of_group),
-                             .expected_m = c.expected_m};
+                             .expected_m = c.expected_m,
+                             .d_scale = arg("d_scale", c.d_scale),
+                             .d_code = arg.code("d_code", c.d_code),
+                             .d_amax = arg("d_amax", c.d_amax)};
     WW_TRY(arg.status());
     return call;
 }

@@ -18,13 +18,8 @@ Status prepare(Context& context, const Gemm& call, Prepared& prepared) {
         .tensor("gate", call.gate, {"m", "n"}, {call.a.dtype}, {.optional = true})
         .tensor("residual", call.residual, {"m", "n"}, {has_codes ? call.a.dtype : call.d.dtype},
                 {.optional = true})
-        .tensor("d_scale", call.d_scale, {"1"}, {DType::f32}, {.optional = !has_codes})
-        .tensor("d_amax", call.d_amax, {"1"}, {DType::f32}, {.optional = true})
         .require(!call.a || call.a.rank != 2 || call.a.shape[1] > 0, "k must be at least 1, got 0");
-    match.require(has_codes || (!call.d_scale && !call.d_amax), "d_scale and d_amax go with codes: d in u8")
-        .require(match["1"] <= 1, "d_scale and d_amax must have one element")
-        .require(!has_codes || call.d_code == CodeType::e4m3 || call.d_code == CodeType::i8,
-                 std::string("d_code must be e4m3 or i8, got ") + facts_of(call.d_code).name);
+    match_codes(match, call, has_codes);
     WW_TRY(match.status());
     const i64 m = match["m"], n = match["n"], k = match["k"];
     if (m == 0 || n == 0) return {};
@@ -44,9 +39,7 @@ Status prepare(Context& context, const Gemm& call, Prepared& prepared) {
     GemmArgs args = product_args(call, m, n, k, context.target().facts.num_sms);
     args.b = call.b.data;
     args.b_stride = call.b.stride[0];
-    args.d_code = call.d_code;
-    args.d_scale = static_cast<const float*>(call.d_scale.data);
-    args.d_amax = static_cast<u32*>(call.d_amax.data);
+    set_codes(args, call);
     return prepare_step<GemmOp>(context, problem, args, prepared);
 }
 

@@ -17,6 +17,23 @@ inline void require_product_sizes(Matcher& match, i64 m, i64 n, i64 k) {
                       std::to_string(n) + " and " + std::to_string(k));
 }
 
+// What codes of d are made with, where it has them.
+template <class Call>
+void match_codes(Matcher& match, const Call& call, bool has_codes) {
+    match.tensor("d_scale", call.d_scale, {"1"}, {DType::f32}, {.optional = !has_codes})
+        .tensor("d_amax", call.d_amax, {"1"}, {DType::f32}, {.optional = true})
+        .require(has_codes || (!call.d_scale && !call.d_amax), "d_scale and d_amax go with codes: d in u8")
+        .require(match["1"] <= 1, "d_scale and d_amax must have one element")
+        .require(!has_codes || call.d_code == CodeType::e4m3 || call.d_code == CodeType::i8,
+                 std::string("d_code must be e4m3 or i8, got ") + facts_of(call.d_code).name);
+}
+template <class Call>
+void set_codes(GemmArgs& args, const Call& call) {
+    args.d_code = call.d_code;
+    args.d_scale = static_cast<const float*>(call.d_scale.data);
+    args.d_amax = static_cast<u32*>(call.d_amax.data);
+}
+
 // Kernel arguments of a matched Gemm or QuantizedGemm, without b and its stride.
 template <class Call>
 GemmArgs product_args(const Call& call, i64 m, i64 n, i64 k, int num_sms) {

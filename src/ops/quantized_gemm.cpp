@@ -59,9 +59,13 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
     const bool masked = static_cast<bool>(call.rows_of_group), grouped = contiguous || masked;
     match.require(!contiguous || !masked, "group_of_row and rows_of_group exclude each other");
     match_matrix(match, "a", call.a, masked, "m", "k", {DType::bf16, DType::f16});
-    match_matrix(match, "d", call.d, masked, "m", "n", {call.a.dtype, DType::f32});
+    const bool has_codes = call.d.dtype == DType::u8;
+    match_matrix(match, "d", call.d, masked, "m", "n", {call.a.dtype, DType::f32, DType::u8});
     match_matrix(match, "gate", call.gate, masked, "m", "n", {call.a.dtype}, true);
-    match_matrix(match, "residual", call.residual, masked, "m", "n", {call.d.dtype}, true);
+    match_matrix(match, "residual", call.residual, masked, "m", "n",
+                 {has_codes ? call.a.dtype : call.d.dtype}, true);
+    match_codes(match, call, has_codes);
+    match.require(!has_codes || !grouped, "codes of d are not made of groups of rows");
     if (grouped) {
         match.tensor("bias", call.bias, {"groups", "n"}, {call.a.dtype}, {.optional = true});
     } else {
@@ -115,6 +119,7 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
     GemmArgs gemm = product_args(one, m, n, k, context.target().facts.num_sms);
     gemm.b = b.data.data;
     gemm.out_aligned = alignment_of({&call.d, &call.bias, &call.gate, &call.residual}) >= 16;
+    set_codes(gemm, call);
     const i32 scale_bytes = dtype_bytes(b.scales.dtype);
     const i32 groups_a_step = group > 0 && group < kPackedK ? static_cast<i32>(kPackedK / group) : 1;
     const QuantizedGemmArgs args{.gemm = gemm,

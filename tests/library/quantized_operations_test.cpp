@@ -224,6 +224,8 @@ void expect_the_same_products(QuantizedGemm (*make)(Arena&)) {
         c.expected_m = call.expected_m;
         c.activation = static_cast<int32_t>(call.activation);
         c.b_is_constant = call.b_is_constant;
+        c.d_scale = c_tensor(call.d_scale), c.d_amax = c_tensor(call.d_amax);
+        c.d_code = static_cast<int32_t>(call.d_code);
         return c;
     };
     expect_the_same(make, to_c, ww_run_quantized_gemm, ww_prepare_quantized_gemm, quantized_gemm);
@@ -240,6 +242,18 @@ TEST(Operations, QuantizedGemm) {
                            .activation = Activation::gelu};
         call.b.global_scale = 0.5f;
         return call;
+    });
+}
+
+TEST(Operations, QuantizedGemmToCodes) {
+    expect_the_same_products([](Arena& arena) {
+        return QuantizedGemm{.a = arena.reals(DType::bf16, {3, 64}),
+                             .b = packed_weight(arena, 1, 5, 64),
+                             .d = arena.bytes({3, 5}),
+                             .residual = arena.reals(DType::bf16, {3, 5}),
+                             .d_scale = arena.scales({1}),
+                             .d_code = CodeType::i8,
+                             .d_amax = arena.scales({1})};
     });
 }
 

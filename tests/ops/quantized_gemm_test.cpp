@@ -195,6 +195,11 @@ TEST(QuantizedGemm, RefusalsSayWhatAndHowMuch) {
     EXPECT_EQ(refusal(kAny, "h200", {.format = WeightFormat::int8}), "int4: needs true, got false");
     EXPECT_EQ(refusal(kAny, "h200", {.dtype = DType::f16, .out = DType::f16}), "dtype: needs bf16, got f16");
     EXPECT_EQ(refusal(kAny, "h200", {.out = DType::f16}), "out: needs bf16, got f16");
+    EXPECT_EQ(refusal(kAny, "h200", {.out = DType::u8}), "accepted");
+    EXPECT_EQ(refusal(kTile, "h200", {.out = DType::u8}), "accepted");
+    EXPECT_EQ(refusal(kStream, "h200", {.out = DType::u8}), "out: needs bf16, got u8");
+    EXPECT_EQ(refusal(kAny, "h200", {.out = DType::u8, .grouping = Grouping::masked, .groups = 4}),
+              "grouping: needs false, got true");
     EXPECT_EQ(refusal(kAny, "h200", {.k = 4160}), "k: needs a multiple of 128, got 4160");
     EXPECT_EQ(refusal(kAny, "h200", {.group = 16}), "group: needs at least 32, got 16");
     EXPECT_EQ(refusal(kAny, "h200", {.k = 960, .group = 96}), "group: needs a power of two, got 96");
@@ -221,15 +226,17 @@ TEST(QuantizedGemm, EveryTargetHasARowForEveryFormat) {
         for (const WeightFormat format : there_are) {
             for (DType dtype : {DType::bf16, DType::f16}) {
                 const i64 group = facts_of(format).group;
-                const QuantizedGemmProblem odd{.m = 5,
-                                               .n = 33,
-                                               .k = group == 0 ? 7 : 96,
-                                               .dtype = dtype,
-                                               .out = dtype,
-                                               .format = format,
-                                               .group = group,
-                                               .scale = group == 0 ? dtype : DType::u8,
-                                               .alignment_bytes = 2};
+                QuantizedGemmProblem odd{.m = 5,
+                                         .n = 33,
+                                         .k = group == 0 ? 7 : 96,
+                                         .dtype = dtype,
+                                         .out = dtype,
+                                         .format = format,
+                                         .group = group,
+                                         .scale = group == 0 ? dtype : DType::u8,
+                                         .alignment_bytes = 2};
+                EXPECT_TRUE(choose<QuantizedGemmOp>(on, odd).ok()) << on.id << " " << facts_of(format).name;
+                odd.out = DType::u8;
                 EXPECT_TRUE(choose<QuantizedGemmOp>(on, odd).ok()) << on.id << " " << facts_of(format).name;
             }
         }
@@ -277,7 +284,24 @@ TEST(QuantizedGemm, BadCallsAreNamed) {
     EXPECT_EQ(message([](auto& call) { call.b.scales = {}; }), "quantized_gemm: b.scales is null");
     EXPECT_EQ(message([](auto& call) { call.b.order = Tensor::dense(data, DType::i32, {32}); }),
               "quantized_gemm: b.order must have 64 elements, got 32");
+    const Tensor codes = Tensor::dense(data, DType::u8, {2, 3}), scale = Tensor::dense(data, DType::f32, {1});
+    EXPECT_EQ(message([&](auto& call) { call.d = codes, call.d_scale = scale; }), "");
+    EXPECT_EQ(message([&](auto& call) { call.d = codes; }), "quantized_gemm: d_scale is null");
+    EXPECT_EQ(message([&](auto& call) { call.d_scale = scale; }),
+              "quantized_gemm: d_scale and d_amax go with codes: d in u8");
+    EXPECT_EQ(message([&](auto& call) { call.d_amax = scale; }),
+              "quantized_gemm: d_scale and d_amax go with codes: d in u8");
+    EXPECT_EQ(
+        message([&](auto& call) { call.d = codes, call.d_scale = scale, call.d_code = CodeType::e5m2; }),
+        "quantized_gemm: d_code must be e4m3 or i8, got e5m2");
+    EXPECT_EQ(
+        message([&](auto& call) { call.d = codes, call.d_scale = Tensor::dense(data, DType::f32, {2}); }),
+        "quantized_gemm: d_scale and d_amax must have one element");
+    EXPECT_EQ(message([&](auto& call) { call.d = call.residual = codes, call.d_scale = scale; }),
+              "quantized_gemm: residual must be bf16, got u8");
     const Tensor lists = Tensor::dense(data, DType::i32, {2});
+    EXPECT_EQ(message([&](auto& call) { call.d = codes, call.d_scale = scale, call.group_of_row = lists; }),
+              "quantized_gemm: codes of d are not made of groups of rows");
     EXPECT_EQ(message([](auto& call) { call.b.groups = 2; }),
               "quantized_gemm: b.groups: 2 without groups of rows");
     EXPECT_EQ(message([&](auto& call) { call.group_of_row = lists; }), "");

@@ -502,6 +502,38 @@ class QuantizedGemm(OnDevices):
 
         self.on_devices(check)
 
+    def test_to_codes(self):
+        def check(device, random):
+            plain, scales, zeros, _ = self.weight(random, 70, 128, 32)
+            # With act-order one row serves both results: its sums are the same bits.
+            g_idx = random.permutation(np.repeat(np.arange(4), 32)).astype(np.int32)
+            packed = warpwright.pack_weight(plain, scales, zeros=zeros, column_group=g_idx, group=32)
+            a, bias = half(random, 5, 128), half(random, 70)
+            exact = warpwright.quantized_gemm(a, packed, bias=bias, out_dtype="f32", device=device)
+            for code, scale in (("e4m3", 0.05), ("i8", np.array([0.25], np.float32))):
+                amax = np.array([1.0], np.float32)
+                got = warpwright.quantized_gemm(
+                    a, packed, bias=bias, d_scale=scale, d_code=code, d_amax=amax, device=device
+                )
+                inverse = np.float32(1) / np.float32(np.asarray(scale).item())
+                np.testing.assert_array_equal(got.view(np.uint8), codes.encode(code, exact * inverse))
+                self.assertEqual(amax[0], np.abs(exact).max())
+                self.assertEqual(got.dtype, np.int8 if code == "i8" else np.uint8)
+
+        self.on_devices(check)
+        plain, scales, _, _ = self.weight(np.random.default_rng(SEED), 6, 64, 32)
+        a, packed = np.zeros((2, 64), np.float16), warpwright.pack_weight(plain, scales, group=32)
+        none = warpwright.quantized_gemm(a, packed, d_scale=0.0)
+        self.assertTrue((none.view(np.uint8) & 0x7F == 0x7F).all())  # NaN's codes
+        self.refuses(
+            "quantized_gemm: d_code must be e4m3 or i8, got e2m1",
+            warpwright.quantized_gemm,
+            a,
+            packed,
+            d_scale=1.0,
+            d_code="e2m1",
+        )
+
     def test_what_quantize_makes(self):
         def check(device, random):
             w, a = half(random, 130, 256), half(random, 4, 256)

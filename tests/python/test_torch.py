@@ -177,6 +177,7 @@ def calls_on_codes(device):
         "gemm_codes": (x, normal(32, 128, device=device), one(0.25), "i8"),
         "scaled_gemm": (groups.codes, groups.scales, blocks.codes, blocks.scales, "fp8_group", "fp8_block"),
         "quantized_gemm": (x, packed.data, packed.scales, "int4", 32, 32),
+        "quantized_gemm_codes": (x, packed.data, packed.scales, "int4", 32, 32, one(0.25), "e4m3"),
         "moe_route": (normal(3, 4, device=device), 2, "sigmoid", True, 2.5),
         "moe_permute": (ids, 4, 0, 2),
         "moe_combine": (

@@ -7,6 +7,7 @@
 
 #include "warpwright/context.h"
 #include "warpwright/grouping.h"
+#include "warpwright/quantize_format.h"
 #include "warpwright/tensor.h"
 #include "warpwright/weight_format.h"
 
@@ -32,10 +33,10 @@ struct QuantizedWeight {
 struct QuantizedGemm {
     Tensor a;  // [m, k], bf16 or f16, last dimension dense
     QuantizedWeight b;
-    Tensor d;         // [m, n], like a, or f32
+    Tensor d;         // [m, n], like a, or f32; or u8: codes, see d_scale
     Tensor bias;      // optional, [n], like a
     Tensor gate;      // optional, [m, n], like a
-    Tensor residual;  // optional, [m, n], like d; may be d
+    Tensor residual;  // optional, [m, n], like d; may be d; with codes like a
     Activation activation = Activation::none;
     bool b_is_constant = false;  // as in warpwright/ops/gemm.h, of all tensors of b
 
@@ -45,6 +46,11 @@ struct QuantizedGemm {
     Tensor rows_of_group;  // masked: [groups] i32. a, d, gate and residual have a leading dimension of
                            // groups, and m is the place for each
     i64 expected_m = 0;    // masked: how many rows a group is expected to have, for the choice of a row; 0: m
+
+    // Where d is u8, without groups of rows: as in warpwright/ops/gemm.h.
+    Tensor d_scale;
+    CodeType d_code = CodeType::e4m3;
+    Tensor d_amax;
 };
 
 // Any m, n from 1 up. Errors: shapes, types or sizes that disagree, a group that does not divide k (caller);

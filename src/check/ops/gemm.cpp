@@ -4,8 +4,7 @@
 #include <cmath>
 
 #include "check/ops/checks.h"
-#include "kernels/fused/dequantize/oracle.h"
-#include "kernels/fused/quantize/oracle.h"
+#include "check/ops/product_codes.h"
 #include "kernels/gemm/operation.h"
 #include "kernels/gemm/oracle.h"
 
@@ -51,25 +50,10 @@ struct GemmAnswer {
     std::vector<float> reference;
     double magnitude = 0;
 };
-// Codes count as the numbers that they stand for.
-constexpr float kCodeScale = 0.007F;
-CodeType code_of(const GemmProblem& problem) {
-    return problem.n % 3 == 0 ? CodeType::i8 : CodeType::e4m3;
-}
-float number_of(CodeType code, float stored) {
-    return static_cast<float>(decoded(code, static_cast<int>(stored))) * kCodeScale;
-}
-
 GemmAnswer gemm_answer(const GemmOperands& operands, const GemmProblem& problem) {
     GemmAnswer answer{gemm_oracle<double>(operands), gemm_oracle<float>(operands), magnitude_of(operands)};
-    if (problem.out == DType::u8) {
-        const CodeType code = code_of(problem);
-        const NearestCode nearest(code);
-        const double most = double{facts_of(code).max} * kCodeScale;
-        for (double& value : answer.oracle) value = std::clamp(value, -most, most);
-        for (float& value : answer.reference)
-            value = number_of(code, static_cast<float>(nearest(value / kCodeScale)));
-    }
+    if (problem.out == DType::u8)
+        product_codes::round(product_codes::code_of(problem.n), answer.oracle, answer.reference);
     for (float& value : answer.reference) value = round_to(problem.out, value);
     return answer;
 }
@@ -171,11 +155,7 @@ struct GemmCheck {
             operands.residual = read(bench, residual);
         }
         if (has_codes) {
-            call.d_code = code_of(problem);
-            call.d_scale = bench.input(DType::f32, {1});
-            bench.write(call.d_scale, {kCodeScale});
-            call.d_amax = bench.in_place(DType::f32, {1});
-            bench.write(call.d_amax, {0});
+            product_codes::ask_for(bench, call, n);
         }
         const Status status = gemm(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
@@ -183,7 +163,7 @@ struct GemmCheck {
         const GemmAnswer& answer = bench.answer("gemm", [&] { return gemm_answer(operands, problem); });
         if (has_codes) {
             std::vector<float> numbers = read(bench, d);
-            for (float& value : numbers) value = number_of(call.d_code, value);
+            for (float& value : numbers) value = product_codes::number_of(call.d_code, value);
             judge(result, bench, compare(numbers, answer.oracle, answer.reference, answer.magnitude), "d");
             const std::vector<double> sums = gemm_oracle<double>(operands);
             const std::vector<float> reference = gemm_oracle<float>(operands);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "check/ops/checks.h"
+#include "check/ops/product_codes.h"
 #include "check/ops/row_groups.h"
 #include "kernels/quantized_gemm/operation.h"
 #include "kernels/quantized_gemm/oracle.h"
@@ -160,6 +161,8 @@ struct QuantizedGemmAnswer {
     std::vector<double> oracle;
     std::vector<float> reference;
     double magnitude = 0;
+    double amax = 0;  // of what codes are made of
+    float reference_amax = 0;
 };
 
 // Rows that do not exist keep their fill, which reads as NaN.
@@ -172,9 +175,17 @@ QuantizedGemmAnswer answer_of(const QuantizedGemmProblem& p, const Inputs& x, i6
         const QuantizedGemmOperands operands = operands_of(p, x, part);
         std::ranges::copy(quantized_gemm_oracle<double>(operands), answer.oracle.begin() + part.first * p.n);
         std::vector<float> reference = quantized_gemm_oracle<float>(operands);
-        for (float& value : reference) value = round_to(p.out, value);
+        if (p.out != DType::u8) {
+            for (float& value : reference) value = round_to(p.out, value);
+        }
         std::ranges::copy(reference, answer.reference.begin() + part.first * p.n);
         answer.magnitude = std::max(answer.magnitude, magnitude_of(operands));
+    }
+    if (p.out == DType::u8) {
+        answer.amax = largest(answer.oracle);
+        answer.reference_amax =
+            static_cast<float>(largest({answer.reference.begin(), answer.reference.end()}));
+        product_codes::round(product_codes::code_of(p.n), answer.oracle, answer.reference);
     }
     return answer;
 }
@@ -229,7 +240,8 @@ struct QuantizedGemmCheck {
         const bool misaligned = p.alignment_bytes < 16;
         const bool masked = p.grouping == Grouping::masked, grouped = p.grouping != Grouping::none;
         const i64 a_groups = masked ? p.groups : 0, rows = p.m * std::max<i64>(1, a_groups);
-        const i64 pad = (p.m + p.n) % 3 * 8;  // two of three problems have gaps between rows
+        const bool has_codes = p.out == DType::u8;
+        const i64 pad = has_codes ? 0 : (p.m + p.n) % 3 * 8;  // two of three problems have gaps between rows
         const i64 k_stride = misaligned ? p.k + pad / 8 : round_up(p.k, 8) + pad, n_stride = p.n + pad;
         const Tensor a = bench.input(p.dtype, {rows, k_stride}, 1, misaligned);
         Inputs x = bench.answer("weights", [&] { return random_weights(bench.random(), p); });
@@ -274,13 +286,20 @@ struct QuantizedGemmCheck {
             values = without_gaps(bench.read(whole), rows, p.n, n_stride);
         };
         if (p.gate) like_d(p.dtype, call.gate, x.gate);
-        if (p.residual) like_d(p.out, call.residual, x.residual);
+        if (p.residual) like_d(has_codes ? p.dtype : p.out, call.residual, x.residual);
+        if (has_codes) product_codes::ask_for(bench, call, p.n);
         const Status status = quantized_gemm(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
         const QuantizedGemmAnswer& answer =
             bench.answer("quantized_gemm", [&] { return answer_of(p, x, rows); });
-        const std::vector<float> whole = bench.read(d);
+        std::vector<float> whole = bench.read(d);
+        if (has_codes) {
+            for (float& value : whole) value = product_codes::number_of(call.d_code, value);
+            judge(result, bench,
+                  compare(bench.read(call.d_amax), {answer.amax}, {answer.reference_amax}, answer.magnitude),
+                  "d_amax");
+        }
         judge(result, bench,
               compare(without_gaps(whole, rows, p.n, n_stride), answer.oracle, answer.reference,
                       answer.magnitude),
@@ -367,6 +386,12 @@ private:
                 });
             }
         }
+        add({70, 136, 256, 128}, [](auto& p) { p.out = DType::u8; });
+        add({3, 130, 320, 64}, [](auto& p) { p.out = DType::u8; });
+        add({9, 72, 192, 64}, [](auto& p) {
+            p.out = DType::u8, p.bias = p.gate = p.residual = true, p.activation = Activation::silu;
+        });
+        add({5, 33, 128, 64}, [](auto& p) { p.out = DType::u8, p.alignment_bytes = 2; });
     }
 };
 

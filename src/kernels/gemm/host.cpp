@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // gemm on the host: rows of A widened to fp32 once, weights widened in registers, fp32 sums over all of k.
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "device/host_threads.h"
-#include "formats/codecs.h"
+#include "kernels/gemm/host_codes.h"
 #include "kernels/gemm/operation.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
@@ -35,22 +33,6 @@ float finish(const GemmArgs& args, i64 m, i64 n, float value) {
             args.out_f32 ? static_cast<const float*>(args.residual)[index] : T::load(args.residual, index);
     }
     return value;
-}
-
-// A code of d, as the kernels make it.
-u8 encode(const GemmArgs& args, float value) {
-    const float scale = *args.d_scale;
-    const bool usable = scale > 0 && scale <= std::numeric_limits<float>::max();
-    value *= usable ? 1 / scale : std::numeric_limits<float>::quiet_NaN();
-    if (args.d_code == CodeType::e4m3)
-        return std::isnan(value) ? formats::kE4M3.nan_code : formats::encode(formats::kE4M3, value);
-    return std::isnan(value) ? 0 : static_cast<u8>(std::lrintf(std::clamp(value, -127.0F, 127.0F)));
-}
-
-void raise_amax(u32* to, u32 magnitude) {
-    const std::atomic_ref<u32> amax(*to);
-    for (u32 known = amax; magnitude > known && !amax.compare_exchange_weak(known, magnitude);) {
-    }
 }
 
 template <class T, DType type>

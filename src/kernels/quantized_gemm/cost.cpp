@@ -43,9 +43,10 @@ double weight_bytes(const QuantizedGemmProblem& p) {
 
 double bytes_moved(const QuantizedGemmProblem& p) {
     const double element = dtype_bytes(p.dtype), out = dtype_bytes(p.out);
+    const double residual = p.out == DType::u8 ? element : out;
     const auto rows = static_cast<double>(parts(p) * expected_rows(p));
     return weight_bytes(p) + rows * p.k * element + (p.bias ? p.groups * p.n * element : 0) +
-           rows * p.n * ((p.gate ? element : 0) + (p.residual ? out : 0) + out);
+           rows * p.n * ((p.gate ? element : 0) + (p.residual ? residual : 0) + out);
 }
 
 // What makes one register, two weights, ready for a product; counted in the code.

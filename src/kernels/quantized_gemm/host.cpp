@@ -2,9 +2,12 @@
 // quantized_gemm on the host: rows of A widened to fp32 once; codes of 32 rows of W made 16-bit numbers,
 // which is exact, and multiplied group by group; sums of a group are scaled in fp32.
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <vector>
 
 #include "device/host_threads.h"
+#include "kernels/gemm/host_codes.h"
 #include "kernels/gemm/host_groups.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
@@ -105,6 +108,7 @@ void multiply_rows(const QuantizedGemmArgs& args, i64 begin_m, i64 end_m, HostTh
         threads.parallel_for(gemm.n, 8, [&](i64 begin, i64 end) {
             static thread_local Panel panel;  // grows to the largest of this thread's calls
             float sums[kRows * kColumns];
+            u32 magnitude = 0;  // fp32's bits: NaN's are above all numbers'
             for (i64 n = begin; n < end; n += kColumns) {
                 const i64 columns = std::min(kColumns, end - n);
                 dequantise<T>(panel, args, format, group, n, columns);
@@ -116,7 +120,10 @@ void multiply_rows(const QuantizedGemmArgs& args, i64 begin_m, i64 end_m, HostTh
                             const i64 m = first + i + r, index = m * gemm.d_stride + n + c;
                             const float sum = sums[r * kColumns + c] * args.global_scale;
                             const float value = finish<T>(gemm, m, n + c, sum);
-                            if (gemm.out_f32) {
+                            if (gemm.d_scale != nullptr) {
+                                static_cast<u8*>(gemm.d)[index] = encode(gemm, value);
+                                magnitude = std::max(magnitude, std::bit_cast<u32>(std::abs(value)));
+                            } else if (gemm.out_f32) {
                                 static_cast<float*>(gemm.d)[index] = value;
                             } else {
                                 T::store(gemm.d, index, value);
@@ -125,6 +132,7 @@ void multiply_rows(const QuantizedGemmArgs& args, i64 begin_m, i64 end_m, HostTh
                     }
                 }
             }
+            if (gemm.d_amax != nullptr) raise_amax(gemm.d_amax, magnitude);
         });
     }
 }

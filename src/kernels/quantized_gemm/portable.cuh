@@ -13,7 +13,7 @@
 // Rows of A that do not exist are zeros from the start, rows of W are others, whose sums are not used; k
 // beyond its end is copied as zeros. Blocks are numbered so that those that run together share rows of A and
 // W in L2.
-#include "kernels/gemm/epilogue.cuh"
+#include "kernels/quantized_gemm/finish.cuh"
 #include "kernels/quantized_gemm/rows.h"
 #include "kernels/quantized_gemm/weights.cuh"
 #include "ptx/cp_async.cuh"
@@ -405,6 +405,7 @@ __device__ inline void epilogue(Sums& sums, const QuantizedGemmArgs& args, Block
     GemmArgs gemm = args.gemm;
     move_results(gemm, args.groups, block.group);
     const float scale = last_scale<kRow>(args, block.group);
+    Finish<T> finish(gemm);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, place = warp % kWarpsMN;
     const i64 first_m = block.m + place / kWarpsN * kRow.warp_m;
     const i64 first_n = block.n + place % kWarpsN * kRow.warp_n;
@@ -432,17 +433,18 @@ __device__ inline void epilogue(Sums& sums, const QuantizedGemmArgs& args, Block
             if (!row_exists(args.groups, m)) continue;
             const Eight sum = sum_of(shared, place, row, column, scale);
             if (gemm.out_aligned && n + 8 <= gemm.n) {
-                finish_eight<T>(gemm, m, n, sum);
+                finish(gemm, m, n, sum);
             } else {
                 float* kept = &shared.result[place][row][column];  // read by this lane only
 #pragma unroll
                 for (int e = 0; e < 8; ++e) kept[e] = sum.v[e];
 #pragma unroll 1
-                for (int e = 0; e < 8 && n + e < gemm.n; ++e) finish_one<T>(gemm, m, n + e, kept[e]);
+                for (int e = 0; e < 8 && n + e < gemm.n; ++e) finish(gemm, m, n + e, kept[e]);
             }
         }
         wait_for_parts();
     }
+    finish.end(gemm);
 }
 
 }  // namespace warpwright

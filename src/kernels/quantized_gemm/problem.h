@@ -13,7 +13,7 @@ struct QuantizedGemmProblem {
     i64 n = 4096;
     i64 k = 4096;
     DType dtype = DType::bf16;  // of a, bias and gate
-    DType out = DType::bf16;    // of d and residual: dtype or f32
+    DType out = DType::bf16;    // of d and residual: dtype or f32; u8: codes, with a residual of dtype
     WeightFormat format = WeightFormat::int4;
     i64 group = 128;            // elements of k that share a scale; 0: the whole row
     DType scale = DType::bf16;  // of the scales; u8 for the formats whose scales have a byte

@@ -172,9 +172,11 @@ constexpr Rejection why_not(const QuantizedGemmRow& row, const TargetFacts& targ
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
     if (row.format != problem.format) return {facts_of(row.format).name, 1, 0, "bool"};
     if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
-    if (problem.out != DType::f32 && problem.out != row.dtype) {
+    const bool as_codes = problem.out == DType::u8;
+    if (as_codes ? is_stream(row) : problem.out != DType::f32 && problem.out != row.dtype) {
         return dtype_rejection("out", row.dtype, problem.out);
     }
+    if (as_codes && problem.grouping != Grouping::none) return {"grouping", 0, 1, "bool"};
     const i64 own_group = facts_of(row.format).group;
     if (own_group != 0 && problem.group != own_group) return {"group", own_group, problem.group};
     if (problem.group != 0) {
