@@ -12,6 +12,7 @@
 #include "kernels/moe/permute/problem.h"
 #include "ops/match.h"
 #include "ops/moe_plan.h"
+#include "warpwright/ops/embedding.h"
 #include "warpwright/ops/grouped_gemm.h"
 #include "warpwright/ops/moe_combine.h"
 #include "warpwright/ops/moe_permute.h"
@@ -37,8 +38,8 @@ struct Workspace {
 };
 
 struct Parts {
-    Tensor activations;  // [rows, width]
-    Tensor results;      // [rows, hidden]; none where tokens are few
+    Tensor activations;  // [rows, width]; of quantised experts the gate's first
+    Tensor results;      // [rows, hidden]; none where tokens are few; of quantised experts x's rows first
     Tensor row_of_slot, token_of_row, expert_rows, expert_of_row, chunk_counts;
 };
 
@@ -51,7 +52,7 @@ Parts parts_of(Workspace& space, const MoePlan& plan, const MoeSizes& sizes) {
     parts.row_of_slot = space.take(DType::i32, {sizes.tokens, sizes.top_k});
     parts.token_of_row = space.take(DType::i32, {plan.rows});
     parts.expert_rows = space.take(DType::i32, {sizes.experts});
-    parts.expert_of_row = space.take(DType::i32, {plan.rows});
+    if (!plan.masked) parts.expert_of_row = space.take(DType::i32, {plan.rows});
     if (moe_has_chunks(sizes))
         parts.chunk_counts = space.take(DType::i32, {(slots + kChunkSlots - 1) / kChunkSlots, sizes.experts});
     return parts;
@@ -96,6 +97,46 @@ Status prepare_products(Context& context, const MoeExperts& call, const MoePlan&
     return prepare(context, down, prepared);
 }
 
+// [rows, columns] as products of groups take them.
+Tensor by_groups(const Tensor& rows, const MoePlan& plan, i64 experts) {
+    return plan.masked ? Tensor::dense(rows.data, rows.dtype, {experts, plan.rows / experts, rows.shape[1]})
+                       : rows;
+}
+
+Status prepare_quantized(Context& context, const MoeExperts& call, const MoePlan& plan, const Parts& parts,
+                         Prepared& prepared) {
+    const i64 experts = call.quantized_gate.groups;
+    WW_TRY(prepare(context, Embedding{.ids = parts.token_of_row, .table = call.x, .out = parts.results},
+                   prepared));
+    QuantizedGemm gate{.a = by_groups(parts.results, plan, experts),
+                       .b = call.quantized_gate,
+                       .d = by_groups(parts.activations, plan, experts),
+                       .bias = call.gate_bias,
+                       .b_is_constant = call.weights_are_constant,
+                       .group_of_row = parts.expert_of_row,
+                       .expected_groups = plan.expected_groups,
+                       .expected_m = plan.expected_m};
+    if (plan.masked) gate.rows_of_group = parts.expert_rows;
+    QuantizedGemm up = gate, down = gate;
+    up.b = call.quantized_up;
+    up.bias = call.up_bias;
+    up.gate = gate.d;
+    up.activation = call.activation;
+    down.a = gate.d, down.d = gate.a;
+    down.b = call.quantized_down;
+    down.bias = call.down_bias;
+    for (const auto& [name, product] : {std::pair{"gate", &gate}, {"up", &up}, {"down", &down}}) {
+        if (Status status = prepare(context, *product, prepared); !status.ok())
+            return {status.kind(), fmt::format("moe_experts: {}: {}", name, status.message())};
+    }
+    return {};
+}
+
+// Codes as the numbers that they stand for, so that sizes are matched alike.
+Tensor numbers_of(const QuantizedWeight& weight, DType type) {
+    return Tensor::dense(weight.data.data, type, {weight.groups, weight.n, weight.k});
+}
+
 // What dense rows of 16-bit elements start at multiples of, as the operations see it.
 i64 row_alignment(i64 width, const MoeSizes& s) {
     const u64 bits = static_cast<u64>(16 | 2 * width | s.alignment_bytes);
@@ -117,11 +158,18 @@ MoePlan moe_plan(const MoeSizes& s) {
     const double each = static_cast<double>(slots) / touched;
     plan.expected_groups = static_cast<i64>(std::lround(touched));
     plan.expected_m = static_cast<i64>(std::ceil(each));
+    plan.rows = slots;
+    if (s.quantized) {
+        plan.alignment = kGroupRows;
+        plan.rows = moe_rows(slots, s.experts, plan.alignment);
+        plan.masked = !s.batch_invariant && s.experts * s.tokens <= plan.rows;
+        if (plan.masked) plan.rows = s.experts * s.tokens;
+        return plan;
+    }
     // What reads rows in vectors has no row without alignment; the permuted way has.
     const bool aligned = row_alignment(s.hidden, s) == 16 && row_alignment(s.width, s) == 16;
     plan.few = aligned && !s.batch_invariant && s.tokens <= kFewTokens && slots <= kMostSlots &&
                s.experts <= kMostSlotGroups;
-    plan.rows = slots;
     if (plan.few) return plan;
     plan.alignment = s.batch_invariant ? 64 : each <= 12 ? 16 : each <= 24 ? 32 : each <= 48 ? 64 : 128;
     plan.rows = moe_rows(slots, s.experts, plan.alignment);
@@ -163,9 +211,47 @@ GroupedGemmProblem moe_down_problem(const MoeSizes& s) {
     return problem;
 }
 
-i64 moe_experts_workspace_bytes(i64 tokens, i64 top_k, i64 experts, i64 hidden, i64 width) {
+EmbeddingProblem moe_gather_problem(const MoeSizes& s) {
+    return {.tokens = moe_plan(s).rows,
+            .width = s.hidden,
+            .dtype = s.dtype,
+            .alignment_bytes = row_alignment(s.hidden, s)};
+}
+
+QuantizedGemmProblem moe_quantized_problem(const MoeSizes& s, MoeProduct product,
+                                           const QuantizedGemmProblem& weight) {
+    const MoePlan plan = moe_plan(s);
+    const bool is_up = product == MoeProduct::up;
+    const auto [n, k] =
+        product == MoeProduct::down ? std::pair{s.hidden, s.width} : std::pair{s.width, s.hidden};
+    return {.m = plan.masked ? s.tokens : plan.rows,
+            .n = n,
+            .k = k,
+            .dtype = s.dtype,
+            .out = s.dtype,
+            .format = weight.format,
+            .group = weight.group,
+            .scale = weight.scale,
+            .zeros = weight.zeros,
+            .order = weight.order,
+            .bias = s.bias,
+            .gate = is_up,
+            .activation = is_up ? s.activation : Activation::none,
+            .grouping = plan.masked ? Grouping::masked : Grouping::contiguous,
+            .groups = s.experts,
+            .expected_groups = plan.expected_groups,
+            .expected_m = plan.expected_m,
+            .alignment_bytes = row_alignment(k, {})};
+}
+
+i64 moe_experts_workspace_bytes(i64 tokens, i64 top_k, i64 experts, i64 hidden, i64 width, bool quantized) {
     if (tokens <= 0 || experts <= 0) return 0;
-    MoeSizes sizes{.tokens = tokens, .top_k = top_k, .experts = experts, .hidden = hidden, .width = width};
+    MoeSizes sizes{.tokens = tokens,
+                   .top_k = top_k,
+                   .experts = experts,
+                   .hidden = hidden,
+                   .width = width,
+                   .quantized = quantized};
     i64 most = 0;
     for (const bool batch_invariant : {false, true}) {
         Workspace space{nullptr};
@@ -179,32 +265,41 @@ i64 moe_experts_workspace_bytes(i64 tokens, i64 top_k, i64 experts, i64 hidden, 
 Status prepare(Context& context, const MoeExperts& call, Prepared& prepared) {
     Matcher match("moe_experts");
     const DType type = call.x.dtype;
+    const bool quantized = call.quantized_gate.data || call.quantized_up.data || call.quantized_down.data;
+    match.require(!quantized || (!call.gate && !call.up && !call.down),
+                  "gate, up and down are given as numbers and as codes");
+    const Tensor gate = quantized ? numbers_of(call.quantized_gate, type) : call.gate;
+    const Tensor up = quantized ? numbers_of(call.quantized_up, type) : call.up;
+    const Tensor down = quantized ? numbers_of(call.quantized_down, type) : call.down;
     match.tensor("x", call.x, {"tokens", "hidden"}, {DType::bf16, DType::f16})
         .tensor("ids", call.ids, {"tokens", "top_k"}, {DType::i32}, {.dense = true})
         .tensor("weights", call.weights, {"tokens", "top_k"}, {DType::f32}, {.dense = true})
-        .tensor("gate", call.gate, {"experts", "width", "hidden"}, {type})
-        .tensor("up", call.up, {"experts", "width", "hidden"}, {type})
-        .tensor("down", call.down, {"experts", "hidden", "width"}, {type})
+        .tensor("gate", gate, {"experts", "width", "hidden"}, {type})
+        .tensor("up", up, {"experts", "width", "hidden"}, {type})
+        .tensor("down", down, {"experts", "hidden", "width"}, {type})
         .tensor("gate_bias", call.gate_bias, {"experts", "width"}, {type}, {.optional = true})
         .tensor("up_bias", call.up_bias, {"experts", "width"}, {type}, {.optional = true})
         .tensor("down_bias", call.down_bias, {"experts", "hidden"}, {type}, {.optional = true})
         .tensor("out", call.out, {"tokens", "hidden"}, {type})
         .tensor("base", call.base, {"tokens", "hidden"}, {type}, {.optional = true});
     WW_TRY(match.status());
-    const MoeSizes sizes{.tokens = match["tokens"],
-                         .top_k = match["top_k"],
-                         .experts = match["experts"],
-                         .hidden = match["hidden"],
-                         .width = match["width"],
-                         .dtype = type,
-                         .batch_invariant = prepared.batch_invariant,
-                         .alignment_bytes = alignment_of({&call.x, &call.gate, &call.up, &call.down},
-                                                         prepared.batch_invariant)};
+    const MoeSizes sizes{
+        .tokens = match["tokens"],
+        .top_k = match["top_k"],
+        .experts = match["experts"],
+        .hidden = match["hidden"],
+        .width = match["width"],
+        .dtype = type,
+        .batch_invariant = prepared.batch_invariant,
+        .alignment_bytes = alignment_of({&call.x, &gate, &up, &down}, prepared.batch_invariant),
+        .quantized = quantized};
     if (sizes.tokens == 0 || sizes.hidden == 0) return {};
     match.require(sizes.experts >= 1 && sizes.top_k >= 1 && sizes.width >= 1,
                   fmt::format("experts, top_k and width must be at least 1, got {}, {} and {}", sizes.experts,
                               sizes.top_k, sizes.width));
     WW_TRY(match.status());
+    if (quantized && (std::isfinite(call.limit) || call.alpha != 1 || call.up_offset != 0))
+        return no_kernel("moe_experts: quantised weights are gated without a limit, alpha and up_offset");
     const MoePlan plan = moe_plan(sizes);
     Workspace space{static_cast<std::byte*>(call.workspace.data)};
     const Parts parts = parts_of(space, plan, sizes);
@@ -226,7 +321,8 @@ Status prepare(Context& context, const MoeExperts& call, Prepared& prepared) {
                                   .chunk_counts = parts.chunk_counts},
                        prepared));
     }
-    WW_TRY(prepare_products(context, call, plan, parts, prepared));
+    WW_TRY(quantized ? prepare_quantized(context, call, plan, parts, prepared)
+                     : prepare_products(context, call, plan, parts, prepared));
     if (plan.few) return {};
     return prepare(context,
                    MoeCombine{.rows = parts.results,

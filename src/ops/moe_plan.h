@@ -2,14 +2,17 @@
 // How the experts of so many tokens are computed: what moe_experts prepares, and what a plan explains.
 #pragma once
 
+#include "kernels/fused/embedding/problem.h"
 #include "kernels/grouped_gemm/problem.h"
+#include "kernels/quantized_gemm/problem.h"
 
 namespace warpwright {
 
 struct MoePlan {
-    bool few = false;    // by tokens' choices, without a permutation
-    i64 rows = 0;        // of the activations between the two products
-    i64 alignment = 16;  // of an expert's first row, unless few
+    bool few = false;     // by tokens' choices, without a permutation
+    bool masked = false;  // every expert has a place for all tokens; else experts' rows follow each other
+    i64 rows = 0;         // of the activations between the products
+    i64 alignment = 16;   // of an expert's first row, unless few or masked
     i64 expected_groups = 0, expected_m = 0;
 };
 
@@ -20,6 +23,7 @@ struct MoeSizes {
     bool bias = false;
     bool batch_invariant = false;  // one way for every number of tokens
     i64 alignment_bytes = 16;      // of rows of x and of the weights
+    bool quantized = false;        // weights are codes
 };
 
 MoePlan moe_plan(const MoeSizes& sizes);
@@ -28,5 +32,12 @@ bool moe_has_chunks(const MoeSizes& sizes);  // moe_permute is given chunk_count
 // The two products of a plan, as their operations see them.
 GroupedGemmProblem moe_up_problem(const MoeSizes& sizes);
 GroupedGemmProblem moe_down_problem(const MoeSizes& sizes);
+
+// Of quantised experts: the copy of x, and the three products, each of `weight`'s format, group, scale, zeros
+// and order.
+enum class MoeProduct : u8 { gate, up, down };
+EmbeddingProblem moe_gather_problem(const MoeSizes& sizes);
+QuantizedGemmProblem moe_quantized_problem(const MoeSizes& sizes, MoeProduct product,
+                                           const QuantizedGemmProblem& weight);
 
 }  // namespace warpwright

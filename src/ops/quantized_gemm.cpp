@@ -79,7 +79,9 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
         .require(grouped || b.groups == 1, fmt::format("b.groups: {} without groups of rows", b.groups))
         .require(match["groups"] == 0 || match["groups"] == b.groups,
                  fmt::format("b.groups: expected {}, got {}", match["groups"], b.groups))
-        .require(call.expected_m >= 0, fmt::format("expected_m must be 0 or more, got {}", call.expected_m));
+        .require(call.expected_groups >= 0 && call.expected_m >= 0,
+                 fmt::format("expected_groups and expected_m must be 0 or more, got {} and {}",
+                             call.expected_groups, call.expected_m));
     match_weight(match, b);
     WW_TRY(match.status());
     const i64 m = match["m"], n = match["n"], k = match["k"];
@@ -106,7 +108,8 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
                                        .activation = call.activation,
                                        .grouping = grouping,
                                        .groups = b.groups,
-                                       .expected_m = masked ? call.expected_m : 0,
+                                       .expected_groups = grouped ? call.expected_groups : 0,
+                                       .expected_m = grouped ? call.expected_m : 0,
                                        .alignment_bytes = alignment_of({&call.a}, prepared.batch_invariant)};
     const QuantizedGemm one{.a = of_group(call.a, masked),
                             .b = {},

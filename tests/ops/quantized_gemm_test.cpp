@@ -243,6 +243,26 @@ TEST(QuantizedGemm, EveryTargetHasARowForEveryFormat) {
     }
 }
 
+// Weights of groups without rows are not read, nor places that are expected to be empty multiplied.
+TEST(QuantizedGemm, CostCountsOnTheGroupsThatHaveRows) {
+    const Target on = target("h100-sxm");
+    const auto us = [&](Grouping grouping, i64 m, i64 expected_groups, i64 expected_m) {
+        const QuantizedGemmProblem problem{.m = m,
+                                           .n = 768,
+                                           .k = 2048,
+                                           .grouping = grouping,
+                                           .groups = 128,
+                                           .expected_groups = expected_groups,
+                                           .expected_m = expected_m};
+        const auto choice = choose<QuantizedGemmOp>(on, problem);
+        EXPECT_TRUE(choice.ok()) << choice.status().message();
+        return QuantizedGemmOp::predict(**choice, on.facts, problem).us;
+    };
+    EXPECT_LT(us(Grouping::masked, 1, 8, 1), 0.5 * us(Grouping::masked, 1, 0, 0));
+    EXPECT_LT(us(Grouping::contiguous, 17280, 128, 8), 0.5 * us(Grouping::contiguous, 17280, 0, 0));
+    EXPECT_EQ(us(Grouping::masked, 8, 0, 0), us(Grouping::masked, 8, 128, 8));
+}
+
 TEST(QuantizedGemm, HostRowsEqualTheOracle) {
     auto context = Context::open("cpu");
     ASSERT_TRUE(context.ok()) << context.status().message();

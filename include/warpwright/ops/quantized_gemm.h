@@ -35,7 +35,7 @@ struct QuantizedGemm {
     QuantizedWeight b;
     Tensor d;         // [m, n], like a, or f32; or u8: codes, see d_scale
     Tensor bias;      // optional, [n], like a
-    Tensor gate;      // optional, [m, n], like a
+    Tensor gate;      // optional, [m, n], like a; may be d
     Tensor residual;  // optional, [m, n], like d; may be d; with codes like a
     Activation activation = Activation::none;
     bool b_is_constant = false;  // as in warpwright/ops/gemm.h, of all tensors of b
@@ -45,7 +45,10 @@ struct QuantizedGemm {
     Tensor group_of_row;   // contiguous: [m] i32
     Tensor rows_of_group;  // masked: [groups] i32. a, d, gate and residual have a leading dimension of
                            // groups, and m is the place for each
-    i64 expected_m = 0;    // masked: how many rows a group is expected to have, for the choice of a row; 0: m
+    // For the choice of a row: how many groups are expected to have rows; 0: all. And how many rows one of
+    // those; 0: as many as there is place for.
+    i64 expected_groups = 0;
+    i64 expected_m = 0;
 
     // Where d is u8, without groups of rows: as in warpwright/ops/gemm.h.
     Tensor d_scale;

@@ -27,25 +27,32 @@ double mma_share(const TargetFacts& target, const GemmCosts& costs) {
     }
 }
 
-// Rows of A that share a weight where they are masked, else all; and how many times so many there are.
+// Weights that are read; rows of A that share one, where that is known, else all; and how many times so many
+// there are.
+i64 touched_groups(const QuantizedGemmProblem& p) {
+    return p.expected_groups > 0 ? std::min(p.expected_groups, p.groups) : p.groups;
+}
 i64 expected_rows(const QuantizedGemmProblem& p) {
-    return p.grouping == Grouping::masked && p.expected_m > 0 ? std::min(p.expected_m, p.m) : p.m;
+    return p.grouping != Grouping::none && p.expected_m > 0 ? std::min(p.expected_m, p.m) : p.m;
 }
 i64 parts(const QuantizedGemmProblem& p) {
-    return p.grouping == Grouping::masked ? p.groups : 1;
+    return p.grouping == Grouping::masked || (p.grouping == Grouping::contiguous && p.expected_m > 0)
+               ? touched_groups(p)
+               : 1;
 }
 
 double weight_bytes(const QuantizedGemmProblem& p) {
     const double scales = static_cast<double>(packed_scales(p.n, p.k, p.group));
-    return static_cast<double>(p.groups) * (static_cast<double>(packed_data_bytes(p.format, p.n, p.k)) +
-                                            scales * (dtype_bytes(p.scale) + (p.zeros ? 1 : 0)));
+    return static_cast<double>(touched_groups(p)) *
+           (static_cast<double>(packed_data_bytes(p.format, p.n, p.k)) +
+            scales * (dtype_bytes(p.scale) + (p.zeros ? 1 : 0)));
 }
 
 double bytes_moved(const QuantizedGemmProblem& p) {
     const double element = dtype_bytes(p.dtype), out = dtype_bytes(p.out);
     const double residual = p.out == DType::u8 ? element : out;
     const auto rows = static_cast<double>(parts(p) * expected_rows(p));
-    return weight_bytes(p) + rows * p.k * element + (p.bias ? p.groups * p.n * element : 0) +
+    return weight_bytes(p) + rows * p.k * element + (p.bias ? touched_groups(p) * p.n * element : 0) +
            rows * p.n * ((p.gate ? element : 0) + (p.residual ? residual : 0) + out);
 }
 
@@ -80,7 +87,8 @@ Prediction QuantizedGemmOp::predict(const Row& row, const TargetFacts& target, c
         return roofline(target, all_costs, bytes_moved(problem), flops, fp32_tflops(target, all_costs),
                         all_costs.host.gemm_memory_share, all_costs.host.gemm_compute_share);
     }
-    const i64 blocks = num_blocks(rows, problem.n, problem.grouping, problem.groups, row.tile_m, row.tile_n);
+    const i64 blocks =
+        parts(problem) * num_blocks(rows, problem.n, Grouping::none, 1, row.tile_m, row.tile_n);
     const double per_sm = static_cast<double>(ceil_div(blocks, target.num_sms));
     const double at_once = std::min<double>(blocks_at_once(row, target), per_sm);
     const double padded_k = static_cast<double>(round_up(problem.k, kPackedK));

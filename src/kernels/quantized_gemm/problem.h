@@ -25,7 +25,8 @@ struct QuantizedGemmProblem {
     Activation activation = Activation::none;
     Grouping grouping = Grouping::none;
     i64 groups = 1;            // of rows of A, each with a weight of its own; not those of scales
-    i64 expected_m = 0;        // masked: rows that a group is expected to have; 0: m
+    i64 expected_groups = 0;   // of groups: how many are expected to have rows; 0: all
+    i64 expected_m = 0;        // and how many rows one of those; 0: as many as there is place for
     i64 alignment_bytes = 16;  // what every row's start in a is a multiple of
 
     template <class Self, class Visitor>
@@ -46,6 +47,7 @@ struct QuantizedGemmProblem {
         v("activation", self.activation);
         v("grouping", self.grouping);
         v("groups", self.groups);
+        v("expected_groups", self.expected_groups);
         v("expected_m", self.expected_m);
         v("alignment_bytes", self.alignment_bytes);
     }
@@ -53,7 +55,7 @@ struct QuantizedGemmProblem {
     constexpr QuantizedGemmProblem canonical() const {
         QuantizedGemmProblem problem = *this;
         problem.m = 128;
-        problem.expected_m = 0;
+        problem.expected_groups = problem.expected_m = 0;
         return problem;
     }
 };
