@@ -36,9 +36,15 @@ Tensor heads_of(const Tensor& rows, i64 first, i64 heads, i64 head_dim) {
     return view;
 }
 
-i64 experts_workspace_bytes(const ModelConfig& c, i64 tokens) {
-    return moe_experts_workspace_bytes(tokens, c.experts.top_k, c.experts.num_experts, c.hidden_size,
-                                       c.experts.width);
+i64 experts_workspace_bytes(const ModelConfig& c, const ModelForms& forms, i64 tokens) {
+    i64 most = 0;
+    for (int layer = 0; layer < c.num_layers; ++layer) {
+        if (!c.has_experts(layer)) continue;
+        const bool quantized = !forms.layers[static_cast<std::size_t>(layer)].experts_gate.empty();
+        most = std::max(most, moe_experts_workspace_bytes(tokens, c.experts.top_k, c.experts.num_experts,
+                                                          c.hidden_size, c.experts.width, quantized));
+    }
+    return most;
 }
 
 // Rows of every expert, one below the other, as [experts, rows, columns].
@@ -76,7 +82,7 @@ i64 activation_bytes(const ModelConfig& c, const ModelForms& forms, const Forwar
     const i64 of_experts =
         experts.num_experts == 0
             ? 0
-            : experts_workspace_bytes(c, shape.tokens) +
+            : experts_workspace_bytes(c, forms, shape.tokens) +
                   shape.tokens * 4 * (experts.num_experts + i64{experts.top_k} * (c.num_layers + 1));
     const CodedInputBytes coded = coded_input_bytes(c, forms);
     return of_experts + shape.tokens * (per_token * dtype_bytes(c.dtype) + coded.codes + coded.scales) +
@@ -128,7 +134,10 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
         WW_TRY(allocate(forward.router_logits_, tokens, experts.num_experts, sizeof(float)));
         WW_TRY(allocate(forward.expert_ids_, config.num_layers * tokens, experts.top_k, sizeof(i32)));
         WW_TRY(allocate(forward.expert_weights_, tokens, experts.top_k, sizeof(float)));
-        WW_TRY(allocate(forward.experts_workspace_, experts_workspace_bytes(config, tokens), 1, 1));
+        Buffer& space = forward.experts_workspace_;
+        WW_TRY(allocate(space, experts_workspace_bytes(config, weights.forms, tokens), 1, 1));
+        WW_TRY(context.device().fill(space.data(), 0, space.bytes(), {}));  // see moe_experts.h
+        WW_TRY(context.device().synchronize({}));
     }
 
     WW_ASSIGN(forward.rope_, Rotation::create(context, config.rope, largest.max_kv_len));
@@ -384,20 +393,25 @@ Status Forward::prepare_experts(int layer, const ForwardShape& shape, Prepared& 
         .score = c.experts.score,
         .renormalize = c.experts.renormalize};
     WW_TRY(prepare(*context_, route, prepared));
-    Tensor gate = by_expert(w.expert_gate_up, num), up = gate;
-    gate.shape[1] = up.shape[1] = width;
-    up.data = static_cast<std::byte*>(gate.data) + width * gate.stride[1] * dtype_bytes(gate.dtype);
-    const MoeExperts experts{.x = normed,
-                             .ids = route.ids,
-                             .weights = route.weights,
-                             .gate = gate,
-                             .up = up,
-                             .down = by_expert(w.expert_down, num),
-                             .out = delta,
-                             .activation = c.activation,
-                             .weights_are_constant = true,
-                             .workspace = Tensor::dense(experts_workspace_.data(), DType::u8,
-                                                        {static_cast<i64>(experts_workspace_.bytes())})};
+    MoeExperts experts{.x = normed,
+                       .ids = route.ids,
+                       .weights = route.weights,
+                       .out = delta,
+                       .activation = c.activation,
+                       .weights_are_constant = true,
+                       .workspace = Tensor::dense(experts_workspace_.data(), DType::u8,
+                                                  {static_cast<i64>(experts_workspace_.bytes())})};
+    if (w.experts_gate.empty()) {
+        Tensor gate = by_expert(w.expert_gate_up, num), up = gate;
+        gate.shape[1] = up.shape[1] = width;
+        up.data = static_cast<std::byte*>(gate.data) + width * gate.stride[1] * dtype_bytes(gate.dtype);
+        experts.gate = gate, experts.up = up;
+        experts.down = by_expert(w.expert_down, num);
+    } else {
+        experts.quantized_gate = w.experts_gate[0].quantized;
+        experts.quantized_up = w.experts_up[0].quantized;
+        experts.quantized_down = w.experts_down[0].quantized;
+    }
     WW_TRY(prepare(*context_, experts, prepared));
     return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, nullptr, prepared) : Status{};
 }

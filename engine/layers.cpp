@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "engine/coded_inputs.h"
+#include "kernels/quantized_gemm/operation.h"
 #include "ops/moe_plan.h"
 
 namespace warpwright {
@@ -21,7 +22,7 @@ i64 alignment_bytes(DType dtype, std::initializer_list<i64> columns, i64 code_by
     return i64{1} << std::countr_zero(bits);
 }
 
-MoeSizes moe_sizes(const ModelConfig& c, i64 tokens, bool batch_invariant) {
+MoeSizes moe_sizes(const ModelConfig& c, i64 tokens, bool batch_invariant, bool quantized) {
     return {.tokens = tokens,
             .top_k = c.experts.top_k,
             .experts = c.experts.num_experts,
@@ -29,7 +30,8 @@ MoeSizes moe_sizes(const ModelConfig& c, i64 tokens, bool batch_invariant) {
             .width = c.experts.width,
             .dtype = c.dtype,
             .activation = c.activation,
-            .batch_invariant = batch_invariant};
+            .batch_invariant = batch_invariant,
+            .quantized = quantized};
 }
 
 // Collects entries in the order of the pass.
@@ -143,7 +145,7 @@ private:
     // Of a head's keys, or values, as codes.
     i64 code_bytes() const { return forms_.kv_format == KvFormat::same ? 0 : c_.head_dim; }
 
-    // What moe_experts prepares for this number of tokens.
+    // Routing, and what moe_experts prepares for this number of tokens; by the forms of experts' weights.
     void experts(const std::vector<int>& layers) {
         const std::string name = layer_ + c_.layout.experts + ".";
         const i64 tokens = shape_.tokens, num = c_.experts.num_experts, top_k = c_.experts.top_k;
@@ -153,32 +155,69 @@ private:
              {"k", field_text(i64{c_.hidden_size})},
              {"out", dtype_name(DType::f32)}},
             {row_stride(num, c_.hidden_size)});
-        const auto of_experts = [&](const char* what, const char* op, FieldTexts problem, bool absent) {
-            const char* format = std::string_view(op) == "grouped_gemm" ? dtype_name(c_.dtype) : "-";
+        const FieldTexts route{{"tokens", field_text(tokens)},
+                               {"top_k", field_text(top_k)},
+                               {"experts", field_text(num)},
+                               {"dtype", dtype_name(DType::f32)},
+                               {"score", expert_score_name(c_.experts.score)}};
+        calls_.push_back({name + "route", layers, "moe_route", "-", route, false});
+
+        std::vector<std::vector<int>> groups;
+        for (const int layer : layers) {
+            auto group = std::find_if(groups.begin(), groups.end(), [&](const std::vector<int>& known) {
+                return same_experts(forms_of(known.front()), forms_of(layer));
+            });
+            if (group == groups.end()) group = groups.insert(groups.end(), std::vector<int>{});
+            group->push_back(layer);
+        }
+        for (const std::vector<int>& group : groups) experts(name, group, forms_of(group.front()));
+    }
+    const LayerForms& forms_of(int layer) const { return forms_.layers[static_cast<std::size_t>(layer)]; }
+    static bool same_experts(const LayerForms& a, const LayerForms& b) {
+        return a.experts_gate == b.experts_gate && a.experts_up == b.experts_up &&
+               a.experts_down == b.experts_down;
+    }
+
+    void experts(const std::string& name, const std::vector<int>& layers, const LayerForms& forms) {
+        const bool quantized = !forms.experts_gate.empty();
+        const MoeSizes sizes = moe_sizes(c_, shape_.tokens, batch_invariant_, quantized);
+        const MoePlan plan = moe_plan(sizes);
+        const auto add_call = [&](const std::string& what, const char* op, const char* format,
+                                  FieldTexts problem, bool absent = false) {
             calls_.push_back({name + what, layers, op, format, std::move(problem), absent});
         };
-        const FieldTexts routing{{"tokens", field_text(tokens)}, {"top_k", field_text(top_k)}};
-        FieldTexts route = routing;
-        route.emplace_back("experts", field_text(num));
-        route.emplace_back("dtype", dtype_name(DType::f32));
-        route.emplace_back("score", expert_score_name(c_.experts.score));
-        of_experts("route", "moe_route", route, false);
-
-        const MoeSizes sizes = moe_sizes(c_, tokens, batch_invariant_);
-        const MoePlan plan = moe_plan(sizes);
+        const FieldTexts routing{{"tokens", field_text(sizes.tokens)}, {"top_k", field_text(sizes.top_k)}};
         FieldTexts permute = routing;
-        permute.emplace_back("experts", field_text(num));
+        permute.emplace_back("experts", field_text(sizes.experts));
         permute.emplace_back("rows", field_text(plan.rows));
-        permute.emplace_back("alignment", field_text(plan.alignment));
+        permute.emplace_back("masked", field_text(plan.masked));
+        permute.emplace_back("alignment", field_text(plan.masked ? i64{1} : plan.alignment));
         permute.emplace_back("space", field_text(moe_has_chunks(sizes)));
-        of_experts("permute", "moe_permute", permute, plan.few);
-        of_experts("experts.gate_up", "grouped_gemm", field_texts(moe_up_problem(sizes)), false);
-        of_experts("experts.down", "grouped_gemm", field_texts(moe_down_problem(sizes)), false);
+        add_call("permute", "moe_permute", "-", permute, plan.few);
+        if (quantized) {
+            const auto product = [&](const PartForm& part, MoeProduct which) {
+                const QuantizedGemmProblem weight{.format = part.form.format,
+                                                  .group = part.form.group,
+                                                  .scale = part.form.scale,
+                                                  .zeros = part.form.zeros,
+                                                  .order = part.form.order};
+                add_call(part.name, "quantized_gemm", facts_of(part.form.format).name,
+                         field_texts(moe_quantized_problem(sizes, which, weight)));
+            };
+            add_call("gather", "embedding", "-", field_texts(moe_gather_problem(sizes)));
+            product(forms.experts_gate[0], MoeProduct::gate);
+            product(forms.experts_up[0], MoeProduct::up);
+            product(forms.experts_down[0], MoeProduct::down);
+        } else {
+            const char* format = dtype_name(c_.dtype);
+            add_call("experts.gate_up", "grouped_gemm", format, field_texts(moe_up_problem(sizes)));
+            add_call("experts.down", "grouped_gemm", format, field_texts(moe_down_problem(sizes)));
+        }
         FieldTexts combine = routing;
-        combine.emplace_back("width", field_text(i64{c_.hidden_size}));
+        combine.emplace_back("width", field_text(sizes.hidden));
         combine.emplace_back("dtype", dtype_name(c_.dtype));
-        combine.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, {c_.hidden_size})));
-        of_experts("combine", "moe_combine", combine, plan.few);
+        combine.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, {sizes.hidden})));
+        add_call("combine", "moe_combine", "-", combine, plan.few);
     }
 
     // A stride counts only where there is a second row.

@@ -254,6 +254,13 @@ i64 Parameter::num_elements() const {
     return product(shape);
 }
 
+i64 Parameter::device_bytes(DType dtype) const {
+    if (!is_product()) return num_elements() * dtype_bytes(dtype);
+    const i64 weights = std::max<i64>(1, experts);
+    const i64 global_scale = experts > 0 && has_global_scale(form) ? sizeof(float) : 0;
+    return weights * (weight_bytes(form, shape[0] / weights, shape[1], dtype) + global_scale);
+}
+
 ProductWeight& Parameter::product_of(Weights& weights) const {
     return layer < 0 ? weights.*model_product
                      : weights.layers[static_cast<std::size_t>(layer)].*layer_product;
@@ -331,8 +338,8 @@ std::vector<Parameter> list_with_one_expert(ModelConfig config) {
 
 i64 times_listed(const ModelConfig& config, const Parameter& parameter) {
     const auto of_layer = parameter.layer_tensor;
-    return of_layer == &LayerWeights::router || of_layer == &LayerWeights::expert_gate_up ||
-                   of_layer == &LayerWeights::expert_down
+    return parameter.experts > 0 || of_layer == &LayerWeights::router ||
+                   of_layer == &LayerWeights::expert_gate_up || of_layer == &LayerWeights::expert_down
                ? config.experts.num_experts
                : 1;
 }

@@ -40,6 +40,7 @@ struct Parameter {
     bool is_product() const { return layer_product != nullptr || model_product != nullptr; }
     Tensor view(void* data, DType dtype) const;
     i64 num_elements() const;
+    i64 device_bytes(DType dtype) const;  // in its form
 
     int layer = -1;  // -1: of the model itself
     Tensor Weights::*model_tensor = nullptr;
@@ -51,6 +52,7 @@ struct Parameter {
     std::size_t part = 0;    // of the product's
     i64 first_row = 0;       // of the part, in the product
     WeightForm form;         // of a product
+    i64 experts = 0;         // whose weights are one below the other, as codes; 0: of no experts
     float input_scale = 0;   // by which its inputs become codes, where they do and it is not made of them
     std::string converted;   // why a quantised one is numbers
     std::string not_coded;   // why its inputs are numbers although the checkpoint says they are codes

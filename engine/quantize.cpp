@@ -182,11 +182,18 @@ private:
     }
 
     // Of the piece; where a global scale is made of it, of all that are one product: q, k and v share theirs,
-    // and so do gate and up, as engines that multiply them as one expect.
+    // and so do gate and up, of an expert, too, as engines that multiply them as one expect.
+    std::span<const ParameterPiece> sharing_a_scale() const {
+        const Parameter& parameter = *job_->parameter;
+        const auto index = static_cast<std::size_t>(job_->piece - parameter.pieces.data());
+        const std::span<const ParameterPiece> all(parameter.pieces);
+        if (recipe_.scale_code != formats::ScaleCode::e4m3) return all.subspan(index, 1);
+        if (parameter.layer_tensor == &LayerWeights::expert_gate_up) return all.subspan(index / 2 * 2, 2);
+        return parameter.is_product() ? all : all.subspan(index, 1);
+    }
+
     Status find_largest(i64 block, float& largest) {
-        const bool is_shared = recipe_.scale_code == formats::ScaleCode::e4m3;
-        for (const ParameterPiece& piece : job_->parameter->pieces) {
-            if (!is_shared && &piece != job_->piece) continue;
+        for (const ParameterPiece& piece : sharing_a_scale()) {
             WW_TRY(in_parallel(piece.shape[0], block, [&](i64 first, i64 last) -> Status {
                 thread_local std::vector<float> values;
                 WW_TRY(read_rows(piece, first, last, values));

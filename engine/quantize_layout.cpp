@@ -68,14 +68,16 @@ private:
         return static_cast<int>(layout_.outputs.size()) - 1;
     }
 
-    // The projections of layers: matrices, but for the embedding and the output layer.
+    // The projections of layers: matrices, but for the embedding, routers and the output layer.
     Status add_quantized() {
         const CheckpointSource positions(source_);
         for (const Parameter& parameter : parameters_) {
             for (const ParameterPiece& piece : parameter.pieces) {
-                if (parameter.layer < 0 || piece.shape.size() != 2) {
-                    // The output layer is a linear layer too, and is named as one that is kept.
-                    if (piece.name.ends_with("lm_head.weight")) {
+                const bool is_router = parameter.layer_tensor == &LayerWeights::router;
+                if (parameter.layer < 0 || piece.shape.size() != 2 || is_router) {
+                    // The output layer and routers are linear layers too, and are named as ones that are
+                    // kept.
+                    if (is_router || piece.name.ends_with("lm_head.weight")) {
                         layout_.ignored.push_back(piece.name.substr(0, piece.name.rfind('.')));
                     }
                     if (piece.quantized) return keeps_quantized(piece.name);

@@ -279,7 +279,65 @@ public:
         return parts;
     }
 
+    // The experts of a layer as three products of codes, gate's rows and up's apart; or as they came, as
+    // numbers.
+    Result<std::vector<Parameter>> experts_of(Parameter gate_up, Parameter down) const {
+        std::vector<Parameter> products{
+            {.layer = down.layer, .layer_product = &LayerWeights::experts_gate, .name = "experts.gate_proj"},
+            {.layer = down.layer, .layer_product = &LayerWeights::experts_up, .name = "experts.up_proj"},
+            {.layer = down.layer, .layer_product = &LayerWeights::experts_down, .name = "experts.down_proj"}};
+        for (std::size_t i = 0; i < gate_up.pieces.size(); ++i)
+            add_expert(gate_up.pieces[i], products[i % 2]);
+        for (const ParameterPiece& piece : down.pieces) add_expert(piece, products[2]);
+        bool all_packed = true, any_quantized = false;
+        std::string converted;
+        for (Parameter& product : products) {
+            WW_ASSIGN(const PieceForm form, form_of_experts(product, any_quantized));
+            if (converted.empty()) converted = form.converted;
+            all_packed = all_packed && form.form.packed;
+            product.form = form.form;
+            product.not_coded = form.not_coded;
+        }
+        if (all_packed) return products;
+        if (any_quantized && converted.empty()) converted = "experts of a layer in different forms";
+        gate_up.converted = down.converted = converted;
+        return std::vector<Parameter>{std::move(gate_up), std::move(down)};
+    }
+
 private:
+    static void add_expert(const ParameterPiece& piece, Parameter& product) {
+        if (product.pieces.empty()) product.shape = {0, piece.shape[1]};
+        product.pieces.push_back(piece);
+        product.pieces.back().first_row = product.shape[0];
+        product.shape[0] += piece.shape[0];
+        ++product.experts;
+    }
+
+    // The form that all have; numbers where they differ, or as a kernel takes none of them.
+    Result<PieceForm> form_of_experts(const Parameter& product, bool& any_quantized) const {
+        PieceForm first;
+        Code code{};
+        bool are_alike = true;
+        for (const ParameterPiece& piece : product.pieces) {
+            WW_ASSIGN(const PieceFacts facts, facts_of_piece(piece));
+            if (!facts.quantized || config_.dequantise) {
+                are_alike = are_alike && !first.form.packed;
+                continue;
+            }
+            any_quantized = true;
+            const PieceForm form = form_of(facts);
+            if (!form.form.packed) return form;
+            if (&piece == &product.pieces[0]) {
+                first = form;
+                code = facts.code;
+                if (config_.coded_inputs && coded_form_of(facts).form)
+                    first.not_coded = "experts multiply 16-bit inputs";
+            }
+            are_alike = are_alike && form.form == first.form && facts.code == code;
+        }
+        return are_alike ? first : PieceForm{};
+    }
+
     // Parts with the same given scale have the same codes.
     static void number_inputs(std::vector<Parameter>& parts) {
         for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -359,10 +417,17 @@ ProductForm& product_in(ModelForms& forms, const Parameter& parameter) {
     LayerForms& layer = forms.layers[static_cast<std::size_t>(parameter.layer)];
     if (parameter.layer_product == &LayerWeights::qkv) return layer.qkv;
     if (parameter.layer_product == &LayerWeights::o) return layer.o;
+    if (parameter.layer_product == &LayerWeights::experts_gate) return layer.experts_gate;
+    if (parameter.layer_product == &LayerWeights::experts_up) return layer.experts_up;
+    if (parameter.layer_product == &LayerWeights::experts_down) return layer.experts_down;
     return parameter.layer_product == &LayerWeights::gate_up ? layer.gate_up : layer.down;
 }
 
 }  // namespace
+
+bool has_global_scale(const WeightForm& form) {
+    return form.packed && form.format == WeightFormat::nvfp4;
+}
 
 i64 weight_bytes(const WeightForm& form, i64 rows, i64 columns, DType dtype) {
     if (form.coded) return coded_layout(form, rows, columns).end;
@@ -375,13 +440,23 @@ i64 weight_bytes(const WeightForm& form, i64 rows, i64 columns, DType dtype) {
 Result<std::vector<Parameter>> with_forms(const ModelConfig& config, std::vector<Parameter> parameters) {
     const Former former(config);
     std::vector<Parameter> formed;
-    for (Parameter& parameter : parameters) {
-        if (!parameter.is_product()) {
-            formed.push_back(std::move(parameter));
-            continue;
-        }
-        WW_ASSIGN(std::vector<Parameter> parts, former.parts_of(parameter));
+    const auto append = [&formed](std::vector<Parameter> parts) {
         std::move(parts.begin(), parts.end(), std::back_inserter(formed));
+    };
+    Parameter* gate_up = nullptr;  // of experts, until their down comes
+    for (Parameter& parameter : parameters) {
+        if (parameter.is_product()) {
+            WW_ASSIGN(std::vector<Parameter> parts, former.parts_of(parameter));
+            append(std::move(parts));
+        } else if (parameter.layer_tensor == &LayerWeights::expert_gate_up) {
+            gate_up = &parameter;
+        } else if (parameter.layer_tensor == &LayerWeights::expert_down) {
+            WW_ASSIGN(std::vector<Parameter> products,
+                      former.experts_of(std::move(*gate_up), std::move(parameter)));
+            append(std::move(products));
+        } else {
+            formed.push_back(std::move(parameter));
+        }
     }
     return formed;
 }
@@ -393,15 +468,14 @@ ModelForms forms_of(const ModelConfig& config, const std::vector<Parameter>& par
     forms.activations_reason = config.activations_reason;
     Reasons converted, not_coded;
     for (const Parameter& parameter : parameters) {
-        if (!parameter.is_product()) {
-            forms.weight_bytes += parameter.num_elements() * dtype_bytes(config.dtype);
-            continue;
-        }
-        forms.weight_bytes +=
-            weight_bytes(parameter.form, parameter.shape[0], parameter.shape[1], config.dtype);
-        product_in(forms, parameter).push_back({parameter.name, parameter.shape[0], parameter.form});
-        add_once(format_name(parameter.form, config.dtype), forms.formats);
+        forms.weight_bytes += parameter.device_bytes(config.dtype);
         converted.add(parameter.converted, parameter.pieces[0].name);
+        const bool is_experts = parameter.layer_tensor == &LayerWeights::expert_down;  // as numbers
+        if (parameter.is_product() || is_experts)
+            add_once(format_name(parameter.form, config.dtype), forms.formats);
+        if (!parameter.is_product()) continue;
+        const i64 rows = parameter.shape[0] / std::max<i64>(1, parameter.experts);
+        product_in(forms, parameter).push_back({parameter.name, rows, parameter.form});
         not_coded.add(parameter.not_coded, parameter.pieces[0].name);
     }
     if (config.tie_word_embeddings) {
@@ -428,7 +502,7 @@ Result<ModelForms> expected_forms(const ModelConfig& config) {
     ModelForms forms = forms_of(config, parameters);
     for (const Parameter& parameter : parameters) {
         const i64 others = times_listed(config, parameter) - 1;
-        forms.weight_bytes += others * parameter.num_elements() * dtype_bytes(config.dtype);
+        forms.weight_bytes += others * parameter.device_bytes(config.dtype);
     }
     return forms;
 }

@@ -42,6 +42,7 @@ using ProductForm = std::vector<PartForm>;  // from the first row down; nearly a
 
 struct LayerForms {
     ProductForm qkv, o, gate_up, down;
+    ProductForm experts_gate, experts_up, experts_down;  // of one expert, where all are codes; or empty
 };
 
 struct ModelForms {
@@ -61,14 +62,16 @@ struct ModelForms {
 // config says of the layer. Layers are multiplied as numbers that no kernel has a row for (groups of 16), or
 // all of them with config.dequantise. With config.coded_inputs they are multiplied as the checkpoint declares
 // where there is an operation for that. Neighbours in one form stay one product; others become parts of it.
-// Caller error: groups that do not divide a layer's columns; a scale of inputs that is missing, where it was
-// asked for what is declared.
+// Experts of a layer are products where all of them are codes that moe_experts takes, else tensors of
+// numbers. Caller error: groups that do not divide a layer's columns; a scale of inputs that is missing,
+// where it was asked for what is declared.
 Result<std::vector<Parameter>> with_forms(const ModelConfig& config, std::vector<Parameter> parameters);
 
 ModelForms forms_of(const ModelConfig& config, const std::vector<Parameter>& parameters);
 
 // Of a weight with everything that belongs to it, on the device.
 i64 weight_bytes(const WeightForm& form, i64 rows, i64 columns, DType dtype);
+bool has_global_scale(const WeightForm& form);
 
 // Of a model whose checkpoint nobody looks at: scales have their usual type, groups their usual order.
 Result<ModelForms> expected_forms(const ModelConfig& config);

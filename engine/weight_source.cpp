@@ -212,7 +212,10 @@ Result<PackedWeight> RandomSource::read_packed(const Parameter& parameter, i64 f
     WW_ASSIGN(const PackedPool* pool, packed_pool(parameter.form, parameter.shape[1]));
     const PackedWeight& from = pool->weight;
     const i64 blocks = pool->num_blocks, wanted = ceil_div(count, i64{kPackedRows});
-    const u64 place = place_of(parameter.pieces[0].name) % blocks + static_cast<u64>(first / kPackedRows);
+    const i64 expert = parameter.experts == 0 ? 0 : first / parameter.pieces[0].shape[0];
+    const ParameterPiece& piece = parameter.pieces[static_cast<std::size_t>(expert)];
+    const u64 place =
+        place_of(piece.name) % blocks + static_cast<u64>((first - piece.first_row) / kPackedRows);
     PackedWeight packed{.format = from.format, .n = count, .k = from.k, .group = from.group};
     packed.data = blocks_of(from.data, blocks, place, wanted);
     packed.scale_type = from.scale_type;

@@ -25,7 +25,7 @@ public:
     // The part's values as `dtype`, to `out`, which is aligned to its elements. Thread-safe.
     virtual Status read(const PiecePart& part, DType dtype, std::byte* out) const = 0;
     // Rows [first, first + count) of a parameter whose form is packed, in that form; `first` is a multiple of
-    // kPackedRows. Thread-safe.
+    // kPackedRows, of experts behind the first row of the one that all of them are of. Thread-safe.
     virtual Result<PackedWeight> read_packed(const Parameter& parameter, i64 first, i64 count) const = 0;
     // The same of a parameter whose form is coded; `first` is a multiple of kCodedRows. Thread-safe.
     virtual Result<CodedRows> read_coded(const Parameter& parameter, i64 first, i64 count) const = 0;

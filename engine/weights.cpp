@@ -35,6 +35,7 @@ struct Part {
     PiecePart part;
     std::byte* to = nullptr;            // on the device
     const Parameter* packed = nullptr;  // or coded
+    i64 expert = 0;                     // whose rows these are; or 0
     i64 first_row = 0, num_rows = 0;
 };
 
@@ -151,9 +152,7 @@ private:
         weights_.layers.resize(static_cast<std::size_t>(config_.num_layers));
         for (const Parameter& parameter : parameters_) {
             const WeightForm& form = parameter.form;
-            const i64 bytes = parameter.is_product()
-                                  ? weight_bytes(form, parameter.shape[0], parameter.shape[1], config_.dtype)
-                                  : bytes_of(parameter.num_elements());
+            const i64 bytes = parameter.device_bytes(config_.dtype);
             WW_ASSIGN(Buffer buffer, Buffer::allocate(device_, static_cast<std::size_t>(bytes)));
             if (parameter.is_product()) {
                 parameter.product_of(weights_).push_back(
@@ -175,22 +174,24 @@ private:
         return {};
     }
 
-    // Codes, scales, zero points and order, one behind the other; each but the last is a multiple of 64
-    // bytes.
+    // Codes, scales, zero points, order and global scales, one behind the other; each but the last is a
+    // multiple of 64 bytes.
     static QuantizedWeight packed_view(const Parameter& parameter, std::byte* at) {
         const WeightForm& form = parameter.form;
-        const i64 n = parameter.shape[0], k = parameter.shape[1];
-        const i64 num_scales = packed_scales(n, k, form.group);
+        const i64 weights = std::max<i64>(1, parameter.experts);
+        const i64 n = parameter.shape[0] / weights, k = parameter.shape[1];
+        const i64 num_scales = weights * packed_scales(n, k, form.group);
         const auto next = [&at](DType dtype, i64 count) {
             const Tensor tensor = Tensor::dense(at, dtype, {count});
             at += count * dtype_bytes(dtype);
             return tensor;
         };
-        QuantizedWeight weight{.format = form.format, .n = n, .k = k, .group = form.group};
-        weight.data = next(DType::u8, packed_data_bytes(form.format, n, k));
+        QuantizedWeight weight{.format = form.format, .groups = weights, .n = n, .k = k, .group = form.group};
+        weight.data = next(DType::u8, weights * packed_data_bytes(form.format, n, k));
         weight.scales = next(form.scale, num_scales);
         if (form.zeros) weight.zeros = next(DType::u8, num_scales);
-        if (form.order) weight.order = next(DType::i32, k);
+        if (form.order) weight.order = next(DType::i32, weights * k);
+        if (parameter.experts > 0 && has_global_scale(form)) weight.global_scales = next(DType::f32, weights);
         return weight;
     }
 
@@ -250,12 +251,16 @@ private:
             return source_.position_of(a->pieces[0]) < source_.position_of(b->pieces[0]);
         });
         for (const Parameter* parameter : packed) {
-            const i64 rows = parameter->shape[0];
+            const i64 weights = std::max<i64>(1, parameter->experts), rows = parameter->shape[0] / weights;
             const i64 at_once =
                 round_up(std::max<i64>(1, kPackedElements / parameter->shape[1]), kRowsAtOnce);
-            for (i64 first = 0; first < rows; first += at_once) {
-                parts_.push_back(
-                    {.packed = parameter, .first_row = first, .num_rows = std::min(at_once, rows - first)});
+            for (i64 expert = 0; expert < weights; ++expert) {
+                for (i64 first = 0; first < rows; first += at_once) {
+                    parts_.push_back({.packed = parameter,
+                                      .expert = expert,
+                                      .first_row = first,
+                                      .num_rows = std::min(at_once, rows - first)});
+                }
             }
         }
     }
@@ -289,8 +294,9 @@ private:
     }
 
     Status load_packed(const Part& part, Lane& lane) {
-        WW_ASSIGN(const PackedWeight rows, source_.read_packed(*part.packed, part.first_row, part.num_rows));
         QuantizedWeight& weight = part.packed->part_of(weights_).quantized;
+        WW_ASSIGN(const PackedWeight rows,
+                  source_.read_packed(*part.packed, part.expert * weight.n + part.first_row, part.num_rows));
         const auto copy = [&](const Tensor& tensor, i64 first, const auto& values) -> Status {
             const auto bytes = std::as_bytes(std::span(values));
             WW_TRY(
@@ -298,13 +304,21 @@ private:
             done_bytes_ += static_cast<i64>(bytes.size());
             return {};
         };
-        const i64 first_scale = packed_scales(part.first_row, weight.k, weight.group);
-        WW_TRY(copy(weight.data, packed_data_bytes(weight.format, part.first_row, weight.k), rows.data));
+        const auto first_of = [&](auto size_of) {
+            return part.expert * size_of(weight.n) + size_of(part.first_row);
+        };
+        const i64 first_scale =
+            first_of([&](i64 rows) { return packed_scales(rows, weight.k, weight.group); });
+        WW_TRY(copy(weight.data,
+                    first_of([&](i64 rows) { return packed_data_bytes(weight.format, rows, weight.k); }),
+                    rows.data));
         WW_TRY(copy(weight.scales, first_scale, rows.scales));
         WW_TRY(copy(weight.zeros, first_scale, rows.zeros));
         if (part.first_row > 0) return {};
-        weight.global_scale = rows.global_scale;
-        return copy(weight.order, 0, rows.order);
+        if (part.packed->experts == 0) weight.global_scale = rows.global_scale;
+        if (weight.global_scales)
+            WW_TRY(copy(weight.global_scales, part.expert, std::array<float, 1>{rows.global_scale}));
+        return copy(weight.order, part.expert * weight.k, rows.order);
     }
 
     Status load_coded(const Part& part, Lane& lane) {

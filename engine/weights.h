@@ -49,6 +49,9 @@ struct LayerWeights {
     Tensor router;          // [experts, hidden]
     Tensor expert_gate_up;  // [experts x 2 width, hidden]
     Tensor expert_down;     // [experts x hidden, width]
+    // Of quantised experts, in place of those two: a part each, with a weight for each expert.
+    ProductWeight experts_gate, experts_up;  // [experts x width, hidden]
+    ProductWeight experts_down;              // [experts x hidden, width]
 };
 
 struct Weights {

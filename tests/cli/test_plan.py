@@ -69,6 +69,16 @@ class Plans(unittest.TestCase):
         formats = {layer["name"].split(".")[-1]: layer["format"] for layer in answer["plans"][0]["layers"]}
         self.assertEqual((formats["qkv_proj"], formats["lm_head"], formats["rope"]), ("int4", "bf16", "-"))
 
+    def test_experts_in_a_format(self):
+        stored, int4 = (json.loads(plan("--model", "qwen3-30b-a3b", "--gpu", "h200", "--json", *more).stdout)
+                        for more in ((), ("--format", "int4")))
+        # 29.0 of the 30.5 billion weights are experts'; 128 codes share a scale of two bytes.
+        share = int4["memory"]["weights_bytes"] / stored["memory"]["weights_bytes"]
+        self.assertTrue(0.25 < share < 0.29, share)
+        ops = {entry["name"].rsplit(".", 1)[-1]: entry["decode"]["op"] for entry in int4["layers"]
+               if ".experts." in entry["name"]}
+        self.assertEqual(ops, dict.fromkeys(("gate_proj", "up_proj", "down_proj"), "quantized_gemm"))
+
     def test_formats_side_by_side(self):
         # On one GPU what fits depends on the format.
         result = plan("--model", "llama-3.1-70b", "--gpu", "rtx-pro-6000", "--format", "all")

@@ -26,27 +26,6 @@ const char* const kModels[] = {"awq",
                                "modelopt_int4",
                                "modelopt_mixed"};
 
-struct Logits {
-    std::vector<float> exact;    // numbers, f16
-    std::vector<float> numbers;  // bf16
-    std::vector<float> packed;   // bf16
-};
-
-// Weights as numbers of f16, which has three bits more, are the reference. A model in bf16 may be as far from
-// it with packed weights as twice what it is with numbers; in f16, an eighth of that.
-Logits expect_same_logits(const std::string& folder, const std::vector<std::vector<i32>>& prompts) {
-    const auto logits = [&](DType dtype, bool dequantise) {
-        const auto engine = engine_of(config_of(folder, dtype, dequantise), folder);
-        return logits_of(*engine, prompts);
-    };
-    Logits all{logits(DType::f16, true), logits(DType::bf16, true), logits(DType::bf16, false)};
-    const double error = distance(all.numbers, all.exact);
-    EXPECT_GT(error, 0);
-    EXPECT_LE(distance(all.packed, all.exact), 2 * error);
-    EXPECT_LE(distance(logits(DType::f16, false), all.exact), 2 * error / 8);
-    return all;
-}
-
 int num_packed(const ModelForms& forms) {
     int count = 0;
     for (const LayerForms& layer : forms.layers) {

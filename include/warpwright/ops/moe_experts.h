@@ -36,7 +36,9 @@ struct MoeExperts {
     float alpha = 1;
     float up_offset = 0;
     bool weights_are_constant = false;  // of all experts: as b_is_constant of warpwright/ops/gemm.h
-    Tensor workspace;                   // [moe_experts_workspace_bytes] u8, at a multiple of 16 bytes
+    // [moe_experts_workspace_bytes] u8, at a multiple of 16 bytes. Quantised weights: places between experts'
+    // rows are read, and used for nothing, before anything is written there.
+    Tensor workspace;
 };
 
 // Of the same sizes, or of fewer tokens.
