@@ -513,8 +513,9 @@ WW_API ww_status ww_run_sample(ww_context* context, const ww_sample* call, void*
 /* ---- Operations on codes and scales, and of a mixture of experts ----------------------------------------
  */
 
-#include "warpwright/c_moe.h"
 #include "warpwright/c_quantized.h"
+/* The other one has pointers to its weights. */
+#include "warpwright/c_moe.h"
 
 /* ---- Check --------------------------------------------------------------------------------------------- */
 

@@ -109,8 +109,13 @@ typedef struct ww_moe_experts {
     float limit;                  /* 0: none */
     float alpha;                  /* 0: 1 */
     float up_offset;
-    int32_t weights_are_constant; /* not 0: as in ww_gemm, of gate, up and down */
+    int32_t weights_are_constant; /* not 0: as in ww_gemm, of all experts */
     int32_t reserved;
+    /* All three instead of gate, up and down, or null: groups = experts, n = width of gate and up, hidden of
+     * down. Without limit, alpha and up_offset. */
+    const ww_quantized_weight* quantized_gate;
+    const ww_quantized_weight* quantized_up;
+    const ww_quantized_weight* quantized_down;
 } ww_moe_experts;
 WW_API ww_status ww_prepare_moe_experts(ww_context* context, const ww_moe_experts* call,
                                         ww_prepared** prepared);
@@ -118,5 +123,8 @@ WW_API ww_status ww_run_moe_experts(ww_context* context, const ww_moe_experts* c
 /* Of the same sizes, or of fewer tokens. */
 WW_API int64_t ww_moe_experts_workspace_bytes(int64_t tokens, int64_t top_k, int64_t experts, int64_t hidden,
                                               int64_t width);
+/* With quantised weights. Places between experts' rows are read before anything is written there. */
+WW_API int64_t ww_moe_experts_quantized_workspace_bytes(int64_t tokens, int64_t top_k, int64_t experts,
+                                                        int64_t hidden, int64_t width);
 
 #endif

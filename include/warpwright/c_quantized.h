@@ -90,18 +90,19 @@ typedef struct ww_quantized_gemm {
     const ww_quantized_weight* b;
     ww_tensor d;        /* [m, n] like a, or f32; u8, not of groups: codes, by d_scale */
     ww_tensor bias;     /* optional, [n] like a; of groups [groups, n] */
-    ww_tensor gate;     /* optional, [m, n] like a */
+    ww_tensor gate;     /* optional, [m, n] like a; may be d */
     ww_tensor residual; /* optional, [m, n] like d, with codes like a; may be d */
     /* Rows in groups (grouping.h), each with a weight of b; at most one of these. */
     ww_tensor group_of_row;  /* contiguous: [m] i32 */
     ww_tensor rows_of_group; /* masked: [groups] i32; a, d, gate and residual are [groups, m, ...] */
-    int64_t expected_m;      /* masked: rows that a group is expected to have; 0: m */
+    int64_t expected_m;      /* rows that a group is expected to have; 0: as many as there is place for */
     int32_t activation;
     int32_t b_is_constant; /* not 0: as in ww_gemm, of all tensors of b */
     ww_tensor d_scale;     /* these as in ww_gemm */
     ww_tensor d_amax;
     int32_t d_code;
     int32_t reserved;
+    int64_t expected_groups; /* that have rows; 0: all */
 } ww_quantized_gemm;
 WW_API ww_status ww_prepare_quantized_gemm(ww_context* context, const ww_quantized_gemm* call,
                                            ww_prepared** prepared);

@@ -214,6 +214,7 @@ QuantizedGemm = _sized(
     d_amax=Tensor,
     d_code=c_int32,
     reserved=c_int32,
+    expected_groups=c_int64,
 )
 PlainWeight = _sized(
     "PlainWeight",
@@ -273,6 +274,9 @@ MoeExperts = _sized(
     up_offset=c_float,
     weights_are_constant=c_int32,
     reserved=c_int32,
+    quantized_gate=POINTER(QuantizedWeight),
+    quantized_up=POINTER(QuantizedWeight),
+    quantized_down=POINTER(QuantizedWeight),
 )
 
 OPERATIONS = {
@@ -414,6 +418,7 @@ FUNCTIONS = {
     "ww_round_weight": (STATUS, [POINTER(WeightRounding)]),
     "ww_moe_rows": (c_int64, [c_int64, c_int64, c_int64]),
     "ww_moe_experts_workspace_bytes": (c_int64, [c_int64, c_int64, c_int64, c_int64, c_int64]),
+    "ww_moe_experts_quantized_workspace_bytes": (c_int64, [c_int64, c_int64, c_int64, c_int64, c_int64]),
     "ww_check": (STATUS, [c_void_p, POINTER(CheckOptions), _text_out]),
     "ww_devices_json": (STATUS, [_text_out]),
     "ww_models_json": (STATUS, [_text_out]),

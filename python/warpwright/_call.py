@@ -243,8 +243,14 @@ class Call:
         """A tensor of one value beside the first one."""
         return self.framework.full(shape, value, dtype, self.like)
 
-    def scratch(self, shape: tuple[int, ...], dtype: str = "u8") -> Any:
-        """Memory of the call's device without content."""
+    def scratch(self, shape: tuple[int, ...], dtype: str = "u8", read_early: bool = False) -> Any:
+        """Memory of the call's device without content; zeros where it may be read before it is written and
+        an emulated GPU would report that.
+        """
+        if read_early and self.device.startswith("emulated:"):
+            array = Array(shape, dtype, self.context)
+            array._write(bytes(array.nbytes))
+            return array
         if self.device != self.home:
             return Array(shape, dtype, self.context)
         return self.framework.empty(shape, dtype, self.like)

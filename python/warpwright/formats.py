@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, Callable, NamedTuple, Optional, Union
 
 from . import _abi
@@ -179,6 +180,28 @@ def put_quantized(call: Call, name: str, given: Quantized, codes: str, scales: s
     put_format(format, getattr(call.struct, format_name))
     call.tensor(codes, given.codes, codes=(CODE_TYPES[format.code],))
     put_scales(call, scales, given.scales, format.scale)
+
+
+def put_weight(call: Call, name: str, given: QuantizedWeight) -> None:
+    """A packed weight, into a field that points to one."""
+    weight = _abi.QuantizedWeight(
+        format=word_of(call.op, f"{name}.format", given.format, _abi.WEIGHT_FORMATS),
+        global_scale=given.global_scale,
+        groups=given.groups,
+        n=given.n,
+        k=given.k,
+        group=given.group,
+    )
+    scale_types = "u8" if given.format in ("mxfp4", "nvfp4") else "bf16, f16 or f32"
+    for field, types in (
+        ("data", "u8"),
+        ("scales", scale_types),
+        ("zeros", "u8"),
+        ("order", "i32"),
+        ("global_scales", "f32"),
+    ):
+        call.tensor(f"{name}.{field}", getattr(given, field), types, into=weight)
+    setattr(call.struct, name, ctypes.pointer(weight))
 
 
 def put_scales(call: Call, name: str, scales: Any, kind: str, into: Any = None) -> None:

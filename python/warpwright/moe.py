@@ -5,13 +5,13 @@ What is common to all operations, errors too, is in ops.py.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Union
 
 from . import _abi
 from ._call import Call
 from ._library import library
 from .errors import CallerError
-from .formats import word_of
+from .formats import QuantizedWeight, put_weight, word_of
 from .ops import Stream, Tensor, _activation, _dtype_of, _extent, _given, _shape
 
 _CHUNK_SLOTS = 1024
@@ -295,9 +295,9 @@ def moe_experts(
     x: Tensor,
     ids: Tensor,
     weights: Tensor,
-    gate: Tensor,
-    up: Tensor,
-    down: Tensor,
+    gate: Union[Tensor, QuantizedWeight],
+    up: Union[Tensor, QuantizedWeight],
+    down: Union[Tensor, QuantizedWeight],
     *,
     gate_bias: Optional[Tensor] = None,
     up_bias: Optional[Tensor] = None,
@@ -313,22 +313,24 @@ def moe_experts(
     device: Optional[str] = None,
     stream: Stream = None,
 ) -> Tensor:
-    """The experts of a mixture, from routed tokens to their output, in 16 bits:
+    """The experts of a mixture, from routed tokens to their output:
     ``base[t] + sum of weights[t, j] * down[e] (activation(gate[e] x[t]) * (up[e] x[t]))`` with ``e = ids[t,
     j]``.
 
     Several launches: for few tokens two products that read the chosen experts' weights, for more
-    `moe_permute`, two `grouped_gemm` and `moe_combine`. Nothing goes through the host.
+    `moe_permute`, two `grouped_gemm` and `moe_combine`. Of quantised weights `moe_permute`, `embedding`, three
+    `quantized_gemm` and `moe_combine`, for any number. Nothing goes through the host.
 
     Args:
         x: [tokens, hidden], bf16 or f16.
         ids, weights: [tokens, top_k] int32 and fp32, of `moe_route`; -1: none.
         gate, up: [experts, width, hidden], like x, with the same strides: may be the halves of one tensor.
-        down: [experts, hidden, width], like x.
+        down: [experts, hidden, width], like x. All three may be of `pack_weight` instead, with experts as
+            groups; then a token's choices must differ, and there are no limit, alpha and up_offset.
         gate_bias, up_bias: [experts, width], both or none. down_bias: [experts, hidden].
         base: [tokens, hidden], like x: a shared expert's result, or a residual; may be `out`.
         activation, limit, alpha, up_offset: as in `grouped_gemm`.
-        weights_are_constant: gate, up and down, as b_is_constant of `gemm`.
+        weights_are_constant: of all experts, as b_is_constant of `gemm`.
         workspace: [bytes] uint8; by default new memory. Not shared between streams.
         out: [tokens, hidden], like x.
 
@@ -341,8 +343,13 @@ def moe_experts(
         there.
     """
     call = Call("moe_experts", "x", x, device, stream)
-    for name, tensor in (("x", x), ("gate", gate), ("up", up), ("down", down), ("base", base)):
-        call.tensor(name, tensor, "bf16 or f16")
+    call.tensor("x", x, "bf16 or f16")
+    for name, weight in (("gate", gate), ("up", up), ("down", down)):
+        if isinstance(weight, QuantizedWeight):
+            put_weight(call, f"quantized_{name}", weight)
+        else:
+            call.tensor(name, weight, "bf16 or f16")
+    call.tensor("base", base, "bf16 or f16")
     for name, tensor in (("gate_bias", gate_bias), ("up_bias", up_bias), ("down_bias", down_bias)):
         call.tensor(name, tensor, "bf16 or f16")
     call.tensor("ids", ids, "i32")
@@ -353,10 +360,13 @@ def moe_experts(
     struct.alpha = _given("moe_experts", "alpha", alpha)
     struct.weights_are_constant = weights_are_constant
     if workspace is None:
-        sizes = [_extent(struct.ids, axis) for axis in range(2)] + [
-            _extent(struct.down, axis) for axis in range(3)
-        ]
-        bytes_ = library().ww_moe_experts_workspace_bytes(*sizes)
-        workspace = call.scratch((max(bytes_, 16),))
+        sizes = [_extent(struct.ids, axis) for axis in range(2)]
+        if isinstance(down, QuantizedWeight):
+            sizes += [down.groups, down.n, down.k]
+            bytes_ = library().ww_moe_experts_quantized_workspace_bytes(*sizes)
+        else:
+            sizes += [_extent(struct.down, axis) for axis in range(3)]
+            bytes_ = library().ww_moe_experts_workspace_bytes(*sizes)
+        workspace = call.scratch((max(bytes_, 16),), read_early=isinstance(down, QuantizedWeight))
     call.tensor("workspace", workspace, "u8", written=True)
     return call.finish(call.result("out", out, _shape(struct.x), _dtype_of(struct.x)))

@@ -15,7 +15,7 @@ from .array import Array
 from .context import Context
 from .errors import CallerError
 from .formats import CODE_TYPES, Format, Quantized, QuantizedOutput, QuantizedWeight, format_of
-from .formats import put_format, put_one, put_output, put_quantized, put_scales, word_of
+from .formats import put_format, put_one, put_output, put_quantized, put_scales, put_weight, word_of
 from .ops import Stream, Tensor, _activation, _dtype_of, _extent, _finish_product, _shape
 
 _AMAX_PARTS = 512
@@ -250,6 +250,7 @@ def quantized_gemm(
     group_of_row: Optional[Tensor] = None,
     rows_of_group: Optional[Tensor] = None,
     expected_m: int = 0,
+    expected_groups: int = 0,
     d_scale: Union[None, float, Tensor] = None,
     d_code: str = "e4m3",
     d_amax: Optional[Tensor] = None,
@@ -265,7 +266,8 @@ def quantized_gemm(
         a: [m, k], bf16 or f16.
         b: of `pack_weight`, on a's device.
         bias, gate, residual, activation, b_is_constant: as in `gemm`; bias of groups is [groups, n].
-        group_of_row, rows_of_group, expected_m: as in `scaled_gemm`, each group with a weight of b.
+        group_of_row, rows_of_group: as in `scaled_gemm`, each group with a weight of b.
+        expected_groups, expected_m: how many groups have rows, and how many each, for the choice of a row.
         d_scale, d_code, d_amax: as in `gemm`, without groups of rows: the result is codes.
         out: [m, n], like a, or f32; uint8 (or a type of these codes) with d_scale.
         out_dtype: "f32" for a new result in fp32.
@@ -279,25 +281,9 @@ def quantized_gemm(
     """
     call = Call("quantized_gemm", "a", a, device, stream)
     call.tensor("a", a, "bf16 or f16")
-    weight = _abi.QuantizedWeight(
-        format=word_of("quantized_gemm", "b.format", b.format, _abi.WEIGHT_FORMATS),
-        global_scale=b.global_scale,
-        groups=b.groups,
-        n=b.n,
-        k=b.k,
-        group=b.group,
-    )
-    scale_types = "bf16, f16 or f32"
-    for name, tensor, types in (
-        ("b.data", b.data, "u8"),
-        ("b.scales", b.scales, "u8" if b.format in ("mxfp4", "nvfp4") else scale_types),
-        ("b.zeros", b.zeros, "u8"),
-        ("b.order", b.order, "i32"),
-        ("b.global_scales", b.global_scales, "f32"),
-    ):
-        call.tensor(name, tensor, types, into=weight)
-    call.struct.b = ctypes.pointer(weight)
+    put_weight(call, "b", b)
     _put_groups(call, group_of_row, rows_of_group, expected_m)
+    call.struct.expected_groups = expected_groups
     _put_epilogue(call, bias, gate, residual, activation, b_is_constant)
     shape = (*_shape(call.struct.a)[:-1], b.n)
     return _finish_product(call, out, out_dtype, shape, d_scale, d_code, d_amax)

@@ -69,6 +69,31 @@ QuantizeFormat Arguments::format(const char* name, const ww_quantize_format& giv
             .group_columns = given.group_columns};
 }
 
+QuantizedWeight Arguments::weight(const std::string& name, const ww_quantized_weight* given) {
+    if (given == nullptr) return {};
+    const auto read = read_struct((std::string(op_) + ": " + name).c_str(), given);
+    if (!read.ok()) {
+        if (status_.ok()) status_ = read.status();
+        return {};
+    }
+    const ww_quantized_weight& c = *read;
+    const auto tensor = [&](const char* field, const ww_tensor& value) {
+        return (*this)((name + "." + field).c_str(), value);
+    };
+    return {
+        .format = choice((name + ".format").c_str(), c.format, WeightFormat::nvfp4, "WW_INT4 to WW_NVFP4"),
+        .groups = or_default(c.groups, 1),
+        .n = c.n,
+        .k = c.k,
+        .group = c.group,
+        .data = tensor("data", c.data),
+        .scales = tensor("scales", c.scales),
+        .zeros = tensor("zeros", c.zeros),
+        .order = tensor("order", c.order),
+        .global_scale = or_default(c.global_scale, 1),
+        .global_scales = tensor("global_scales", c.global_scales)};
+}
+
 QuantizedOutput Arguments::quantized(const ww_quantized_output* given) {
     if (given == nullptr) return {};
     const Result<ww_quantized_output> known = read_struct(op_, given);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "c/handles.h"
+#include "warpwright/ops/quantized_gemm.h"
 #include "warpwright/ops/quantized_output.h"
 #include "warpwright/tensor.h"
 #include "warpwright/types.h"
@@ -31,6 +32,8 @@ public:
     QuantizeFormat format(const char* name, const ww_quantize_format& given);
     // Null: none.
     QuantizedOutput quantized(const ww_quantized_output* given);
+    // Null: none. Its tensors are named after it: "b.data".
+    QuantizedWeight weight(const std::string& name, const ww_quantized_weight* given);
 
     bool fail(const std::string& message);
     const Status& status() const { return status_; }

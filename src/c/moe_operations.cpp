@@ -93,6 +93,9 @@ Result<MoeExperts> convert(const ww_moe_experts& c, const Device& device) {
                           .gate = arg("gate", c.gate),
                           .up = arg("up", c.up),
                           .down = arg("down", c.down),
+                          .quantized_gate = arg.weight("quantized_gate", c.quantized_gate),
+                          .quantized_up = arg.weight("quantized_up", c.quantized_up),
+                          .quantized_down = arg.weight("quantized_down", c.quantized_down),
                           .gate_bias = arg("gate_bias", c.gate_bias),
                           .up_bias = arg("up_bias", c.up_bias),
                           .down_bias = arg("down_bias", c.down_bias),
@@ -116,10 +119,23 @@ WW_OPERATION(moe_combine)
 WW_OPERATION(grouped_gemm)
 WW_OPERATION(moe_experts)
 
+namespace {
+
+int64_t workspace_bytes(int64_t tokens, int64_t top_k, int64_t experts, int64_t hidden, int64_t width,
+                        bool quantized) {
+    const bool is_none = tokens < 1 || top_k < 1 || experts < 1 || hidden < 1 || width < 1;
+    return is_none ? 0 : moe_experts_workspace_bytes(tokens, top_k, experts, hidden, width, quantized);
+}
+
+}  // namespace
+
 int64_t ww_moe_experts_workspace_bytes(int64_t tokens, int64_t top_k, int64_t experts, int64_t hidden,
                                        int64_t width) {
-    const bool is_none = tokens < 1 || top_k < 1 || experts < 1 || hidden < 1 || width < 1;
-    return is_none ? 0 : moe_experts_workspace_bytes(tokens, top_k, experts, hidden, width);
+    return workspace_bytes(tokens, top_k, experts, hidden, width, false);
+}
+int64_t ww_moe_experts_quantized_workspace_bytes(int64_t tokens, int64_t top_k, int64_t experts,
+                                                 int64_t hidden, int64_t width) {
+    return workspace_bytes(tokens, top_k, experts, hidden, width, true);
 }
 
 int64_t ww_moe_rows(int64_t slots, int64_t experts, int64_t alignment) {

@@ -60,26 +60,11 @@ Result<Scaling> convert(const ww_scaling& c, const Device& device) {
     return call;
 }
 
-QuantizedWeight quantized_weight(const ww_quantized_weight& c, Arguments& arg) {
-    return {.format = arg.choice("b.format", c.format, WeightFormat::nvfp4, "WW_INT4 to WW_NVFP4"),
-            .groups = or_default(c.groups, 1),
-            .n = c.n,
-            .k = c.k,
-            .group = c.group,
-            .data = arg("b.data", c.data),
-            .scales = arg("b.scales", c.scales),
-            .zeros = arg("b.zeros", c.zeros),
-            .order = arg("b.order", c.order),
-            .global_scale = or_default(c.global_scale, 1),
-            .global_scales = arg("b.global_scales", c.global_scales)};
-}
-
 Result<QuantizedGemm> convert(const ww_quantized_gemm& c, const Device& device) {
     Arguments arg("quantized_gemm", device);
     WW_TRY(need(c.b, "quantized_gemm", "a weight b"));
-    WW_ASSIGN(const ww_quantized_weight b, read_struct("quantized_gemm: b", c.b));
     const QuantizedGemm call{.a = arg("a", c.a),
-                             .b = quantized_weight(b, arg),
+                             .b = arg.weight("b", c.b),
                              .d = arg("d", c.d),
                              .bias = arg("bias", c.bias),
                              .gate = arg("gate", c.gate),
@@ -88,6 +73,7 @@ Result<QuantizedGemm> convert(const ww_quantized_gemm& c, const Device& device) 
                              .b_is_constant = c.b_is_constant != 0,
                              .group_of_row = arg("group_of_row", c.group_of_row),
                              .rows_of_group = arg("rows_of_group", c.rows_of_group),
+                             .expected_groups = c.expected_groups,
                              .expected_m = c.expected_m,
                              .d_scale = arg("d_scale", c.d_scale),
                              .d_code = arg.code("d_code", c.d_code),

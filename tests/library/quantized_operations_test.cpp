@@ -4,6 +4,7 @@
 #include "library/same_results.h"
 #include "warpwright/ops/amax.h"
 #include "warpwright/ops/dequantize.h"
+#include "warpwright/ops/moe_experts.h"
 #include "warpwright/ops/quantize.h"
 #include "warpwright/ops/quantized_gemm.h"
 #include "warpwright/ops/scaled_gemm.h"
@@ -221,7 +222,7 @@ void expect_the_same_products(QuantizedGemm (*make)(Arena&)) {
         c.a = c_tensor(call.a), c.d = c_tensor(call.d), c.b = &weights.back();
         c.bias = c_tensor(call.bias), c.gate = c_tensor(call.gate), c.residual = c_tensor(call.residual);
         c.group_of_row = c_tensor(call.group_of_row), c.rows_of_group = c_tensor(call.rows_of_group);
-        c.expected_m = call.expected_m;
+        c.expected_groups = call.expected_groups, c.expected_m = call.expected_m;
         c.activation = static_cast<int32_t>(call.activation);
         c.b_is_constant = call.b_is_constant;
         c.d_scale = c_tensor(call.d_scale), c.d_amax = c_tensor(call.d_amax);
@@ -263,6 +264,7 @@ TEST(Operations, QuantizedGemmOfGroups) {
                            .b = packed_weight(arena, 2, 5, 64),
                            .d = arena.reals(DType::bf16, {2, 3, 5}),
                            .rows_of_group = arena.ints({2}, {2, 3}),
+                           .expected_groups = 1,
                            .expected_m = 2};
         call.b.global_scales = arena.scales({2});
         return call;
@@ -275,6 +277,41 @@ TEST(Operations, QuantizedGemmOfGroups) {
                              .d = arena.reals(DType::bf16, {128, 5}),
                              .group_of_row = arena.ints({128}, groups)};
     });
+}
+
+TEST(Operations, QuantizedMoeExperts) {
+    std::deque<ww_quantized_weight> weights;
+    for (const i64 tokens : {2, 200}) {
+        EXPECT_EQ(ww_moe_experts_quantized_workspace_bytes(tokens, 2, 4, 64, 32),
+                  moe_experts_workspace_bytes(tokens, 2, 4, 64, 32, true));
+        const auto make = [&](Arena& arena) {
+            std::vector<i32> ids;
+            for (i64 i = 0; i < tokens; ++i)
+                ids.insert(ids.end(), {static_cast<i32>(i % 2), 3 - static_cast<i32>(i % 2)});
+            MoeExperts call{.x = arena.reals(DType::bf16, {tokens, 64}),
+                            .ids = arena.ints({tokens, 2}, ids),
+                            .weights = arena.scales({tokens, 2}),
+                            .quantized_gate = packed_weight(arena, 4, 32, 64),
+                            .quantized_up = packed_weight(arena, 4, 32, 64),
+                            .quantized_down = packed_weight(arena, 4, 64, 32),
+                            .out = arena.reals(DType::bf16, {tokens, 64})};
+            call.workspace = arena.bytes({moe_experts_workspace_bytes(tokens, 2, 4, 64, 32, true)}, 0, 0);
+            return call;
+        };
+        const auto to_c = [&](const MoeExperts& call) {
+            ww_moe_experts c{sizeof(ww_moe_experts)};
+            c.x = c_tensor(call.x), c.ids = c_tensor(call.ids), c.weights = c_tensor(call.weights);
+            c.out = c_tensor(call.out), c.workspace = c_tensor(call.workspace);
+            const auto weight = [&](const QuantizedWeight& given) {
+                return &weights.emplace_back(c_weight(given));
+            };
+            c.quantized_gate = weight(call.quantized_gate), c.quantized_up = weight(call.quantized_up);
+            c.quantized_down = weight(call.quantized_down);
+            c.activation = static_cast<int32_t>(call.activation);
+            return c;
+        };
+        expect_the_same(make, to_c, ww_run_moe_experts, ww_prepare_moe_experts, moe_experts);
+    }
 }
 
 TEST(Operations, AWeightMustBeThere) {

@@ -315,6 +315,40 @@ class Moe(unittest.TestCase):
 
         self.on_devices(check)
 
+    def test_quantized_experts(self):
+        """Masked for few tokens, contiguous for many: what the packed weights stand for gives."""
+
+        def weight(random, n, k):
+            plain = random.integers(0, 16, (4, n, k)).astype(np.uint8)
+            scales = random.uniform(0.01, 0.03, (4, n, k // 32)).astype(np.float16)
+            numbers = (plain.astype(float) - 8) * np.repeat(scales.astype(float), 32, axis=2)
+            return warpwright.pack_weight(plain, scales, group=32), numbers
+
+        def check(device, random):
+            for tokens in (3, 200):
+                x = half(random, tokens, 64)
+                (gate, g), (up, u), (down, d) = (weight(random, *shape) for shape in ((32, 64), (32, 64), (64, 32)))
+                base = half(random, tokens, 64)
+                logits = random.standard_normal((tokens, 4)).astype(np.float32)
+                ids, weights = warpwright.moe_route(logits, 2, renormalize=True)
+                got = warpwright.moe_experts(x, ids, weights, gate, up, down, base=base, device=device)
+
+                def experts(real, rounded):
+                    out = base.astype(real)
+                    for token, choice in np.ndindex(tokens, 2):
+                        expert, row = ids[token, choice], x[token].astype(real)
+                        left = rounded(g[expert].astype(real) @ row)
+                        middle = rounded(left / (1 + np.exp(-left)) * (u[expert].astype(real) @ row))
+                        out[token] += real(weights[token, choice]) * rounded(d[expert].astype(real) @ middle)
+                    return out
+
+                oracle = experts(np.float64, lambda values: values)
+                reference = experts(np.float32, lambda values: values.astype(np.float16).astype(np.float32))
+                reference = support.round_to(reference, "f16")
+                support.assert_derived(self, got, oracle, reference, 64 * np.abs(oracle).max())
+
+        self.on_devices(check)
+
     def test_refusals(self):
         logits = np.zeros((3, 12), np.float32)
         self.refuses(
