@@ -167,6 +167,24 @@ def put_one(call: Call, name: str, value: Any, into: Any = None, rank: int = 1) 
     return value
 
 
+def finish_product(
+    call: Call,
+    out: Any,
+    dtype: str,
+    shape: tuple[int, ...],
+    d_scale: Any,
+    d_code: str,
+    d_amax: Any,
+) -> Any:
+    """The result of a product: numbers of type `dtype`, or codes where there is a scale."""
+    call.struct.d_code = word_of(call.op, "d_code", d_code, _abi.CODES)
+    put_one(call, "d_scale", d_scale)
+    call.tensor("d_amax", d_amax, "f32", written=True)
+    if d_scale is not None:
+        return call.finish(call.code_result("d", out, shape, CODE_TYPES[d_code]))
+    return call.finish(call.result("d", out, shape, dtype))
+
+
 def reshape_one(field: _abi.Tensor, rank: int) -> None:
     """A tensor of one element has any number of dimensions."""
     if all(extent == 1 for extent in field.shape[: field.rank]):

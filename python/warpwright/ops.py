@@ -28,7 +28,8 @@ from . import _abi
 from ._call import Call
 from ._library import check, library
 from .errors import CallerError
-from .formats import CODE_TYPES, Format, Quantized, QuantizedOutput, is_number, put_one, put_output, word_of
+from .formats import Format, Quantized, QuantizedOutput
+from .formats import finish_product, is_number, put_one, put_output, word_of
 
 Tensor = Any  # of any framework
 Stream = Any
@@ -92,25 +93,8 @@ def gemm(
     call.struct.activation = _activation("gemm", activation)
     call.struct.b_is_constant = b_is_constant
     shape = (_extent(call.struct.a, 0), _extent(call.struct.b, 0))
-    return _finish_product(call, out, out_dtype, shape, d_scale, d_code, d_amax)
-
-
-def _finish_product(
-    call: Call,
-    out: Any,
-    out_dtype: Optional[str],
-    shape: tuple[int, ...],
-    d_scale: Any,
-    d_code: str,
-    d_amax: Any,
-) -> Any:
-    """Of a product that may give codes: what they are made with, and the result."""
-    call.struct.d_code = word_of(call.op, "d_code", d_code, _abi.CODES)
-    put_one(call, "d_scale", d_scale)
-    call.tensor("d_amax", d_amax, "f32", written=True)
-    if d_scale is not None:
-        return call.finish(call.code_result("d", out, shape, CODE_TYPES[d_code]))
-    return call.finish(call.result("d", out, shape, out_dtype or _dtype_of(call.struct.a)))
+    dtype = out_dtype or _dtype_of(call.struct.a)
+    return finish_product(call, out, dtype, shape, d_scale, d_code, d_amax)
 
 
 def attention(
@@ -294,9 +278,7 @@ def _put_masks(
     mask_of_queries: bool,
 ) -> None:
     if window_right is not None and window_right < 0:
-        raise CallerError(
-            f"{call.op}: window_right: expected 0 or more, or None for all, got {window_right}"
-        )
+        raise CallerError(f"{call.op}: window_right: expected 0 or more, or None for all, got {window_right}")
     call.struct.window_right_tokens = 0 if window_right is None else window_right + 1
     call.struct.chunk_tokens = chunk_tokens
     call.struct.mask_of_queries = mask_of_queries

@@ -14,9 +14,9 @@ from ._library import check, library
 from .array import Array
 from .context import Context
 from .errors import CallerError
-from .formats import CODE_TYPES, Format, Quantized, QuantizedOutput, QuantizedWeight, format_of
-from .formats import put_format, put_one, put_output, put_quantized, put_scales, put_weight, word_of
-from .ops import Stream, Tensor, _activation, _dtype_of, _extent, _finish_product, _shape
+from .formats import CODE_TYPES, Format, Quantized, QuantizedOutput, QuantizedWeight, format_of, word_of
+from .formats import finish_product, put_format, put_one, put_output, put_quantized, put_scales, put_weight
+from .ops import Stream, Tensor, _activation, _dtype_of, _extent, _shape
 
 _AMAX_PARTS = 512
 
@@ -286,7 +286,8 @@ def quantized_gemm(
     call.struct.expected_groups = expected_groups
     _put_epilogue(call, bias, gate, residual, activation, b_is_constant)
     shape = (*_shape(call.struct.a)[:-1], b.n)
-    return _finish_product(call, out, out_dtype, shape, d_scale, d_code, d_amax)
+    dtype = out_dtype or _dtype_of(call.struct.a)
+    return finish_product(call, out, dtype, shape, d_scale, d_code, d_amax)
 
 
 def _put_groups(call: Call, group_of_row: Any, rows_of_group: Any, expected_m: int) -> None:
