@@ -124,12 +124,16 @@ def family_of(case):
     return "quantize" if quantised else FAMILY.get(case["op"], "stream")
 
 
+# Of several operations together, which are problems of their own.
+COMPOSITIONS = ("moe", "cascade")
+
+
 def measured_items(bench):
     fields = {(case["op"], case["problem"]): case["set"] for case in asked("--bench")}
     items = {}
     for case in bench["cases"]:
         key = case["op"], case["problem"]
-        if case["op"] in ("moe", "cascade"):  # several operations together
+        if case["op"] in COMPOSITIONS:
             continue
         if key not in fields:
             raise SystemExit(f"error: {key}: not a problem of this build's bench; build predict_cost again")

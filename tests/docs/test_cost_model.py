@@ -49,7 +49,8 @@ class CostModel(unittest.TestCase):
         published = tomllib.loads((ROOT / "tools" / "published_kernels.toml").read_text())
         sources = {"measured": fit_cost.measured_items(bench), "published": fit_cost.published_items(published),
                    "sample": fit_cost.sample_items(published["sample"])}
-        self.assertEqual({case["problem"] for case in bench["cases"]}, {item["problem"] for item in sources["measured"]})
+        self.assertEqual({case["problem"] for case in bench["cases"] if case["op"] not in fit_cost.COMPOSITIONS},
+                         {item["problem"] for item in sources["measured"]})
         for name, items in sources.items():
             self.assertEqual([(row["problem"], row["us"]) for row in DATA["sets"][name]["rows"]],
                              [(item["problem"], cost_report.rounded(item["us"])) for item in items])
