@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "code_target.h"
 #include "image/pack.h"
 #include "inspect/container/payload.h"
 #include "inspect/expanded.h"
@@ -32,7 +33,7 @@ TEST(ImageReal, OurImagesAgreeWithTheRegistry) {
         if (!unpacked->cubin.empty()) {
             read_cubin(unpacked->cubin, Depth::instructions, image);
             EXPECT_TRUE(image.made_by_nvrtc);
-            EXPECT_EQ(architecture_name(image.architecture), facts_of(entry.build_target).name);
+            EXPECT_EQ(architecture_name(image.architecture), build_target_name(code_target_of(entry)));
         } else {
             read_ptx(unpacked->ptx, Depth::instructions, image);
             EXPECT_EQ(image.architecture.sm, 80);

@@ -5,6 +5,7 @@
 #include <set>
 #include <tuple>
 
+#include "code_target.h"
 #include "image/mapped_file.h"
 #include "image/pack.h"
 #include "inspect/expanded.h"
@@ -42,7 +43,7 @@ TEST(OwnLibrary, AgreesWithItsRegistry) {
     std::set<Row> expected;
     for (const Pack::Entry& entry : Pack::linked().entries()) {
         if (entry.cubin >= 0) {
-            expected.emplace(build_target_name(entry.build_target), entry.entry, entry.resources.registers,
+            expected.emplace(build_target_name(code_target_of(entry)), entry.entry, entry.resources.registers,
                              static_cast<int>(entry.resources.static_shared_bytes),
                              static_cast<int>(entry.resources.stack_bytes));
         }
