@@ -166,10 +166,10 @@ typedef struct ww_scaled_gemm {
     ww_tensor b;        /* [n, k] u8; of groups [groups, n, k] */
     ww_tensor a_scales; /* as ww_quantize's; masked with a leading dimension of groups */
     ww_tensor b_scales; /* as ww_quantize's; of groups with a leading dimension of them */
-    ww_tensor d;        /* [m, n] bf16, f16 or f32 */
-    ww_tensor bias;     /* optional, [n] bf16 or f16: d's type where that is not f32; of groups [groups, n] */
+    ww_tensor d;        /* [m, n] bf16, f16 or f32; u8, not of groups: codes, by d_scale */
+    ww_tensor bias;     /* optional, [n] bf16 or f16: d's type if it is one of them; of groups [groups, n] */
     ww_tensor gate;     /* optional, [m, n] of bias's type */
-    ww_tensor residual; /* optional, [m, n] like d; may be d */
+    ww_tensor residual; /* optional, [m, n] like d, with codes of bias's type; may be d */
     ww_tensor a_zeros;  /* optional, i8: [m] or [1] i32 */
     ww_tensor b_sums;   /* with a_zeros: [n] i32, the sum of each row of b; of groups [groups, n] */
     /* Rows in groups, as in ww_quantized_gemm. */
@@ -180,6 +180,10 @@ typedef struct ww_scaled_gemm {
     int64_t expected_m;
     int32_t activation;
     int32_t b_is_constant;
+    ww_tensor d_scale; /* these as in ww_gemm */
+    ww_tensor d_amax;
+    int32_t d_code;
+    int32_t reserved;
 } ww_scaled_gemm;
 WW_API ww_status ww_prepare_scaled_gemm(ww_context* context, const ww_scaled_gemm* call,
                                         ww_prepared** prepared);

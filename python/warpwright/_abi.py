@@ -235,6 +235,10 @@ ScaledGemm = _sized(
     expected_m=c_int64,
     activation=c_int32,
     b_is_constant=c_int32,
+    d_scale=Tensor,
+    d_amax=Tensor,
+    d_code=c_int32,
+    reserved=c_int32,
 )
 MoeRoute = _sized(
     "MoeRoute",

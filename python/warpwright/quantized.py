@@ -183,6 +183,9 @@ def scaled_gemm(
     group_of_row: Optional[Tensor] = None,
     rows_of_group: Optional[Tensor] = None,
     expected_m: int = 0,
+    d_scale: Union[None, float, Tensor] = None,
+    d_code: str = "e4m3",
+    d_amax: Optional[Tensor] = None,
     out: Optional[Tensor] = None,
     out_dtype: str = "bf16",
     device: Optional[str] = None,
@@ -203,9 +206,9 @@ def scaled_gemm(
         a: codes [m, k].
         b: codes [n, k]; for groups of rows [groups, n, k], and scales with a leading dimension of groups.
             DeepSeek's weights: ``Quantized(weight, weight_scale_inv, "fp8_block")``.
-        bias: [n], bf16 or f16, the result's type where that is not f32; for groups [groups, n].
+        bias: [n], bf16 or f16, the result's type if it is one of them; for groups [groups, n].
         gate: [m, n], of bias's type.
-        residual: [m, n], like the result; may be `out`.
+        residual: [m, n], like the result, with d_scale of bias's type; may be `out`.
         activation: "none", "silu", "gelu" (by erf) or "gelu_tanh".
         b_is_constant: as in `gemm`.
         a_zeros: of integers, [m] or [1] int32: ``codes - zero`` is multiplied. With b_sums.
@@ -215,8 +218,9 @@ def scaled_gemm(
         rows_of_group: [groups] int32: a, gate, residual and the result are [groups, m, ...], and that many
             rows of each group exist. Rows that do not are not written.
         expected_m: with rows_of_group, how many rows a group is expected to have; 0: m.
-        out: [m, n], bf16, f16 or f32.
-        out_dtype: of a new result; NumPy has "bf16" with ml_dtypes only.
+        d_scale, d_code, d_amax: as in `gemm`, without groups of rows: the result is codes.
+        out: [m, n], bf16, f16 or f32; uint8 (or a type of these codes) with d_scale.
+        out_dtype: of a new result without d_scale; NumPy has "bf16" with ml_dtypes only.
 
     Returns:
         [m, n].
@@ -235,7 +239,7 @@ def scaled_gemm(
     _put_epilogue(call, bias, gate, residual, activation, b_is_constant)
     struct = call.struct
     shape = (*_shape(struct.a)[:-1], _extent(struct.b, max(struct.b.rank - 2, 0)))
-    return call.finish(call.result("d", out, shape, out_dtype))
+    return finish_product(call, out, out_dtype, shape, d_scale, d_code, d_amax)
 
 
 def quantized_gemm(

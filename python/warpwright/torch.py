@@ -26,9 +26,9 @@ sample              (logits, temperature, top_k, top_p, min_p, seeds, steps) -> 
 
 On codes and scales, and for a mixture of experts, in ``warpwright.torch_codes``, which this module imports:
 ``quantize``, ``quantize_by`` (a given scale), ``dequantize``, ``amax``, ``scaling``, ``rmsnorm_codes``,
-``add_rmsnorm_codes``, ``gated_activation_codes``, ``gemm_codes``, ``scaled_gemm``, ``quantized_gemm``,
-``quantized_gemm_codes``, ``moe_route``, ``moe_permute``, ``moe_combine``, ``grouped_gemm``, ``moe_experts``.
-Their formats are names of `warpwright.FORMATS`.
+``add_rmsnorm_codes``, ``gated_activation_codes``, ``gemm_codes``, ``scaled_gemm``, ``scaled_gemm_codes``,
+``quantized_gemm``, ``quantized_gemm_codes``, ``moe_route``, ``moe_permute``, ``moe_combine``,
+``grouped_gemm``, ``moe_experts``. Their formats are names of `warpwright.FORMATS`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ add_rmsnorm_codes        (x, residual!, weight, format, epsilon, weight_offset, 
 gated_activation_codes   (gate, up, format, activation, global_scale?) -> (codes, scales)
 gemm_codes               (a, b, d_scale, d_code, bias?, gate?, residual?, activation, b_is_constant) -> d
 scaled_gemm              (a, a_scales, b, b_scales, a_format, b_format, ...) -> d
+scaled_gemm_codes        (a, a_scales, b, b_scales, a_format, b_format, d_scale, d_code, ...) -> d
 quantized_gemm           (a, data, scales, format, n, group, zeros?, order?, ...) -> d
 quantized_gemm_codes     (a, data, scales, format, n, group, d_scale, d_code, zeros?, order?, ...) -> d
 moe_route                (logits, top_k, score, renormalize, scale, bias?, ...) -> (ids, weights)
@@ -267,6 +268,50 @@ _register(
     'str out_dtype="bf16") -> Tensor',
     _scaled_gemm,
     _scaled_gemm_fake,
+)
+
+
+def _scaled_gemm_codes(
+    a,
+    a_scales,
+    b,
+    b_scales,
+    a_format,
+    b_format,
+    d_scale,
+    d_code="e4m3",
+    bias=None,
+    gate=None,
+    residual=None,
+    activation="none",
+    b_is_constant=False,
+    a_zeros=None,
+    b_sums=None,
+):
+    return quantized.scaled_gemm(
+        Quantized(a, a_scales, a_format),
+        Quantized(b, b_scales, b_format),
+        bias=bias,
+        gate=gate,
+        residual=residual,
+        activation=activation,
+        b_is_constant=b_is_constant,
+        a_zeros=a_zeros,
+        b_sums=b_sums,
+        d_scale=d_scale,
+        d_code=d_code,
+    )
+
+
+def _scaled_gemm_codes_fake(a, a_scales, b, b_scales, a_format, b_format, d_scale, d_code="e4m3", *_):
+    return a.new_empty((a.shape[0], b.shape[0]), dtype=_code_type(CODE_TYPES[d_code]))
+
+
+_register(
+    "scaled_gemm_codes(Tensor a, Tensor a_scales, Tensor b, Tensor b_scales, str a_format, str b_format, "
+    f'Tensor d_scale, str d_code="e4m3", {_EPILOGUE}, Tensor? a_zeros=None, Tensor? b_sums=None) -> Tensor',
+    _scaled_gemm_codes,
+    _scaled_gemm_codes_fake,
 )
 
 

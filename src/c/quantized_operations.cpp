@@ -100,7 +100,10 @@ Result<ScaledGemm> convert(const ww_scaled_gemm& c, const Device& device) {
                           .b_sums = arg("b_sums", c.b_sums),
                           .group_of_row = arg("group_of_row", c.group_of_row),
                           .rows_of_group = arg("rows_of_group", c.rows_of_group),
-                          .expected_m = c.expected_m};
+                          .expected_m = c.expected_m,
+                          .d_scale = arg("d_scale", c.d_scale),
+                          .d_code = arg.code("d_code", c.d_code),
+                          .d_amax = arg("d_amax", c.d_amax)};
     WW_TRY(arg.status());
     return call;
 }

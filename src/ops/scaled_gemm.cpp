@@ -116,14 +116,19 @@ Status prepare(Context& context, const ScaledGemm& call, Prepared& prepared) {
     GroupMatcher groups(match, masked, grouped);
     groups.of_b("b", call.b, "k", {DType::u8});
     groups.of_a("a", call.a, "k", {DType::u8});
-    groups.of_a("d", call.d, "n", {DType::bf16, DType::f16, DType::f32});
-    const DType dtype = call.d.dtype != DType::f32 ? call.d.dtype
-                        : call.bias                ? call.bias.dtype
-                        : call.gate                ? call.gate.dtype
-                                                   : DType::bf16;
+    groups.of_a("d", call.d, "n", {DType::bf16, DType::f16, DType::f32, DType::u8});
+    const bool has_codes = call.d.dtype == DType::u8;
+    const DType dtype = [&] {
+        if (call.d.dtype != DType::f32 && !has_codes) return call.d.dtype;
+        if (call.bias) return call.bias.dtype;
+        if (call.gate) return call.gate.dtype;
+        return has_codes && call.residual.dtype == DType::f16 ? DType::f16 : DType::bf16;
+    }();
     groups.vector_of_b("bias", call.bias, {dtype});
     groups.of_a("gate", call.gate, "n", {dtype}, true);
-    groups.of_a("residual", call.residual, "n", {call.d.dtype}, true);
+    groups.of_a("residual", call.residual, "n", {has_codes ? dtype : call.d.dtype}, true);
+    match_codes(match, call, has_codes);
+    match.require(!has_codes || !grouped, "codes of d are not made of groups of rows");
     match.tensor("group_of_row", call.group_of_row, {"m"}, {DType::i32}, {.optional = true})
         .tensor("rows_of_group", call.rows_of_group, {"groups"}, {DType::i32}, {.optional = true})
         .require(!call.a || match["k"] > 0, "k must be at least 1, got 0")
@@ -180,6 +185,7 @@ Status prepare(Context& context, const ScaledGemm& call, Prepared& prepared) {
     gemm.b = one.b.data;
     gemm.b_stride = one.b.stride[0];
     gemm.out_aligned = alignment_of({&call.d, &call.bias, &call.gate, &call.residual}) >= 16;
+    set_codes(gemm, call);
     const ScaledGemmArgs args{.gemm = gemm,
                               .groups = {.of_row = static_cast<const i32*>(call.group_of_row.data),
                                          .num_rows = static_cast<const i32*>(call.rows_of_group.data),

@@ -141,6 +141,8 @@ ww_scaled_gemm c_scaled_gemm(const ScaledGemm& call) {
     c.expected_m = call.expected_m;
     c.activation = static_cast<int32_t>(call.activation);
     c.b_is_constant = call.b_is_constant;
+    c.d_scale = c_tensor(call.d_scale), c.d_amax = c_tensor(call.d_amax);
+    c.d_code = static_cast<int32_t>(call.d_code);
     return c;
 }
 
@@ -163,6 +165,22 @@ TEST(Operations, ScaledGemmOfIntegers) {
                           .activation = Activation::silu,
                           .a_zeros = arena.ints({3}, {5, -7, 100}),
                           .b_sums = arena.ints({5}, {10, 20, 30, -40, 50})};
+    });
+}
+
+TEST(Operations, ScaledGemmToCodes) {
+    expect_the_same_products([](Arena& arena) {
+        return ScaledGemm{.a = arena.bytes({3, 64}, 0, 0x77),
+                          .b = arena.bytes({5, 64}, 0, 0x77),
+                          .a_scales = arena.scales({3, 1}),
+                          .b_scales = arena.scales({1, 1}),
+                          .a_format = kFp8PerToken,
+                          .b_format = kFp8PerTensor,
+                          .d = arena.bytes({3, 5}),
+                          .residual = arena.reals(DType::f16, {3, 5}),
+                          .d_scale = arena.scales({1}),
+                          .d_code = CodeType::i8,
+                          .d_amax = arena.scales({1})};
     });
 }
 

@@ -59,6 +59,17 @@ TEST(ScaledGemm, RefusalsSayWhatAndHowMuch) {
     EXPECT_EQ(refusal(kBits, "h200", mx), "e4m3 conversion: needs false, got true");
     EXPECT_EQ(refusal(kNative, "rtx-5090", {.dtype = DType::bf16, .out = DType::f16}),
               "out: needs bf16, got f16");
+    EXPECT_EQ(refusal(kNative, "rtx-5090", {.out = DType::u8}), "accepted");
+    const ScaledGemmProblem mx_codes{.scaling = Scaling::mx, .out = DType::u8};
+    EXPECT_EQ(refusal("scaled_gemm.portable.cvt.mx.any", "h200", mx_codes), "accepted");
+    EXPECT_EQ(refusal("scaled_gemm.portable.cvt.mx.any", "b200", mx_codes), "out: needs bf16, got u8");
+    EXPECT_EQ(refusal("scaled_gemm.portable.cvt.mx.32x64", "b200", mx_codes), "accepted");
+    EXPECT_EQ(refusal(kInt8, "a100", {.code = CodeType::i8, .dtype = DType::f16, .out = DType::u8}),
+              "accepted");
+    EXPECT_EQ(
+        refusal(kAny, "h200",
+                {.scaling = Scaling::blocks, .out = DType::u8, .grouping = Grouping::masked, .groups = 4}),
+        "grouping: needs false, got true");
     EXPECT_EQ(refusal(kNative, "cpu", {}),
               "architecture: needs compute capability 8.0 or later, cpu is a CPU");
     EXPECT_EQ(refusal("scaled_gemm.host.i8", "h200", int8), "architecture: runs on the CPU, h200 is a GPU");
@@ -71,15 +82,19 @@ TEST(ScaledGemm, EveryTargetHasARowForEverything) {
             for (const Scaling scaling : {Scaling::outer, Scaling::blocks, Scaling::mx}) {
                 if (code == CodeType::i8 && scaling != Scaling::outer) continue;
                 for (const Grouping grouping : {Grouping::none, Grouping::contiguous, Grouping::masked}) {
-                    const ScaledGemmProblem odd{.m = 5,
-                                                .n = 33,
-                                                .k = 64,
-                                                .code = code,
-                                                .scaling = scaling,
-                                                .grouping = grouping,
-                                                .groups = 3,
-                                                .alignment_bytes = 1};
+                    ScaledGemmProblem odd{.m = 5,
+                                          .n = 33,
+                                          .k = 64,
+                                          .code = code,
+                                          .scaling = scaling,
+                                          .grouping = grouping,
+                                          .groups = 3,
+                                          .alignment_bytes = 1};
                     EXPECT_TRUE(choose<ScaledGemmOp>(on, odd).ok())
+                        << on.id << " " << enum_text(code) << " " << enum_text(scaling);
+                    odd.out = DType::u8;
+                    if (scaling == Scaling::mx) odd.alignment_bytes = 16;
+                    EXPECT_EQ(choose<ScaledGemmOp>(on, odd).ok(), grouping == Grouping::none)
                         << on.id << " " << enum_text(code) << " " << enum_text(scaling);
                 }
             }
@@ -122,6 +137,37 @@ TEST(ScaledGemm, SumsOfIntegersAreExact) {
     call.b_sums = Tensor::dense(&sum, DType::i32, {1});
     ASSERT_TRUE(scaled_gemm(**context, {}, call).ok());
     EXPECT_EQ(d, -126);
+}
+
+// A NaN is e4m3's code of it and i8's zero, and the largest magnitude.
+TEST(ScaledGemm, CodesOfNanAndOfTooMuch) {
+    auto context = Context::open("cpu");
+    ASSERT_TRUE(context.ok()) << context.status().message();
+    u8 a[3][2] = {{0x38, 0x38}, {0x7e, 0x7e}, {0xff, 0}};  // 1, 448, NaN
+    u8 b[2] = {0x38, 0x38}, d[3] = {};
+    float one = 1, scale = 0.5, amax = 3;
+    ScaledGemm call{.a = Tensor::dense(a, DType::u8, {2, 2}),
+                    .b = Tensor::dense(b, DType::u8, {1, 2}),
+                    .a_scales = Tensor::dense(&one, DType::f32, {1, 1}),
+                    .b_scales = Tensor::dense(&one, DType::f32, {1, 1}),
+                    .a_format = kFp8PerTensor,
+                    .b_format = kFp8PerTensor,
+                    .d = Tensor::dense(d, DType::u8, {2, 1}),
+                    .d_scale = Tensor::dense(&scale, DType::f32, {1}),
+                    .d_amax = Tensor::dense(&amax, DType::f32, {1})};
+    ASSERT_TRUE(scaled_gemm(**context, {}, call).ok());
+    EXPECT_EQ(d[0], 0x48);  // 2 / 0.5 is 4
+    EXPECT_EQ(d[1], 0x7e);
+    EXPECT_EQ(amax, 896);
+    call.a = Tensor::dense(a, DType::u8, {3, 2}), call.d = Tensor::dense(d, DType::u8, {3, 1});
+    ASSERT_TRUE(scaled_gemm(**context, {}, call).ok());
+    EXPECT_EQ(d[2] & 0x7f, 0x7f);
+    EXPECT_TRUE(std::isnan(amax));
+    call.d_code = CodeType::i8, call.d_amax = {};
+    ASSERT_TRUE(scaled_gemm(**context, {}, call).ok());
+    EXPECT_EQ(d[0], 4);
+    EXPECT_EQ(d[1], 127);
+    EXPECT_EQ(d[2], 0);
 }
 
 TEST(ScaledGemm, BadCallsAreNamed) {
@@ -172,6 +218,35 @@ TEST(ScaledGemm, BadCallsAreNamed) {
                   c.group_of_row = Tensor::dense(data, DType::i32, {4});
               }),
               "scaled_gemm: group_of_row: dimension 0 (m) is 4, but a has 2");
+    const Tensor codes = Tensor::dense(data, DType::u8, {2, 5}), scale = Tensor::dense(data, DType::f32, {1});
+    EXPECT_EQ(message([&](auto& c) { c.d = codes, c.d_scale = scale; }), "");
+    EXPECT_EQ(message([&](auto& c) {
+                  c.d = codes, c.d_scale = scale, c.residual = Tensor::dense(data, DType::f16, {2, 5});
+              }),
+              "");
+    EXPECT_EQ(message([&](auto& c) { c.d = codes; }), "scaled_gemm: d_scale is null");
+    EXPECT_EQ(message([&](auto& c) { c.d_scale = scale; }),
+              "scaled_gemm: d_scale and d_amax go with codes: d in u8");
+    EXPECT_EQ(message([&](auto& c) { c.d_amax = scale; }),
+              "scaled_gemm: d_scale and d_amax go with codes: d in u8");
+    EXPECT_EQ(message([&](auto& c) { c.d = codes, c.d_scale = scale, c.d_code = CodeType::e5m2; }),
+              "scaled_gemm: d_code must be e4m3 or i8, got e5m2");
+    EXPECT_EQ(message([&](auto& c) { c.d = codes, c.d_scale = Tensor::dense(data, DType::f32, {2}); }),
+              "scaled_gemm: d_scale and d_amax must have one element");
+    EXPECT_EQ(message([&](auto& c) { c.d = c.residual = codes, c.d_scale = scale; }),
+              "scaled_gemm: residual must be bf16, got u8");
+    EXPECT_EQ(message([&](auto& c) {
+                  c.d = codes, c.d_scale = scale, c.bias = Tensor::dense(data, DType::f16, {5});
+                  c.residual = Tensor::dense(data, DType::bf16, {2, 5});
+              }),
+              "scaled_gemm: residual must be f16, got bf16");
+    EXPECT_EQ(message([&](auto& c) {
+                  c.b = Tensor::dense(data, DType::u8, {3, 5, 320});
+                  c.b_scales = Tensor::dense(data, DType::f32, {3, 5, 1});
+                  c.group_of_row = Tensor::dense(data, DType::i32, {2});
+                  c.d = codes, c.d_scale = scale;
+              }),
+              "scaled_gemm: codes of d are not made of groups of rows");
     EXPECT_EQ(message([](auto& c) { c.expected_m = -1; }),
               "scaled_gemm: expected_m must be 0 or more, got -1");
 }

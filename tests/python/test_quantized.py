@@ -329,6 +329,36 @@ class ScaledGemm(OnDevices):
 
         self.on_devices(check)
 
+    def test_to_codes(self):
+        def check(device, random):
+            # Sums of integers are the same bits, whichever row makes them.
+            a = warpwright.quantize(half(random, 5, 128), "int8_token")
+            b = warpwright.quantize(half(random, 70, 128), "int8_tensor")
+            bias = half(random, 70)
+            exact = warpwright.scaled_gemm(a, b, bias=bias, out_dtype="f32", device=device)
+            for code, scale in (("e4m3", 0.05), ("i8", np.array([0.25], np.float32))):
+                amax = np.array([1.0], np.float32)
+                got = warpwright.scaled_gemm(
+                    a, b, bias=bias, d_scale=scale, d_code=code, d_amax=amax, device=device
+                )
+                inverse = np.float32(1) / np.float32(np.asarray(scale).item())
+                np.testing.assert_array_equal(got.view(np.uint8), codes.encode(code, exact * inverse))
+                self.assertEqual(amax[0], np.abs(exact).max())
+                self.assertEqual(got.dtype, np.int8 if code == "i8" else np.uint8)
+
+        self.on_devices(check)
+        ones = warpwright.quantize(np.ones((2, 64), np.float16), "fp8_token")
+        none = warpwright.scaled_gemm(ones, ones, d_scale=0.0)
+        self.assertTrue((none.view(np.uint8) & 0x7F == 0x7F).all())  # NaN's codes
+        self.refuses(
+            "scaled_gemm: d_code must be e4m3 or i8, got e2m1",
+            warpwright.scaled_gemm,
+            ones,
+            ones,
+            d_scale=1.0,
+            d_code="e2m1",
+        )
+
     def experts(self, random, count):
         weights = [warpwright.quantize(half(random, 130, 128), "fp8_block") for _ in range(count)]
         stacked = [np.stack(parts) for parts in zip(*(weight[:2] for weight in weights))]

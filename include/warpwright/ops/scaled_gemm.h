@@ -37,10 +37,10 @@ struct ScaledGemm {
     Tensor b_scales;
     QuantizeFormat a_format = kFp8PerToken;
     QuantizeFormat b_format = kFp8PerToken;
-    Tensor d;         // [m, n], bf16, f16 or f32
-    Tensor bias;      // optional, [n], bf16 or f16: d's type where that is not f32; [groups, n]
+    Tensor d;         // [m, n], bf16, f16 or f32; or u8: codes, see d_scale
+    Tensor bias;      // optional, [n], bf16 or f16: d's type where that is one of them; [groups, n]
     Tensor gate;      // optional, [m, n], of bias's type
-    Tensor residual;  // optional, [m, n], like d; may be d
+    Tensor residual;  // optional, [m, n], like d; may be d; with codes of bias's type
     Activation activation = Activation::none;
     bool b_is_constant = false;  // as in warpwright/ops/gemm.h
 
@@ -52,6 +52,11 @@ struct ScaledGemm {
     Tensor rows_of_group;  // masked: [groups] i32. a, a_scales, d, gate and residual have a leading dimension
                            // of groups, and m is the place for each
     i64 expected_m = 0;    // masked: how many rows a group is expected to have, for the choice of a row; 0: m
+
+    // Where d is u8, without groups of rows: as in warpwright/ops/gemm.h.
+    Tensor d_scale;
+    CodeType d_code = CodeType::e4m3;
+    Tensor d_amax;
 };
 
 // Any m, n, k from 1 up; integers: k below 131072. Errors: shapes or types that disagree, formats that do not

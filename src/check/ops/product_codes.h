@@ -29,7 +29,7 @@ inline void round(CodeType code, std::vector<double>& oracle, std::vector<float>
     for (float& value : reference) value = number_of(code, static_cast<float>(nearest(value / kScale)));
 }
 
-// Of a Gemm or QuantizedGemm with n columns.
+// Of a Gemm, QuantizedGemm or ScaledGemm with n columns.
 template <class Call>
 void ask_for(Workbench& bench, Call& call, i64 n) {
     call.d_code = code_of(n);

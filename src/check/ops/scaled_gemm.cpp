@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "check/ops/checks.h"
+#include "check/ops/product_codes.h"
 #include "check/ops/row_groups.h"
 #include "formats/codecs.h"
 #include "kernels/scaled_gemm/operation.h"
@@ -117,6 +118,8 @@ struct ScaledGemmAnswer {
     std::vector<double> oracle;
     std::vector<float> reference;
     double magnitude = 0;
+    double amax = 0;  // of what codes are made of
+    float reference_amax = 0;
 };
 
 // Rows that do not exist keep their fill, which reads as NaN.
@@ -130,9 +133,17 @@ ScaledGemmAnswer answer_of(const ScaledGemmProblem& p, const Inputs& x, bool is_
         std::ranges::copy(scaled_gemm_oracle<double>(operands), answer.oracle.begin() + part.first * p.n);
         std::vector<float> reference =
             is_ada ? scaled_gemm_oracle<float, AdaSum>(operands) : scaled_gemm_oracle<float>(operands);
-        for (float& value : reference) value = round_to(p.out, value);
+        if (p.out != DType::u8) {
+            for (float& value : reference) value = round_to(p.out, value);
+        }
         std::ranges::copy(reference, answer.reference.begin() + part.first * p.n);
         answer.magnitude = std::max(answer.magnitude, magnitude_of(operands));
+    }
+    if (p.out == DType::u8) {
+        answer.amax = largest(answer.oracle);
+        answer.reference_amax =
+            static_cast<float>(largest({answer.reference.begin(), answer.reference.end()}));
+        product_codes::round(product_codes::code_of(p.n), answer.oracle, answer.reference);
     }
     return answer;
 }
@@ -164,7 +175,8 @@ struct ScaledGemmCheck {
     static void run(Workbench& bench, const Problem& p, CheckResult& result) {
         const bool masked = p.grouping == Grouping::masked, grouped = p.grouping != Grouping::none;
         const bool misaligned = p.alignment_bytes < 16;
-        const i64 pad = (p.m + p.n) % 3 * 16;  // two of three problems have gaps between rows
+        const bool has_codes = p.out == DType::u8;
+        const i64 pad = has_codes ? 0 : (p.m + p.n) % 3 * 16;  // two of three problems have gaps between rows
         const i64 k_stride = misaligned ? p.k + pad / 16 : round_up(p.k, 16) + pad, n_stride = p.n + pad;
         const i64 a_groups = masked ? p.groups : 0, b_groups = grouped ? p.groups : 0;
         const bool a_per_tensor = p.scaling == Scaling::outer && p.k % 3 == 1;
@@ -209,7 +221,8 @@ struct ScaledGemmCheck {
             values = without_gaps(bench.read(whole), rows, p.n, n_stride);
         };
         if (p.gate) like_d(p.dtype, call.gate, x.gate);
-        if (p.residual) like_d(p.out, call.residual, x.residual);
+        if (p.residual) like_d(has_codes ? p.dtype : p.out, call.residual, x.residual);
+        if (has_codes) product_codes::ask_for(bench, call, p.n);
         if (p.code == CodeType::i8 && !masked && p.k % 2 == 0) {
             for (i64 i = 0; i < (p.m % 2 == 0 ? p.m : 1); ++i)
                 x.a_zeros.push_back(static_cast<i32>(i * 37 % 256 - 128));
@@ -227,7 +240,13 @@ struct ScaledGemmCheck {
             p.code == CodeType::e4m3 && bench.context().target().facts.compute_capability == 89;
         const ScaledGemmAnswer& answer = bench.answer(is_ada ? "scaled_gemm on Ada" : "scaled_gemm",
                                                       [&] { return answer_of(p, x, is_ada); });
-        const std::vector<float> whole = bench.read(d);
+        std::vector<float> whole = bench.read(d);
+        if (has_codes) {
+            for (float& value : whole) value = product_codes::number_of(call.d_code, value);
+            judge(result, bench,
+                  compare(bench.read(call.d_amax), {answer.amax}, {answer.reference_amax}, answer.magnitude),
+                  "d_amax");
+        }
         judge(result, bench,
               compare(without_gaps(whole, rows, p.n, n_stride), answer.oracle, answer.reference,
                       answer.magnitude),
@@ -341,6 +360,16 @@ private:
                 if (i == 5) p.out = DType::f32;
                 if (i == 6) p.dtype = p.out = DType::f16;
             });
+        }
+        // m is no multiple of five: a NaN is no code of i8.
+        add(71, 136, 256, [](Problem& p) { p.out = DType::u8; });
+        add(9, 72, 192, [](Problem& p) {
+            p.out = DType::u8, p.bias = p.gate = p.residual = true, p.activation = Activation::silu;
+        });
+        add(7, 33, 128, [](Problem& p) { p.out = DType::u8, p.alignment_bytes = 1; });
+        if (scaling == Scaling::outer) {
+            add(18, 40, 96,
+                [](Problem& p) { p.dtype = DType::f16, p.out = DType::u8, p.bias = p.residual = true; });
         }
         const auto grouped = [&](Grouping grouping, i64 groups, bool more) {
             return [=](Problem& p) {

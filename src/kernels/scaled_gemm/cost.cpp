@@ -43,13 +43,14 @@ i64 copies_of_a(const ScaledGemmProblem& p) {
 
 double bytes_moved(const ScaledGemmProblem& p) {
     const double element = dtype_bytes(p.dtype), out = dtype_bytes(p.out);
+    const double residual = p.out == DType::u8 ? element : out;
     const double rows = static_cast<double>(rows_of(p)) * copies_of_a(p);
     const double weights = static_cast<double>(p.n) * p.k * p.groups;
     const double scales = p.scaling == Scaling::outer    ? 4 * (rows + p.n)
                           : p.scaling == Scaling::blocks ? rows * p.k / 32 + weights / 4096
                                                          : (rows * p.k + weights) / 32;
     return rows * p.k + weights + scales + (p.bias ? p.n * element : 0) +
-           rows * p.n * ((p.gate ? element : 0) + (p.residual ? out : 0) + out);
+           rows * p.n * ((p.gate ? element : 0) + (p.residual ? residual : 0) + out);
 }
 
 // Instructions of a warp for 32 of k: products, their loads, codes that become f16, sums that are scaled.

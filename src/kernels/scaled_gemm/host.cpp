@@ -2,12 +2,14 @@
 // scaled_gemm on the host: codes of rows of A become fp32, those of B 16-bit numbers, all of it exact; sums
 // of what shares a scale are fp32, or exact ones of integers.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "device/host_threads.h"
 #include "formats/codecs.h"
+#include "kernels/gemm/host_codes.h"
 #include "kernels/gemm/host_groups.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
@@ -45,7 +47,8 @@ float scale_at(const ScaleArgs& scale, bool is_code, i64 group, i64 row, i64 par
                    : static_cast<const float*>(scale.data)[index];
 }
 
-void finish(const ScaledGemmArgs& args, i64 group, i64 m, i64 n, float value) {
+// `magnitude`: fp32's bits of the largest that codes are made of; NaN's are above all numbers'.
+void finish(const ScaledGemmArgs& args, i64 group, i64 m, i64 n, float value, u32& magnitude) {
     const GemmArgs& gemm = args.gemm;
     const GroupArgs& groups = args.groups;
     if (gemm.bias != nullptr) value += load_float(gemm.bias, args.dtype, group * groups.bias_stride + n);
@@ -60,7 +63,13 @@ void finish(const ScaledGemmArgs& args, i64 group, i64 m, i64 n, float value) {
         const i64 index = group * groups.residual_stride + m * gemm.residual_stride + n;
         value += load_float(gemm.residual, out, index);
     }
-    store_float(gemm.d, out, group * groups.d_stride + m * gemm.d_stride + n, value);
+    const i64 to = group * groups.d_stride + m * gemm.d_stride + n;
+    if (gemm.d_scale != nullptr) {
+        static_cast<u8*>(gemm.d)[to] = encode(gemm, value);
+        magnitude = std::max(magnitude, std::bit_cast<u32>(std::abs(value)));
+    } else {
+        store_float(gemm.d, out, to, value);
+    }
 }
 
 class Product {
@@ -97,6 +106,7 @@ private:
         });
         threads_.parallel_for(gemm.n, 8, [&](i64 begin, i64 end) {
             std::vector<u16> weights(static_cast<std::size_t>(kColumns * k_));
+            u32 magnitude = 0;
             for (i64 n = begin; n < end; n += kColumns) {
                 const i64 columns = std::min(kColumns, end - n);
                 for (i64 c = 0; c < columns; ++c) {
@@ -105,13 +115,17 @@ private:
                 }
                 for (i64 i = 0; i < rows; i += kRows) {
                     const i64 height = std::min(kRows, rows - i);
-                    tile(group, first + i, n, height, columns, x.data() + i * k_, weights.data());
+                    const u32 of_tile =
+                        tile(group, first + i, n, height, columns, x.data() + i * k_, weights.data());
+                    magnitude = std::max(magnitude, of_tile);
                 }
             }
+            if (gemm.d_amax != nullptr) raise_amax(gemm.d_amax, magnitude);
         });
     }
 
-    void tile(i64 group, i64 m, i64 n, i64 height, i64 columns, const float* x, const u16* weights) {
+    // The largest magnitude, see finish.
+    u32 tile(i64 group, i64 m, i64 n, i64 height, i64 columns, const float* x, const u16* weights) {
         float sums[kRows * kColumns] = {};
         i32 exact[kRows * kColumns] = {};
         float partial[kRows * kColumns];
@@ -129,6 +143,7 @@ private:
                 }
             }
         }
+        u32 magnitude = 0;
         for (i64 r = 0; r < height; ++r) {
             for (i64 c = 0; c < columns; ++c) {
                 float value = sums[r * kColumns + c];
@@ -140,9 +155,10 @@ private:
                     }
                     value = scaled(group, m + r, n + c, 0, static_cast<float>(sum));
                 }
-                finish(args_, group, m + r, n + c, value);
+                finish(args_, group, m + r, n + c, value, magnitude);
             }
         }
+        return magnitude;
     }
 
     float scaled(i64 group, i64 m, i64 n, i64 part, float sum) const {

@@ -11,8 +11,8 @@
 //                       cvt, bits: codes become f16 in registers, exactly, for two mma m16n8k16 of f16
 //   scales              blocks, mx: of sums of 128 or 32 of k, loaded a tile ahead; outer: with the epilogue
 //   epilogue            16 rows of every warp at a time through shared memory, then 8 columns a lane
-#include "kernels/gemm/epilogue.cuh"
 #include "kernels/gemm/tile_result.cuh"
+#include "kernels/quantized_gemm/finish.cuh"
 #include "kernels/scaled_gemm/products.cuh"
 #include "kernels/scaled_gemm/rows.h"
 #include "ptx/launch.cuh"
@@ -52,11 +52,12 @@ __device__ inline Eight scaled(const ScaledGemmArgs& args, i32 group, i64 m, i64
 }
 
 template <class T>
-__device__ inline void finish(const GemmArgs& args, i64 m, i64 n, const Eight& sum, float* kept) {
-    if (args.out_aligned && n + 8 <= args.n) return finish_eight<T>(args, m, n, sum);
+__device__ inline void finish(Finish<T>& to, const GemmArgs& args, i64 m, i64 n, const Eight& sum,
+                              float* kept) {
+    if (args.out_aligned && n + 8 <= args.n) return to(args, m, n, sum);
     *reinterpret_cast<Eight*>(kept) = sum;
 #pragma unroll 1
-    for (int e = 0; e < 8 && n + e < args.n; ++e) finish_one<T>(args, m, n + e, kept[e]);
+    for (int e = 0; e < 8 && n + e < args.n; ++e) to(args, m, n + e, kept[e]);
 }
 
 }  // namespace warpwright
@@ -83,6 +84,9 @@ extern "C" __global__ void __launch_bounds__(warpwright::Ring::kThreads, warpwri
     block = this_block<kRow.tile_m, kRow.tile_n>(args.gemm, args.groups);
     enter_group(block, args.groups);
     move_results(gemm, args.groups, block.group);
+    if constexpr (!makes_codes(kRow, static_cast<BuildTarget>(WW_TARGET))) gemm.d_scale = nullptr;
+    Finish<Bf16> bf16(gemm);  // one of the two is used
+    Finish<Half> half(gemm);
     auto& results = reinterpret_cast<typename Result::Shared&>(shared.result);
     Result::each_eight(products.sums, results, block, gemm.n,
                        [&](i64 m, i64 n, const typename Result::Eight& sum, Sum* kept) {
@@ -90,9 +94,11 @@ extern "C" __global__ void __launch_bounds__(warpwright::Ring::kThreads, warpwri
                            const Eight values = scaled(args, block.group, m, n, sum);
                            float* floats = reinterpret_cast<float*>(kept);
                            if (args.dtype == DType::bf16) {
-                               finish<Bf16>(gemm, m, n, values, floats);
+                               finish(bf16, gemm, m, n, values, floats);
                            } else {
-                               finish<Half>(gemm, m, n, values, floats);
+                               finish(half, gemm, m, n, values, floats);
                            }
                        });
+    bf16.end(gemm);
+    half.end(gemm);
 }

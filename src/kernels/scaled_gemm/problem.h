@@ -39,7 +39,7 @@ struct ScaledGemmProblem {
     CodeType code = CodeType::e4m3;  // of a and b: e4m3 or i8
     Scaling scaling = Scaling::outer;
     DType dtype = DType::bf16;  // of bias and gate
-    DType out = DType::bf16;    // of d and residual: dtype or f32
+    DType out = DType::bf16;    // of d and residual: dtype or f32; u8: codes, with a residual of dtype
     bool bias = false;
     bool gate = false;
     bool residual = false;
@@ -94,7 +94,7 @@ struct ScaledGemmArgs {
     i64 a_zero_stride;   // 0: one for all rows
     i64 b_sum_group_stride;
     bool scale_words;  // mx: four scales of a row, from a multiple of four on, are a word in memory
-    DType dtype;       // of bias and gate, and of d and residual where they are not f32
+    DType dtype;       // of bias and gate, and of d and residual where they are neither f32 nor codes
 };
 
 }  // namespace warpwright

@@ -183,6 +183,11 @@ constexpr Rejection target_misfit(const ScaledGemmRow& row, const TargetFacts& t
     }
 }
 
+// Codes as results: two of mx's rows have no registers for them on 10.x, and would spill some.
+constexpr bool makes_codes(const ScaledGemmRow& row, BuildTarget target) {
+    return row.scaling != Scaling::mx || row.warp_m <= 16 || target != BuildTarget::sm_100f;
+}
+
 constexpr Rejection why_not(const ScaledGemmRow& row, const TargetFacts& target,
                             const ScaledGemmProblem& problem) {
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
@@ -194,8 +199,11 @@ constexpr Rejection why_not(const ScaledGemmRow& row, const TargetFacts& target,
     }
     if (problem.dtype != DType::bf16 && problem.dtype != DType::f16)
         return dtype_rejection("dtype", DType::bf16, problem.dtype);
-    if (problem.out != DType::f32 && problem.out != problem.dtype)
+    const bool as_codes = problem.out == DType::u8;
+    if (as_codes ? !makes_codes(row, target.build_target)
+                 : problem.out != DType::f32 && problem.out != problem.dtype)
         return dtype_rejection("out", problem.dtype, problem.out);
+    if (as_codes && problem.grouping != Grouping::none) return {"grouping", 0, 1, "bool"};
     if (row.multiplier == Multiplier::s8 && problem.k >= kLargestIntegerK)
         return {"k", kLargestIntegerK - 1, problem.k, "at_most"};
     if (row.arch == ArchClass::host) return accepted();
