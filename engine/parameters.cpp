@@ -254,13 +254,6 @@ i64 Parameter::num_elements() const {
     return product(shape);
 }
 
-i64 Parameter::device_bytes(DType dtype) const {
-    if (!is_product()) return num_elements() * dtype_bytes(dtype);
-    const i64 weights = std::max<i64>(1, experts);
-    const i64 global_scale = experts > 0 && has_global_scale(form) ? sizeof(float) : 0;
-    return weights * (weight_bytes(form, shape[0] / weights, shape[1], dtype) + global_scale);
-}
-
 ProductWeight& Parameter::product_of(Weights& weights) const {
     return layer < 0 ? weights.*model_product
                      : weights.layers[static_cast<std::size_t>(layer)].*layer_product;

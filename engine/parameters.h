@@ -40,7 +40,6 @@ struct Parameter {
     bool is_product() const { return layer_product != nullptr || model_product != nullptr; }
     Tensor view(void* data, DType dtype) const;
     i64 num_elements() const;
-    i64 device_bytes(DType dtype) const;  // in its form
 
     int layer = -1;  // -1: of the model itself
     Tensor Weights::*model_tensor = nullptr;

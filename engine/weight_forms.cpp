@@ -437,6 +437,15 @@ i64 weight_bytes(const WeightForm& form, i64 rows, i64 columns, DType dtype) {
            scales * (dtype_bytes(form.scale) + (form.zeros ? 1 : 0)) + (form.order ? 4 * columns : 0);
 }
 
+i64 weight_bytes(const Parameter& parameter, DType dtype) {
+    if (!parameter.is_product()) return parameter.num_elements() * dtype_bytes(dtype);
+    const WeightForm& form = parameter.form;
+    const i64 weights = std::max<i64>(1, parameter.experts);
+    const i64 global_scale = parameter.experts > 0 && has_global_scale(form) ? sizeof(float) : 0;
+    return weights *
+           (weight_bytes(form, parameter.shape[0] / weights, parameter.shape[1], dtype) + global_scale);
+}
+
 Result<std::vector<Parameter>> with_forms(const ModelConfig& config, std::vector<Parameter> parameters) {
     const Former former(config);
     std::vector<Parameter> formed;
@@ -468,7 +477,7 @@ ModelForms forms_of(const ModelConfig& config, const std::vector<Parameter>& par
     forms.activations_reason = config.activations_reason;
     Reasons converted, not_coded;
     for (const Parameter& parameter : parameters) {
-        forms.weight_bytes += parameter.device_bytes(config.dtype);
+        forms.weight_bytes += weight_bytes(parameter, config.dtype);
         converted.add(parameter.converted, parameter.pieces[0].name);
         const bool is_experts = parameter.layer_tensor == &LayerWeights::expert_down;  // as numbers
         if (parameter.is_product() || is_experts)
@@ -502,7 +511,7 @@ Result<ModelForms> expected_forms(const ModelConfig& config) {
     ModelForms forms = forms_of(config, parameters);
     for (const Parameter& parameter : parameters) {
         const i64 others = times_listed(config, parameter) - 1;
-        forms.weight_bytes += others * parameter.device_bytes(config.dtype);
+        forms.weight_bytes += others * weight_bytes(parameter, config.dtype);
     }
     return forms;
 }

@@ -71,6 +71,7 @@ ModelForms forms_of(const ModelConfig& config, const std::vector<Parameter>& par
 
 // Of a weight with everything that belongs to it, on the device.
 i64 weight_bytes(const WeightForm& form, i64 rows, i64 columns, DType dtype);
+i64 weight_bytes(const Parameter& parameter, DType dtype);  // in its form; of experts, all of them
 bool has_global_scale(const WeightForm& form);
 
 // Of a model whose checkpoint nobody looks at: scales have their usual type, groups their usual order.

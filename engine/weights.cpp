@@ -152,7 +152,7 @@ private:
         weights_.layers.resize(static_cast<std::size_t>(config_.num_layers));
         for (const Parameter& parameter : parameters_) {
             const WeightForm& form = parameter.form;
-            const i64 bytes = parameter.device_bytes(config_.dtype);
+            const i64 bytes = weight_bytes(parameter, config_.dtype);
             WW_ASSIGN(Buffer buffer, Buffer::allocate(device_, static_cast<std::size_t>(bytes)));
             if (parameter.is_product()) {
                 parameter.product_of(weights_).push_back(
