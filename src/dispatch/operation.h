@@ -55,7 +55,7 @@ inline std::string kernel_source(std::string_view folder, std::string_view row) 
 
 // The build target whose code of this row serves `target` too. compute_80 is sm_80's text; all that 8.9 has
 // beyond 8.0 are FP8 instructions, so that a row without a use for them (Op::uses_fp8) is compiled once for
-// both: the texts are the same, to which tests/image/code_target_test.cpp holds every kernel.
+// both: the instructions are the same, to which tests/image/code_target_test.cpp holds a row of every kernel.
 template <class Op>
 constexpr BuildTarget code_target(const typename Op::Row& row, BuildTarget target) {
     bool serves = target == BuildTarget::compute_80 || target == BuildTarget::sm_89;
