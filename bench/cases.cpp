@@ -57,6 +57,8 @@ void add_quantized_gemms(std::vector<Case>& all) {
     for (i64 k : {4096, 14336}) {
         for (i64 m : {1, 16}) all.push_back(quantized_gemm_case(WeightFormat::int4, m, 4096, k, 128));
     }
+    for (i64 m : {1, 16, 4096})
+        all.push_back(quantized_gemm_case(WeightFormat::int4, m, 28672, 4096, 128, 0, true));
     // Experts.
     for (i64 m : {4, 64}) all.push_back(quantized_gemm_case(WeightFormat::int4, m, 14336, 4096, 128, 8));
     all.push_back(quantized_gemm_case(WeightFormat::mxfp4, 4, 14336, 4096, 32, 8));

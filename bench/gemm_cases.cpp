@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <numeric>
 #include <random>
 
 #include "bench/make_cases.h"
@@ -44,7 +46,7 @@ Tensor random_codes(Buffers& b, i64 bytes) {
 
 }  // namespace
 
-Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i64 groups) {
+Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i64 groups, bool order) {
     const WeightFormatFacts facts = facts_of(format);
     const DType scale = facts.group != 0 ? DType::u8 : kType;
     const i64 all = std::max<i64>(1, groups);
@@ -54,9 +56,9 @@ Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i6
     if (groups > 0) problem.emplace_back("grouping", enum_text(Grouping::masked));
     problem.emplace_back("format", facts.name);
     problem.emplace_back("scale", field_text(scale));
-    return {"quantized_gemm",
+    return {order ? "act_order" : "quantized_gemm",  // of two launches, with a peer of its own
             fmt::format("m={} n={} k={} bf16 {} group={}", m, n, k, facts.name, group) +
-                (groups > 0 ? fmt::format(" masked groups={}", groups) : ""),
+                (groups > 0 ? fmt::format(" masked groups={}", groups) : "") + (order ? " act-order" : ""),
             std::move(problem),
             2.0 * all * (m * k + m * n) + static_cast<double>(data_bytes + num_scales * dtype_bytes(scale)),
             2.0 * all * m * n * k,
@@ -72,6 +74,13 @@ Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i6
                     call.rows_of_group = b.integers(rows);
                 }
                 call.b.data = random_codes(b, data_bytes);
+                if (order) {
+                    std::vector<i32> columns(static_cast<std::size_t>(k));
+                    std::iota(columns.begin(), columns.end(), 0);
+                    std::shuffle(columns.begin(), columns.end(), std::mt19937(static_cast<u32>(k)));
+                    call.b.order = b.integers(columns);
+                    call.workspace = Tensor::dense(b.zeros(kType, {m, k}).data, DType::u8, {2 * m * k});
+                }
                 // Bytes are 1.0 as e8m0 and 1.875 as e4m3.
                 call.b.scales =
                     scale == DType::u8
@@ -85,7 +94,8 @@ Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i6
             },
             fmt::format("quantized gemm {}", facts.name),
             "cuBLAS bf16",
-            m <= 16 ? Roof::read : Roof::none};
+            m <= 16 ? Roof::read : Roof::none,
+            "quantized_gemm"};
 }
 
 Case scaled_gemm_case(const char* name, const QuantizeFormat& b_format, i64 m, i64 n, i64 k, i64 groups) {

@@ -54,7 +54,8 @@ Preparer preparer(Context& context, const Call& call) {
 
 Case gemm_case(i64 m, i64 n, i64 k);
 // `group`: elements of k that share a scale; 0: the whole row.
-Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i64 groups = 0);
+Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i64 groups = 0,
+                         bool order = false);
 // `b_format` decides: kFp8PerTensor, kFp8PerToken, kFp8Blocks, kMxfp8 or kInt8PerToken. With groups, m rows
 // of each, masked.
 Case scaled_gemm_case(const char* name, const QuantizeFormat& b_format, i64 m, i64 n, i64 k, i64 groups = 0);

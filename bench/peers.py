@@ -261,7 +261,8 @@ def compiled(make, call, bytes_moved):
         yield from attempt("torch.compile", make, torch.compile(call, dynamic=False), bytes_moved)
 
 
-PEERS = {"gemm": gemm, "quantized_gemm": quantized_gemm, "scaled_gemm": scaled_gemm, "moe": experts,
+PEERS = {"gemm": gemm, "quantized_gemm": quantized_gemm, "act_order": quantized_gemm,
+         "scaled_gemm": scaled_gemm, "moe": experts,
          "attention": attention, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
          "kv_append": kv_append, "embedding": embedding, "sample": sample}
 

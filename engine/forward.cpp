@@ -59,6 +59,21 @@ Tensor of_layer(const Tensor& all, i64 layer) {
                          {all.shape[1], all.shape[2]});
 }
 
+// Columns of the widest input that a product with an order has.
+i64 ordered_width(const ModelConfig& c, const ModelForms& forms) {
+    const auto has_order = [](const ProductForm& product) {
+        return std::any_of(product.begin(), product.end(),
+                           [](const PartForm& part) { return part.form.order; });
+    };
+    i64 width = has_order(forms.lm_head) ? c.hidden_size : 0;
+    for (const LayerForms& layer : forms.layers) {
+        if (has_order(layer.qkv) || has_order(layer.gate_up)) width = std::max<i64>(width, c.hidden_size);
+        if (has_order(layer.o)) width = std::max(width, attended_width(c));
+        if (has_order(layer.down)) width = std::max<i64>(width, c.intermediate_size);
+    }
+    return width;
+}
+
 Tensor rows_of(const Tensor& tensor, i64 first, i64 count) {
     Tensor view = tensor;
     view.data = static_cast<std::byte*>(tensor.data) + first * tensor.stride[0] * dtype_bytes(tensor.dtype);
@@ -77,7 +92,8 @@ Tensor columns_of(const Tensor& rows, i64 first, i64 count) {
 }  // namespace
 
 i64 activation_bytes(const ModelConfig& c, const ModelForms& forms, const ForwardShape& shape) {
-    const i64 per_token = 3 * c.hidden_size + qkv_width(c) + attended_width(c) + 2 * i64{c.intermediate_size};
+    const i64 per_token = 3 * c.hidden_size + qkv_width(c) + attended_width(c) +
+                          2 * i64{c.intermediate_size} + ordered_width(c, forms);
     const ExpertsConfig& experts = c.experts;
     const i64 of_experts =
         experts.num_experts == 0
@@ -126,6 +142,8 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
     const CodedInputBytes coded = coded_input_bytes(config, weights.forms);
     if (coded.codes > 0) WW_TRY(allocate(forward.codes_, tokens, coded.codes, 1));
     if (coded.scales > 0) WW_TRY(allocate(forward.code_scales_, tokens, coded.scales, 1));
+    if (const i64 width = ordered_width(config, weights.forms); width > 0)
+        WW_TRY(allocate(forward.ordered_, tokens, width, element));
     WW_TRY(allocate(forward.last_, largest.sequences, config.hidden_size, element));
     WW_TRY(allocate(forward.logits_, largest.sequences, config.vocab_size, sizeof(float)));
     WW_TRY(allocate(forward.tokens_, largest.sequences, 1, sizeof(i32)));
@@ -301,8 +319,11 @@ Status Forward::prepare_product(const ProductWeight& weight, const Tensor& a, bo
             const Gemm gemm{.a = a, .b = part.dense, .d = out, .bias = added, .b_is_constant = true};
             WW_TRY(warpwright::prepare(*context_, gemm, prepared));
         } else {
-            const QuantizedGemm gemm{
-                .a = a, .b = part.quantized, .d = out, .bias = added, .b_is_constant = true};
+            QuantizedGemm gemm{.a = a, .b = part.quantized, .d = out, .bias = added, .b_is_constant = true};
+            if (gemm.b.order) {
+                gemm.workspace =
+                    Tensor::dense(ordered_.data(), DType::u8, {static_cast<i64>(ordered_.bytes())});
+            }
             WW_TRY(warpwright::prepare(*context_, gemm, prepared));
         }
     }

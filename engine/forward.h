@@ -95,6 +95,7 @@ private:
     // Of experts: logits of the router, choices of every layer, their weights, and moe_experts' workspace.
     Buffer router_logits_, expert_ids_, expert_weights_, experts_workspace_;
     Buffer residual_, normed_, delta_, qkv_, attended_, gate_up_, last_, logits_, tokens_, workspace_;
+    Buffer ordered_;                                 // a product's input, columns in the order of its weight
     Buffer codes_, code_scales_;                     // of a product's inputs, where there are any
     Buffer adjusted_;                                // like logits_, once it is needed
     std::vector<ProductInput>* products_ = nullptr;  // while a pass is prepared: see ForwardMode

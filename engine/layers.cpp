@@ -9,6 +9,7 @@
 
 #include "engine/coded_inputs.h"
 #include "kernels/quantized_gemm/operation.h"
+#include "kernels/quantized_gemm/order/problem.h"
 #include "ops/moe_plan.h"
 
 namespace warpwright {
@@ -331,9 +332,13 @@ private:
             problem.emplace_back("group", field_text(form.group));
             problem.emplace_back("scale", dtype_name(form.scale));
             problem.emplace_back("zeros", field_text(form.zeros));
-            problem.emplace_back("order", field_text(form.order));
+            if (form.order) {  // its columns of a are brought in order first
+                const GatherColumnsProblem gather{.rows = rows, .columns = a.k};
+                calls_.push_back({block + part.name + ".order", layers, "gather_columns", "-",
+                                  field_texts(gather), false});
+            }
             add(block + part.name, layers, "quantized_gemm", facts_of(form.format).name, std::move(problem),
-                {row_stride(rows, a.stride)});
+                {row_stride(rows, form.order ? a.k : a.stride)});
         }
     }
 

@@ -125,7 +125,7 @@ def family_of(case):
 
 
 # Of several operations together, which are problems of their own.
-COMPOSITIONS = ("moe", "cascade")
+COMPOSITIONS = ("moe", "cascade", "act_order")
 
 
 def measured_items(bench):

@@ -103,6 +103,8 @@ typedef struct ww_quantized_gemm {
     int32_t d_code;
     int32_t reserved;
     int64_t expected_groups; /* that have rows; 0: all */
+    /* Optional, where b has an order: [bytes] u8 at a multiple of 16 bytes, as many as a's elements have. */
+    ww_tensor workspace;
 } ww_quantized_gemm;
 WW_API ww_status ww_prepare_quantized_gemm(ww_context* context, const ww_quantized_gemm* call,
                                            ww_prepared** prepared);

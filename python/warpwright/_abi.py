@@ -215,6 +215,7 @@ QuantizedGemm = _sized(
     d_code=c_int32,
     reserved=c_int32,
     expected_groups=c_int64,
+    workspace=Tensor,
 )
 PlainWeight = _sized(
     "PlainWeight",

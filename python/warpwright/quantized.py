@@ -6,6 +6,7 @@ tensors of codes are in formats.py.
 from __future__ import annotations
 
 import ctypes
+import math
 from typing import Any, Optional, Union
 
 from . import _abi
@@ -258,6 +259,7 @@ def quantized_gemm(
     d_scale: Union[None, float, Tensor] = None,
     d_code: str = "e4m3",
     d_amax: Optional[Tensor] = None,
+    workspace: Optional[Tensor] = None,
     out: Optional[Tensor] = None,
     out_dtype: Optional[str] = None,
     device: Optional[str] = None,
@@ -273,6 +275,8 @@ def quantized_gemm(
         group_of_row, rows_of_group: as in `scaled_gemm`, each group with a weight of b.
         expected_groups, expected_m: how many groups have rows, and how many each, for the choice of a row.
         d_scale, d_code, d_amax: as in `gemm`, without groups of rows: the result is codes.
+        workspace: [bytes] uint8, where b has an order (act-order): as many bytes as a has, in which its
+            columns are brought in order first; by default new memory. Not shared between streams.
         out: [m, n], like a, or f32; uint8 (or a type of these codes) with d_scale.
         out_dtype: "f32" for a new result in fp32.
 
@@ -286,6 +290,9 @@ def quantized_gemm(
     call = Call("quantized_gemm", "a", a, device, stream)
     call.tensor("a", a, "bf16 or f16")
     put_weight(call, "b", b)
+    if b.order is not None and workspace is None:
+        workspace = call.scratch((max(2 * math.prod(_shape(call.struct.a)), 16),))
+    call.tensor("workspace", workspace, "u8", written=True)
     _put_groups(call, group_of_row, rows_of_group, expected_m)
     call.struct.expected_groups = expected_groups
     _put_epilogue(call, bias, gate, residual, activation, b_is_constant)

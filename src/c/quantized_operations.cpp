@@ -77,7 +77,8 @@ Result<QuantizedGemm> convert(const ww_quantized_gemm& c, const Device& device) 
                              .expected_m = c.expected_m,
                              .d_scale = arg("d_scale", c.d_scale),
                              .d_code = arg.code("d_code", c.d_code),
-                             .d_amax = arg("d_amax", c.d_amax)};
+                             .d_amax = arg("d_amax", c.d_amax),
+                             .workspace = arg("workspace", c.workspace)};
     WW_TRY(arg.status());
     return call;
 }

@@ -5,6 +5,7 @@
 
 #include "dispatch/prepare.h"
 #include "kernels/quantized_gemm/operation.h"
+#include "kernels/quantized_gemm/order/operation.h"
 #include "ops/group_tensors.h"
 #include "ops/match.h"
 #include "ops/product_args.h"
@@ -50,6 +51,40 @@ void match_weight(Matcher& match, const QuantizedWeight& b) {
                   "b: data, scales and zeros must start at multiples of 16 bytes");
 }
 
+// The launch that brings a's columns in order, and the product as it is without one.
+Status prepare_ordered(Context& context, const QuantizedGemm& call, Prepared& prepared) {
+    const bool masked = static_cast<bool>(call.rows_of_group),
+               contiguous = static_cast<bool>(call.group_of_row);
+    const Tensor one = of_group(call.a, masked);
+    const i64 m = one.shape[0], k = one.shape[1], rows = masked ? call.b.groups * m : m;
+    const i64 bytes = rows * k * dtype_bytes(call.a.dtype);
+    Matcher match("quantized_gemm");
+    match.tensor("workspace", call.workspace, {"bytes"}, {DType::u8}, {.dense = true})
+        .require(match["bytes"] >= bytes,
+                 fmt::format("workspace must have {} bytes, got {}", bytes, match["bytes"]))
+        .require(alignment_of({&call.workspace}) >= 16, "workspace must start at a multiple of 16 bytes");
+    WW_TRY(match.status());
+    const GatherColumnsArgs args{.x = call.a.data,
+                                 .out = call.workspace.data,
+                                 .order = static_cast<const i32*>(call.b.order.data),
+                                 .group_of_row = static_cast<const i32*>(call.group_of_row.data),
+                                 .rows_of_group = static_cast<const i32*>(call.rows_of_group.data),
+                                 .x_stride = one.stride[0],
+                                 .x_group_stride = group_stride(call.a, masked),
+                                 .rows = static_cast<i32>(rows),
+                                 .group_rows = static_cast<i32>(m),
+                                 .columns = static_cast<i32>(k)};
+    const Grouping grouping = contiguous ? Grouping::contiguous : masked ? Grouping::masked : Grouping::none;
+    WW_TRY(prepare_step<GatherColumnsOp>(context, {.rows = rows, .columns = k, .grouping = grouping}, args,
+                                         prepared));
+    QuantizedGemm ordered = call;
+    ordered.a = masked ? Tensor::dense(call.workspace.data, call.a.dtype, {call.b.groups, m, k})
+                       : Tensor::dense(call.workspace.data, call.a.dtype, {m, k});
+    ordered.b.order = {};
+    ordered.workspace = {};
+    return prepare(context, ordered, prepared);
+}
+
 }  // namespace
 
 Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) {
@@ -88,6 +123,7 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
     if (m == 0 || n == 0) return {};
     require_product_sizes(match, m, n, k);
     WW_TRY(match.status());
+    if (b.order && call.workspace) return prepare_ordered(context, call, prepared);
 
     // A whole row, however it is said: what fits into a step keeps its group, whose scales are padded.
     const i64 group = b.group == k && k >= kPackedK ? 0 : b.group;

@@ -23,6 +23,7 @@
 #include "kernels/moe/permute/operation.h"
 #include "kernels/moe/route/operation.h"
 #include "kernels/quantized_gemm/operation.h"
+#include "kernels/quantized_gemm/order/operation.h"
 #include "kernels/scaled_gemm/operation.h"
 
 namespace warpwright {
@@ -61,6 +62,7 @@ std::span<const Operation* const> operations() {
         instance<AttentionOp>(),
         instance<AttentionMergeOp>(),
         instance<MergeStateOp>(),
+        instance<GatherColumnsOp>(),
     };
     // clang-format on
     return all;

@@ -7,12 +7,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <random>
 #include <set>
 
 #include "check/ops/checks.h"
+#include "kernels/host_math.h"
 #include "kernels/quantized_gemm/operation.h"
 #include "kernels/quantized_gemm/pack.h"
+#include "ops/check_test.h"
 
 namespace warpwright {
 namespace {
@@ -263,6 +266,10 @@ TEST(QuantizedGemm, CostCountsOnTheGroupsThatHaveRows) {
     EXPECT_EQ(us(Grouping::masked, 8, 0, 0), us(Grouping::masked, 8, 128, 8));
 }
 
+TEST(QuantizedGemm, ColumnsInOrderEqualTheOracle) {
+    expect_check_passes("gather_columns");
+}
+
 TEST(QuantizedGemm, HostRowsEqualTheOracle) {
     auto context = Context::open("cpu");
     ASSERT_TRUE(context.ok()) << context.status().message();
@@ -274,6 +281,59 @@ TEST(QuantizedGemm, HostRowsEqualTheOracle) {
             << result.row << " " << result.problem << ": " << result.text;
     }
     EXPECT_GT(passed, 50);
+}
+
+// With a workspace the columns of A come in order first: the same numbers are summed in the same order.
+TEST(QuantizedGemm, OrdersColumnsInAWorkspace) {
+    auto context = Context::open("cpu");
+    ASSERT_TRUE(context.ok()) << context.status().message();
+    constexpr i64 kM = 5, kN = 70, kK = 192, kGroups = 3;
+    std::mt19937 random(7);
+    for (const Grouping grouping : {Grouping::none, Grouping::contiguous, Grouping::masked}) {
+        const bool masked = grouping == Grouping::masked;
+        const i64 groups = grouping == Grouping::none ? 1 : kGroups, rows = masked ? groups * kM : kM;
+        std::vector<u16> a(static_cast<std::size_t>(rows * kK));
+        for (u16& x : a) x = float_to_bf16(static_cast<float>(random() % 64) - 31);
+        std::vector<i32> order;
+        for (i64 g = 0; g < groups; ++g) {
+            std::vector<i32> columns(kK);
+            std::iota(columns.begin(), columns.end(), 0);
+            std::shuffle(columns.begin(), columns.end(), random);
+            order.insert(order.end(), columns.begin(), columns.end());
+        }
+        alignas(16) static u8 codes[kGroups * 128 * kK / 2], space[2 * kGroups * kM * kK];
+        for (u8& code : codes) code = static_cast<u8>(random());
+        alignas(16) static u16 scales[kGroups * 128 * kK / 32];
+        for (u16& scale : scales) scale = float_to_bf16(0.25f * static_cast<float>(1 + random() % 8));
+        std::vector<i32> of_row{0, 2, -1, 1, 2}, of_group{2, 0, 5};
+        std::vector<float> d[2];
+        for (const bool ordered : {false, true}) {
+            std::vector<float>& out = d[ordered];
+            out.assign(static_cast<std::size_t>(rows * kN), -1);
+            QuantizedGemm call{.a = Tensor::dense(a.data(), DType::bf16, {kM, kK}),
+                               .b = {.groups = groups, .n = kN, .k = kK, .group = 32},
+                               .d = Tensor::dense(out.data(), DType::f32, {kM, kN})};
+            if (masked) {
+                call.a = Tensor::dense(a.data(), DType::bf16, {groups, kM, kK});
+                call.d = Tensor::dense(out.data(), DType::f32, {groups, kM, kN});
+                call.rows_of_group = Tensor::dense(of_group.data(), DType::i32, {groups});
+            } else if (grouping == Grouping::contiguous) {
+                call.group_of_row = Tensor::dense(of_row.data(), DType::i32, {kM});
+            }
+            call.b.data =
+                Tensor::dense(codes, DType::u8, {groups * packed_data_bytes(call.b.format, kN, kK)});
+            call.b.scales = Tensor::dense(scales, DType::bf16, {groups * packed_scales(kN, kK, 32)});
+            call.b.order = Tensor::dense(order.data(), DType::i32, {groups * kK});
+            if (ordered) call.workspace = Tensor::dense(space, DType::u8, {2 * rows * kK});
+            Prepared prepared;
+            ASSERT_EQ(prepare(**context, call, prepared).message(), "");
+            EXPECT_EQ(prepared.steps.size(), ordered ? 2u : 1u);
+            EXPECT_EQ(std::string(prepared.steps[0].row),
+                      ordered ? "gather_columns.host" : "quantized_gemm.host.bf16.int4");
+            ASSERT_EQ(quantized_gemm(**context, {}, call).message(), "");
+        }
+        EXPECT_EQ(d[0], d[1]);
+    }
 }
 
 TEST(QuantizedGemm, BadCallsAreNamed) {
@@ -304,6 +364,15 @@ TEST(QuantizedGemm, BadCallsAreNamed) {
     EXPECT_EQ(message([](auto& call) { call.b.scales = {}; }), "quantized_gemm: b.scales is null");
     EXPECT_EQ(message([](auto& call) { call.b.order = Tensor::dense(data, DType::i32, {32}); }),
               "quantized_gemm: b.order must have 64 elements, got 32");
+    const auto ordered_in = [](i64 bytes, i64 first) {
+        return [=](QuantizedGemm& call) {
+            call.b.order = Tensor::dense(data, DType::i32, {64});
+            call.workspace = Tensor::dense(data + first, DType::u8, {bytes});
+        };
+    };
+    EXPECT_EQ(message(ordered_in(256, 0)), "");
+    EXPECT_EQ(message(ordered_in(255, 0)), "quantized_gemm: workspace must have 256 bytes, got 255");
+    EXPECT_EQ(message(ordered_in(256, 8)), "quantized_gemm: workspace must start at a multiple of 16 bytes");
     const Tensor codes = Tensor::dense(data, DType::u8, {2, 3}), scale = Tensor::dense(data, DType::f32, {1});
     EXPECT_EQ(message([&](auto& call) { call.d = codes, call.d_scale = scale; }), "");
     EXPECT_EQ(message([&](auto& call) { call.d = codes; }), "quantized_gemm: d_scale is null");

@@ -54,6 +54,11 @@ struct QuantizedGemm {
     Tensor d_scale;
     CodeType d_code = CodeType::e4m3;
     Tensor d_amax;
+
+    // Where b has an order: [bytes] u8 at a multiple of 16 bytes, as many as a's elements have. The columns
+    // of a are brought in order there by a launch before the product, any of whose rows serves then; without
+    // it only those do that gather as they read, which take many times as long.
+    Tensor workspace;
 };
 
 // Any m, n from 1 up. Errors: shapes, types or sizes that disagree, a group that does not divide k (caller);

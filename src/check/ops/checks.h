@@ -28,5 +28,6 @@ const OperationCheck& scaling_check();
 const OperationCheck& attention_check();
 const OperationCheck& attention_merge_check();
 const OperationCheck& merge_state_check();
+const OperationCheck& gather_columns_check();
 
 }  // namespace warpwright

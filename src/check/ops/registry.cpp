@@ -28,6 +28,7 @@ std::span<const OperationCheck* const> operation_checks() {
         &attention_check(),
         &attention_merge_check(),
         &merge_state_check(),
+        &gather_columns_check(),
     };
     // clang-format on
     return checks;
