@@ -11,18 +11,35 @@
 
 namespace warpwright {
 
+// Before the first step: what the warp's packed rows from first_row on need. Rows past the end are as the
+// last one.
+template <int kRows>
+__device__ inline void find_biased_rows(const AttentionArgs& args, const BlockWork& work, int first_row,
+                                        BiasedRow* rows) {
+    constexpr float kLog2E = 1.4426950408889634f;
+    if (lane_id() < kRows) {
+        const int row = min(first_row + lane_id(), work.num_rows - 1);
+        BiasedRow& own = rows[lane_id()];
+        own.query = work.query(row);
+        own.slope = 0;
+        if (args.alibi_slopes != nullptr)
+            own.slope = args.alibi_slopes[work.head(row)] * (kLog2E / args.scale_log2);
+    }
+    __syncwarp();
+}
+
 // The bits of kKeys keys from one on, for the two rows of a lane.
 template <int kKeys>
 struct MaskBits {
     static constexpr int kWords = (kKeys + 31) / 32;
     u32 of[2][kWords];
 
-    // row: the lane's first packed row; rows past the end are as the last one.
-    __device__ void load(const AttentionArgs& args, const BlockWork& work, int row, int key) {
+    // rows: from the lane's first on.
+    __device__ void load(const AttentionArgs& args, const BlockWork& work, const BiasedRow* rows, int key) {
         const int first = key - (args.mask_of_queries ? work.kv_len - work.q_len : 0);
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-            const u32* words = args.mask + i64{work.q_start + work.query(row + 8 * half)} * args.mask_stride;
+            const u32* words = args.mask + i64{work.q_start + rows[8 * half].query} * args.mask_stride;
             const auto word = [&](int index) {
                 return index < 0 ? ~0u : index < args.mask_words ? words[index] : 0;
             };
@@ -55,22 +72,21 @@ struct MaskBits {
 };
 
 // Subtracts slope x distance of a row's own key and a score's. Scores are of natural logarithms by
-// scale_log2 / log2(e).
+// scale_log2 / log2(e), and so are slopes. rows: from the lane's first on.
 template <int kBlocks>
-__device__ inline void add_alibi(const AttentionArgs& args, const BlockWork& work, int row, int first_key,
+__device__ inline void add_alibi(const BlockWork& work, const BiasedRow* rows, int first_key,
                                  float (&s)[kBlocks][4]) {
-    constexpr float kLog2E = 1.4426950408889634f;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-        const int seen = min(row + 8 * half, work.num_rows - 1);
-        const float slope = args.alibi_slopes[work.head(seen)] * (kLog2E / args.scale_log2);
-        const float first = static_cast<float>(work.own_key(seen) - first_key - 2 * (lane_id() % 4));
+        const BiasedRow row = rows[8 * half];
+        const int own_key = work.kv_len - work.q_len + row.query;
+        const float first = static_cast<float>(own_key - first_key - 2 * (lane_id() % 4));
 #pragma unroll
         for (int n = 0; n < kBlocks; ++n) {
 #pragma unroll
             for (int i = 0; i < 2; ++i) {
                 const float distance = first - static_cast<float>(n * 8 + i);
-                s[n][2 * half + i] = __fmaf_rn(-slope, fabsf(distance), s[n][2 * half + i]);
+                s[n][2 * half + i] = __fmaf_rn(-row.slope, fabsf(distance), s[n][2 * half + i]);
             }
         }
     }

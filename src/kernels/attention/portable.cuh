@@ -29,6 +29,13 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
     float key_scale = 1;
     if constexpr (is_coded(R)) key_scale = scale_of_head(args.k_scale, args.k_scale_stride, work.kv_head);
 
+    [[maybe_unused]] const BiasedRow* own = nullptr;  // of this lane
+    if constexpr (R.biases) {
+        BiasedRow* const rows_of_warp = shared.biased + warp_id() * R.warp_rows;
+        find_biased_rows<R.warp_rows>(args, work, first_row, rows_of_warp);
+        own = rows_of_warp + lane_id() / 4;
+    }
+
     int stage = 0, stage_ahead = R.stages - 1;
     for (int first_key = work.kv_begin; first_key < work.kv_end; first_key += R.kv_tile) {
         const bool sees = first_key < last_limit && (is_plain || first_key + R.kv_tile > first_begin);
@@ -48,7 +55,7 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
 #pragma unroll
             for (int tile = 0; tile < WarpRows<R>::kTiles; ++tile) {
                 if (sees && args.mask != nullptr)
-                    bits[tile].load(args, work, first_row + tile * kMmaRows + lane_id() / 4, first_key);
+                    bits[tile].load(args, work, own + tile * kMmaRows, first_key);
             }
         }
         typename WarpRows<R>::Scores s = {};
@@ -70,7 +77,7 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
                 for (auto& scores : s) warp_tanh<R.kv_tile / 8 * 4>(scores[0], args.tanh_scale);
             }
         }
-        if constexpr (R.biases) rows.add_biases(args, work, first_row + lane_id() / 4, first_key, bits, s);
+        if constexpr (R.biases) rows.add_biases(args, work, own, first_key, bits, s);
         if (first_key + R.kv_tile > first_limit || (!is_plain && first_key < last_begin)) {
             rows.template mask<is_plain>(args, work, first_row + lane_id() / 4, first_key, s);
         }

@@ -135,8 +135,20 @@ struct KvSteps<R, true> {
     alignas(128) Step steps[R.stages];
 };
 
+// What masks and slopes need of a packed row, which is a division away.
+struct BiasedRow {
+    float slope;  // of the row's head, in units of its scores
+    i32 query;    // of the sequence
+};
+template <AttentionRow R, bool biases = R.biases>
+struct BiasedRows {};
 template <AttentionRow R>
-struct AttentionShared : QueryFragments<R>, PeerSums<R>, WideStep<R>, KvSteps<R> {};
+struct BiasedRows<R, true> {
+    BiasedRow biased[R.tile_rows];
+};
+
+template <AttentionRow R>
+struct AttentionShared : QueryFragments<R>, PeerSums<R>, WideStep<R>, KvSteps<R>, BiasedRows<R> {};
 
 template <AttentionRow R>
 consteval AttentionRow sized() {

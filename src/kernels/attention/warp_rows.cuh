@@ -73,13 +73,12 @@ struct WarpRows {
         }
     }
 
-    // row: this lane's first packed row. What few calls ask for: biases.cuh.
-    __device__ static void add_biases(const AttentionArgs& args, const BlockWork& work, int row,
+    // own: the lane's first packed row of the warp's. What few calls ask for: biases.cuh.
+    __device__ static void add_biases(const AttentionArgs& args, const BlockWork& work, const BiasedRow* own,
                                       int first_key, const MaskBits<R.kv_tile> (&bits)[kTiles], Scores& s) {
 #pragma unroll
         for (int tile = 0; tile < kTiles; ++tile) {
-            if (args.alibi_slopes != nullptr)
-                add_alibi(args, work, row + tile * kMmaRows, first_key, s[tile]);
+            if (args.alibi_slopes != nullptr) add_alibi(work, own + tile * kMmaRows, first_key, s[tile]);
             if (args.mask != nullptr) bits[tile].apply(s[tile]);
         }
     }
