@@ -194,6 +194,7 @@ TEST(QuantizedGemm, RefusalsSayWhatAndHowMuch) {
     constexpr const char* kAny = "quantized_gemm.portable.bf16.int4.any";
     constexpr const char* kTile = "quantized_gemm.portable.bf16.int4.64x128";
     constexpr const char* kStream = "quantized_gemm.stream.bf16.int4.m8.n32";
+    constexpr const char* kWide = "quantized_gemm.wide.bf16.int4.m16.n112.k4";
     EXPECT_EQ(refusal(kAny, "h200", {}), "accepted");
     EXPECT_EQ(refusal(kAny, "h200", {.format = WeightFormat::int8}), "int4: needs true, got false");
     EXPECT_EQ(refusal(kAny, "h200", {.dtype = DType::f16, .out = DType::f16}), "dtype: needs bf16, got f16");
@@ -217,6 +218,11 @@ TEST(QuantizedGemm, RefusalsSayWhatAndHowMuch) {
     EXPECT_EQ(refusal(kStream, "h200", {.m = 8, .grouping = Grouping::contiguous, .groups = 4}),
               "grouping: needs false, got true");
     EXPECT_EQ(refusal(kTile, "h200", {.m = 512, .grouping = Grouping::contiguous, .groups = 4}), "accepted");
+    EXPECT_EQ(refusal(kWide, "h200", {.m = 16, .group = 0, .zeros = true}), "accepted");
+    EXPECT_EQ(refusal(kWide, "h200", {.m = 17}), "m: needs at most 16, got 17");
+    EXPECT_EQ(refusal(kWide, "h200", {.group = 32}), "group: needs at least 64, got 32");
+    EXPECT_EQ(refusal(kWide, "h200", {.scale = DType::f32}), "scale: needs bf16, got f32");
+    EXPECT_EQ(refusal(kWide, "h200", {.k = 4100, .group = 0}), "k: needs a multiple of 8, got 4100");
     EXPECT_EQ(refusal(kAny, "cpu", {}), "architecture: needs compute capability 8.0 or later, cpu is a CPU");
     EXPECT_EQ(refusal("quantized_gemm.host.bf16.int4", "h200", {}),
               "architecture: runs on the CPU, h200 is a GPU");

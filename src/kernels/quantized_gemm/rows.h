@@ -7,7 +7,8 @@
 
 namespace warpwright {
 
-// Three kinds: tile rows (portable.cuh; `aligned` or not), stream rows (stream.cuh; max_m > 0), host rows.
+// Four kinds: tile rows (portable.cuh; `aligned` or not), stream rows (stream.cuh; max_m > 0), wide ones of
+// them (wide.cuh), host rows.
 struct QuantizedGemmRow {
     RowName name;
     ArchClass arch = ArchClass::portable;
@@ -20,6 +21,7 @@ struct QuantizedGemmRow {
     int stages = 0;              // steps of 64 of k in flight or in use
     int warps_k = 1;             // warps of a block, or groups of them, that share out the steps
     int blocks_per_sm = 1;       // registers are limited so that this many fit; shared memory may allow fewer
+    bool wide = false;           // scales of two bytes, or the format's own, for 64 of k or more
     i64 shared_bytes = 0;        // dynamic; sizeof(QuantizedGemmShared), filled in by sized()
 
     template <class Self, class Visitor>
@@ -37,6 +39,7 @@ struct QuantizedGemmRow {
         v("stages", self.stages);
         v("warps_k", self.warps_k);
         v("blocks_per_sm", self.blocks_per_sm);
+        v("wide", self.wide);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -66,9 +69,19 @@ struct QuantizedGemmStep {
     unsigned char zeros[R.tile_n * 2];
 };
 
+// Whole lines: a copy of 512 bytes to another address than a line's takes much longer.
+template <QuantizedGemmRow R>
+struct alignas(128) QuantizedGemmTurn {
+    static constexpr int kScaleBytes = facts_of(R.format).group != 0 ? groups_a_step(R.format) : 2;
+    unsigned char codes[R.tile_n * kPackedK * facts_of(R.format).bits / 8];  // tile by tile
+    u16 a[R.tile_m * kPackedK];
+    unsigned char scales[R.tile_n * kScaleBytes];
+    unsigned char zeros[facts_of(R.format).zero != 0 ? R.tile_n : 16];
+};
+
 // Stream rows: each warp has a ring of its own; then every warp's partial sums.
 // Tile rows: a ring for all, which the epilogue reuses for 16 tokens of every warp's result.
-template <QuantizedGemmRow R, bool stream = is_stream(R)>
+template <QuantizedGemmRow R, bool stream = is_stream(R), bool wide = R.wide>
 struct QuantizedGemmShared {
     union {
         QuantizedGemmStep<R> ring[R.stages][R.warps_k];
@@ -76,10 +89,17 @@ struct QuantizedGemmShared {
     };
 };
 template <QuantizedGemmRow R>
-struct QuantizedGemmShared<R, true> {
+struct QuantizedGemmShared<R, true, false> {
     union {
         QuantizedGemmStep<R> ring[R.warps_k][R.stages];
         float partial[R.warps_k][R.tile_m][R.tile_n + 1];
+    };
+};
+template <QuantizedGemmRow R>
+struct QuantizedGemmShared<R, true, true> {
+    union {
+        QuantizedGemmTurn<R> ring[R.warps_k][R.stages];
+        alignas(128) float partial[R.warps_k][R.tile_m][R.tile_n + 4];  // + 4: no bank conflicts
     };
 };
 
@@ -99,9 +119,9 @@ inline constexpr QuantizedGemmRow kQuantizedGemmRows[] = {
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int4.any",        ArchClass::portable, DType::bf16,  WeightFormat::int4,      false,  0,  64,  64,  32,  32,  2, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m8.n64.k4",    ArchClass::portable, DType::bf16,  WeightFormat::int4,      true ,  8,   8,  64,   8,  64,  4, 4, 4}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m8.n32",       ArchClass::portable, DType::bf16,  WeightFormat::int4,      true ,  8,   8,  32,   8,  32,  4, 8, 2}>(),
-    sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m16.n128.k4",  ArchClass::portable, DType::bf16,  WeightFormat::int4,      true , 16,  16, 128,  16, 128,  3, 4, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m16.n64",      ArchClass::portable, DType::bf16,  WeightFormat::int4,      true , 16,  16,  64,  16,  64,  3, 8, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int4.m16.n32",      ArchClass::portable, DType::bf16,  WeightFormat::int4,      true , 16,  16,  32,  16,  32,  3, 8, 2}>(),
+    sized<QuantizedGemmRow{"quantized_gemm.wide.bf16.int4.m16.n112.k4",    ArchClass::portable, DType::bf16,  WeightFormat::int4,      true , 16,  16, 112,  16, 112,  4, 4, 2, true}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int8.64x128",     ArchClass::portable, DType::bf16,  WeightFormat::int8,      true ,  0,  64, 128,  64,  32,  3, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int8.32x64.k4",   ArchClass::portable, DType::bf16,  WeightFormat::int8,      true ,  0,  32,  64,  32,  32,  2, 4, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.int8.any",        ArchClass::portable, DType::bf16,  WeightFormat::int8,      false,  0,  64,  64,  32,  32,  2, 1, 2}>(),
@@ -109,6 +129,7 @@ inline constexpr QuantizedGemmRow kQuantizedGemmRows[] = {
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int8.m8.n32",       ArchClass::portable, DType::bf16,  WeightFormat::int8,      true ,  8,   8,  32,   8,  32,  3, 8, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int8.m16.n64",      ArchClass::portable, DType::bf16,  WeightFormat::int8,      true , 16,  16,  64,  16,  64,  3, 8, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.int8.m16.n32.k4",   ArchClass::portable, DType::bf16,  WeightFormat::int8,      true , 16,  16,  32,  16,  32,  4, 4, 2}>(),
+    sized<QuantizedGemmRow{"quantized_gemm.wide.bf16.int8.m16.n112.k4",    ArchClass::portable, DType::bf16,  WeightFormat::int8,      true , 16,  16, 112,  16, 112,  2, 4, 2, true}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.fp8_e4m3.64x128", ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  true ,  0,  64, 128,  64,  32,  3, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.fp8_e4m3.32x64.k4", ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  true ,  0,  32,  64,  32,  32,  2, 4, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.fp8_e4m3.any",    ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  false,  0,  64,  64,  32,  32,  2, 1, 2}>(),
@@ -121,17 +142,17 @@ inline constexpr QuantizedGemmRow kQuantizedGemmRows[] = {
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.mxfp4.any",       ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     false,  0,  64,  64,  32,  32,  2, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.mxfp4.m8.n64.k4",   ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     true ,  8,   8,  64,   8,  64,  4, 4, 4}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.mxfp4.m8.n32",      ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     true ,  8,   8,  32,   8,  32,  4, 8, 2}>(),
-    sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.mxfp4.m16.n128.k4", ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     true , 16,  16, 128,  16, 128,  3, 4, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.mxfp4.m16.n64",     ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     true , 16,  16,  64,  16,  64,  3, 8, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.mxfp4.m16.n32",     ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     true , 16,  16,  32,  16,  32,  3, 8, 2}>(),
+    sized<QuantizedGemmRow{"quantized_gemm.wide.bf16.mxfp4.m16.n112.k4",   ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     true , 16,  16, 112,  16, 112,  4, 4, 2, true}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.nvfp4.64x128",    ArchClass::portable, DType::bf16,  WeightFormat::nvfp4,     true ,  0,  64, 128,  64,  32,  4, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.nvfp4.32x64.k4",  ArchClass::portable, DType::bf16,  WeightFormat::nvfp4,     true ,  0,  32,  64,  32,  32,  3, 4, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.nvfp4.any",       ArchClass::portable, DType::bf16,  WeightFormat::nvfp4,     false,  0,  64,  64,  32,  32,  2, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.nvfp4.m8.n64.k4",   ArchClass::portable, DType::bf16,  WeightFormat::nvfp4,     true ,  8,   8,  64,   8,  64,  4, 4, 4}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.nvfp4.m8.n32",      ArchClass::portable, DType::bf16,  WeightFormat::nvfp4,     true ,  8,   8,  32,   8,  32,  4, 8, 2}>(),
-    sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.nvfp4.m16.n128.k4", ArchClass::portable, DType::bf16,  WeightFormat::nvfp4,     true , 16,  16, 128,  16, 128,  3, 4, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.nvfp4.m16.n64",     ArchClass::portable, DType::bf16,  WeightFormat::nvfp4,     true , 16,  16,  64,  16,  64,  3, 8, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.nvfp4.m16.n32",     ArchClass::portable, DType::bf16,  WeightFormat::nvfp4,     true , 16,  16,  32,  16,  32,  3, 8, 2}>(),
+    sized<QuantizedGemmRow{"quantized_gemm.wide.bf16.nvfp4.m16.n112.k4",   ArchClass::portable, DType::bf16,  WeightFormat::nvfp4,     true , 16,  16, 112,  16, 112,  4, 4, 2, true}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.f16.int4.64x128",      ArchClass::portable, DType::f16,   WeightFormat::int4,      true ,  0,  64, 128,  64,  32,  4, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.f16.int4.any",         ArchClass::portable, DType::f16,   WeightFormat::int4,      false,  0,  64,  64,  32,  32,  2, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.f16.int4.m8.n32",        ArchClass::portable, DType::f16,   WeightFormat::int4,      true ,  8,   8,  32,   8,  32,  4, 8, 2}>(),
@@ -192,6 +213,10 @@ constexpr Rejection why_not(const QuantizedGemmRow& row, const TargetFacts& targ
     if (is_stream(row) && problem.grouping == Grouping::contiguous) return {"grouping", 0, 1, "bool"};
     // A step's scales have four bytes a row.
     if (problem.scale == DType::f32 && problem.group == 32) return {"group", 64, problem.group, "at_least"};
+    if (row.wide && own_group == 0) {
+        if (problem.scale == DType::f32) return dtype_rejection("scale", row.dtype, problem.scale);
+        if (problem.group == 32) return {"group", 64, problem.group, "at_least"};
+    }
     if (is_stream(row) && problem.m > row.max_m) return {"m", row.max_m, problem.m, "at_most"};
     if (row.aligned) {
         if (problem.order) return {"order", 0, 1, "bool"};

@@ -231,12 +231,12 @@ __device__ inline void add_group(float (&sums)[tokens][4], float (&partial)[toke
 
 // Sixteen of k, `i` of the step's four, with which a group ends if `ends` or the format says so: the words of
 // a tile times `tokens` x 8 rows of A, of which a lane holds eight of k of this half of the step.
-template <QuantizedGemmRow R, bool general, int tokens>
+template <QuantizedGemmRow R, bool general, int tokens, class OfTile>
 __device__ inline void multiply_sixteen(float (&sums)[tokens][4], float (&partial)[tokens][4],
-                                        const u32* words, const U32x4 (&a)[tokens],
-                                        const TileScales<R, general>& scales, int i, bool ends = true) {
+                                        const u32* words, const U32x4 (&a)[tokens], const OfTile& scales,
+                                        int i, bool ends = true) {
     using T = Storage<R.dtype>;
-    constexpr int kGroups = kGroupsAStep<R, general>;
+    constexpr int kGroups = OfTile::kGroups;
     u32 weights[4];
     decode<R.format, T, general>(weights, words, scales.adjustment[i * kGroups / 4]);
     constexpr bool kDirect = R.format == WeightFormat::nvfp4;  // scales are in the weights
