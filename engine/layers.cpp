@@ -23,7 +23,7 @@ i64 alignment_bytes(DType dtype, std::initializer_list<i64> columns, i64 code_by
     return i64{1} << std::countr_zero(bits);
 }
 
-MoeSizes moe_sizes(const ModelConfig& c, i64 tokens, bool batch_invariant, bool quantized) {
+MoeSizes moe_sizes(const ModelConfig& c, i64 tokens, bool batch_invariant, bool quantized, bool one_form) {
     return {.tokens = tokens,
             .top_k = c.experts.top_k,
             .experts = c.experts.num_experts,
@@ -32,7 +32,22 @@ MoeSizes moe_sizes(const ModelConfig& c, i64 tokens, bool batch_invariant, bool 
             .dtype = c.dtype,
             .activation = c.activation,
             .batch_invariant = batch_invariant,
-            .quantized = quantized};
+            .quantized = quantized,
+            .one_form = one_form};
+}
+
+QuantizedGemmProblem weight_of(const PartForm& part) {
+    return {.format = part.form.format,
+            .group = part.form.group,
+            .scale = part.form.scale,
+            .zeros = part.form.zeros,
+            .order = part.form.order};
+}
+
+// As moe_experts decides it (ops/moe_plan.h).
+bool have_one_form(const LayerForms& forms) {
+    const PartForm &gate = forms.experts_gate[0], &up = forms.experts_up[0];
+    return gate.form == up.form && !gate.form.order && !forms.experts_down[0].form.order;
 }
 
 // Collects entries in the order of the pass.
@@ -181,7 +196,8 @@ private:
 
     void experts(const std::string& name, const std::vector<int>& layers, const LayerForms& forms) {
         const bool quantized = !forms.experts_gate.empty();
-        const MoeSizes sizes = moe_sizes(c_, shape_.tokens, batch_invariant_, quantized);
+        const MoeSizes sizes =
+            moe_sizes(c_, shape_.tokens, batch_invariant_, quantized, quantized && have_one_form(forms));
         const MoePlan plan = moe_plan(sizes);
         const auto add_call = [&](const std::string& what, const char* op, const char* format,
                                   FieldTexts problem, bool absent = false) {
@@ -196,19 +212,22 @@ private:
         permute.emplace_back("space", field_text(moe_has_chunks(sizes)));
         add_call("permute", "moe_permute", "-", permute, plan.few);
         if (quantized) {
-            const auto product = [&](const PartForm& part, MoeProduct which) {
-                const QuantizedGemmProblem weight{.format = part.form.format,
-                                                  .group = part.form.group,
-                                                  .scale = part.form.scale,
-                                                  .zeros = part.form.zeros,
-                                                  .order = part.form.order};
-                add_call(part.name, "quantized_gemm", facts_of(part.form.format).name,
-                         field_texts(moe_quantized_problem(sizes, which, weight)));
+            const PartForm &gate = forms.experts_gate[0], &up = forms.experts_up[0],
+                           &down = forms.experts_down[0];
+            const auto choices = [&](const char* what, const PartForm& part, bool is_down) {
+                add_call(what, "quantized_experts", facts_of(part.form.format).name,
+                         field_texts(moe_choices_problem(sizes, is_down, weight_of(part))), !plan.few);
             };
-            add_call("gather", "embedding", "-", field_texts(moe_gather_problem(sizes)));
-            product(forms.experts_gate[0], MoeProduct::gate);
-            product(forms.experts_up[0], MoeProduct::up);
-            product(forms.experts_down[0], MoeProduct::down);
+            const auto product = [&](const PartForm& part, MoeProduct which) {
+                add_call(part.name, "quantized_gemm", facts_of(part.form.format).name,
+                         field_texts(moe_quantized_problem(sizes, which, weight_of(part))), plan.few);
+            };
+            choices("experts.gate_up", up, false);
+            choices("experts.down", down, true);
+            add_call("gather", "embedding", "-", field_texts(moe_gather_problem(sizes)), plan.few);
+            product(gate, MoeProduct::gate);
+            product(up, MoeProduct::up);
+            product(down, MoeProduct::down);
         } else {
             const char* format = dtype_name(c_.dtype);
             add_call("experts.gate_up", "grouped_gemm", format, field_texts(moe_up_problem(sizes)));
@@ -218,7 +237,7 @@ private:
         combine.emplace_back("width", field_text(sizes.hidden));
         combine.emplace_back("dtype", dtype_name(c_.dtype));
         combine.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, {sizes.hidden})));
-        add_call("combine", "moe_combine", "-", combine, plan.few);
+        add_call("combine", "moe_combine", "-", combine, plan.sums);
     }
 
     // A stride counts only where there is a second row.

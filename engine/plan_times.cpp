@@ -15,7 +15,8 @@ constexpr std::string_view kKinds[] = {"products", "attention", "norms", "elemen
                                        "routing",  "sampling",  "other", "between GPUs"};
 
 std::string_view kind_of(std::string_view op) {
-    if (op == "gemm" || op == "quantized_gemm" || op == "scaled_gemm" || op == "grouped_gemm")
+    if (op == "gemm" || op == "quantized_gemm" || op == "scaled_gemm" || op == "grouped_gemm" ||
+        op == "quantized_experts")
         return "products";
     if (op == "attention") return "attention";
     if (op == "rmsnorm") return "norms";

@@ -10,8 +10,10 @@
 #include "dispatch/prepare.h"
 #include "kernels/grouped_gemm/rows.h"
 #include "kernels/moe/permute/problem.h"
+#include "kernels/quantized_experts/rows.h"
 #include "ops/match.h"
 #include "ops/moe_plan.h"
+#include "ops/quantized_experts.h"
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/grouped_gemm.h"
 #include "warpwright/ops/moe_combine.h"
@@ -21,6 +23,7 @@ namespace warpwright {
 namespace {
 
 constexpr i64 kFewTokens = 8;  // a group of mma's columns
+constexpr i64 kFewEach = 6;  // packed weights are read once for eight tokens of an expert, as most have then
 
 // Where the parts of the workspace begin; each at a multiple of 16 bytes.
 struct Workspace {
@@ -39,17 +42,18 @@ struct Workspace {
 
 struct Parts {
     Tensor activations;  // [rows, width]; of quantised experts the gate's first
-    Tensor results;      // [rows, hidden]; none where tokens are few; of quantised experts x's rows first
+    Tensor results;      // [rows, hidden]; none where down adds up; of quantised experts x's rows first
     Tensor row_of_slot, token_of_row, expert_rows, expert_of_row, chunk_counts;
 };
 
 Parts parts_of(Workspace& space, const MoePlan& plan, const MoeSizes& sizes) {
     Parts parts;
     parts.activations = space.take(sizes.dtype, {plan.rows, sizes.width});
-    if (plan.few) return parts;
+    if (plan.sums) return parts;
     const i64 slots = sizes.tokens * sizes.top_k;
     parts.results = space.take(sizes.dtype, {plan.rows, sizes.hidden});
     parts.row_of_slot = space.take(DType::i32, {sizes.tokens, sizes.top_k});
+    if (plan.few) return parts;
     parts.token_of_row = space.take(DType::i32, {plan.rows});
     parts.expert_rows = space.take(DType::i32, {sizes.experts});
     if (!plan.masked) parts.expert_of_row = space.take(DType::i32, {plan.rows});
@@ -97,10 +101,41 @@ Status prepare_products(Context& context, const MoeExperts& call, const MoePlan&
     return prepare(context, down, prepared);
 }
 
+Status named(const char* product, const Status& status) {
+    if (status.ok()) return status;
+    return {status.kind(), fmt::format("moe_experts: {}: {}", product, status.message())};
+}
+
 // [rows, columns] as products of groups take them.
 Tensor by_groups(const Tensor& rows, const MoePlan& plan, i64 experts) {
     return plan.masked ? Tensor::dense(rows.data, rows.dtype, {experts, plan.rows / experts, rows.shape[1]})
                        : rows;
+}
+
+// Few tokens: rows of choices, for moe_combine.
+Status prepare_choices(Context& context, const MoeExperts& call, const MoePlan& plan, const Parts& parts,
+                       Prepared& prepared) {
+    const QuantizedExperts up{.a = call.x,
+                              .b = call.quantized_up,
+                              .b_gate = call.quantized_gate,
+                              .d = parts.activations,
+                              .bias = call.up_bias,
+                              .gate_bias = call.gate_bias,
+                              .ids = call.ids,
+                              .row_of_slot = parts.row_of_slot,
+                              .activation = call.activation,
+                              .b_is_constant = call.weights_are_constant,
+                              .expected_groups = plan.expected_groups};
+    const QuantizedExperts down{.a = parts.activations,
+                                .b = call.quantized_down,
+                                .d = parts.results,
+                                .bias = call.down_bias,
+                                .ids = call.ids,
+                                .b_is_constant = call.weights_are_constant,
+                                .ids_are_constant = true,  // as of prepare_products
+                                .expected_groups = plan.expected_groups};
+    WW_TRY(named("gate and up", prepare(context, up, prepared)));
+    return named("down", prepare(context, down, prepared));
 }
 
 Status prepare_quantized(Context& context, const MoeExperts& call, const MoePlan& plan, const Parts& parts,
@@ -126,8 +161,7 @@ Status prepare_quantized(Context& context, const MoeExperts& call, const MoePlan
     down.b = call.quantized_down;
     down.bias = call.down_bias;
     for (const auto& [name, product] : {std::pair{"gate", &gate}, {"up", &up}, {"down", &down}}) {
-        if (Status status = prepare(context, *product, prepared); !status.ok())
-            return {status.kind(), fmt::format("moe_experts: {}: {}", name, status.message())};
+        WW_TRY(named(name, prepare(context, *product, prepared)));
     }
     return {};
 }
@@ -159,6 +193,14 @@ MoePlan moe_plan(const MoeSizes& s) {
     plan.expected_groups = static_cast<i64>(std::lround(touched));
     plan.expected_m = static_cast<i64>(std::ceil(each));
     plan.rows = slots;
+    // What reads rows in vectors has no row without alignment; the permuted way has.
+    const bool aligned = row_alignment(s.hidden, s) == 16 && row_alignment(s.width, s) == 16;
+    const bool choices = aligned && !s.batch_invariant;
+    plan.few = s.quantized
+                   ? choices && s.one_form && slots <= kMostChoices && each <= kFewEach
+                   : choices && s.tokens <= kFewTokens && slots <= kMostSlots && s.experts <= kMostSlotGroups;
+    plan.sums = plan.few && !s.quantized;
+    if (plan.few) return plan;
     if (s.quantized) {
         plan.alignment = kGroupRows;
         plan.rows = moe_rows(slots, s.experts, plan.alignment);
@@ -166,11 +208,6 @@ MoePlan moe_plan(const MoeSizes& s) {
         if (plan.masked) plan.rows = s.experts * s.tokens;
         return plan;
     }
-    // What reads rows in vectors has no row without alignment; the permuted way has.
-    const bool aligned = row_alignment(s.hidden, s) == 16 && row_alignment(s.width, s) == 16;
-    plan.few = aligned && !s.batch_invariant && s.tokens <= kFewTokens && slots <= kMostSlots &&
-               s.experts <= kMostSlotGroups;
-    if (plan.few) return plan;
     plan.alignment = s.batch_invariant ? 64 : each <= 12 ? 16 : each <= 24 ? 32 : each <= 48 ? 64 : 128;
     plan.rows = moe_rows(slots, s.experts, plan.alignment);
     return plan;
@@ -244,6 +281,27 @@ QuantizedGemmProblem moe_quantized_problem(const MoeSizes& s, MoeProduct product
             .alignment_bytes = row_alignment(k, {})};
 }
 
+QuantizedExpertsProblem moe_choices_problem(const MoeSizes& s, bool down,
+                                            const QuantizedGemmProblem& weight) {
+    const MoePlan plan = moe_plan(s);
+    const i64 n = down ? s.hidden : s.width, k = down ? s.width : s.hidden;
+    return {.m = s.tokens,
+            .n = n,
+            .k = k,
+            .dtype = s.dtype,
+            .format = weight.format,
+            .group = weight.group,
+            .scale = weight.scale,
+            .zeros = weight.zeros,
+            .groups = s.experts,
+            .top_k = s.top_k,
+            .expected_groups = plan.expected_groups,
+            .gated = !down,
+            .bias = s.bias,
+            .activation = down ? Activation::none : s.activation,
+            .alignment_bytes = row_alignment(k, {})};
+}
+
 i64 moe_experts_workspace_bytes(i64 tokens, i64 top_k, i64 experts, i64 hidden, i64 width, bool quantized) {
     if (tokens <= 0 || experts <= 0) return 0;
     MoeSizes sizes{.tokens = tokens,
@@ -254,10 +312,13 @@ i64 moe_experts_workspace_bytes(i64 tokens, i64 top_k, i64 experts, i64 hidden, 
                    .quantized = quantized};
     i64 most = 0;
     for (const bool batch_invariant : {false, true}) {
-        Workspace space{nullptr};
-        sizes.batch_invariant = batch_invariant;
-        parts_of(space, moe_plan(sizes), sizes);
-        most = std::max(most, space.used);
+        for (const bool one_form : {false, true}) {
+            Workspace space{nullptr};
+            sizes.batch_invariant = batch_invariant;
+            sizes.one_form = one_form;
+            parts_of(space, moe_plan(sizes), sizes);
+            most = std::max(most, space.used);
+        }
     }
     return most;
 }
@@ -292,7 +353,9 @@ Status prepare(Context& context, const MoeExperts& call, Prepared& prepared) {
         .dtype = type,
         .batch_invariant = prepared.batch_invariant,
         .alignment_bytes = alignment_of({&call.x, &gate, &up, &down}, prepared.batch_invariant),
-        .quantized = quantized};
+        .quantized = quantized,
+        .one_form =
+            quantized && same_form(call.quantized_gate, call.quantized_up) && !call.quantized_down.order};
     if (sizes.tokens == 0 || sizes.hidden == 0) return {};
     match.require(sizes.experts >= 1 && sizes.top_k >= 1 && sizes.width >= 1,
                   fmt::format("experts, top_k and width must be at least 1, got {}, {} and {}", sizes.experts,
@@ -321,9 +384,10 @@ Status prepare(Context& context, const MoeExperts& call, Prepared& prepared) {
                                   .chunk_counts = parts.chunk_counts},
                        prepared));
     }
-    WW_TRY(quantized ? prepare_quantized(context, call, plan, parts, prepared)
-                     : prepare_products(context, call, plan, parts, prepared));
-    if (plan.few) return {};
+    WW_TRY(!quantized ? prepare_products(context, call, plan, parts, prepared)
+           : plan.few ? prepare_choices(context, call, plan, parts, prepared)
+                      : prepare_quantized(context, call, plan, parts, prepared));
+    if (plan.sums) return {};
     return prepare(context,
                    MoeCombine{.rows = parts.results,
                               .row_of_slot = parts.row_of_slot,

@@ -4,12 +4,14 @@
 
 #include "kernels/fused/embedding/problem.h"
 #include "kernels/grouped_gemm/problem.h"
+#include "kernels/quantized_experts/problem.h"
 #include "kernels/quantized_gemm/problem.h"
 
 namespace warpwright {
 
 struct MoePlan {
     bool few = false;     // by tokens' choices, without a permutation
+    bool sums = false;    // the second product adds up; else moe_combine does
     bool masked = false;  // every expert has a place for all tokens; else experts' rows follow each other
     i64 rows = 0;         // of the activations between the products
     i64 alignment = 16;   // of an expert's first row, unless few or masked
@@ -24,6 +26,7 @@ struct MoeSizes {
     bool batch_invariant = false;  // one way for every number of tokens
     i64 alignment_bytes = 16;      // of rows of x and of the weights
     bool quantized = false;        // weights are codes
+    bool one_form = false;         // of gate and up, and no weight has an order
 };
 
 MoePlan moe_plan(const MoeSizes& sizes);
@@ -39,5 +42,8 @@ enum class MoeProduct : u8 { gate, up, down };
 EmbeddingProblem moe_gather_problem(const MoeSizes& sizes);
 QuantizedGemmProblem moe_quantized_problem(const MoeSizes& sizes, MoeProduct product,
                                            const QuantizedGemmProblem& weight);
+// The same of few tokens: gate and up, or down.
+QuantizedExpertsProblem moe_choices_problem(const MoeSizes& sizes, bool down,
+                                            const QuantizedGemmProblem& weight);
 
 }  // namespace warpwright

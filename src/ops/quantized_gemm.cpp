@@ -9,11 +9,10 @@
 #include "ops/group_tensors.h"
 #include "ops/match.h"
 #include "ops/product_args.h"
+#include "ops/quantized_weight.h"
 
 namespace warpwright {
-namespace {
 
-// The weight's own tensors against its sizes.
 void match_weight(Matcher& match, const QuantizedWeight& b) {
     const WeightFormatFacts facts = facts_of(b.format);
     match
@@ -50,6 +49,31 @@ void match_weight(Matcher& match, const QuantizedWeight& b) {
     match.require(alignment_of({&b.data, &b.scales, &b.zeros}) >= 16,
                   "b: data, scales and zeros must start at multiples of 16 bytes");
 }
+
+i64 group_of_scales(const QuantizedWeight& b) {
+    return b.group == b.k && b.k >= kPackedK ? 0 : b.group;
+}
+
+void set_weight(QuantizedGemmArgs& args, const QuantizedWeight& b) {
+    const i64 group = group_of_scales(b);
+    const i32 groups_a_step = group > 0 && group < kPackedK ? static_cast<i32>(kPackedK / group) : 1;
+    args.gemm.b = b.data.data;
+    args.scales = b.scales.data;
+    args.zeros = b.zeros.data;
+    args.order = static_cast<const i32*>(b.order.data);
+    args.global_scales = static_cast<const float*>(b.global_scales.data);
+    args.global_scale = b.global_scale;
+    args.scale_stride = packed_scales(b.n, b.k, group);
+    args.scale_bytes = dtype_bytes(b.scales.dtype);
+    args.scale_step_bytes = groups_a_step * kPackedRows * args.scale_bytes;
+    args.num_groups = static_cast<i32>(packed_groups(b.k, group));
+    args.group_shift = group_shift_of(group);
+    args.halves = facts_of(b.format).group == 0 && group == 32;
+    args.scale = b.scales.dtype;
+    args.form = scale_form(b.scales.dtype);
+}
+
+namespace {
 
 // The launch that brings a's columns in order, and the product as it is without one.
 Status prepare_ordered(Context& context, const QuantizedGemm& call, Prepared& prepared) {
@@ -125,8 +149,7 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
     WW_TRY(match.status());
     if (b.order && call.workspace) return prepare_ordered(context, call, prepared);
 
-    // A whole row, however it is said: what fits into a step keeps its group, whose scales are padded.
-    const i64 group = b.group == k && k >= kPackedK ? 0 : b.group;
+    const i64 group = group_of_scales(b);
     const Grouping grouping = contiguous ? Grouping::contiguous : masked ? Grouping::masked : Grouping::none;
     const QuantizedGemmProblem problem{.m = m,
                                        .n = n,
@@ -156,35 +179,20 @@ Status prepare(Context& context, const QuantizedGemm& call, Prepared& prepared) 
                             .activation = call.activation,
                             .b_is_constant = call.b_is_constant};
     GemmArgs gemm = product_args(one, m, n, k, context.target().facts.num_sms);
-    gemm.b = b.data.data;
     gemm.out_aligned = alignment_of({&call.d, &call.bias, &call.gate, &call.residual}) >= 16;
     set_codes(gemm, call);
-    const i32 scale_bytes = dtype_bytes(b.scales.dtype);
-    const i32 groups_a_step = group > 0 && group < kPackedK ? static_cast<i32>(kPackedK / group) : 1;
-    const QuantizedGemmArgs args{.gemm = gemm,
-                                 .groups = {.of_row = static_cast<const i32*>(call.group_of_row.data),
-                                            .num_rows = static_cast<const i32*>(call.rows_of_group.data),
-                                            .a_stride = group_stride(call.a, masked),
-                                            .b_stride = packed_data_bytes(b.format, n, k),
-                                            .d_stride = group_stride(call.d, masked),
-                                            .bias_stride = group_stride(call.bias, grouped),
-                                            .gate_stride = group_stride(call.gate, masked),
-                                            .residual_stride = group_stride(call.residual, masked),
-                                            .groups = static_cast<i32>(b.groups),
-                                            .kind = grouping},
-                                 .scales = b.scales.data,
-                                 .zeros = b.zeros.data,
-                                 .order = static_cast<const i32*>(b.order.data),
-                                 .global_scales = static_cast<const float*>(b.global_scales.data),
-                                 .global_scale = b.global_scale,
-                                 .scale_stride = packed_scales(n, k, group),
-                                 .scale_bytes = scale_bytes,
-                                 .scale_step_bytes = groups_a_step * kPackedRows * scale_bytes,
-                                 .num_groups = static_cast<i32>(packed_groups(k, group)),
-                                 .group_shift = group_shift_of(group),
-                                 .halves = facts_of(b.format).group == 0 && group == 32,
-                                 .scale = b.scales.dtype,
-                                 .form = scale_form(b.scales.dtype)};
+    QuantizedGemmArgs args{.gemm = gemm,
+                           .groups = {.of_row = static_cast<const i32*>(call.group_of_row.data),
+                                      .num_rows = static_cast<const i32*>(call.rows_of_group.data),
+                                      .a_stride = group_stride(call.a, masked),
+                                      .b_stride = packed_data_bytes(b.format, n, k),
+                                      .d_stride = group_stride(call.d, masked),
+                                      .bias_stride = group_stride(call.bias, grouped),
+                                      .gate_stride = group_stride(call.gate, masked),
+                                      .residual_stride = group_stride(call.residual, masked),
+                                      .groups = static_cast<i32>(b.groups),
+                                      .kind = grouping}};
+    set_weight(args, b);
     return prepare_step<QuantizedGemmOp>(context, problem, args, prepared);
 }
 

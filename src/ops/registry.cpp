@@ -22,6 +22,7 @@
 #include "kernels/moe/count/operation.h"
 #include "kernels/moe/permute/operation.h"
 #include "kernels/moe/route/operation.h"
+#include "kernels/quantized_experts/operation.h"
 #include "kernels/quantized_gemm/operation.h"
 #include "kernels/quantized_gemm/order/operation.h"
 #include "kernels/scaled_gemm/operation.h"
@@ -63,6 +64,7 @@ std::span<const Operation* const> operations() {
         instance<AttentionMergeOp>(),
         instance<MergeStateOp>(),
         instance<GatherColumnsOp>(),
+        instance<QuantizedExpertsOp>(),
     };
     // clang-format on
     return all;

@@ -75,9 +75,10 @@ class Plans(unittest.TestCase):
         # 29.0 of the 30.5 billion weights are experts'; 128 codes share a scale of two bytes.
         share = int4["memory"]["weights_bytes"] / stored["memory"]["weights_bytes"]
         self.assertTrue(0.25 < share < 0.29, share)
-        ops = {entry["name"].rsplit(".", 1)[-1]: entry["decode"]["op"] for entry in int4["layers"]
-               if ".experts." in entry["name"]}
-        self.assertEqual(ops, dict.fromkeys(("gate_proj", "up_proj", "down_proj"), "quantized_gemm"))
+        ops = {phase: {entry["name"].rsplit(".", 1)[-1]: entry[phase]["op"] for entry in int4["layers"]
+                       if ".experts." in entry["name"] and entry[phase]["op"]} for phase in ("decode", "prefill")}
+        self.assertEqual(ops, {"decode": dict.fromkeys(("gate_up", "down"), "quantized_experts"),
+                               "prefill": dict.fromkeys(("gate_proj", "up_proj", "down_proj"), "quantized_gemm")})
 
     def test_formats_side_by_side(self):
         # On one GPU what fits depends on the format.

@@ -235,20 +235,25 @@ protected:
     std::shared_ptr<Context> context;
 };
 
-TEST_P(QuantizedExperts, EveryFormatInBothLayouts) {
+TEST_P(QuantizedExperts, EveryFormatInEveryWay) {
     for (int format = 0; format < kNumWeightFormats; ++format) {
-        for (const bool batch_invariant : {false, true}) {
-            const MoeSizes sizes{.tokens = 11,
-                                 .top_k = 2,
-                                 .experts = 8,
-                                 .batch_invariant = batch_invariant,
-                                 .quantized = true};
-            EXPECT_EQ(moe_plan(sizes).masked, !batch_invariant);
-            expect_agrees({.format = static_cast<WeightFormat>(format),
-                           .tokens = 11,
-                           .batch_invariant = batch_invariant});
-        }
+        const auto of = static_cast<WeightFormat>(format);
+        expect_agrees({.format = of, .tokens = 3});
+        expect_agrees({.format = of, .tokens = 11});
+        expect_agrees({.format = of, .tokens = 27});
+        expect_agrees({.format = of, .tokens = 11, .batch_invariant = true});
     }
+}
+
+TEST_P(QuantizedExperts, GateAndUpOfTwoForms) {
+    Layer layer({.tokens = 4, .zeros = true});
+    Prepared prepared;
+    ASSERT_TRUE(layer.prepare_on(*context, prepared).ok());
+    EXPECT_EQ(prepared.steps.size(), 3u);
+    layer.call.quantized_gate.zeros = {};
+    Prepared other;
+    ASSERT_TRUE(prepare(*context, layer.call, other).ok());
+    EXPECT_EQ(other.steps.size(), 6u);
 }
 
 TEST_P(QuantizedExperts, FewAndManyTokens) {
@@ -291,7 +296,7 @@ TEST(QuantizedExpertsCall, RefusesWithTheReason) {
         Layer layer({});
         Prepared prepared;
         EXPECT_TRUE(layer.prepare_on(cpu_context(), prepared).ok());
-        EXPECT_EQ(prepared.steps.size(), 6u);
+        EXPECT_EQ(prepared.steps.size(), 3u);
         change(layer.call);
         Prepared again;
         const Status status = prepare(cpu_context(), layer.call, again);
@@ -306,7 +311,7 @@ TEST(QuantizedExpertsCall, RefusesWithTheReason) {
     EXPECT_EQ(refused([](MoeExperts& call) { call.quantized_up.k = 64; }),
               "moe_experts: up: dimension 2 (hidden) is 64, but x has 128");
     EXPECT_EQ(refused([](MoeExperts& call) { call.quantized_down.scales.shape[0] = 5; }),
-              "moe_experts: down: quantized_gemm: b.scales must have 4096 elements, got 5");
+              "moe_experts: down: quantized_experts: b.scales must have 4096 elements, got 5");
     EXPECT_EQ(refused([](MoeExperts& call) { call.alpha = 1.702F; }),
               "moe_experts: quantised weights are gated without a limit, alpha and up_offset");
     EXPECT_EQ(refused([](MoeExperts& call) { call.workspace.shape[0] = 100; }).substr(0, 32),
@@ -321,6 +326,23 @@ TEST(QuantizedExpertsCall, NoTokensPrepareNothing) {
         tensor->shape[0] = 0;
     EXPECT_TRUE(prepare(cpu_context(), layer.call, none).ok());
     EXPECT_TRUE(none.steps.empty());
+}
+
+TEST(QuantizedExpertsCall, FewTokensGoByTheirChoices) {
+    const auto plan = [](MoeSizes sizes) {
+        sizes.quantized = sizes.one_form = true;
+        return moe_plan(sizes);
+    };
+    EXPECT_TRUE(plan({.tokens = 1}).few);
+    EXPECT_FALSE(plan({.tokens = 1}).sums);
+    EXPECT_TRUE(plan({.tokens = 32}).few);
+    EXPECT_FALSE(plan({.tokens = 33}).few);                            // choices
+    EXPECT_FALSE(plan({.tokens = 27, .top_k = 2, .experts = 8}).few);  // of each expert
+    EXPECT_TRUE(plan({.tokens = 27, .top_k = 2, .experts = 8}).masked);
+    EXPECT_FALSE(plan({.tokens = 8, .batch_invariant = true}).few);
+    EXPECT_FALSE(plan({.tokens = 8, .width = 772}).few);
+    EXPECT_FALSE(moe_plan({.tokens = 8, .quantized = true}).few);
+    EXPECT_EQ(plan({.tokens = 32}).rows, 256);
 }
 
 TEST(QuantizedExpertsCall, PlacesAreAsFewAsTheLayoutsAllow) {

@@ -4,9 +4,10 @@
 //   E(e, x) = down[e] (activation(gate[e] x) * (up[e] x)) + biases, as warpwright/ops/grouped_gemm.h gates
 // A composition of operations, with nothing of its own on the device: for few tokens two products that read
 // the chosen experts' weights, the second of which adds up; for more, moe_permute, two products of groups,
-// the first of which gathers its rows of x, and moe_combine. Quantised weights: moe_permute, a copy of the
-// rows of x (embedding), three of quantized_gemm, the second of which gates, and moe_combine; what comes
-// between is rounded to x's type. Nothing goes through the host.
+// the first of which gathers its rows of x, and moe_combine. Quantised weights: two such products for
+// few tokens, and moe_combine; else moe_permute, a copy of the rows of x (embedding), three of
+// quantized_gemm, the second of which gates, and moe_combine. What comes between is rounded to x's type.
+// Nothing goes through the host.
 #pragma once
 
 #include <limits>

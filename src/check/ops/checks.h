@@ -29,5 +29,6 @@ const OperationCheck& attention_check();
 const OperationCheck& attention_merge_check();
 const OperationCheck& merge_state_check();
 const OperationCheck& gather_columns_check();
+const OperationCheck& quantized_experts_check();
 
 }  // namespace warpwright

@@ -29,6 +29,7 @@ std::span<const OperationCheck* const> operation_checks() {
         &attention_merge_check(),
         &merge_state_check(),
         &gather_columns_check(),
+        &quantized_experts_check(),
     };
     // clang-format on
     return checks;
