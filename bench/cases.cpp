@@ -182,6 +182,10 @@ void add_experts(std::vector<Case>& all) {
 
 void add_layers_of_experts(std::vector<Case>& all) {
     for (i64 tokens : {1, 8, 32, 128, 1024, 4096}) all.push_back(moe_case(tokens, 2048, 128, 8, 768));
+    for (const WeightFormat format : {WeightFormat::int4, WeightFormat::fp8_e4m3}) {
+        for (i64 tokens : {1, 8, 32})
+            all.push_back(quantized_moe_case(format, 128, tokens, 2048, 128, 8, 768));
+    }
 }
 
 void add_steps(std::vector<Case>& all) {

@@ -46,6 +46,20 @@ Tensor random_codes(Buffers& b, i64 bytes) {
 
 }  // namespace
 
+QuantizedWeight random_weight(Buffers& b, WeightFormat format, i64 groups, i64 n, i64 k, i64 group) {
+    QuantizedWeight weight{.format = format, .groups = groups, .n = n, .k = k, .group = group};
+    const i64 num_scales = groups * packed_scales(n, k, group), own_group = facts_of(format).group;
+    weight.data = random_codes(b, groups * packed_data_bytes(format, n, k));
+    // Bytes are 1.0 as e8m0 and 1.875 as e4m3.
+    const auto words = [&](i32 word) {
+        return b.integers(std::vector<i32>(static_cast<std::size_t>(num_scales / 4), word)).data;
+    };
+    weight.scales = own_group == 0 ? b.random(kType, {num_scales}, 0.05f)
+                                   : Tensor::dense(words(own_group == 32 ? 0x7f7f7f7f : 0x3f3f3f3f),
+                                                   DType::u8, {num_scales});
+    return weight;
+}
+
 Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i64 groups, bool order) {
     const WeightFormatFacts facts = facts_of(format);
     const DType scale = facts.group != 0 ? DType::u8 : kType;
@@ -64,7 +78,7 @@ Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i6
             2.0 * all * m * n * k,
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 QuantizedGemm call{.a = b.random(kType, {all * m, k}),
-                                   .b = {.format = format, .groups = all, .n = n, .k = k, .group = group},
+                                   .b = random_weight(b, format, all, n, k, group),
                                    .d = b.zeros(kType, {all * m, n}),
                                    .b_is_constant = true};  // weights, as the engine's
                 if (groups > 0) {                           // all their rows exist
@@ -73,7 +87,6 @@ Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i6
                     const std::vector<i32> rows(static_cast<std::size_t>(groups), static_cast<i32>(m));
                     call.rows_of_group = b.integers(rows);
                 }
-                call.b.data = random_codes(b, data_bytes);
                 if (order) {
                     std::vector<i32> columns(static_cast<std::size_t>(k));
                     std::iota(columns.begin(), columns.end(), 0);
@@ -81,15 +94,6 @@ Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i6
                     call.b.order = b.integers(columns);
                     call.workspace = Tensor::dense(b.zeros(kType, {m, k}).data, DType::u8, {2 * m * k});
                 }
-                // Bytes are 1.0 as e8m0 and 1.875 as e4m3.
-                call.b.scales =
-                    scale == DType::u8
-                        ? Tensor::dense(
-                              b.integers(std::vector<i32>(static_cast<std::size_t>(num_scales / 4),
-                                                          facts.group == 32 ? 0x7f7f7f7f : 0x3f3f3f3f))
-                                  .data,
-                              DType::u8, {num_scales})
-                        : b.random(scale, {num_scales}, 0.05f);
                 return preparer(context, call);
             },
             fmt::format("quantized gemm {}", facts.name),

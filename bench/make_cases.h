@@ -8,6 +8,7 @@
 
 #include "bench/cases.h"
 #include "warpwright/ops/attention.h"
+#include "warpwright/ops/quantized_gemm.h"
 #include "warpwright/quantize_format.h"
 #include "warpwright/weight_format.h"
 
@@ -52,6 +53,9 @@ Preparer preparer(Context& context, const Call& call) {
     return [&context, call](Prepared& prepared) { return prepare(context, call, prepared); };
 }
 
+// `groups` weights of random codes, by scales of one type.
+QuantizedWeight random_weight(Buffers& b, WeightFormat format, i64 groups, i64 n, i64 k, i64 group);
+
 Case gemm_case(i64 m, i64 n, i64 k);
 // `group`: elements of k that share a scale; 0: the whole row.
 Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i64 groups = 0,
@@ -84,6 +88,9 @@ Case moe_combine_case(i64 tokens, i64 top_k, i64 width);
 Case experts_product_case(i64 tokens, i64 hidden, i64 experts, i64 top_k, i64 width, bool down);
 // A whole layer: router, routing, experts.
 Case moe_case(i64 tokens, i64 hidden, i64 experts, i64 top_k, i64 width);
+// Of packed weights; its peer multiplies by 16-bit ones.
+Case quantized_moe_case(WeightFormat format, i64 group, i64 tokens, i64 hidden, i64 experts, i64 top_k,
+                        i64 width);
 Case quantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format,
                    bool swizzled = false, bool given_scale = false);
 Case dequantize_case(i64 rows, i64 columns, const char* name, const QuantizeFormat& format,

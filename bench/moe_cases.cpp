@@ -3,6 +3,7 @@
 
 #include "bench/make_cases.h"
 #include "kernels/grouped_gemm/operation.h"
+#include "kernels/quantized_experts/operation.h"
 #include "ops/moe_plan.h"
 #include "warpwright/ops/gemm.h"
 #include "warpwright/ops/grouped_gemm.h"
@@ -189,52 +190,107 @@ Case experts_product_case(i64 tokens, i64 hidden, i64 experts, i64 top_k, i64 wi
             Roof::read};
 }
 
+namespace {
+
+// Router and routing of x, which `layer` takes; the experts' weights are its own.
+Preparer whole_layer(Context& context, Buffers& b, MoeExperts layer, i64 experts, i64 top_k, i64 width) {
+    const i64 tokens = layer.x.shape[0], hidden = layer.x.shape[1];
+    const Tensor logits = b.zeros(DType::f32, {tokens, experts});
+    const Gemm router{
+        .a = layer.x, .b = b.random(kType, {experts, hidden}, 0.03F), .d = logits, .b_is_constant = true};
+    const auto slots = static_cast<std::size_t>(tokens * top_k);
+    const MoeRoute route{.logits = logits,
+                         .ids = matrix(b.integers(std::vector<i32>(slots, 0)), tokens, top_k),
+                         .weights = b.zeros(DType::f32, {tokens, top_k}),
+                         .renormalize = true};
+    const bool quantized = static_cast<bool>(layer.quantized_gate.data);
+    const i64 bytes = moe_experts_workspace_bytes(tokens, top_k, experts, hidden, width, quantized);
+    layer.ids = route.ids;
+    layer.weights = route.weights;
+    layer.out = b.zeros(kType, {tokens, hidden});
+    layer.weights_are_constant = true;
+    layer.workspace = b.zeros(DType::u8, {bytes});
+    return [&context, router, route, layer](Prepared& prepared) {
+        WW_TRY(prepare(context, router, prepared));
+        WW_TRY(prepare(context, route, prepared));
+        return prepare(context, layer, prepared);
+    };
+}
+
+// That a layer must move, and its operations; `weight_bytes` of one expert.
+double layer_bytes(i64 tokens, i64 hidden, i64 experts, i64 top_k, double weight_bytes) {
+    return expected_experts(tokens, top_k, experts) * weight_bytes +
+           2.0 * static_cast<double>(experts * hidden + 2 * tokens * hidden);
+}
+double layer_flops(i64 tokens, i64 hidden, i64 experts, i64 top_k, i64 width) {
+    return 2.0 * static_cast<double>(tokens) *
+           (static_cast<double>(top_k) * static_cast<double>(hidden * width * 3) +
+            static_cast<double>(experts * hidden));
+}
+
+std::string layer_text(i64 tokens, i64 hidden, i64 experts, i64 top_k, i64 width) {
+    return fmt::format("tokens={} hidden={} experts={} top_k={} width={} bf16", tokens, hidden, experts,
+                       top_k, width);
+}
+
+}  // namespace
+
 Case moe_case(i64 tokens, i64 hidden, i64 experts, i64 top_k, i64 width) {
-    const GroupedGemmProblem up = moe_up_problem({tokens, top_k, experts, hidden, width});
-    const double touched = expected_experts(tokens, top_k, experts);
-    const double weights = static_cast<double>(hidden) * width * 3;
-    return {
-        "moe",
-        fmt::format("tokens={} hidden={} experts={} top_k={} width={} bf16", tokens, hidden, experts, top_k,
-                    width),
-        field_texts(up),
-        2.0 * (touched * weights + static_cast<double>(experts * hidden + 2 * tokens * hidden)),
-        2.0 * static_cast<double>(tokens) *
-            (static_cast<double>(top_k) * weights + static_cast<double>(experts * hidden)),
-        [=](Context& context, Buffers& b) -> Result<Preparer> {
-            const Tensor x = b.random(kType, {tokens, hidden});
-            const Tensor logits = b.zeros(DType::f32, {tokens, experts});
-            const Gemm router{
-                .a = x, .b = b.random(kType, {experts, hidden}, 0.03F), .d = logits, .b_is_constant = true};
-            const auto slots = static_cast<std::size_t>(tokens * top_k);
-            const MoeRoute route{.logits = logits,
-                                 .ids = matrix(b.integers(std::vector<i32>(slots, 0)), tokens, top_k),
-                                 .weights = b.zeros(DType::f32, {tokens, top_k}),
-                                 .renormalize = true};
-            Tensor gate = b.random(kType, {experts, 2 * width, hidden}, 0.02F);
-            gate.shape[1] = width;
-            Tensor up = gate;
-            up.data = static_cast<std::byte*>(gate.data) + width * hidden * 2;
-            const i64 bytes = moe_experts_workspace_bytes(tokens, top_k, experts, hidden, width);
-            const MoeExperts layer{.x = x,
-                                   .ids = route.ids,
-                                   .weights = route.weights,
-                                   .gate = gate,
-                                   .up = up,
-                                   .down = b.random(kType, {experts, hidden, width}, 0.03F),
-                                   .out = b.zeros(kType, {tokens, hidden}),
-                                   .weights_are_constant = true,
-                                   .workspace = b.zeros(DType::u8, {bytes})};
-            return Preparer([&context, router, route, layer](Prepared& prepared) {
-                WW_TRY(prepare(context, router, prepared));
-                WW_TRY(prepare(context, route, prepared));
-                return prepare(context, layer, prepared);
-            });
-        },
-        "moe",
-        "torch._grouped_mm",
-        Roof::read,
-        "grouped_gemm"};
+    return {"moe",
+            layer_text(tokens, hidden, experts, top_k, width),
+            field_texts(moe_up_problem({tokens, top_k, experts, hidden, width})),
+            layer_bytes(tokens, hidden, experts, top_k, 6.0 * static_cast<double>(hidden * width)),
+            layer_flops(tokens, hidden, experts, top_k, width),
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                MoeExperts layer{.x = b.random(kType, {tokens, hidden})};
+                layer.gate = b.random(kType, {experts, 2 * width, hidden}, 0.02F);
+                layer.gate.shape[1] = width;
+                layer.up = layer.gate;
+                layer.up.data = static_cast<std::byte*>(layer.gate.data) + width * hidden * 2;
+                layer.down = b.random(kType, {experts, hidden, width}, 0.03F);
+                return whole_layer(context, b, layer, experts, top_k, width);
+            },
+            "moe",
+            "torch._grouped_mm",
+            Roof::read,
+            "grouped_gemm"};
+}
+
+Case quantized_moe_case(WeightFormat format, i64 group, i64 tokens, i64 hidden, i64 experts, i64 top_k,
+                        i64 width) {
+    const MoeSizes sizes{.tokens = tokens,
+                         .top_k = top_k,
+                         .experts = experts,
+                         .hidden = hidden,
+                         .width = width,
+                         .quantized = true,
+                         .one_form = true};
+    const QuantizedGemmProblem weight{
+        .format = format, .group = group, .scale = facts_of(format).group != 0 ? DType::u8 : kType};
+    const auto bytes_of = [&](i64 n, i64 k) {
+        return static_cast<double>(packed_data_bytes(format, n, k) +
+                                   packed_scales(n, k, group) * dtype_bytes(weight.scale));
+    };
+    const double expert_bytes = 2 * bytes_of(width, hidden) + bytes_of(hidden, width);
+    const bool few = moe_plan(sizes).few;
+    return {"moe",
+            fmt::format("{} {} group={}", layer_text(tokens, hidden, experts, top_k, width),
+                        facts_of(format).name, group),
+            few ? field_texts(moe_choices_problem(sizes, false, weight))
+                : field_texts(moe_quantized_problem(sizes, MoeProduct::gate, weight)),
+            layer_bytes(tokens, hidden, experts, top_k, expert_bytes),
+            layer_flops(tokens, hidden, experts, top_k, width),
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                MoeExperts layer{.x = b.random(kType, {tokens, hidden}, 0.01F)};
+                layer.quantized_gate = random_weight(b, format, experts, width, hidden, group);
+                layer.quantized_up = random_weight(b, format, experts, width, hidden, group);
+                layer.quantized_down = random_weight(b, format, experts, hidden, width, group);
+                return whole_layer(context, b, layer, experts, top_k, width);
+            },
+            "quantized moe",
+            "torch._grouped_mm",
+            Roof::read,
+            few ? "quantized_experts" : "quantized_gemm"};
 }
 
 }  // namespace warpwright::bench
