@@ -112,7 +112,7 @@ typedef struct ww_moe_experts {
     int32_t weights_are_constant; /* not 0: as in ww_gemm, of all experts */
     int32_t reserved;
     /* All three instead of gate, up and down, or null: groups = experts, n = width of gate and up, hidden of
-     * down. Without limit, alpha and up_offset. */
+     * down. */
     const ww_quantized_weight* quantized_gate;
     const ww_quantized_weight* quantized_up;
     const ww_quantized_weight* quantized_down;

@@ -326,7 +326,7 @@ def moe_experts(
         ids, weights: [tokens, top_k] int32 and fp32, of `moe_route`; -1: none.
         gate, up: [experts, width, hidden], like x, with the same strides: may be the halves of one tensor.
         down: [experts, hidden, width], like x. All three may be of `pack_weight` instead, with experts as
-            groups; then a token's choices must differ, and there are no limit, alpha and up_offset.
+            groups; then a token's choices must differ.
         gate_bias, up_bias: [experts, width], both or none. down_bias: [experts, hidden].
         base: [tokens, hidden], like x: a shared expert's result, or a residual; may be `out`.
         activation, limit, alpha, up_offset: as in `grouped_gemm`.

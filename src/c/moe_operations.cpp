@@ -124,7 +124,9 @@ namespace {
 int64_t workspace_bytes(int64_t tokens, int64_t top_k, int64_t experts, int64_t hidden, int64_t width,
                         bool quantized) {
     const bool is_none = tokens < 1 || top_k < 1 || experts < 1 || hidden < 1 || width < 1;
-    return is_none ? 0 : moe_experts_workspace_bytes(tokens, top_k, experts, hidden, width, quantized);
+    // The struct's limit, alpha and up_offset are not known here.
+    return is_none ? 0
+                   : moe_experts_workspace_bytes(tokens, top_k, experts, hidden, width, quantized, quantized);
 }
 
 }  // namespace

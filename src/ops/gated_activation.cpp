@@ -2,6 +2,7 @@
 #include "warpwright/ops/gated_activation.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "dispatch/prepare.h"
 #include "kernels/fused/gated_activation/operation.h"
@@ -15,6 +16,12 @@ Status prepare(Context& context, const GatedActivation& call, Prepared& prepared
     match.tensor("gate", call.gate, {"tokens", "width"}, {DType::bf16, DType::f16})
         .tensor("up", call.up, {"tokens", "width"}, {call.gate.dtype})
         .tensor("out", call.out, {"tokens", "width"}, {call.gate.dtype}, {.optional = true});
+    const bool limited = std::isfinite(call.limit) || call.alpha != 1 || call.up_offset != 0;
+    match
+        .require(
+            call.limit > 0 && std::isfinite(call.alpha) && call.alpha != 0 && std::isfinite(call.up_offset),
+            "limit must be positive, alpha finite and not 0, up_offset finite")
+        .require(!limited || !call.quantized.codes, "limit, alpha and up_offset do not go with codes");
     WW_TRY(match.status());
     if (match["tokens"] == 0 || match["width"] == 0) return {};
 
@@ -32,7 +39,9 @@ Status prepare(Context& context, const GatedActivation& call, Prepared& prepared
                              .out_stride = call.out.stride[0],
                              .tokens = static_cast<i32>(problem.tokens),
                              .width = static_cast<i32>(problem.width),
-                             .activation = call.activation};
+                             .activation = call.activation,
+                             .limited = limited,
+                             .gate_by = {call.limit, call.alpha, call.up_offset}};
     WW_TRY(match_quantized("gated_activation", call.quantized, call.gate.dtype, problem.tokens, problem.width,
                            static_cast<bool>(call.out), problem.quantized, args.quantized));
     if (call.quantized.codes) {

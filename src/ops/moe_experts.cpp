@@ -15,6 +15,7 @@
 #include "ops/moe_plan.h"
 #include "ops/quantized_experts.h"
 #include "warpwright/ops/embedding.h"
+#include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/grouped_gemm.h"
 #include "warpwright/ops/moe_combine.h"
 #include "warpwright/ops/moe_permute.h"
@@ -42,6 +43,7 @@ struct Workspace {
 
 struct Parts {
     Tensor activations;  // [rows, width]; of quantised experts the gate's first
+    Tensor ups;          // [rows, width], of limited ones
     Tensor results;      // [rows, hidden]; none where down adds up; of quantised experts x's rows first
     Tensor row_of_slot, token_of_row, expert_rows, expert_of_row, chunk_counts;
 };
@@ -49,6 +51,7 @@ struct Parts {
 Parts parts_of(Workspace& space, const MoePlan& plan, const MoeSizes& sizes) {
     Parts parts;
     parts.activations = space.take(sizes.dtype, {plan.rows, sizes.width});
+    if (sizes.limited) parts.ups = space.take(sizes.dtype, {plan.rows, sizes.width});
     if (plan.sums) return parts;
     const i64 slots = sizes.tokens * sizes.top_k;
     parts.results = space.take(sizes.dtype, {plan.rows, sizes.hidden});
@@ -155,12 +158,27 @@ Status prepare_quantized(Context& context, const MoeExperts& call, const MoePlan
     QuantizedGemm up = gate, down = gate;
     up.b = call.quantized_up;
     up.bias = call.up_bias;
-    up.gate = gate.d;
-    up.activation = call.activation;
+    if (parts.ups) {
+        up.d = by_groups(parts.ups, plan, experts);
+    } else {
+        up.gate = gate.d;
+        up.activation = call.activation;
+    }
     down.a = gate.d, down.d = gate.a;
     down.b = call.quantized_down;
     down.bias = call.down_bias;
     for (const auto& [name, product] : {std::pair{"gate", &gate}, {"up", &up}, {"down", &down}}) {
+        if (product == &down && parts.ups) {
+            WW_TRY(prepare(context,
+                           GatedActivation{.gate = parts.activations,
+                                           .up = parts.ups,
+                                           .out = parts.activations,
+                                           .activation = call.activation,
+                                           .limit = call.limit,
+                                           .alpha = call.alpha,
+                                           .up_offset = call.up_offset},
+                           prepared));
+        }
         WW_TRY(named(name, prepare(context, *product, prepared)));
     }
     return {};
@@ -197,7 +215,7 @@ MoePlan moe_plan(const MoeSizes& s) {
     const bool aligned = row_alignment(s.hidden, s) == 16 && row_alignment(s.width, s) == 16;
     const bool choices = aligned && !s.batch_invariant;
     plan.few = s.quantized
-                   ? choices && s.one_form && slots <= kMostChoices && each <= kFewEach
+                   ? choices && s.one_form && !s.limited && slots <= kMostChoices && each <= kFewEach
                    : choices && s.tokens <= kFewTokens && slots <= kMostSlots && s.experts <= kMostSlotGroups;
     plan.sums = plan.few && !s.quantized;
     if (plan.few) return plan;
@@ -258,7 +276,7 @@ EmbeddingProblem moe_gather_problem(const MoeSizes& s) {
 QuantizedGemmProblem moe_quantized_problem(const MoeSizes& s, MoeProduct product,
                                            const QuantizedGemmProblem& weight) {
     const MoePlan plan = moe_plan(s);
-    const bool is_up = product == MoeProduct::up;
+    const bool is_up = product == MoeProduct::up && !s.limited;
     const auto [n, k] =
         product == MoeProduct::down ? std::pair{s.hidden, s.width} : std::pair{s.width, s.hidden};
     return {.m = plan.masked ? s.tokens : plan.rows,
@@ -302,14 +320,24 @@ QuantizedExpertsProblem moe_choices_problem(const MoeSizes& s, bool down,
             .alignment_bytes = row_alignment(k, {})};
 }
 
-i64 moe_experts_workspace_bytes(i64 tokens, i64 top_k, i64 experts, i64 hidden, i64 width, bool quantized) {
+GatedActivationProblem moe_gate_problem(const MoeSizes& s) {
+    return {.tokens = moe_plan(s).rows,
+            .width = s.width,
+            .dtype = s.dtype,
+            .activation = s.activation,
+            .alignment_bytes = row_alignment(s.width, s)};
+}
+
+i64 moe_experts_workspace_bytes(i64 tokens, i64 top_k, i64 experts, i64 hidden, i64 width, bool quantized,
+                                bool limited) {
     if (tokens <= 0 || experts <= 0) return 0;
     MoeSizes sizes{.tokens = tokens,
                    .top_k = top_k,
                    .experts = experts,
                    .hidden = hidden,
                    .width = width,
-                   .quantized = quantized};
+                   .quantized = quantized,
+                   .limited = quantized && limited};
     i64 most = 0;
     for (const bool batch_invariant : {false, true}) {
         for (const bool one_form : {false, true}) {
@@ -355,14 +383,13 @@ Status prepare(Context& context, const MoeExperts& call, Prepared& prepared) {
         .alignment_bytes = alignment_of({&call.x, &gate, &up, &down}, prepared.batch_invariant),
         .quantized = quantized,
         .one_form =
-            quantized && same_form(call.quantized_gate, call.quantized_up) && !call.quantized_down.order};
+            quantized && same_form(call.quantized_gate, call.quantized_up) && !call.quantized_down.order,
+        .limited = quantized && (std::isfinite(call.limit) || call.alpha != 1 || call.up_offset != 0)};
     if (sizes.tokens == 0 || sizes.hidden == 0) return {};
     match.require(sizes.experts >= 1 && sizes.top_k >= 1 && sizes.width >= 1,
                   fmt::format("experts, top_k and width must be at least 1, got {}, {} and {}", sizes.experts,
                               sizes.top_k, sizes.width));
     WW_TRY(match.status());
-    if (quantized && (std::isfinite(call.limit) || call.alpha != 1 || call.up_offset != 0))
-        return no_kernel("moe_experts: quantised weights are gated without a limit, alpha and up_offset");
     const MoePlan plan = moe_plan(sizes);
     Workspace space{static_cast<std::byte*>(call.workspace.data)};
     const Parts parts = parts_of(space, plan, sizes);

@@ -37,10 +37,10 @@ double yarn_magnitude(double factor, double mscale) {
 }
 
 void apply_yarn(RopeFrequencies& result, double theta, int rotary_dim, const RopeScaling& scaling) {
-    const double low =
-        std::max(std::floor(correction_pair(scaling.beta_fast, theta, rotary_dim, scaling)), 0.0);
-    double high =
-        std::min(std::ceil(correction_pair(scaling.beta_slow, theta, rotary_dim, scaling)), rotary_dim - 1.0);
+    double low = correction_pair(scaling.beta_fast, theta, rotary_dim, scaling);
+    double high = correction_pair(scaling.beta_slow, theta, rotary_dim, scaling);
+    if (scaling.truncate) low = std::floor(low), high = std::ceil(high);
+    low = std::max(low, 0.0), high = std::min(high, rotary_dim - 1.0);
     if (low == high) high += 0.001;
     for (std::size_t i = 0; i < result.frequency.size(); ++i) {
         const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);

@@ -301,7 +301,7 @@ TEST(Operations, QuantizedMoeExperts) {
     std::deque<ww_quantized_weight> weights;
     for (const i64 tokens : {2, 200}) {
         EXPECT_EQ(ww_moe_experts_quantized_workspace_bytes(tokens, 2, 4, 64, 32),
-                  moe_experts_workspace_bytes(tokens, 2, 4, 64, 32, true));
+                  moe_experts_workspace_bytes(tokens, 2, 4, 64, 32, true, true));
         const auto make = [&](Arena& arena) {
             std::vector<i32> ids;
             for (i64 i = 0; i < tokens; ++i)

@@ -26,7 +26,7 @@ constexpr i64 kHidden = 128, kWidth = 96;
 struct Case {
     WeightFormat format = WeightFormat::int4;
     i64 tokens = 5, top_k = 2, experts = 8;
-    bool zeros = false, order = false, bias = false, base = false;
+    bool zeros = false, order = false, bias = false, base = false, limited = false;  // as gpt-oss gates
     DType dtype = DType::bf16;
     bool batch_invariant = false;
 };
@@ -90,7 +90,9 @@ public:
         call.base = put(context, base_, {tokens, kHidden});
         call.out = put(context, std::vector<float>(x_.size(), std::nanf("")), {tokens, kHidden});
         call.weights_are_constant = true;
-        const i64 bytes = moe_experts_workspace_bytes(tokens, c_.top_k, experts, kHidden, kWidth, true);
+        if (c_.limited) call.limit = 0.8F, call.alpha = 1.702F, call.up_offset = 1;
+        const i64 bytes =
+            moe_experts_workspace_bytes(tokens, c_.top_k, experts, kHidden, kWidth, true, c_.limited);
         call.workspace =
             upload(context, std::vector<u8>(static_cast<std::size_t>(bytes), 0xff), DType::u8, {bytes});
         prepared.batch_invariant = c_.batch_invariant;
@@ -120,6 +122,12 @@ public:
     std::vector<i32> ids;
 
 private:
+    template <class Float>
+    Float limited(Float gate, Float up) const {
+        const Float limit = call.limit, alpha = call.alpha;
+        gate = std::min(gate, limit), up = std::clamp(up, -limit, limit);
+        return activate<Float>(call.activation, alpha * gate) / alpha * (up + Float(call.up_offset));
+    }
     std::vector<float> reals(i64 count, float scale) {
         std::vector<float> values;
         for (i64 i = 0; i < count; ++i) values.push_back(round_to(c_.dtype, scale * normal_(random_)));
@@ -204,7 +212,8 @@ private:
             for (i64 w = 0; w < kWidth; ++w) {
                 const Float gate = rounded(product(gate_.values, gate_bias_, expert, w, kWidth, kHidden, x));
                 const Float up = product(up_.values, up_bias_, expert, w, kWidth, kHidden, x);
-                middle[w] = rounded(activate<Float>(call.activation, gate) * up);
+                middle[w] = rounded(c_.limited ? limited(gate, rounded(up))
+                                               : activate<Float>(call.activation, gate) * up);
             }
             for (i64 h = 0; h < kHidden; ++h) {
                 const Float sum =
@@ -265,6 +274,10 @@ TEST_P(QuantizedExperts, WhatAWeightMayHave) {
     for (const bool batch_invariant : {false, true}) {
         expect_agrees({.zeros = true, .bias = true, .batch_invariant = batch_invariant});
         expect_agrees({.order = true, .batch_invariant = batch_invariant});
+        expect_agrees({.format = WeightFormat::mxfp4,
+                       .bias = true,
+                       .limited = true,
+                       .batch_invariant = batch_invariant});
     }
     expect_agrees({.format = WeightFormat::int8, .dtype = DType::f16});
 }
@@ -312,8 +325,6 @@ TEST(QuantizedExpertsCall, RefusesWithTheReason) {
               "moe_experts: up: dimension 2 (hidden) is 64, but x has 128");
     EXPECT_EQ(refused([](MoeExperts& call) { call.quantized_down.scales.shape[0] = 5; }),
               "moe_experts: down: quantized_experts: b.scales must have 4096 elements, got 5");
-    EXPECT_EQ(refused([](MoeExperts& call) { call.alpha = 1.702F; }),
-              "moe_experts: quantised weights are gated without a limit, alpha and up_offset");
     EXPECT_EQ(refused([](MoeExperts& call) { call.workspace.shape[0] = 100; }).substr(0, 32),
               "moe_experts: workspace: expected");
 }

@@ -22,6 +22,7 @@ struct RopeScaling {
     double high_freq_factor = 4;            // llama3
     double original_max_position = 8192;    // llama3, yarn, longrope
     double beta_fast = 32, beta_slow = 1;   // yarn
+    bool truncate = true;                   // yarn: the pairs between which frequencies change are whole ones
     double attention_factor = 0;            // yarn, longrope; 0: 0.1 ln(factor) + 1 for yarn,
                                             // sqrt(1 + ln(factor) / ln(original_max_position)) for longrope
     double mscale = 0, mscale_all_dim = 0;  // yarn, DeepSeek's pair; both non-zero: their ratio

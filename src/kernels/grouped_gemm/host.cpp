@@ -5,6 +5,7 @@
 
 #include "device/host_threads.h"
 #include "kernels/grouped_gemm/operation.h"
+#include "kernels/host_gate.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
 
@@ -47,15 +48,6 @@ std::vector<std::vector<Entry>> entries_of(const GroupedGemmArgs& args) {
         }
     }
     return entries;
-}
-
-template <class T>
-float gated(const GroupedGemmArgs& args, float gate, float up) {
-    const float limit = args.gate.limit;
-    gate = gate > limit ? limit : gate;
-    up = up > limit ? limit : up < -limit ? -limit : up;
-    return activate(args.gemm.activation, gate * args.gate.alpha) / args.gate.alpha *
-           (up + args.gate.up_offset);
 }
 
 template <class T>
@@ -119,7 +111,7 @@ void multiply_group(const GroupedGemmArgs& args, i64 group, const std::vector<En
                         if (b_gate != nullptr) {
                             float g = gate[r * kColumns + c];
                             if (gate_bias != nullptr) g += T::load(gate_bias, n + c);
-                            value = gated<T>(args, g, value);
+                            value = gated(args.gate, args.gemm.activation, g, value);
                         } else {
                             value = activate(gemm.activation, value);
                         }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/gemm/groups.h"
+#include "tile/gate_args.h"
 
 namespace warpwright {
 
@@ -70,12 +71,6 @@ struct GroupedGemmProblem {
         problem.expected_m = problem.expected_groups = 0;
         return problem;
     }
-};
-
-// gate = min(gate, limit), v limited on both sides; activation(alpha gate) / alpha * (v + up_offset): gpt-oss
-// has limit 7, alpha 1.702 and up_offset 1, others infinity, 1 and 0.
-struct GateArgs {
-    float limit, alpha, up_offset;
 };
 
 struct GroupedGemmArgs {

@@ -5,6 +5,7 @@
 #include "device/host_threads.h"
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/quantize/host.h"
+#include "kernels/host_gate.h"
 #include "kernels/host_math.h"
 
 namespace warpwright {
@@ -22,7 +23,9 @@ void gated_activation(const void* raw, HostThreads& threads) {
             for (i64 i = 0; i < args.width; ++i) {
                 const float gate = T::load(args.gate, token * args.gate_stride + i);
                 const float up = T::load(args.up, token * args.up_stride + i);
-                T::store(out, y + i, activate(args.activation, gate) * up);
+                T::store(out, y + i,
+                         args.limited ? gated(args.gate_by, args.activation, gate, up)
+                                      : activate(args.activation, gate) * up);
             }
             if (args.quantized.format.codes != nullptr)
                 quantize_host_row(args.quantized, T::kType, token, static_cast<const u16*>(out) + y);

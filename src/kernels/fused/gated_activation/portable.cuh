@@ -17,11 +17,13 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     if (column < args.width) {
         if constexpr (kRow.vectors > 0) {
             const U32x4 gate = ptx::load(row.gate + column), up = ptx::load(row.up + column);
+            if (args.limited) return ptx::store(row.out + column, limited(args, gate, up));
             with_activation(args.activation, [&](auto tag) {
                 ptx::store(row.out + column, activated<decltype(tag)::kKind>(row, column, gate, up));
             });
         } else {
-            row.out[column] = activated_element(args.activation, row, column);
+            row.out[column] = args.limited ? limited_element(args, row, column)
+                                           : activated_element(args.activation, row, column);
         }
     }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/fused/quantize/outputs.h"
+#include "tile/gate_args.h"
 
 namespace warpwright {
 
@@ -40,6 +41,8 @@ struct GatedActivationArgs {
     i32 tokens;
     i32 width;
     Activation activation;
+    bool limited;  // `gate_by` counts, and there are no codes
+    GateArgs gate_by;
     QuantizedArgs quantized;
 };
 

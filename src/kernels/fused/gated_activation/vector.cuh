@@ -5,6 +5,7 @@
 #include "kernels/fused/gated_activation/rows.h"
 #include "ptx/convert.cuh"
 #include "ptx/memory.cuh"
+#include "tile/gate.cuh"
 #include "tile/known_activation.cuh"
 #include "tile/magnitude.cuh"
 
@@ -25,6 +26,25 @@ struct Row {
           up(static_cast<const T*>(args.up) + token * args.up_stride),
           out(static_cast<T*>(args.out) + token * args.out_stride) {}
 };
+
+__device__ inline T limited_element(const GatedActivationArgs& args, const Row& row, i64 column) {
+    return ptx::from_float<T>(
+        gated(args.gate_by, args.activation, ptx::to_float(row.gate[column]), ptx::to_float(row.up[column])));
+}
+
+// Eight, a pair at a time, as few models have limits.
+__device__ inline U32x4 limited(const GatedActivationArgs& args, U32x4 g, U32x4 u) {
+    U32x4 result{};
+#pragma unroll 1
+    for (int i = 0; i < 4; ++i) {
+        const auto one = [&](float gate, float up) { return gated(args.gate_by, args.activation, gate, up); };
+        const u32 pair = ptx::pack<T>(one(ptx::low_float<T>(g.x), ptx::low_float<T>(u.x)),
+                                      one(ptx::high_float<T>(g.x), ptx::high_float<T>(u.x)));
+        g = {g.y, g.z, g.w, g.x}, u = {u.y, u.z, u.w, u.x};
+        result = {result.y, result.z, result.w, pair};
+    }
+    return result;
+}
 
 __device__ inline T activated_element(Activation activation, const Row& row, i64 column) {
     return ptx::from_float<T>(activate(activation, ptx::to_float(row.gate[column])) *
