@@ -84,6 +84,12 @@ Result<ModelConfig> parse_config(std::string_view text, std::string_view generat
     return config;
 }
 
+Status check_runs(const ModelConfig& config) {
+    if (!config.is_latent()) return {};
+    return no_kernel(fmt::format("{}: multi-head latent attention (MLA) cannot be run yet, only planned",
+                                 config.architecture));
+}
+
 Result<ModelConfig> load_config(std::string_view path_or_name) {
     const fs::path path(path_or_name);
     std::error_code error;

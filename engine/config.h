@@ -3,6 +3,8 @@
 // built-in list of public models. It says nothing of families: engine/architectures reads theirs.
 #pragma once
 
+#include <cmath>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,7 +42,12 @@ struct CheckpointLayout {
     const char* mlp_norm = "post_attention_layernorm";
     const char* attention_post_norm = "post_attention_layernorm";  // with post_norms
     const char* mlp_post_norm = "post_feedforward_layernorm";      // with post_norms
-    const char* experts = "mlp";  // + ".gate.weight", ".experts.0.NAME.weight"
+    const char* experts = "mlp";  // + ".ROUTER.weight", ".experts.0.NAME.weight"
+    const char* router = "gate";
+    const char* selection_bias = "gate.e_score_correction_bias";
+    const char* shared_experts = "shared_experts";
+    // All experts in one tensor, [experts, inputs, outputs], gate's outputs and up's in turns; or MXFP4.
+    bool stacked_experts = false;
     const char* expert_gate = "gate_proj";
     const char* expert_up = "up_proj";
     const char* expert_down = "down_proj";
@@ -54,7 +61,29 @@ struct ExpertsConfig {
     int width = 0;  // of one
     ExpertScore score = ExpertScore::softmax;
     bool renormalize = false;
-    std::vector<bool> layers;  // which have them
+    double scale = 1;                    // of the weights of those chosen
+    int num_groups = 1, top_groups = 1;  // of experts; of the groups, those among which is chosen
+    bool router_bias = false;            // of the logits
+    bool selection_bias = false;         // of scores, for the choice alone
+    bool bias = false;                   // of experts' products
+    // How they gate, as in warpwright/ops/grouped_gemm.h.
+    double limit = std::numeric_limits<double>::infinity(), alpha = 1, up_offset = 0;
+    bool is_limited() const { return std::isfinite(limit) || alpha != 1 || up_offset != 0; }
+    // An MLP beside them, that every token goes through: all shared experts as one. 0: there is none.
+    int shared_width = 0;
+    bool shared_gate = false;  // what it gives is multiplied by a sigmoid, of a product with one row
+
+    std::vector<bool> layers;  // which have experts
+};
+
+// Multi-head latent attention (DeepSeek): of a token the cache has one vector for all heads, kv_rank and
+// rope_dim wide. It is planned; no operation computes it.
+struct LatentConfig {
+    int kv_rank = 0;                                // 0: attention is another
+    int q_rank = 0;                                 // 0: queries are projected at once
+    int nope_dim = 0, rope_dim = 0, value_dim = 0;  // of a head: not rotated, rotated; of values
+
+    int cached() const { return kv_rank + rope_dim; }
 };
 
 // generation_config.json's: how its makers want the model to be sampled. Absent fields are unset.
@@ -80,10 +109,12 @@ struct ModelConfig {
 
     double rms_norm_eps = 1e-6;
     double norm_weight_offset = 0;  // the weight of every norm is this much more than what is stored
-    bool qk_norm = false;           // each head of q and k is normalised before it is rotated
+    bool qk_norm = false;           // each head of q and k is normalised before it is rotated; or, with
+    bool qk_norm_of_all = false;    // this, all heads of q as one vector, and all of k
     bool post_norms = false;        // what attention and MLP add to the residual is normalised first
 
     ExpertsConfig experts;
+    LatentConfig latent;
 
     bool qkv_bias = false, o_bias = false, mlp_bias = false;
 
@@ -91,12 +122,14 @@ struct ModelConfig {
     double attention_scale = 0;    // of q k^T
     double attention_softcap = 0;  // scores = cap tanh(scores / cap); 0: none
     double logits_softcap = 0;     // likewise
+    bool sinks = false;            // each head has a logit without a key
     std::vector<i64> windows;      // per layer, the tokens that a query sees, itself included; 0: all
     RopeConfig rope;               // of layers that see all, and of windowed ones too unless
     std::optional<RopeConfig> windowed_rope;  // they have their own
 
     bool tie_word_embeddings = false;  // the output layer is the embedding: there is no lm_head.weight
     CheckpointLayout layout;
+    int draft_layers = 0;  // behind the others in the checkpoint, and left out
 
     // How the checkpoint's linear layers are quantised (engine/formats); null: not at all.
     std::shared_ptr<const QuantizationConfig> quantization;
@@ -115,10 +148,18 @@ struct ModelConfig {
     bool has_experts(int layer) const {
         return experts.num_experts > 0 && experts.layers[static_cast<std::size_t>(layer)];
     }
+    bool is_latent() const { return latent.kv_rank > 0; }
+    // Of what attention leaves of a token.
+    i64 attended_width() const { return i64{num_heads} * (is_latent() ? latent.value_dim : head_dim); }
+    // Of the MLP of a layer; of one with experts, of that beside them.
+    int mlp_width(int layer) const { return has_experts(layer) ? experts.shared_width : intermediate_size; }
     const RopeConfig& rope_of(int layer) const {
         return windowed_rope && windows[static_cast<std::size_t>(layer)] != 0 ? *windowed_rope : rope;
     }
 };
+
+// Why the engine cannot run such a model, which a plan can show nevertheless; else ok (no_kernel).
+Status check_runs(const ModelConfig& config);
 
 // A folder with config.json, a config.json, or the name of a built-in public model. Caller errors: nothing of
 // that name (offers the nearest), an architecture that is not supported, a field that is missing, ill-typed

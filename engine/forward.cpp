@@ -2,11 +2,13 @@
 #include "engine/forward.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
 #include "warpwright/ops/logits.h"
+#include "warpwright/ops/moe_combine.h"
 #include "warpwright/ops/moe_experts.h"
 #include "warpwright/ops/moe_route.h"
 #include "warpwright/ops/quantize.h"
@@ -20,10 +22,12 @@ namespace warpwright {
 namespace {
 
 i64 qkv_width(const ModelConfig& c) {
+    // Queries as long as what is cached, which is multiplied with them.
+    if (c.is_latent()) return c.latent.q_rank + i64{c.num_heads + 1} * c.latent.cached();
     return i64{c.num_heads + 2 * c.num_kv_heads} * c.head_dim;
 }
 i64 attended_width(const ModelConfig& c) {
-    return i64{c.num_heads} * c.head_dim;
+    return c.attended_width();
 }
 
 // `heads` heads that start at column `first` of a [tokens, width] tensor, as [tokens, heads, head_dim].
@@ -36,13 +40,23 @@ Tensor heads_of(const Tensor& rows, i64 first, i64 heads, i64 head_dim) {
     return view;
 }
 
+i64 widest_mlp(const ModelConfig& c) {
+    int most = 0;
+    for (int layer = 0; layer < c.num_layers; ++layer) most = std::max(most, c.mlp_width(layer));
+    return most;
+}
+
+// Of the shared experts' gate: a logit, a choice of one expert with its weight, and the number of the row.
+constexpr i64 kSharedGateBytes = 16;
+
 i64 experts_workspace_bytes(const ModelConfig& c, const ModelForms& forms, i64 tokens) {
     i64 most = 0;
     for (int layer = 0; layer < c.num_layers; ++layer) {
         if (!c.has_experts(layer)) continue;
         const bool quantized = !forms.layers[static_cast<std::size_t>(layer)].experts_gate.empty();
-        most = std::max(most, moe_experts_workspace_bytes(tokens, c.experts.top_k, c.experts.num_experts,
-                                                          c.hidden_size, c.experts.width, quantized));
+        most = std::max(
+            most, moe_experts_workspace_bytes(tokens, c.experts.top_k, c.experts.num_experts, c.hidden_size,
+                                              c.experts.width, quantized, c.experts.is_limited()));
     }
     return most;
 }
@@ -69,7 +83,7 @@ i64 ordered_width(const ModelConfig& c, const ModelForms& forms) {
     for (const LayerForms& layer : forms.layers) {
         if (has_order(layer.qkv) || has_order(layer.gate_up)) width = std::max<i64>(width, c.hidden_size);
         if (has_order(layer.o)) width = std::max(width, attended_width(c));
-        if (has_order(layer.down)) width = std::max<i64>(width, c.intermediate_size);
+        if (has_order(layer.down)) width = std::max(width, widest_mlp(c));
     }
     return width;
 }
@@ -92,14 +106,15 @@ Tensor columns_of(const Tensor& rows, i64 first, i64 count) {
 }  // namespace
 
 i64 activation_bytes(const ModelConfig& c, const ModelForms& forms, const ForwardShape& shape) {
-    const i64 per_token = 3 * c.hidden_size + qkv_width(c) + attended_width(c) +
-                          2 * i64{c.intermediate_size} + ordered_width(c, forms);
+    const i64 per_token =
+        3 * c.hidden_size + qkv_width(c) + attended_width(c) + 2 * widest_mlp(c) + ordered_width(c, forms);
     const ExpertsConfig& experts = c.experts;
     const i64 of_experts =
         experts.num_experts == 0
             ? 0
             : experts_workspace_bytes(c, forms, shape.tokens) +
-                  shape.tokens * 4 * (experts.num_experts + i64{experts.top_k} * (c.num_layers + 1));
+                  shape.tokens * 4 * (experts.num_experts + i64{experts.top_k} * (c.num_layers + 1)) +
+                  (experts.shared_gate ? shape.tokens * kSharedGateBytes : 0);
     const CodedInputBytes coded = coded_input_bytes(c, forms);
     return of_experts + shape.tokens * (per_token * dtype_bytes(c.dtype) + coded.codes + coded.scales) +
            shape.sequences * (i64{c.vocab_size} * 4 + c.hidden_size * dtype_bytes(c.dtype) + 4);
@@ -138,7 +153,7 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
     WW_TRY(allocate(forward.delta_, tokens, config.hidden_size, element));
     WW_TRY(allocate(forward.qkv_, tokens, qkv_width(config), element));
     WW_TRY(allocate(forward.attended_, tokens, attended_width(config), element));
-    WW_TRY(allocate(forward.gate_up_, tokens, 2 * i64{config.intermediate_size}, element));
+    WW_TRY(allocate(forward.gate_up_, tokens, 2 * std::max<i64>(1, widest_mlp(config)), element));
     const CodedInputBytes coded = coded_input_bytes(config, weights.forms);
     if (coded.codes > 0) WW_TRY(allocate(forward.codes_, tokens, coded.codes, 1));
     if (coded.scales > 0) WW_TRY(allocate(forward.code_scales_, tokens, coded.scales, 1));
@@ -155,6 +170,15 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
         Buffer& space = forward.experts_workspace_;
         WW_TRY(allocate(space, experts_workspace_bytes(config, weights.forms, tokens), 1, 1));
         WW_TRY(context.device().fill(space.data(), 0, space.bytes(), {}));  // see moe_experts.h
+        if (experts.shared_gate) {
+            std::vector<i32> rows(static_cast<std::size_t>(tokens));
+            std::iota(rows.begin(), rows.end(), 0);
+            WW_TRY(allocate(forward.shared_rows_, tokens, 1, sizeof(i32)));
+            WW_TRY(allocate(forward.shared_logits_, tokens, 3, sizeof(float)));
+            const std::size_t bytes = rows.size() * sizeof(i32);
+            WW_TRY(context.device().copy_in(forward.shared_rows_.data(), rows.data(), bytes, {}));
+            WW_TRY(context.device().synchronize({}));
+        }
         WW_TRY(context.device().synchronize({}));
     }
 
@@ -226,6 +250,7 @@ Attention Forward::attention_call(const ForwardShape& shape, int layer) const {
     call.scale = static_cast<float>(c.attention_scale);
     call.window_left = c.windows[static_cast<std::size_t>(layer)] - 1;  // -1, all, of a layer without one
     call.softcap = static_cast<float>(c.attention_softcap);
+    if (c.sinks) call.sinks = weights_->layers[static_cast<std::size_t>(layer)].sinks;
     call.past_is_ready = true;  // what comes before appends the queries' own tokens only
     call.workspace = Tensor::dense(workspace_.data(), DType::u8, {static_cast<i64>(workspace_.bytes())});
     return call;
@@ -348,8 +373,10 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
 
     WW_TRY(prepare_product(w.qkv, normed, true, w.qkv_bias, qkv, prepared));
     if (c.qk_norm) {
-        WW_TRY(prepare_norm(q, w.q_norm, q, {}, nullptr, prepared));
-        WW_TRY(prepare_norm(k, w.k_norm, k, {}, nullptr, prepared));
+        const Tensor of_q = c.qk_norm_of_all ? heads_of(qkv, 0, 1, heads * head_dim) : q;
+        const Tensor of_k = c.qk_norm_of_all ? heads_of(qkv, heads * head_dim, 1, kv_heads * head_dim) : k;
+        WW_TRY(prepare_norm(of_q, w.q_norm, of_q, {}, nullptr, prepared));
+        WW_TRY(prepare_norm(of_k, w.k_norm, of_k, {}, nullptr, prepared));
     }
     const RopeConfig& rope_config = c.rope_of(layer);
     const Rotation& rotation = &rope_config == &c.rope ? rope_ : windowed_rope_;
@@ -376,17 +403,21 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
     return c.post_norms ? prepare_norm(delta, w.attention_post_norm, delta, {}, nullptr, prepared) : Status{};
 }
 
-// From normed to delta.
-Status Forward::prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Prepared& prepared) {
+// From normed to delta; of a layer with experts that of the shared ones.
+Status Forward::prepare_mlp(int layer, const ForwardShape& shape, Prepared& prepared) {
     using warpwright::prepare;
     const ModelConfig& c = *config_;
+    const LayerWeights& w = weights_->layers[static_cast<std::size_t>(layer)];
+    const i64 width = c.mlp_width(layer);
+    const bool is_shared = c.has_experts(layer);
     Context& context = *context_;
     const Tensor normed = rows(normed_, shape.tokens, c.hidden_size);
     const Tensor delta = rows(delta_, shape.tokens, c.hidden_size);
-    const Tensor gate_up = rows(gate_up_, shape.tokens, 2 * i64{c.intermediate_size});
-    const Tensor gate = columns_of(gate_up, 0, c.intermediate_size);
-    const Tensor up = columns_of(gate_up, c.intermediate_size, c.intermediate_size);
-    WW_TRY(prepare_product(w.gate_up, normed, true, w.gate_up_bias, gate_up, prepared));
+    const Tensor gate_up = rows(gate_up_, shape.tokens, 2 * width);
+    const Tensor gate = columns_of(gate_up, 0, width);
+    const Tensor up = columns_of(gate_up, width, width);
+    // A router multiplies numbers, so that the norm leaves them.
+    WW_TRY(prepare_product(w.gate_up, normed, !is_shared, w.gate_up_bias, gate_up, prepared));
     const GatedActivation activation{.gate = gate,
                                      .up = up,
                                      .out = made_inputs(w.down).numbers ? gate : Tensor{},
@@ -394,10 +425,38 @@ Status Forward::prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Pr
                                      .quantized = made_codes(w.down, gate)};
     WW_TRY(prepare(context, activation, prepared));
     WW_TRY(prepare_product(w.down, gate, true, w.down_bias, delta, prepared));
+    if (is_shared) return c.experts.shared_gate ? prepare_shared_gate(layer, shape, prepared) : Status{};
     return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, nullptr, prepared) : Status{};
 }
 
-// From normed to delta.
+// Multiplies delta by a sigmoid of normed's product with a row: a combination of one row, with the weight of
+// an expert that there is one of.
+Status Forward::prepare_shared_gate(int layer, const ForwardShape& shape, Prepared& prepared) {
+    using warpwright::prepare;
+    const LayerWeights& w = weights_->layers[static_cast<std::size_t>(layer)];
+    const i64 tokens = shape.tokens;
+    auto* const space = shared_logits_.as<float>();
+    const Tensor delta = rows(delta_, tokens, config_->hidden_size);
+    const Tensor logits = Tensor::dense(space, DType::f32, {tokens, 1});
+    const Gemm product{.a = rows(normed_, tokens, config_->hidden_size),
+                       .b = w.shared_gate,
+                       .d = logits,
+                       .b_is_constant = true};
+    WW_TRY(prepare(*context_, product, prepared));
+    const MoeRoute sigmoid{.logits = logits,
+                           .ids = Tensor::dense(space + tokens, DType::i32, {tokens, 1}),
+                           .weights = Tensor::dense(space + 2 * tokens, DType::f32, {tokens, 1}),
+                           .score = ExpertScore::sigmoid};
+    WW_TRY(prepare(*context_, sigmoid, prepared));
+    const MoeCombine scaled{.rows = delta,
+                            .row_of_slot = Tensor::dense(shared_rows_.data(), DType::i32, {tokens, 1}),
+                            .weights = sigmoid.weights,
+                            .out = delta,
+                            .base = {}};
+    return prepare(*context_, scaled, prepared);
+}
+
+// From normed to delta, to which shared experts' results are added.
 Status Forward::prepare_experts(int layer, const ForwardShape& shape, Prepared& prepared) {
     using warpwright::prepare;
     const ModelConfig& c = *config_;
@@ -405,20 +464,32 @@ Status Forward::prepare_experts(int layer, const ForwardShape& shape, Prepared& 
     const i64 tokens = shape.tokens, num = c.experts.num_experts, width = c.experts.width;
     const Tensor normed = rows(normed_, tokens, c.hidden_size), delta = rows(delta_, tokens, c.hidden_size);
     const Tensor logits = Tensor::dense(router_logits_.data(), DType::f32, {tokens, num});
-    const Gemm router{.a = normed, .b = w.router, .d = logits, .b_is_constant = true};
+    const Gemm router{.a = normed,
+                      .b = w.router,
+                      .d = logits,
+                      .bias = c.experts.router_bias ? w.router_bias : Tensor{},
+                      .b_is_constant = true};
     WW_TRY(prepare(*context_, router, prepared));
     const MoeRoute route{
         .logits = logits,
         .ids = of_layer(expert_ids(tokens), layer),
         .weights = Tensor::dense(expert_weights_.data(), DType::f32, {tokens, c.experts.top_k}),
         .score = c.experts.score,
-        .renormalize = c.experts.renormalize};
+        .renormalize = c.experts.renormalize,
+        .scale = static_cast<float>(c.experts.scale),
+        .bias = c.experts.selection_bias ? w.selection_bias : Tensor{},
+        .num_groups = c.experts.num_groups,
+        .top_groups = c.experts.top_groups};
     WW_TRY(prepare(*context_, route, prepared));
     MoeExperts experts{.x = normed,
                        .ids = route.ids,
                        .weights = route.weights,
                        .out = delta,
+                       .base = c.experts.shared_width > 0 ? delta : Tensor{},
                        .activation = c.activation,
+                       .limit = static_cast<float>(c.experts.limit),
+                       .alpha = static_cast<float>(c.experts.alpha),
+                       .up_offset = static_cast<float>(c.experts.up_offset),
                        .weights_are_constant = true,
                        .workspace = Tensor::dense(experts_workspace_.data(), DType::u8,
                                                   {static_cast<i64>(experts_workspace_.bytes())})};
@@ -432,6 +503,13 @@ Status Forward::prepare_experts(int layer, const ForwardShape& shape, Prepared& 
         experts.quantized_gate = w.experts_gate[0].quantized;
         experts.quantized_up = w.experts_up[0].quantized;
         experts.quantized_down = w.experts_down[0].quantized;
+    }
+    if (c.experts.bias) {
+        Tensor gate = Tensor::dense(w.expert_gate_up_bias.data, c.dtype, {num, 2 * width}), up = gate;
+        gate.shape[1] = up.shape[1] = width;
+        up.data = static_cast<std::byte*>(gate.data) + width * dtype_bytes(c.dtype);
+        experts.gate_bias = gate, experts.up_bias = up;
+        experts.down_bias = Tensor::dense(w.expert_down_bias.data, c.dtype, {num, c.hidden_size});
     }
     WW_TRY(prepare(*context_, experts, prepared));
     return c.post_norms ? prepare_norm(delta, w.mlp_post_norm, delta, {}, nullptr, prepared) : Status{};
@@ -448,7 +526,8 @@ Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& pr
     WW_TRY(prepare_attention(layer, shape, prepared));
     const bool has_experts = config_->has_experts(layer);
     WW_TRY(prepare_norm(delta, w.mlp_norm, normed, residual, has_experts ? nullptr : &w.gate_up, prepared));
-    return has_experts ? prepare_experts(layer, shape, prepared) : prepare_mlp(w, shape, prepared);
+    if (!has_experts || config_->experts.shared_width > 0) WW_TRY(prepare_mlp(layer, shape, prepared));
+    return has_experts ? prepare_experts(layer, shape, prepared) : Status{};
 }
 
 Result<Tensor> Forward::adjusted_logits(const ForwardShape& shape, const ForwardMode& mode,

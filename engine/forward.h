@@ -2,7 +2,9 @@
 // Forward: one pass through the model as prepared operations over fixed buffers.
 //
 //   embed -> [norm, qkv, (norms of q and k), rope + append, attention, o, (norm),
-//             norm, gate_up, activation, down, (norm)] x layers       (or router, choices, experts of them)
+//             norm, gate_up, activation, down, (norm)] x layers  (or these of shared experts, router,
+//             choices,
+//                                                                  experts of them)
 //         -> norm -> rows of last tokens -> lm_head (-> softcap) [-> adjust logits] -> sample
 //
 // Where a product multiplies codes, the norm or activation before it makes them; where nothing does,
@@ -80,7 +82,8 @@ private:
     QuantizedOutput codes_of(const WeightPart& part, i64 rows, i64 columns) const;
     QuantizedOutput made_codes(const ProductWeight& weight, const Tensor& inputs) const;
     Status prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared);
-    Status prepare_mlp(const LayerWeights& w, const ForwardShape& shape, Prepared& prepared);
+    Status prepare_mlp(int layer, const ForwardShape& shape, Prepared& prepared);
+    Status prepare_shared_gate(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_experts(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_layer(int layer, const ForwardShape& shape, Prepared& prepared);
     Tensor rows(const Buffer& buffer, i64 count, i64 width) const;
@@ -94,6 +97,7 @@ private:
     const StepInputs* inputs_ = nullptr;
     // Of experts: logits of the router, choices of every layer, their weights, and moe_experts' workspace.
     Buffer router_logits_, expert_ids_, expert_weights_, experts_workspace_;
+    Buffer shared_logits_, shared_rows_;  // of a shared expert's gate; [tokens] i32, 0, 1, ...
     Buffer residual_, normed_, delta_, qkv_, attended_, gate_up_, last_, logits_, tokens_, workspace_;
     Buffer ordered_;                                 // a product's input, columns in the order of its weight
     Buffer codes_, code_scales_;                     // of a product's inputs, where there are any

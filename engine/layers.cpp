@@ -31,9 +31,11 @@ MoeSizes moe_sizes(const ModelConfig& c, i64 tokens, bool batch_invariant, bool 
             .width = c.experts.width,
             .dtype = c.dtype,
             .activation = c.activation,
+            .bias = c.experts.bias,
             .batch_invariant = batch_invariant,
             .quantized = quantized,
-            .one_form = one_form};
+            .one_form = one_form,
+            .limited = quantized && c.experts.is_limited()};
 }
 
 QuantizedGemmProblem weight_of(const PartForm& part) {
@@ -73,14 +75,35 @@ public:
         if (c_.num_layers > 1) norm(layer_ + "input_layernorm", layers_from(1), true, &LayerForms::qkv);
     }
 
+    // Without attention itself, which no operation computes: Plan says so.
+    void latent_attention() {
+        const std::string name = layer_ + "self_attn.";
+        const LatentConfig& latent = c_.latent;
+        const i64 hidden = c_.hidden_size, q = c_.attended_width();
+        if (latent.q_rank > 0) {
+            products(name, all_, &LayerForms::q_a, {hidden, hidden, false}, false);
+            head_norm(name + "q_a_layernorm", 1, latent.q_rank, latent.q_rank);
+        }
+        const i64 q_inputs = latent.q_rank > 0 ? latent.q_rank : hidden;
+        products(name, all_, &LayerForms::q_b, {q_inputs, q_inputs, false}, false);
+        products(name, all_, &LayerForms::kv_a, {hidden, hidden, false}, false);
+        head_norm(name + "kv_a_layernorm", 1, latent.kv_rank, latent.cached());
+        products(name, all_, &LayerForms::kv_b, {latent.kv_rank, latent.kv_rank, false}, false);
+        products(name, all_, &LayerForms::o, {q, q, false}, false);
+    }
+
     void attention() {
+        if (c_.is_latent()) return latent_attention();
         const std::string name = layer_ + "self_attn.";
         const i64 q = i64{c_.num_heads} * c_.head_dim, kv = i64{c_.num_kv_heads} * c_.head_dim;
         const i64 qkv = q + 2 * kv, hidden = c_.hidden_size;
-        products(name, &LayerForms::qkv, {hidden, hidden, true}, c_.qkv_bias);
-        if (c_.qk_norm) {
-            head_norm(name + "q_norm", c_.num_heads, qkv);
-            head_norm(name + "k_norm", c_.num_kv_heads, qkv);
+        products(name, all_, &LayerForms::qkv, {hidden, hidden, true}, c_.qkv_bias);
+        if (c_.qk_norm && c_.qk_norm_of_all) {
+            head_norm(name + "q_norm", 1, q, qkv);
+            head_norm(name + "k_norm", 1, kv, qkv);
+        } else if (c_.qk_norm) {
+            head_norm(name + "q_norm", c_.num_heads, c_.head_dim, qkv);
+            head_norm(name + "k_norm", c_.num_kv_heads, c_.head_dim, qkv);
         }
         add(name + "rope", all_, "rope", false,
             with_heads({{"tokens", field_text(shape_.tokens)},
@@ -90,22 +113,28 @@ public:
                         {"kv_format", kv_format_name(forms_.kv_format)}}),
             {c_.head_dim, rows_of(qkv)}, code_bytes());
         for (const auto& [window, layers] : layers_by_window()) attend(name, window, layers, qkv);
-        products(name, &LayerForms::o, {q, q, false}, c_.o_bias);
+        products(name, all_, &LayerForms::o, {q, q, false}, c_.o_bias);
         if (c_.post_norms) norm(layer_ + c_.layout.attention_post_norm, all_, false, nullptr);
     }
 
     void mlp() {
-        const std::string name = layer_ + "mlp.";
-        const i64 hidden = c_.hidden_size, width = c_.intermediate_size;
         std::vector<int> dense, expert_layers;
         for (const int layer : all_) (c_.has_experts(layer) ? expert_layers : dense).push_back(layer);
         norm(layer_ + c_.layout.mlp_norm, dense, true, &LayerForms::gate_up);
         if (!expert_layers.empty()) {
             norm(layer_ + c_.layout.mlp_norm, expert_layers, true, nullptr);
+            if (c_.experts.shared_width > 0) shared_experts(expert_layers);
             experts(expert_layers);
         }
-        products(name, &LayerForms::gate_up, {hidden, hidden, true}, c_.mlp_bias);
-        for (const auto& [down, layers] : by_inputs(dense, &LayerForms::down)) {
+        mlp(layer_ + "mlp.", dense, c_.intermediate_size, true, c_.mlp_bias);
+        if (c_.post_norms) norm(layer_ + c_.layout.mlp_post_norm, all_, false, nullptr);
+    }
+
+    // `are_made`: the norm leaves what gate_up multiplies.
+    void mlp(const std::string& name, const std::vector<int>& of, i64 width, bool are_made, bool bias) {
+        const i64 hidden = c_.hidden_size;
+        products(name, of, &LayerForms::gate_up, {hidden, hidden, are_made}, bias);
+        for (const auto& [down, layers] : by_inputs(of, &LayerForms::down)) {
             FieldTexts problem{{"tokens", field_text(shape_.tokens)},
                                {"width", field_text(width)},
                                {"activation", activation_name(c_.activation)}};
@@ -114,8 +143,17 @@ public:
             add_aligned(name + "activation", layers, "gated_activation", "-", std::move(problem), alignment);
         }
         // The product's rows lie in those of gate and up.
-        products(name, &LayerForms::down, {width, 2 * width, true}, c_.mlp_bias);
-        if (c_.post_norms) norm(layer_ + c_.layout.mlp_post_norm, all_, false, nullptr);
+        products(name, of, &LayerForms::down, {width, 2 * width, true}, bias);
+    }
+
+    // An MLP; and its gate, which is a choice of one expert.
+    void shared_experts(const std::vector<int>& layers) {
+        const std::string name = layer_ + c_.layout.experts + ".";
+        mlp(name, layers, c_.experts.shared_width, false, false);
+        if (!c_.experts.shared_gate) return;
+        router(name + "shared_gate", layers, 1, false);
+        route(name + "shared_sigmoid", layers, 1, 1, ExpertScore::sigmoid);
+        calls_.push_back({name + "shared_scale", layers, "moe_combine", "-", combine_problem(1), false});
     }
 
     void model_end() {
@@ -164,19 +202,8 @@ private:
     // Routing, and what moe_experts prepares for this number of tokens; by the forms of experts' weights.
     void experts(const std::vector<int>& layers) {
         const std::string name = layer_ + c_.layout.experts + ".";
-        const i64 tokens = shape_.tokens, num = c_.experts.num_experts, top_k = c_.experts.top_k;
-        add(name + "gate", layers, "gemm", true,
-            {{"m", field_text(tokens)},
-             {"n", field_text(num)},
-             {"k", field_text(i64{c_.hidden_size})},
-             {"out", dtype_name(DType::f32)}},
-            {row_stride(num, c_.hidden_size)});
-        const FieldTexts route{{"tokens", field_text(tokens)},
-                               {"top_k", field_text(top_k)},
-                               {"experts", field_text(num)},
-                               {"dtype", dtype_name(DType::f32)},
-                               {"score", expert_score_name(c_.experts.score)}};
-        calls_.push_back({name + "route", layers, "moe_route", "-", route, false});
+        router(name + c_.layout.router, layers, c_.experts.num_experts, c_.experts.router_bias);
+        route(name + "route", layers, c_.experts.num_experts, c_.experts.top_k, c_.experts.score);
 
         std::vector<std::vector<int>> groups;
         for (const int layer : layers) {
@@ -187,6 +214,34 @@ private:
             group->push_back(layer);
         }
         for (const std::vector<int>& group : groups) experts(name, group, forms_of(group.front()));
+    }
+    void router(std::string name, const std::vector<int>& layers, i64 num, bool bias) {
+        add(std::move(name), layers, "gemm", true,
+            {{"m", field_text(shape_.tokens)},
+             {"n", field_text(num)},
+             {"k", field_text(i64{c_.hidden_size})},
+             {"bias", field_text(bias)},
+             {"out", dtype_name(DType::f32)}},
+            {row_stride(num, c_.hidden_size)});
+    }
+    void route(std::string name, const std::vector<int>& layers, i64 num, i64 top_k, ExpertScore score) {
+        calls_.push_back({std::move(name),
+                          layers,
+                          "moe_route",
+                          "-",
+                          {{"tokens", field_text(shape_.tokens)},
+                           {"top_k", field_text(top_k)},
+                           {"experts", field_text(num)},
+                           {"dtype", dtype_name(DType::f32)},
+                           {"score", expert_score_name(score)}},
+                          false});
+    }
+    FieldTexts combine_problem(i64 top_k) const {
+        return {{"tokens", field_text(shape_.tokens)},
+                {"top_k", field_text(top_k)},
+                {"width", field_text(i64{c_.hidden_size})},
+                {"dtype", dtype_name(c_.dtype)},
+                {"alignment_bytes", field_text(alignment_bytes(c_.dtype, {c_.hidden_size}))}};
     }
     const LayerForms& forms_of(int layer) const { return forms_.layers[static_cast<std::size_t>(layer)]; }
     static bool same_experts(const LayerForms& a, const LayerForms& b) {
@@ -203,8 +258,7 @@ private:
                                   FieldTexts problem, bool absent = false) {
             calls_.push_back({name + what, layers, op, format, std::move(problem), absent});
         };
-        const FieldTexts routing{{"tokens", field_text(sizes.tokens)}, {"top_k", field_text(sizes.top_k)}};
-        FieldTexts permute = routing;
+        FieldTexts permute{{"tokens", field_text(sizes.tokens)}, {"top_k", field_text(sizes.top_k)}};
         permute.emplace_back("experts", field_text(sizes.experts));
         permute.emplace_back("rows", field_text(plan.rows));
         permute.emplace_back("masked", field_text(plan.masked));
@@ -222,22 +276,22 @@ private:
                 add_call(part.name, "quantized_gemm", facts_of(part.form.format).name,
                          field_texts(moe_quantized_problem(sizes, which, weight_of(part))), plan.few);
             };
-            choices("experts.gate_up", up, false);
-            choices("experts.down", down, true);
+            if (!sizes.limited) {
+                choices("experts.gate_up", up, false);
+                choices("experts.down", down, true);
+            }
             add_call("gather", "embedding", "-", field_texts(moe_gather_problem(sizes)), plan.few);
             product(gate, MoeProduct::gate);
             product(up, MoeProduct::up);
+            if (sizes.limited)
+                add_call("experts.activation", "gated_activation", "-", field_texts(moe_gate_problem(sizes)));
             product(down, MoeProduct::down);
         } else {
             const char* format = dtype_name(c_.dtype);
             add_call("experts.gate_up", "grouped_gemm", format, field_texts(moe_up_problem(sizes)));
             add_call("experts.down", "grouped_gemm", format, field_texts(moe_down_problem(sizes)));
         }
-        FieldTexts combine = routing;
-        combine.emplace_back("width", field_text(sizes.hidden));
-        combine.emplace_back("dtype", dtype_name(c_.dtype));
-        combine.emplace_back("alignment_bytes", field_text(alignment_bytes(c_.dtype, {sizes.hidden})));
-        add_call("combine", "moe_combine", "-", combine, plan.sums);
+        add_call("combine", "moe_combine", "-", combine_problem(sizes.top_k), plan.sums);
     }
 
     // A stride counts only where there is a second row.
@@ -312,10 +366,11 @@ private:
         bool are_made = false;
     };
 
-    // A product of every layer: layers whose weights have the same form are one entry.
-    void products(const std::string& block, ProductForm LayerForms::*weight, const Inputs& a, bool bias) {
+    // A product of these layers: those whose weights have the same form are one entry.
+    void products(const std::string& block, const std::vector<int>& of, ProductForm LayerForms::*weight,
+                  const Inputs& a, bool bias) {
         std::vector<std::pair<const ProductForm*, std::vector<int>>> groups;
-        for (int layer = 0; layer < c_.num_layers; ++layer) {
+        for (const int layer : of) {
             const ProductForm& form = forms_.layers[static_cast<std::size_t>(layer)].*weight;
             auto group = std::find_if(groups.begin(), groups.end(),
                                       [&](const auto& known) { return *known.first == form; });
@@ -410,10 +465,10 @@ private:
         add_aligned(name, layers, "rmsnorm", dtype_name(c_.dtype), std::move(problem), alignment);
     }
 
-    void head_norm(std::string name, i64 heads, i64 row) {
+    void head_norm(std::string name, i64 heads, i64 width, i64 row) {
         add(std::move(name), all_, "rmsnorm", true,
             {{"tokens", field_text(shape_.tokens)},
-             {"hidden", field_text(i64{c_.head_dim})},
+             {"hidden", field_text(width)},
              {"heads", field_text(heads)},
              {"residual", field_text(false)},
              {"weight_offset", field_text(c_.norm_weight_offset)}},
@@ -428,6 +483,7 @@ private:
                                          {"page_size", field_text(page_size_)},
                                          {"window_left", field_text(window - 1)},
                                          {"softcap", field_text(c_.attention_softcap)},
+                                         {"sinks", field_text(c_.sinks)},
                                          {"kv_format", kv_format_name(forms_.kv_format)}});
         add(name + (window == 0 ? "attention" : "windowed_attention"), layers, "attention", false,
             std::move(problem), {c_.head_dim, rows_of(row)}, code_bytes());
@@ -476,6 +532,8 @@ Result<ModelConfig> shard_config(const ModelConfig& config, int tp) {
     }
     WW_TRY(divide("intermediate_size", shard.intermediate_size));
     if (shard.experts.num_experts > 0) WW_TRY(divide("the experts' width", shard.experts.width));
+    if (shard.experts.shared_width > 0)
+        WW_TRY(divide("the shared experts' width", shard.experts.shared_width));
     WW_TRY(divide("vocab_size", shard.vocab_size));
     return shard;
 }

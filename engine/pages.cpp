@@ -4,8 +4,9 @@
 namespace warpwright {
 
 i64 kv_bytes_per_token(const ModelConfig& config, KvFormat format) {
-    return i64{2} * config.num_layers * config.num_kv_heads * config.head_dim *
-           dtype_bytes(kv_dtype(format, config.dtype));
+    const i64 values =
+        config.is_latent() ? config.latent.cached() : i64{2} * config.num_kv_heads * config.head_dim;
+    return config.num_layers * values * dtype_bytes(kv_dtype(format, config.dtype));
 }
 
 Result<PagePool> PagePool::create(Context& context, const ModelConfig& config, KvFormat format, i64 num_pages,

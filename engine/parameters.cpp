@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <numeric>
 #include <set>
@@ -58,8 +59,29 @@ public:
     }
 
 private:
+    void latent_attention() {
+        const ModelConfig& c = config_;
+        const LatentConfig& latent = c.latent;
+        const i64 q_rows = i64{c.num_heads} * (latent.nope_dim + latent.rope_dim);
+        if (latent.q_rank > 0) {
+            product(&LayerWeights::q_a, "q_a_proj", {{"self_attn.q_a_proj", latent.q_rank}}, c.hidden_size);
+            norm(&LayerWeights::q_a_norm, "self_attn.q_a_layernorm", latent.q_rank);
+            product(&LayerWeights::q_b, "q_b_proj", {{"self_attn.q_b_proj", q_rows}}, latent.q_rank);
+        } else {
+            product(&LayerWeights::q_b, "q_proj", {{"self_attn.q_proj", q_rows}}, c.hidden_size);
+        }
+        product(&LayerWeights::kv_a, "kv_a_proj_with_mqa",
+                {{"self_attn.kv_a_proj_with_mqa", latent.cached()}}, c.hidden_size);
+        norm(&LayerWeights::kv_a_norm, "self_attn.kv_a_layernorm", latent.kv_rank);
+        product(&LayerWeights::kv_b, "kv_b_proj",
+                {{"self_attn.kv_b_proj", i64{c.num_heads} * (latent.nope_dim + latent.value_dim)}},
+                latent.kv_rank);
+        product(&LayerWeights::o, "o_proj", {{"self_attn.o_proj", c.hidden_size}}, c.attended_width());
+    }
+
     void attention() {
         const ModelConfig& c = config_;
+        if (c.is_latent()) return latent_attention();
         const i64 q_rows = i64{c.num_heads} * c.head_dim, kv_rows = i64{c.num_kv_heads} * c.head_dim;
         const std::vector<Part> apart{
             {"self_attn.q_proj", q_rows}, {"self_attn.k_proj", kv_rows}, {"self_attn.v_proj", kv_rows}};
@@ -69,9 +91,10 @@ private:
         product(&LayerWeights::qkv, "qkv_proj", qkv, c.hidden_size);
         if (c.qkv_bias) bias(&LayerWeights::qkv_bias, qkv);
         if (c.qk_norm) {
-            norm(&LayerWeights::q_norm, "self_attn.q_norm", c.head_dim);
-            norm(&LayerWeights::k_norm, "self_attn.k_norm", c.head_dim);
+            norm(&LayerWeights::q_norm, "self_attn.q_norm", c.qk_norm_of_all ? q_rows : c.head_dim);
+            norm(&LayerWeights::k_norm, "self_attn.k_norm", c.qk_norm_of_all ? kv_rows : c.head_dim);
         }
+        if (c.sinks) vector_of_f32(&LayerWeights::sinks, "self_attn.sinks", c.num_heads);
         product(&LayerWeights::o, "o_proj", o, q_rows);
         if (c.o_bias) bias(&LayerWeights::o_bias, o);
         if (c.post_norms) {
@@ -87,7 +110,10 @@ private:
         const std::vector<Part> down{{"mlp.down_proj", c.hidden_size}};
         const std::vector<Part>& gate_up = c.layout.fused_gate_up ? fused : apart;
         norm(&LayerWeights::mlp_norm, c.layout.mlp_norm, c.hidden_size);
-        if (c.has_experts(layer_)) return experts();
+        if (c.has_experts(layer_)) {
+            if (c.experts.shared_width > 0) shared_experts();
+            return experts();
+        }
         product(&LayerWeights::gate_up, "gate_up_proj", gate_up, c.hidden_size);
         if (c.mlp_bias) bias(&LayerWeights::gate_up_bias, gate_up);
         product(&LayerWeights::down, "down_proj", down, c.intermediate_size);
@@ -95,10 +121,31 @@ private:
         if (c.post_norms) norm(&LayerWeights::mlp_post_norm, c.layout.mlp_post_norm, c.hidden_size);
     }
 
+    void shared_experts() {
+        const ModelConfig& c = config_;
+        const i64 width = c.experts.shared_width;
+        const std::string name = fmt::format("{}.{}", c.layout.experts, c.layout.shared_experts);
+        product(&LayerWeights::gate_up, "shared.gate_up_proj",
+                {{name + ".gate_proj", width}, {name + ".up_proj", width}}, c.hidden_size);
+        product(&LayerWeights::down, "shared.down_proj", {{name + ".down_proj", c.hidden_size}}, width);
+        if (c.experts.shared_gate)
+            stack({.layer_tensor = &LayerWeights::shared_gate}, {{name + "_gate", 1}}, "weight",
+                  c.hidden_size);
+    }
+
     void experts() {
         const ModelConfig& c = config_;
         const CheckpointLayout& layout = c.layout;
         const i64 width = c.experts.width, hidden = c.hidden_size;
+        const std::vector<Part> router{
+            {fmt::format("{}.{}", layout.experts, layout.router), c.experts.num_experts}};
+        stack({.layer_tensor = &LayerWeights::router}, router, "weight", hidden);
+        if (c.experts.router_bias) bias(&LayerWeights::router_bias, router);
+        if (c.experts.selection_bias) {
+            vector_of_f32(&LayerWeights::selection_bias,
+                          fmt::format("{}.{}", layout.experts, layout.selection_bias), c.experts.num_experts);
+        }
+        if (layout.stacked_experts) return stacked_experts();
         std::vector<Part> gate_up, down;
         for (int expert = 0; expert < c.experts.num_experts; ++expert) {
             const std::string name = fmt::format("{}.experts.{}.", layout.experts, expert);
@@ -109,11 +156,62 @@ private:
         const auto stacked = [&](Tensor LayerWeights::*tensor, const std::vector<Part>& parts, i64 columns) {
             stack({.layer_tensor = tensor}, parts, "weight", columns);
         };
-        stacked(&LayerWeights::router, {{std::string(layout.experts) + ".gate", c.experts.num_experts}},
-                hidden);
         stacked(&LayerWeights::expert_gate_up, gate_up, hidden);
         stacked(&LayerWeights::expert_down, down, width);
         if (c.post_norms) norm(&LayerWeights::mlp_post_norm, layout.mlp_post_norm, hidden);
+    }
+
+    // Of each expert gate's rows and up's, which take turns in one tensor of all, and down's.
+    void stacked_experts() {
+        const i64 experts = config_.experts.num_experts;
+        const i64 width = config_.experts.width, hidden = config_.hidden_size;
+        const std::string name =
+            fmt::format("{}layers.{}.{}.experts.", prefix_.body, layer_, config_.layout.experts);
+        Parameter gate_up{.layer = layer_, .layer_tensor = &LayerWeights::expert_gate_up};
+        Parameter down{.layer = layer_, .layer_tensor = &LayerWeights::expert_down};
+        Parameter gate_up_bias{.layer = layer_, .layer_tensor = &LayerWeights::expert_gate_up_bias};
+        Parameter down_bias{.layer = layer_, .layer_tensor = &LayerWeights::expert_down_bias};
+        for (i64 expert = 0; expert < experts; ++expert) {
+            for (i64 half = 0; half < 2; ++half) {
+                const i64 row = (2 * expert + half) * width, at = expert * 2 * width + half;
+                gate_up.pieces.push_back(
+                    {.name = name + "gate_up_proj",
+                     .shape = {width, hidden},
+                     .first_row = row,
+                     .view = ParameterPiece::View{.shape = {experts, hidden, 2 * width},
+                                                  .first = expert * hidden * 2 * width + half,
+                                                  .row_stride = 2,
+                                                  .column_stride = 2 * width}});
+                gate_up_bias.pieces.push_back(
+                    {.name = name + "gate_up_proj_bias",
+                     .shape = {width},
+                     .first_row = row,
+                     .view =
+                         ParameterPiece::View{.shape = {experts, 2 * width}, .first = at, .row_stride = 2}});
+            }
+            down.pieces.push_back({.name = name + "down_proj",
+                                   .shape = {hidden, width},
+                                   .first_row = expert * hidden,
+                                   .view = ParameterPiece::View{.shape = {experts, width, hidden},
+                                                                .first = expert * width * hidden,
+                                                                .row_stride = 1,
+                                                                .column_stride = hidden}});
+            down_bias.pieces.push_back(
+                {.name = name + "down_proj_bias",
+                 .shape = {hidden},
+                 .first_row = expert * hidden,
+                 .view = ParameterPiece::View{
+                     .shape = {experts, hidden}, .first = expert * hidden, .row_stride = 1}});
+        }
+        gate_up.shape = {experts * 2 * width, hidden};
+        down.shape = {experts * hidden, width};
+        gate_up_bias.shape = {experts * 2 * width};
+        down_bias.shape = {experts * hidden};
+        add(std::move(gate_up));
+        add(std::move(down));
+        if (!config_.experts.bias) return;
+        add(std::move(gate_up_bias));
+        add(std::move(down_bias));
     }
 
     Parameter& add(Parameter parameter) {
@@ -134,6 +232,11 @@ private:
     }
     void bias(Tensor LayerWeights::*tensor, const std::vector<Part>& parts) {
         stack({.layer_tensor = tensor}, parts, "bias", 0);
+    }
+
+    void vector_of_f32(Tensor LayerWeights::*tensor, const std::string& name, i64 rows) {
+        Parameter& added = add({.layer = layer_, .layer_tensor = tensor, .shape = {rows}, .is_f32 = true});
+        added.pieces.push_back({fmt::format("{}layers.{}.{}", prefix_.body, layer_, name), added.shape});
     }
 
     // Parts one below the other; of vectors where there are no columns.
@@ -165,8 +268,30 @@ const CheckpointPrefix kPrefixes[] = {
 
 constexpr std::string_view kWeight = ".weight";
 
+// Of every step-th row of a stored weight from `first` on, which is none that is cut into rows of words.
+formats::StoredWeight every_row(formats::StoredWeight weight, i64 step, i64 first) {
+    for (formats::StoredRows* rows : {&weight.codes, &weight.scales}) {
+        const i64 row_bytes = rows->columns * element_bytes(rows->element);
+        rows->file_offset += static_cast<u64>(first * row_bytes);
+        rows->columns *= step;
+        rows->rows /= step;
+    }
+    weight.rows /= step;
+    return weight;
+}
+
 Status check_piece(const ModelConfig& config, const Safetensors& checkpoint, ParameterPiece& piece) {
     WW_ASSIGN(const LayerFormat* format, format_of_piece(config, piece));
+    if (format != nullptr && piece.view) {
+        const i64 experts = piece.view->shape[0], half = piece.view->row_stride;
+        const i64 place = piece.view->first % half,
+                  expert = piece.view->first / (product(piece.view->shape) / experts);
+        WW_ASSIGN(auto opened, open_gpt_oss_expert(checkpoint, piece.name, expert, experts,
+                                                   half * piece.shape[0], piece.shape[1]));
+        piece.quantized =
+            std::make_shared<const formats::StoredWeight>(every_row(std::move(opened), half, place));
+        return {};
+    }
     if (format != nullptr) {
         const std::string layer = piece.name.substr(0, piece.name.size() - kWeight.size());
         WW_ASSIGN(auto opened, open_weight(checkpoint, layer, *format, piece.shape[0], piece.shape[1]));
@@ -184,15 +309,24 @@ Status check_piece(const ModelConfig& config, const Safetensors& checkpoint, Par
         }
     }
     WW_ASSIGN(const StoredTensor stored, checkpoint.find(piece.name));
-    if (stored.shape != piece.shape) {
+    const std::vector<i64>& shape = piece.view ? piece.view->shape : piece.shape;
+    if (stored.shape != shape) {
         return caller_error(fmt::format("{}: tensor {}: {} of this config has shape {}, got {}", stored.file,
-                                        piece.name, config.architecture, piece.shape, stored.shape));
+                                        piece.name, config.architecture, shape, stored.shape));
     }
     if (stored.dtype != DType::bf16 && stored.dtype != DType::f16 && stored.dtype != DType::f32) {
         return caller_error(fmt::format("{}: tensor {}: expected bf16, f16 or f32, got {}", stored.file,
                                         piece.name, dtype_name(stored.dtype)));
     }
     return {};
+}
+
+// "46.eh_proj.weight" behind 46 layers.
+bool is_of_draft(const ModelConfig& config, std::string_view name) {
+    int layer = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
+    return error == std::errc() && end != name.data() && layer >= config.num_layers &&
+           layer < config.num_layers + config.draft_layers;
 }
 
 // Older checkpoints store the frequencies, which follow from the config.
@@ -240,10 +374,15 @@ CheckpointPrefix prefix_of(const Safetensors& checkpoint) {
 
 Result<const LayerFormat*> format_of_piece(const ModelConfig& config, const ParameterPiece& piece) {
     const LayerFormat* none = nullptr;
-    if (!config.quantization || piece.shape.size() != 2 || !piece.name.ends_with(kWeight)) return none;
+    if (!config.quantization || piece.shape.size() != 2) return none;
+    if (piece.view) return config.quantization->format_of(piece.name);
+    if (!piece.name.ends_with(kWeight)) return none;
     if (piece.name.ends_with("embed_tokens.weight")) return none;
-    return config.quantization->format_of(
-        std::string_view(piece.name).substr(0, piece.name.size() - kWeight.size()));
+    WW_ASSIGN(const LayerFormat* format,
+              config.quantization->format_of(
+                  std::string_view(piece.name).substr(0, piece.name.size() - kWeight.size())));
+    // There is none of it but of experts in one tensor.
+    return format != nullptr && format->stored == StoredFormat::gpt_oss_mxfp4 ? none : format;
 }
 
 i64 ParameterPiece::num_elements() const {
@@ -268,7 +407,8 @@ Tensor& Parameter::of(Weights& weights) const {
     return layer < 0 ? weights.*model_tensor : weights.layers[static_cast<std::size_t>(layer)].*layer_tensor;
 }
 
-Tensor Parameter::view(void* data, DType dtype) const {
+Tensor Parameter::view(void* data, const ModelConfig& config) const {
+    const DType dtype = this->dtype(config);
     return shape.size() == 1 ? Tensor::dense(data, dtype, {shape[0]})
                              : Tensor::dense(data, dtype, {shape[0], shape[1]});
 }
@@ -295,6 +435,7 @@ Result<std::vector<Parameter>> find_parameters(const ModelConfig& config, const 
     for (const std::string& name : checkpoint.names()) {
         if (known.contains(name) || is_derived(name)) continue;
         if (!name.starts_with(prefix.body + "layers.")) continue;
+        if (is_of_draft(config, std::string_view(name).substr(prefix.body.size() + 7))) continue;
         if (is_kv_scale(name) || (config.quantization && is_beside_weights(name))) continue;
         if (config.quantization) {
             WW_ASSIGN(const bool is_zero, is_zero_bias(checkpoint, name));
@@ -330,11 +471,17 @@ std::vector<Parameter> list_with_one_expert(ModelConfig config) {
 }
 
 i64 times_listed(const ModelConfig& config, const Parameter& parameter) {
-    const auto of_layer = parameter.layer_tensor;
-    return parameter.experts > 0 || of_layer == &LayerWeights::router ||
-                   of_layer == &LayerWeights::expert_gate_up || of_layer == &LayerWeights::expert_down
-               ? config.experts.num_experts
-               : 1;
+    constexpr Tensor LayerWeights::*kOfEveryExpert[] = {&LayerWeights::router,
+                                                        &LayerWeights::router_bias,
+                                                        &LayerWeights::selection_bias,
+                                                        &LayerWeights::expert_down,
+                                                        &LayerWeights::expert_down_bias,
+                                                        &LayerWeights::expert_gate_up,
+                                                        &LayerWeights::expert_gate_up_bias};
+    const bool is_listed =
+        parameter.layer_tensor != nullptr &&
+        std::ranges::find(kOfEveryExpert, parameter.layer_tensor) != std::end(kOfEveryExpert);
+    return parameter.experts > 0 || is_listed ? config.experts.num_experts : 1;
 }
 
 i64 num_parameters(const ModelConfig& config) {

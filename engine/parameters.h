@@ -23,6 +23,13 @@ struct ParameterPiece {
     std::string name;        // in the checkpoint
     std::vector<i64> shape;  // that it must have there: [rows] or [rows, columns]
     i64 first_row = 0;       // where its rows begin in the destination
+    // Where in a tensor of this shape it is, if it is not the whole: row r, column c at element first +
+    // r row_stride + c column_stride.
+    struct View {
+        std::vector<i64> shape;
+        i64 first = 0, row_stride = 0, column_stride = 1;
+    };
+    std::optional<View> view;
     // How it is stored instead where the checkpoint has it quantised; then there is no tensor of its name.
     std::shared_ptr<const formats::StoredWeight> quantized;
     std::optional<InputScale>
@@ -38,7 +45,8 @@ struct Parameter {
     Tensor& of(Weights& weights) const;
     ProductWeight& product_of(Weights& weights) const;
     bool is_product() const { return layer_product != nullptr || model_product != nullptr; }
-    Tensor view(void* data, DType dtype) const;
+    DType dtype(const ModelConfig& config) const { return is_f32 ? DType::f32 : config.dtype; }
+    Tensor view(void* data, const ModelConfig& config) const;
     i64 num_elements() const;
 
     int layer = -1;  // -1: of the model itself
@@ -55,7 +63,8 @@ struct Parameter {
     float input_scale = 0;   // by which its inputs become codes, where they do and it is not made of them
     std::string converted;   // why a quantised one is numbers
     std::string not_coded;   // why its inputs are numbers although the checkpoint says they are codes
-    std::vector<i64> shape;  // [rows] or [rows, columns], dense, as config.dtype
+    std::vector<i64> shape;  // [rows] or [rows, columns], dense, as config.dtype or, of vectors that are
+    bool is_f32 = false;     // read as such, in f32
     bool is_norm = false;
     double neutral = 0;  // what random values are around: for norms what makes the weight used 1
     std::vector<ParameterPiece> pieces;

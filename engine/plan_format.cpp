@@ -36,8 +36,9 @@ std::string tokens_text(i64 tokens) {
 
 std::string parameters_text(i64 parameters) {
     const auto value = static_cast<double>(parameters);
-    return value >= 1e9 ? fmt::format("{:.3g} billion", value * 1e-9)
-                        : fmt::format("{:.3g} million", value * 1e-6);
+    return value >= 1e12  ? fmt::format("{:.3g} trillion", value * 1e-12)
+           : value >= 1e9 ? fmt::format("{:.3g} billion", value * 1e-9)
+                          : fmt::format("{:.3g} million", value * 1e-6);
 }
 
 std::string percent_text(double part, double whole) {

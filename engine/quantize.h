@@ -57,8 +57,8 @@ using QuantizeProgress = std::function<bool(i64 done_bytes, i64 total_bytes)>;
 // From a folder with config.json and weights to `out`, which must not exist: it appears when it is complete.
 // Until then the work is in "OUT.part"; the same call goes on where a run was stopped or killed. Caller
 // errors: what load_config and find_parameters refuse; groups that do not divide a layer's columns; weights
-// that are not finite; GPTQ of another format than int4, and what Calibration refuses. With GPTQ a run goes
-// on behind the last whole layer.
+// that are not finite, or of all experts in one tensor; GPTQ of another format than int4, and what
+// Calibration refuses. With GPTQ a run goes on behind the last whole layer.
 Result<QuantizeResult> quantize_checkpoint(const std::string& folder, const std::string& out,
                                            const QuantizeOptions& options,
                                            const QuantizeProgress& progress = {});

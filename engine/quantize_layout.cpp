@@ -73,7 +73,8 @@ private:
         const CheckpointSource positions(source_);
         for (const Parameter& parameter : parameters_) {
             for (const ParameterPiece& piece : parameter.pieces) {
-                const bool is_router = parameter.layer_tensor == &LayerWeights::router;
+                const bool is_router = parameter.layer_tensor == &LayerWeights::router ||
+                                       parameter.layer_tensor == &LayerWeights::shared_gate;
                 if (parameter.layer < 0 || piece.shape.size() != 2 || is_router) {
                     // The output layer and routers are linear layers too, and are named as ones that are
                     // kept.
@@ -82,6 +83,10 @@ private:
                     }
                     if (piece.quantized) return keeps_quantized(piece.name);
                     continue;
+                }
+                if (piece.view) {
+                    return caller_error(fmt::format(
+                        "{}: weights of all experts in one tensor: expected a tensor for each", piece.name));
                 }
                 QuantizeJob job{.parameter = &parameter, .piece = &piece};
                 WW_TRY(add_outputs(job));

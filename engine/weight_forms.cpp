@@ -416,6 +416,10 @@ ProductForm& product_in(ModelForms& forms, const Parameter& parameter) {
     if (parameter.layer < 0) return forms.lm_head;
     LayerForms& layer = forms.layers[static_cast<std::size_t>(parameter.layer)];
     if (parameter.layer_product == &LayerWeights::qkv) return layer.qkv;
+    if (parameter.layer_product == &LayerWeights::q_a) return layer.q_a;
+    if (parameter.layer_product == &LayerWeights::q_b) return layer.q_b;
+    if (parameter.layer_product == &LayerWeights::kv_a) return layer.kv_a;
+    if (parameter.layer_product == &LayerWeights::kv_b) return layer.kv_b;
     if (parameter.layer_product == &LayerWeights::o) return layer.o;
     if (parameter.layer_product == &LayerWeights::experts_gate) return layer.experts_gate;
     if (parameter.layer_product == &LayerWeights::experts_up) return layer.experts_up;
@@ -438,7 +442,8 @@ i64 weight_bytes(const WeightForm& form, i64 rows, i64 columns, DType dtype) {
 }
 
 i64 weight_bytes(const Parameter& parameter, DType dtype) {
-    if (!parameter.is_product()) return parameter.num_elements() * dtype_bytes(dtype);
+    if (!parameter.is_product())
+        return parameter.num_elements() * dtype_bytes(parameter.is_f32 ? DType::f32 : dtype);
     const WeightForm& form = parameter.form;
     const i64 weights = std::max<i64>(1, parameter.experts);
     const i64 global_scale = parameter.experts > 0 && has_global_scale(form) ? sizeof(float) : 0;

@@ -44,11 +44,37 @@ Status read_quantized(const PiecePart& part, DType dtype, std::byte* out) {
     return {};
 }
 
+// Of a piece that is spread over a tensor. Of a row's columns one after the other, over all rows: those are
+// neighbours there.
+void read_view(const PiecePart& part, const StoredTensor& stored, DType dtype, std::byte* out) {
+    const ParameterPiece& piece = *part.piece;
+    const ParameterPiece::View& view = *piece.view;
+    const i64 columns = piece.shape.size() == 1 ? 1 : piece.shape[1];
+    const i64 end = part.first + part.count;
+    for (i64 column = 0; column < columns; ++column) {
+        const i64 first_row = (part.first - column + columns - 1) / columns;
+        for (i64 row = first_row; row * columns + column < end; ++row) {
+            const i64 from = view.first + row * view.row_stride + column * view.column_stride;
+            const i64 to = row * columns + column - part.first;
+            if (stored.dtype == dtype) {
+                std::memcpy(out + bytes_of(to, dtype), stored.bytes.data() + bytes_of(from, dtype),
+                            bytes_of(1, dtype));
+            } else {
+                store_float(out, dtype, to, load_float(stored.bytes.data(), stored.dtype, from));
+            }
+        }
+    }
+}
+
 }  // namespace
 
 Status CheckpointSource::read(const PiecePart& part, DType dtype, std::byte* out) const {
     if (part.piece->quantized) return read_quantized(part, dtype, out);
     WW_ASSIGN(const StoredTensor stored, checkpoint_.find(part.piece->name));
+    if (part.piece->view) {
+        read_view(part, stored, dtype, out);
+        return {};
+    }
     const u64 begin = stored.file_offset + bytes_of(part.first, stored.dtype);
     if (stored.dtype == dtype) return stored.mapped->read(begin, {out, bytes_of(part.count, dtype)});
     thread_local std::vector<std::byte> block;
@@ -112,10 +138,10 @@ RandomSource::RandomSource(u64 seed, DType dtype)
 }
 
 // FNV-1a.
-u64 RandomSource::place_of(const std::string& name) const {
+u64 RandomSource::place_of(const ParameterPiece& piece) const {
     u64 hash = 0xcbf29ce484222325u ^ seed_;
-    for (const char c : name) hash = (hash ^ static_cast<u8>(c)) * 0x100000001b3u;
-    return hash;
+    for (const char c : piece.name) hash = (hash ^ static_cast<u8>(c)) * 0x100000001b3u;
+    return piece.view ? (hash ^ static_cast<u64>(piece.view->first)) * 0x100000001b3u : hash;
 }
 
 Status RandomSource::read(const PiecePart& part, DType dtype, std::byte* out) const {
@@ -125,10 +151,15 @@ Status RandomSource::read(const PiecePart& part, DType dtype, std::byte* out) co
         }
         return {};
     }
-    i64 offset = (static_cast<i64>(place_of(part.piece->name) % kPoolElements) + part.first) % kPoolElements;
+    i64 offset = (static_cast<i64>(place_of(*part.piece) % kPoolElements) + part.first) % kPoolElements;
     for (i64 left = part.count; left > 0;) {
         const i64 count = std::min(left, kPoolElements - offset);
-        std::memcpy(out, pool_.data() + bytes_of(offset, dtype), bytes_of(count, dtype));
+        const std::byte* from = pool_.data() + bytes_of(offset, dtype_);
+        if (dtype == dtype_) {
+            std::memcpy(out, from, bytes_of(count, dtype));
+        } else {
+            for (i64 i = 0; i < count; ++i) store_float(out, dtype, i, load_float(from, dtype_, i));
+        }
         out += bytes_of(count, dtype);
         left -= count;
         offset = 0;
@@ -214,8 +245,7 @@ Result<PackedWeight> RandomSource::read_packed(const Parameter& parameter, i64 f
     const i64 blocks = pool->num_blocks, wanted = ceil_div(count, i64{kPackedRows});
     const i64 expert = parameter.experts == 0 ? 0 : first / parameter.pieces[0].shape[0];
     const ParameterPiece& piece = parameter.pieces[static_cast<std::size_t>(expert)];
-    const u64 place =
-        place_of(piece.name) % blocks + static_cast<u64>((first - piece.first_row) / kPackedRows);
+    const u64 place = place_of(piece) % blocks + static_cast<u64>((first - piece.first_row) / kPackedRows);
     PackedWeight packed{.format = from.format, .n = count, .k = from.k, .group = from.group};
     packed.data = blocks_of(from.data, blocks, place, wanted);
     packed.scale_type = from.scale_type;
@@ -229,7 +259,7 @@ Result<PackedWeight> RandomSource::read_packed(const Parameter& parameter, i64 f
 Result<CodedRows> RandomSource::read_coded(const Parameter& parameter, i64 first, i64 count) const {
     WW_ASSIGN(const PackedPool* pool, packed_pool(parameter.form, parameter.shape[1]));
     const i64 blocks = pool->num_blocks, wanted = ceil_div(count, kCodedRows);
-    const u64 place = place_of(parameter.pieces[0].name) % blocks + static_cast<u64>(first / kCodedRows);
+    const u64 place = place_of(parameter.pieces[0]) % blocks + static_cast<u64>(first / kCodedRows);
     CodedRows rows{.codes = blocks_of(pool->coded.codes, blocks, place, wanted),
                    .scales = blocks_of(pool->coded.scales, blocks, place, wanted)};
     // The last block may be cut off.

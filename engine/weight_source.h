@@ -66,7 +66,7 @@ private:
         PackedWeight weight;
         CodedRows coded;  // where the form is
     };
-    u64 place_of(const std::string& name) const;
+    u64 place_of(const ParameterPiece& piece) const;
     Result<const PackedPool*> packed_pool(const WeightForm& form, i64 columns) const;
 
     u64 seed_;

@@ -146,7 +146,9 @@ public:
     }
 
 private:
-    i64 bytes_of(i64 elements) const { return elements * dtype_bytes(config_.dtype); }
+    i64 bytes_of(const Parameter& parameter, i64 elements) const {
+        return elements * dtype_bytes(parameter.dtype(config_));
+    }
 
     Status allocate() {
         weights_.layers.resize(static_cast<std::size_t>(config_.num_layers));
@@ -163,7 +165,7 @@ private:
             } else if (form.coded) {
                 parameter.part_of(weights_).coded = coded_view(parameter, buffer.as<std::byte>());
             } else {
-                parameter.of(weights_) = parameter.view(buffer.data(), config_.dtype);
+                parameter.of(weights_) = parameter.view(buffer.data(), config_);
             }
             weights_.storage.push_back(std::move(buffer));
             weights_.bytes += bytes;
@@ -216,7 +218,7 @@ private:
         for (const Parameter& parameter : parameters_) {
             if (keeps_codes(parameter)) continue;
             auto* to = static_cast<std::byte*>(parameter.of(weights_).data);
-            const i64 row_bytes = bytes_of(parameter.num_elements() / parameter.shape[0]);
+            const i64 row_bytes = bytes_of(parameter, parameter.num_elements() / parameter.shape[0]);
             for (const ParameterPiece& piece : parameter.pieces) {
                 pieces.push_back(
                     {source_.position_of(piece),
@@ -225,13 +227,13 @@ private:
         }
         std::stable_sort(pieces.begin(), pieces.end(),
                          [](const Piece& a, const Piece& b) { return a.position < b.position; });
-        const i64 elements = std::max<i64>(1, part_bytes_ / dtype_bytes(config_.dtype));
         for (const auto& [position, whole] : pieces) {
+            const i64 elements = std::max<i64>(1, part_bytes_ / bytes_of(*whole.part.parameter, 1));
             for (i64 first = 0; first < whole.part.count; first += elements) {
                 Part part = whole;
                 part.part.first = first;
                 part.part.count = std::min(elements, whole.part.count - first);
-                part.to += bytes_of(first);
+                part.to += bytes_of(*part.part.parameter, first);
                 parts_.push_back(part);
             }
         }
@@ -284,9 +286,10 @@ private:
                 WW_TRY(part.packed->form.coded ? load_coded(part, lane) : load_packed(part, lane));
                 continue;
             }
-            const i64 bytes = bytes_of(part.part.count);
+            const Parameter& parameter = *part.part.parameter;
+            const i64 bytes = bytes_of(parameter, part.part.count);
             WW_ASSIGN(std::byte * room, lane.room_for(part.to));
-            WW_TRY(source_.read(part.part, config_.dtype, room));
+            WW_TRY(source_.read(part.part, parameter.dtype(config_), room));
             WW_TRY(lane.send(part.to, bytes));
             done_bytes_ += bytes;
         }
@@ -389,6 +392,7 @@ Status load_kv(Context& context, const StoredKv& kv, Weights& weights) {
 
 Result<Weights> load_weights(Context& context, const ModelConfig& config, const std::string& folder,
                              const LoadProgress& progress, const LoadTuning& tuning) {
+    WW_TRY(check_runs(config));
     WW_ASSIGN(const Safetensors checkpoint, Safetensors::open(folder));
     WW_ASSIGN(std::vector<Parameter> found, find_parameters(config, checkpoint));
     WW_ASSIGN(const ModelConfig decided, with_activations(config, context.target()));
@@ -403,6 +407,7 @@ Result<Weights> load_weights(Context& context, const ModelConfig& config, const 
 
 Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 seed,
                                const LoadProgress& progress, const LoadTuning& tuning) {
+    WW_TRY(check_runs(config));
     WW_ASSIGN(const ModelConfig decided, with_activations(config, context.target()));
     WW_ASSIGN(std::vector<Parameter> parameters, with_forms(decided, list_parameters(decided)));
     for (Parameter& parameter : parameters) {

@@ -31,24 +31,36 @@ using ProductWeight = std::vector<WeightPart>;
 
 // q, k and v are one product with stacked rows, and so are gate and up.
 struct LayerWeights {
-    Tensor attention_norm;       // [hidden]
-    ProductWeight qkv;           // [(heads + 2 kv_heads) head_dim, hidden]
-    Tensor qkv_bias;             // [(heads + 2 kv_heads) head_dim], only with qkv_bias
-    Tensor q_norm, k_norm;       // [head_dim], only with qk_norm
-    Tensor k_scale, v_scale;     // f32 [1] or [kv_heads], only of keys and values as codes; null: 1
-    ProductWeight o;             // [hidden, heads head_dim]
-    Tensor o_bias;               // [hidden], only with o_bias
+    Tensor attention_norm;    // [hidden]
+    ProductWeight qkv;        // [(heads + 2 kv_heads) head_dim, hidden]
+    Tensor qkv_bias;          // [(heads + 2 kv_heads) head_dim], only with qkv_bias
+    Tensor q_norm, k_norm;    // [head_dim], only with qk_norm; of all, [heads head_dim] and of kv_heads
+    Tensor sinks;             // f32 [heads], only with sinks
+    Tensor k_scale, v_scale;  // f32 [1] or [kv_heads], only of keys and values as codes; null: 1
+    // In place of qkv, with latent attention; q_a and its norm only with a q_rank:
+    ProductWeight q_a, kv_a;     // [q_rank, hidden], [kv_rank + rope_dim, hidden]
+    Tensor q_a_norm, kv_a_norm;  // [q_rank], [kv_rank]
+    ProductWeight q_b,
+        kv_b;         // [heads (nope_dim + rope_dim), q_rank], [heads (nope_dim + value_dim), kv_rank]
+    ProductWeight o;  // [hidden, heads head_dim]
+    Tensor o_bias;    // [hidden], only with o_bias
     Tensor attention_post_norm;  // [hidden], only with post_norms
     Tensor mlp_norm;             // [hidden]
-    ProductWeight gate_up;       // [2 intermediate, hidden]: gate's rows first
-    Tensor gate_up_bias;         // [2 intermediate], only with mlp_bias
-    ProductWeight down;          // [hidden, intermediate]
+    ProductWeight gate_up;       // [2 width, hidden]: gate's rows first
+    Tensor gate_up_bias;         // [2 width], only with mlp_bias
+    ProductWeight down;          // [hidden, width]
     Tensor down_bias;            // [hidden], only with mlp_bias
     Tensor mlp_post_norm;        // [hidden], only with post_norms
-    // Of a layer with experts, which has no gate_up and down. The gate's rows of an expert come first.
-    Tensor router;          // [experts, hidden]
-    Tensor expert_gate_up;  // [experts x 2 width, hidden]
-    Tensor expert_down;     // [experts x hidden, width]
+    // Of a layer with experts, whose gate_up and down are those of the shared ones, or empty. The gate's rows
+    // of an expert come first.
+    Tensor router;               // [experts, hidden]
+    Tensor router_bias;          // [experts], only with router_bias
+    Tensor selection_bias;       // f32 [experts], only with selection_bias
+    Tensor shared_gate;          // [1, hidden], only with shared_gate
+    Tensor expert_gate_up;       // [experts x 2 width, hidden]
+    Tensor expert_gate_up_bias;  // [experts x 2 width], only of experts with a bias
+    Tensor expert_down;          // [experts x hidden, width]
+    Tensor expert_down_bias;     // [experts x hidden], likewise
     // Of quantised experts, in place of those two: a part each, with a weight for each expert.
     ProductWeight experts_gate, experts_up;  // [experts x width, hidden]
     ProductWeight experts_down;              // [experts x hidden, width]

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Models with experts in place of the MLP: Qwen3-MoE, whose attention is Qwen3's, and Mixtral, whose is
-// Mistral's. transformers' models/qwen3_moe, mixtral.
+// Models with experts in place of the MLP: Qwen2-MoE and Qwen3-MoE, whose attention is Qwen2's and Qwen3's,
+// Mixtral, whose is Mistral's, GLM-4.5, MiniMax-M2 and gpt-oss. transformers' models/qwen2_moe, qwen3_moe,
+// mixtral, glm4_moe, minimax_m2, gpt_oss.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "engine/architectures/architecture.h"
@@ -26,23 +31,8 @@ void read_experts(Fields& fields, const char* count, i64 default_count, i64 defa
     experts.layers.assign(static_cast<std::size_t>(config.num_layers), true);
 }
 
-}  // namespace
-
-void read_qwen3_moe(Fields& fields, ModelConfig& config) {
-    read_common(fields, {.num_kv_heads = 4, .max_position_tokens = 32768}, config);
-    config.qk_norm = true;
-    config.qkv_bias = config.o_bias = fields.flag_or("attention_bias", false);
-    config.rope = read_rope(fields, config);
-    const std::optional<i64> window = read_window(fields, 4096);
-    const bool is_windowed = fields.flag_or("use_sliding_window", false);
-    (void)fields.integer_or("max_window_layers", 0, kMaxSize, 28);  // all layers, whatever it says
-    read_layer_types(fields, is_windowed ? window : std::nullopt, every_layer, 0, config);
-
-    // transformers from 5.0 on saves it under the other name.
-    const char* count = fields.find("num_experts") != nullptr ? "num_experts" : "num_local_experts";
-    read_experts(fields, count, 128, 8, "moe_intermediate_size", config);
-    config.experts.renormalize = fields.flag_or("norm_topk_prob", false);
-    // Every step-th layer has experts, but for those that are listed.
+// Every step-th layer has experts, but for those that are listed.
+void read_qwen_layers(Fields& fields, ModelConfig& config) {
     const i64 step = fields.integer_or("decoder_sparse_step", 1, kMaxSize, 1);
     for (int layer = 0; layer < config.num_layers && fields.status().ok(); ++layer)
         config.experts.layers[static_cast<std::size_t>(layer)] = (layer + 1) % step == 0;
@@ -54,6 +44,83 @@ void read_qwen3_moe(Fields& fields, ModelConfig& config) {
             return fields.fail("'mlp_only_layers': expected numbers of layers");
         config.experts.layers[layer.get<std::size_t>()] = false;
     }
+}
+
+// transformers from 5.0 on saves their number under a name for all families.
+const char* count_name(const Fields& fields, const char* name) {
+    return fields.find(name) != nullptr ? name : "num_local_experts";
+}
+
+// A word that only one value of is computed.
+void expect_text(Fields& fields, const char* key, const char* only) {
+    const std::string value = fields.text_or(key, only);
+    if (value != only) fields.fail(fmt::format("'{}': expected {}, got '{:.40}'", key, only, value));
+}
+
+struct BiasedDefaults {
+    i64 count, num_groups, top_groups;
+    double scale;
+    i64 dense;  // layers that have none, the first ones
+};
+
+// DeepSeek-V3's and GLM-4.5's: the scores' bias is learnt without a gradient, so as to spread the tokens.
+void read_biased_experts(Fields& fields, const BiasedDefaults& defaults, ModelConfig& config) {
+    ExpertsConfig& experts = config.experts;
+    read_experts(fields, count_name(fields, "n_routed_experts"), defaults.count, 8, "moe_intermediate_size",
+                 config);
+    experts.score = ExpertScore::sigmoid;
+    experts.selection_bias = true;
+    experts.renormalize = fields.flag_or("norm_topk_prob", true);
+    experts.scale = fields.positive_or("routed_scaling_factor", defaults.scale);
+    experts.num_groups =
+        static_cast<int>(fields.integer_or("n_group", 1, kMaxExpertGroups, defaults.num_groups));
+    experts.top_groups =
+        static_cast<int>(fields.integer_or("topk_group", 1, kMaxExpertGroups, defaults.top_groups));
+    if (experts.num_experts % experts.num_groups != 0 || experts.top_groups > experts.num_groups ||
+        experts.num_experts / experts.num_groups * experts.top_groups < experts.top_k) {
+        fields.fail(
+            fmt::format("'topk_group': {} of {} groups of {} experts do not hold the {} that a token goes to",
+                        experts.top_groups, experts.num_groups, experts.num_experts, experts.top_k));
+    }
+    const i64 shared = fields.integer_or("n_shared_experts", 0, kMaxExperts, 1);
+    experts.shared_width = static_cast<int>(std::min<i64>(shared * experts.width, kMaxSize));
+    const i64 dense = fields.integer_or("first_k_dense_replace", 0, kMaxSize, defaults.dense);
+    for (int layer = 0; layer < std::min<i64>(dense, config.num_layers); ++layer)
+        experts.layers[static_cast<std::size_t>(layer)] = false;
+}
+
+}  // namespace
+
+void read_qwen2_moe(Fields& fields, ModelConfig& config) {
+    read_common(fields, {.num_kv_heads = 16, .max_position_tokens = 32768}, config);
+    config.qkv_bias = fields.flag_or("qkv_bias", true);
+    config.rope = read_rope(fields, config);
+    for (const char* key : {"sliding_window", "max_window_layers"}) (void)fields.find(key);
+    if (fields.flag_or("use_sliding_window", false))
+        fields.fail("'use_sliding_window': expected false, got true");
+    read_layer_types(fields, std::nullopt, every_layer, 0, config);
+    read_experts(fields, count_name(fields, "num_experts"), 60, 4, "moe_intermediate_size", config);
+    config.experts.renormalize = fields.flag_or("norm_topk_prob", false);
+    config.experts.shared_width =
+        static_cast<int>(fields.integer_or("shared_expert_intermediate_size", 1, kMaxSize, 5632));
+    config.experts.shared_gate = true;
+    config.layout.shared_experts = "shared_expert";
+    read_qwen_layers(fields, config);
+}
+
+void read_qwen3_moe(Fields& fields, ModelConfig& config) {
+    read_common(fields, {.num_kv_heads = 4, .max_position_tokens = 32768}, config);
+    config.qk_norm = true;
+    config.qkv_bias = config.o_bias = fields.flag_or("attention_bias", false);
+    config.rope = read_rope(fields, config);
+    const std::optional<i64> window = read_window(fields, 4096);
+    const bool is_windowed = fields.flag_or("use_sliding_window", false);
+    (void)fields.integer_or("max_window_layers", 0, kMaxSize, 28);  // all layers, whatever it says
+    read_layer_types(fields, is_windowed ? window : std::nullopt, every_layer, 0, config);
+
+    read_experts(fields, count_name(fields, "num_experts"), 128, 8, "moe_intermediate_size", config);
+    config.experts.renormalize = fields.flag_or("norm_topk_prob", false);
+    read_qwen_layers(fields, config);
 }
 
 void read_mixtral(Fields& fields, ModelConfig& config) {
@@ -72,6 +139,114 @@ void read_mixtral(Fields& fields, ModelConfig& config) {
     config.layout.expert_gate = "w1";
     config.layout.expert_up = "w3";
     config.layout.expert_down = "w2";
+}
+
+void read_glm4_moe(Fields& fields, ModelConfig& config) {
+    read_common(fields, {.num_kv_heads = 8, .max_position_tokens = 131072, .rms_norm_eps = 1e-5}, config);
+    config.qkv_bias = fields.flag_or("attention_bias", false);
+    config.qk_norm = fields.flag_or("use_qk_norm", false);
+    config.rope = read_rope(fields, config, {.partial_rotary_factor = 0.5});
+    config.draft_layers = static_cast<int>(fields.integer_or("num_nextn_predict_layers", 0, kMaxSize, 0));
+
+    read_biased_experts(fields, {.count = 128, .num_groups = 1, .top_groups = 1, .scale = 1, .dense = 1},
+                        config);
+}
+
+// With latent attention, which is planned alone. Kimi-K2 is one, too.
+void read_deepseek_v3(Fields& fields, ModelConfig& config) {
+    fields.find("head_dim");  // transformers saves the rotated part's
+    read_common(fields, {.max_position_tokens = 4096, .bos_token = 0, .eos_tokens = {1}}, config);
+    if (fields.flag_or("attention_bias", false)) fields.fail("'attention_bias': expected false, got true");
+    LatentConfig& latent = config.latent;
+    const auto size = [&](const char* key, i64 fallback) {
+        return static_cast<int>(fields.integer_or(key, 1, kMaxSize, fallback));
+    };
+    latent.kv_rank = size("kv_lora_rank", 512);
+    latent.q_rank = static_cast<int>(fields.integer_or_none("q_lora_rank", 1, kMaxSize, 1536).value_or(0));
+    latent.nope_dim = size("qk_nope_head_dim", 128);
+    latent.rope_dim = size("qk_rope_head_dim", 64);
+    latent.value_dim = size("v_head_dim", 128);
+    config.head_dim = latent.rope_dim;
+    config.rope = read_rope(fields, config);
+    config.rope.interleaved = true;
+    config.head_dim = latent.nope_dim + latent.rope_dim;
+    const RopeScaling& scaling = config.rope.scaling;
+    const bool is_longer = scaling.kind == RopeScaling::Kind::yarn && scaling.factor > 1;
+    const double magnitude = is_longer ? 0.1 * scaling.mscale_all_dim * std::log(scaling.factor) + 1 : 1;
+    config.attention_scale = magnitude * magnitude / std::sqrt(static_cast<double>(config.head_dim));
+    config.draft_layers = static_cast<int>(fields.integer_or("num_nextn_predict_layers", 0, kMaxSize, 0));
+    if (fields.integer_or("moe_layer_freq", 1, kMaxSize, 1) != 1) fields.fail("'moe_layer_freq': expected 1");
+    expect_text(fields, "topk_method", "noaux_tc");
+    expect_text(fields, "scoring_func", "sigmoid");
+    for (const char* key : {"aux_loss_alpha", "seq_aux", "ep_size"}) (void)fields.find(key);  // of training
+    read_biased_experts(fields, {.count = 256, .num_groups = 8, .top_groups = 4, .scale = 2.5, .dense = 3},
+                        config);
+}
+
+// Its norms of q and k are of all heads at once.
+void read_minimax_m2(Fields& fields, ModelConfig& config) {
+    read_common(fields,
+                {.num_kv_heads = 8,
+                 .head_dim = 128,
+                 .max_position_tokens = 196608,
+                 .bos_token = 200034,
+                 .eos_tokens = {200020}},
+                config);
+    config.qk_norm = config.qk_norm_of_all = fields.flag_or("use_qk_norm", true);
+    expect_text(fields, "qk_norm_type", "per_layer");
+    const i64 rotary_dim = fields.integer_or("rotary_dim", 2, 4096, config.head_dim);
+    config.rope =
+        read_rope(fields, config,
+                  {.theta = 5e6, .partial_rotary_factor = static_cast<double>(rotary_dim) / config.head_dim});
+    if (fields.find("rotary_dim") != nullptr && rotary_dim != config.rope.rotary_dim) {
+        fields.fail(fmt::format("'rotary_dim': {} disagrees with partial_rotary_factor, which makes it {}",
+                                rotary_dim, config.rope.rotary_dim));
+    }
+    if (const nlohmann::json* types = fields.find("attn_type_list"); types != nullptr) {
+        if (!types->is_array() ||
+            std::any_of(types->begin(), types->end(), [](const auto& t) { return t != 1; }))
+            fields.fail("'attn_type_list': expected 1, full attention, for every layer");
+    }
+    if (fields.integer_or("shared_intermediate_size", 0, kMaxSize, 0) != 0)
+        fields.fail("'shared_intermediate_size': expected 0");
+    for (const char* key : {"use_mtp", "num_mtp_modules", "mtp_transformer_layers", "shared_moe_mode"})
+        (void)fields.find(key);  // layers that draft tokens, beside the model; and of what there is none
+
+    read_experts(fields, count_name(fields, "num_experts"), 256, 8, "intermediate_size", config);
+    expect_text(fields, "scoring_func", "sigmoid");
+    config.experts.score = ExpertScore::sigmoid;
+    config.experts.selection_bias = fields.flag_or("use_routing_bias", true);
+    config.experts.renormalize = true;
+    config.layout.experts = "block_sparse_moe";
+    config.layout.selection_bias = "e_score_correction_bias";
+    config.layout.expert_gate = "w1";
+    config.layout.expert_up = "w3";
+    config.layout.expert_down = "w2";
+}
+
+void read_gpt_oss(Fields& fields, ModelConfig& config) {
+    read_common(fields,
+                {.num_kv_heads = 8, .head_dim = 64, .max_position_tokens = 131072, .rms_norm_eps = 1e-5},
+                config);
+    config.qkv_bias = config.o_bias = fields.flag_or("attention_bias", true);
+    config.sinks = true;
+    if (fields.find("rope_scaling") == nullptr && fields.find("rope_parameters") == nullptr)
+        fields.fail("'rope_scaling' is missing; expected an object");
+    config.rope = read_rope(fields, config, {.theta = 150000});
+    read_layer_types(
+        fields, read_window(fields, 128), [](int layer, i64) { return layer % 2 == 0; }, 0, config);
+    (void)fields.find("initial_context_length");  // says rope_scaling's again
+
+    read_experts(fields, count_name(fields, "num_experts"), 128, 4, "intermediate_size", config);
+    if (fields.integer_or("experts_per_token", 1, kMaxTopK, config.experts.top_k) != config.experts.top_k)
+        fields.fail("'experts_per_token': expected the same as 'num_experts_per_tok'");
+    config.experts.renormalize = true;
+    config.experts.router_bias = config.experts.bias = true;
+    config.experts.limit = fields.positive_or("swiglu_limit", 7);
+    config.experts.alpha = fields.positive_or("swiglu_alpha", 1.702);
+    config.experts.up_offset = 1;
+    config.layout.router = "router";
+    config.layout.stacked_experts = true;
 }
 
 }  // namespace warpwright

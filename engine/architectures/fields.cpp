@@ -138,7 +138,7 @@ RopeScaling read_scaling(Fields& fields, Fields& outer, const ModelConfig& confi
         scaling.attention_factor = fields.positive_or("attention_factor", 0);
         scaling.mscale = fields.positive_or("mscale", 0);
         scaling.mscale_all_dim = fields.positive_or("mscale_all_dim", 0);
-        if (!fields.flag_or("truncate", true)) fields.fail("'truncate': expected true, got false");
+        scaling.truncate = fields.flag_or("truncate", true);
     }
     return scaling;
 }

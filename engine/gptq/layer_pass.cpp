@@ -42,10 +42,10 @@ Status LayerPass::allocate(i64 tokens) {
     const auto device = context_->shared_device();
     weights_.layers.resize(1);
     for (const Parameter& parameter : list_parameters(config_)) {
-        const i64 bytes = parameter.num_elements() * dtype_bytes(config_.dtype);
+        const i64 bytes = parameter.num_elements() * dtype_bytes(parameter.dtype(config_));
         WW_ASSIGN(Buffer buffer, Buffer::allocate(device, static_cast<std::size_t>(bytes)));
         if (parameter.is_product()) parameter.product_of(weights_) = {{.rows = parameter.shape[0]}};
-        parameter.of(weights_) = parameter.view(buffer.data(), config_.dtype);
+        parameter.of(weights_) = parameter.view(buffer.data(), config_);
         if (parameter.layer < 0) WW_TRY(context_->device().fill(buffer.data(), 0, buffer.bytes(), {}));
         const bool is_table = parameter.model_tensor == &Weights::embedding;
         (is_table ? table_ : weights_.storage.emplace_back()) = std::move(buffer);
@@ -86,9 +86,9 @@ Status LayerPass::open(int layer) {
             Status status;
             threads_.parallel_for(piece.shape[0], kReadRows, [&](i64 begin, i64 end) {
                 const PiecePart part{&parameter, &piece, begin * columns, (end - begin) * columns};
+                const DType dtype = parameter.dtype(config_);
                 Status read =
-                    source_.read(part, config_.dtype,
-                                 to + (piece.first_row + begin) * columns * dtype_bytes(config_.dtype));
+                    source_.read(part, dtype, to + (piece.first_row + begin) * columns * dtype_bytes(dtype));
                 const std::lock_guard lock(mutex);
                 if (status.ok()) status = std::move(read);
             });

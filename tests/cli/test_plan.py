@@ -2,6 +2,7 @@
 """plan on the command line: sweeps, comparisons, exit codes, and the page."""
 import json
 import pathlib
+import re
 import subprocess
 import tempfile
 import unittest
@@ -79,6 +80,24 @@ class Plans(unittest.TestCase):
                        if ".experts." in entry["name"] and entry[phase]["op"]} for phase in ("decode", "prefill")}
         self.assertEqual(ops, {"decode": dict.fromkeys(("gate_up", "down"), "quantized_experts"),
                                "prefill": dict.fromkeys(("gate_proj", "up_proj", "down_proj"), "quantized_gemm")})
+
+    def test_models_that_are_only_planned(self):
+        args = ("--gpu", "h200", "--gpus", "8", "--json")
+        v3 = json.loads(plan("--model", "deepseek-v3", *args).stdout)
+        # A vector of 576 for all heads, on each GPU; weights of 8 bits, and a scale for 128 x 128.
+        self.assertEqual(v3["memory"]["kv_bytes_per_token"], 61 * 576 * 2)
+        self.assertTrue(83e9 < v3["memory"]["weights_bytes"] < 92e9, v3["memory"])
+        result = plan("--model", "kimi-k2", "--gpu", "h200,b200", "--gpus", "8", "--format", "bf16,fp8-block,int4")
+        self.assertEqual(result.returncode, 1, result.stderr)
+        rows = [line.split() for line in result.stdout.splitlines() if re.match(r"  (h|b)200 ", line)]
+        self.assertEqual([(row[0], row[1], row[2], float(row[5]) > 0) for row in rows],
+                         [("h200", "bf16", "no", False), ("h200", "fp8-block", "no", True), ("h200", "int4", "no", True),
+                          ("b200", "bf16", "no", False), ("b200", "fp8-block", "no", True), ("b200", "int4", "no", True)])
+        self.assertEqual(result.stdout.count("latent attention (MLA)"), 4)
+        runs = plan("--model", "deepseek-v3", "--gpu", "h200", "--gpus", "8")
+        self.assertEqual(runs.returncode, 1)
+        self.assertIn("\n  cannot run: DeepseekV3ForCausalLM: multi-head latent attention (MLA)", runs.stdout)
+        self.assertRegex(runs.stdout, r"(?m)^  fits +[0-9.]+ GiB free")
 
     def test_formats_side_by_side(self):
         # On one GPU what fits depends on the format.

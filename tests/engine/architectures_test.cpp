@@ -50,6 +50,10 @@ const char* const kTextArchitectures[] = {
     "LlamaForCausalLM",  "MistralForCausalLM", "MinistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
     "Gemma2ForCausalLM", "Gemma3ForCausalLM",  "Phi3ForCausalLM",      "GlmForCausalLM",   "Glm4ForCausalLM"};
 
+const char* const kMixtures[] = {"Qwen3MoeForCausalLM",  "MixtralForCausalLM",   "Qwen2MoeForCausalLM",
+                                 "Glm4MoeForCausalLM",   "MiniMaxM2ForCausalLM", "GptOssForCausalLM",
+                                 "DeepseekV3ForCausalLM"};
+
 // transformers' configuration classes, and what its models compute whatever a file says.
 struct FamilyCase {
     const char* architecture;
@@ -154,11 +158,150 @@ TEST(Architectures, DefaultsOfEachFamily) {
 
 TEST(Architectures, AllAreNamed) {
     const auto names = supported_architectures();
-    // Three more hold a text model beside others; two are mixtures of experts (tests/models).
-    EXPECT_EQ(names.size(), std::size(kTextArchitectures) + 3 + 2);
-    for (const char* name : {"Qwen3MoeForCausalLM", "MixtralForCausalLM"})
-        EXPECT_EQ(std::count(names.begin(), names.end(), name), 1);
+    // Three more hold a text model beside others.
+    EXPECT_EQ(names.size(), std::size(kTextArchitectures) + 3 + std::size(kMixtures));
+    for (const char* name : kMixtures) EXPECT_EQ(std::count(names.begin(), names.end(), name), 1);
     for (const char* name : kTextArchitectures) EXPECT_EQ(std::count(names.begin(), names.end(), name), 1);
+}
+
+std::string experts_of(const ModelConfig& c) {
+    const ExpertsConfig& e = c.experts;
+    std::string text = std::to_string(e.top_k) + " of " + std::to_string(e.num_experts) + " x " +
+                       std::to_string(e.width) + " " + expert_score_name(e.score);
+    const auto add = [&](bool has, const std::string& name) { text += has ? " " + name : ""; };
+    add(e.renormalize, "renormalised");
+    add(e.scale != 1, "scaled");
+    add(e.num_groups > 1, std::to_string(e.top_groups) + " of " + std::to_string(e.num_groups) + " groups");
+    add(e.selection_bias, "selection_bias");
+    add(e.router_bias, "router_bias");
+    add(e.bias, "bias");
+    add(std::isfinite(e.limit), "limited");
+    add(e.shared_width > 0, "shared " + std::to_string(e.shared_width));
+    add(e.shared_gate, "gated");
+    for (const bool has : e.layers) text += has ? "+" : "-";
+    return text;
+}
+
+const json kYarn{{"rope_scaling",
+                  {{"rope_type", "yarn"},
+                   {"factor", 32.0},
+                   {"original_max_position_embeddings", 4096},
+                   {"truncate", false}}}};
+
+TEST(Architectures, ExpertsOfEachFamily) {
+    const json width{{"moe_intermediate_size", 24}};
+    EXPECT_EQ(experts_of(model("Qwen2MoeForCausalLM", width)), "4 of 60 x 24 softmax shared 5632 gated++++");
+    EXPECT_EQ(features_of(model("Qwen2MoeForCausalLM", width)), "qkv_bias");
+    EXPECT_EQ(experts_of(model("Qwen2MoeForCausalLM", {{"moe_intermediate_size", 24},
+                                                       {"num_experts", 8},
+                                                       {"num_experts_per_tok", 2},
+                                                       {"norm_topk_prob", true},
+                                                       {"shared_expert_intermediate_size", 50},
+                                                       {"decoder_sparse_step", 2},
+                                                       {"mlp_only_layers", {1}}})),
+              "2 of 8 x 24 softmax renormalised shared 50 gated---+");
+    EXPECT_EQ(experts_of(model("Glm4MoeForCausalLM", width)),
+              "8 of 128 x 24 sigmoid renormalised selection_bias shared 24-+++");
+    EXPECT_EQ(experts_of(model("Glm4MoeForCausalLM", {{"moe_intermediate_size", 24},
+                                                      {"n_shared_experts", 2},
+                                                      {"n_group", 4},
+                                                      {"topk_group", 2},
+                                                      {"norm_topk_prob", false},
+                                                      {"routed_scaling_factor", 2.5},
+                                                      {"first_k_dense_replace", 3},
+                                                      {"n_routed_experts", 16}})),
+              "8 of 16 x 24 sigmoid scaled 2 of 4 groups selection_bias shared 48---+");
+    const ModelConfig glm = model("Glm4MoeForCausalLM", {{"moe_intermediate_size", 24},
+                                                         {"attention_bias", true},
+                                                         {"use_qk_norm", true},
+                                                         {"num_nextn_predict_layers", 1}});
+    EXPECT_EQ(features_of(glm), "qkv_bias qk_norm");
+    EXPECT_EQ(glm.rope.rotary_dim, 8);
+    EXPECT_EQ(glm.draft_layers, 1);
+    EXPECT_EQ(model("Glm4MoeForCausalLM", {{"moe_intermediate_size", 24}, {"n_shared_experts", 0}})
+                  .experts.shared_width,
+              0);
+    const ModelConfig minimax = model("MiniMaxM2ForCausalLM", {{"rotary_dim", 64}});
+    EXPECT_EQ(experts_of(minimax), "8 of 256 x 80 sigmoid renormalised selection_bias++++");
+    EXPECT_EQ(features_of(minimax), "qk_norm");
+    EXPECT_TRUE(minimax.qk_norm_of_all);
+    EXPECT_EQ(minimax.rope.rotary_dim, 64);
+    EXPECT_EQ(minimax.head_dim, 128);
+    const ModelConfig oss = model("GptOssForCausalLM", kYarn);
+    EXPECT_EQ(experts_of(oss), "4 of 128 x 80 softmax renormalised router_bias bias limited++++");
+    EXPECT_EQ(features_of(oss), "qkv_bias o_bias");
+    EXPECT_TRUE(oss.sinks);
+    EXPECT_EQ(oss.windows, (std::vector<i64>{128, 0, 128, 0}));
+    EXPECT_FALSE(oss.rope.scaling.truncate);
+    EXPECT_EQ(oss.experts.limit, 7);
+    EXPECT_EQ(oss.experts.alpha, 1.702);
+    EXPECT_EQ(oss.experts.up_offset, 1);
+    for (const ModelConfig& config : {glm, minimax, oss}) EXPECT_TRUE(config.ignored_fields.empty());
+}
+
+TEST(Architectures, LatentAttentionIsReadAndNotRun) {
+    const json yarn{{"type", "yarn"},
+                    {"factor", 40},
+                    {"mscale", 1.0},
+                    {"mscale_all_dim", 1.0},
+                    {"original_max_position_embeddings", 4096}};
+    const ModelConfig config =
+        model("DeepseekV3ForCausalLM", {{"moe_intermediate_size", 24}, {"rope_scaling", yarn}});
+    EXPECT_EQ(experts_of(config),
+              "8 of 256 x 24 sigmoid renormalised scaled 4 of 8 groups selection_bias shared 24---+");
+    EXPECT_EQ(config.latent.cached(), 576);
+    EXPECT_EQ(config.latent.q_rank, 1536);
+    EXPECT_EQ(config.rope.rotary_dim, 64);
+    EXPECT_TRUE(config.rope.interleaved);
+    const double magnitude = 0.1 * std::log(40.0) + 1;
+    EXPECT_DOUBLE_EQ(config.attention_scale, magnitude * magnitude / std::sqrt(192.0));
+    EXPECT_EQ(config.attended_width(), 6 * 128);
+    EXPECT_EQ(check_runs(config).kind(), ErrorKind::no_kernel);
+    EXPECT_EQ(check_runs(config).message(),
+              "DeepseekV3ForCausalLM: multi-head latent attention (MLA) cannot be run yet, only planned");
+    EXPECT_TRUE(check_runs(model("LlamaForCausalLM")).ok());
+    EXPECT_EQ(model("DeepseekV3ForCausalLM", {{"moe_intermediate_size", 24}, {"q_lora_rank", nullptr}})
+                  .latent.q_rank,
+              0);
+}
+
+TEST(Architectures, ExpertsThatAreRefused) {
+    const auto glm = [](json changes) {
+        changes["moe_intermediate_size"] = 24;
+        return error_of("Glm4MoeForCausalLM", changes);
+    };
+    EXPECT_EQ(glm({{"n_group", 16}, {"topk_group", 0}}),
+              "config.json: 'topk_group': expected an integer from 1 to 32, got 0");
+    EXPECT_EQ(
+        glm({{"n_group", 32}, {"topk_group", 1}}),
+        "config.json: 'topk_group': 1 of 32 groups of 128 experts do not hold the 8 that a token goes to");
+    EXPECT_EQ(glm({{"num_experts_per_tok", 9}, {"n_routed_experts", 8}}),
+              "config.json: 'num_experts_per_tok': expected no more than there are experts");
+    EXPECT_EQ(glm({{"kv_lora_rank", 512}}),
+              "config.json: 'kv_lora_rank': not supported for Glm4MoeForCausalLM; expected none, got 512");
+    EXPECT_EQ(error_of("Qwen2MoeForCausalLM", {{"moe_intermediate_size", 24}, {"use_sliding_window", true}}),
+              "config.json: 'use_sliding_window': expected false, got true");
+    const auto minimax = [](const json& changes) { return error_of("MiniMaxM2ForCausalLM", changes); };
+    EXPECT_EQ(minimax({{"scoring_func", "softmax"}}),
+              "config.json: 'scoring_func': expected sigmoid, got 'softmax'");
+    EXPECT_EQ(minimax({{"qk_norm_type", "per_head"}}),
+              "config.json: 'qk_norm_type': expected per_layer, got 'per_head'");
+    EXPECT_EQ(minimax({{"attn_type_list", {1, 0, 1, 1}}}),
+              "config.json: 'attn_type_list': expected 1, full attention, for every layer");
+    EXPECT_EQ(minimax({{"shared_intermediate_size", 8}}),
+              "config.json: 'shared_intermediate_size': expected 0");
+    EXPECT_EQ(minimax({{"rotary_dim", 64}, {"partial_rotary_factor", 0.25}}),
+              "config.json: 'rotary_dim': 64 disagrees with partial_rotary_factor, which makes it 32");
+    EXPECT_EQ(error_of("GptOssForCausalLM", json::object()),
+              "config.json: 'rope_scaling' is missing; expected an object");
+    json oss = kYarn;
+    oss["experts_per_token"] = 2;
+    EXPECT_EQ(error_of("GptOssForCausalLM", oss),
+              "config.json: 'experts_per_token': expected the same as 'num_experts_per_tok'");
+    // Of one family to another.
+    for (const char* key : {"n_shared_experts", "shared_expert_intermediate_size", "swiglu_limit"}) {
+        EXPECT_TRUE(contains(error_of("LlamaForCausalLM", {{key, 7}}), "not supported for LlamaForCausalLM"));
+    }
 }
 
 TEST(Architectures, EveryFamilyTakesEverySpelling) {

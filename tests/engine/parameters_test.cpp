@@ -29,7 +29,8 @@ using Shapes = std::map<std::string, std::vector<i64>>;
 Shapes shapes_of(const ModelConfig& config, const CheckpointPrefix& prefix = {}) {
     Shapes shapes;
     for (const Parameter& parameter : list_parameters(config, prefix)) {
-        for (const ParameterPiece& piece : parameter.pieces) shapes[piece.name] = piece.shape;
+        for (const ParameterPiece& piece : parameter.pieces)
+            shapes[piece.name] = piece.view ? piece.view->shape : piece.shape;
     }
     return shapes;
 }
@@ -94,7 +95,7 @@ TEST(Parameters, PiecesFillTheirDestinations) {
         if (parameter.is_product()) parameter.product_of(weights).resize(1);
         Tensor& destination = parameter.of(weights);
         EXPECT_EQ(destination.rank, 0) << "two parameters for one tensor: " << parameter.pieces[0].name;
-        destination = parameter.view(nullptr, config.dtype);
+        destination = parameter.view(nullptr, config);
     }
     EXPECT_EQ(weights.layers[1].qkv[0].dense.shape[0], 32);
     EXPECT_EQ(weights.layers[1].qkv[0].dense.shape[1], 8);
@@ -124,6 +125,43 @@ TEST(Parameters, TiedModelsHaveNoOutputLayer) {
                           "/model.safetensors: tensor lm_head.weight is not the embedding, but "
                           "tie_word_embeddings is true"));
     EXPECT_TRUE(ends_with(Checkpoint(shapes_of(tied)).error_for(config_of()), ": no tensor lm_head.weight"));
+}
+
+TEST(Parameters, LayersThatDraftTokensAreLeftOut) {
+    const ModelConfig config =
+        config_of(R"(,"moe_intermediate_size":4,"n_routed_experts":2,"num_experts_per_tok":1,)"
+                  R"("num_nextn_predict_layers":1)",
+                  "Glm4MoeForCausalLM");
+    Shapes shapes = shapes_of(config);
+    shapes["model.layers.2.eh_proj.weight"] = {8, 16};
+    EXPECT_EQ(Checkpoint(shapes).error_for(config), "found");
+    shapes["model.layers.3.eh_proj.weight"] = {8, 16};
+    EXPECT_TRUE(ends_with(
+        Checkpoint(shapes).error_for(config),
+        ": tensor model.layers.3.eh_proj.weight is no part of Glm4MoeForCausalLM with this config"));
+}
+
+TEST(Parameters, ExpertsInOneTensor) {
+    const ModelConfig config =
+        config_of(R"(,"num_local_experts":3,"num_experts_per_tok":2,"rope_parameters":{"rope_theta":1e4})",
+                  "GptOssForCausalLM");
+    Shapes shapes = shapes_of(config);
+    EXPECT_EQ(shapes.at("model.layers.1.mlp.experts.gate_up_proj"), (std::vector<i64>{3, 8, 24}));
+    EXPECT_EQ(shapes.at("model.layers.1.mlp.experts.gate_up_proj_bias"), (std::vector<i64>{3, 24}));
+    EXPECT_EQ(shapes.at("model.layers.1.mlp.experts.down_proj"), (std::vector<i64>{3, 12, 8}));
+    EXPECT_EQ(shapes.at("model.layers.1.mlp.experts.down_proj_bias"), (std::vector<i64>{3, 8}));
+    i64 count = 0;
+    for (const auto& [name, shape] : shapes) {
+        i64 elements = 1;
+        for (const i64 extent : shape) elements *= extent;
+        count += elements;
+    }
+    EXPECT_EQ(num_parameters(config), count);
+    EXPECT_EQ(Checkpoint(shapes).error_for(config), "found");
+    shapes["model.layers.1.mlp.experts.down_proj"] = {3, 8, 12};
+    EXPECT_TRUE(ends_with(Checkpoint(shapes).error_for(config),
+                          ": tensor model.layers.1.mlp.experts.down_proj: GptOssForCausalLM of this config "
+                          "has shape [3, 12, 8], got [3, 8, 12]"));
 }
 
 // Names and shapes of transformers' save_pretrained, of the second layer.

@@ -35,9 +35,8 @@ def name_hash(name):
     return value
 
 
-def values(name, shape, norm_neutral):
-    """Norms: their neutral value and up to a quarter more or less. Biases: up to a quarter. Matrices: up to about
-    2 / sqrt(columns), so that products keep the size of what they multiply."""
+def uniform(name, shape):
+    """From -128 to 127, one for each element."""
     count = math.prod(shape)
     with numpy.errstate(over="ignore"):  # splitmix64 of a counter
         z = numpy.uint64(name_hash(name)) + numpy.arange(1, count + 1, dtype=numpy.uint64) * numpy.uint64(
@@ -45,15 +44,34 @@ def values(name, shape, norm_neutral):
         z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
         z ^= z >> numpy.uint64(31)
-    byte = (z >> numpy.uint64(56)).astype(numpy.int64) - 128
+    return (z >> numpy.uint64(56)).astype(numpy.int64) - 128
+
+
+def values(name, shape, norm_neutral):
+    """Norms: their neutral value and up to a quarter more or less. Biases: up to a quarter. Matrices: up to about
+    2 / sqrt(columns), so that products keep the size of what they multiply."""
+    byte = uniform(name, shape)
     if len(shape) == 1 and name.endswith("norm.weight"):
         floats = norm_neutral + (byte >> 4) / 32
     elif len(shape) == 1:
         floats = byte / 512
     else:
-        columns = math.prod(shape[1:])
+        # Of experts in one tensor, [experts, inputs, outputs], the inputs.
+        columns = shape[1] if len(shape) == 3 else math.prod(shape[1:])
         floats = byte / 2.0 ** (6 + math.ceil(math.log2(columns) / 2))
     return torch.tensor(floats.reshape(shape), dtype=torch.float32).to(torch.bfloat16)
+
+
+def random_bytes(name, shape):
+    return (uniform(name, shape) + 128).astype(numpy.uint8).reshape(shape)
+
+
+def mxfp4_values(name, shape):
+    """Codes are any; scales of two sizes, such that products keep the size of what they multiply."""
+    if name.endswith("_blocks"):
+        return torch.from_numpy(random_bytes(name, shape))
+    least = 127 - 3 - math.ceil(math.log2(32 * shape[2]) / 2)
+    return torch.from_numpy(least + (random_bytes(name, shape) & 1))
 
 
 # ---- cases
@@ -73,6 +91,23 @@ GEMMA3 = dict(hidden_size=144, num_hidden_layers=6, num_attention_heads=4, num_k
               sliding_window=21, hidden_activation="gelu_pytorch_tanh", attn_logit_softcapping=None,
               final_logit_softcapping=None)
 
+GPT_OSS = dict(architectures=["GptOssForCausalLM"], model_type="gpt_oss", hidden_size=128, num_hidden_layers=3,
+               num_attention_heads=4, num_key_value_heads=2, head_dim=64, intermediate_size=96,
+               max_position_embeddings=256, rms_norm_eps=1e-5, rope_theta=150000.0,
+               rope_scaling=dict(rope_type="yarn", factor=8.0, beta_fast=32.0, beta_slow=1.0, truncate=False,
+                                 original_max_position_embeddings=32),
+               initial_context_length=32, attention_bias=True, sliding_window=16, experts_per_token=2,
+               layer_types=["sliding_attention", "full_attention", "sliding_attention"], num_local_experts=8,
+               num_experts_per_tok=2, swiglu_limit=1.25, output_router_logits=False, router_aux_loss_coef=0.9,
+               tie_word_embeddings=False, hidden_act="silu")
+GPT_OSS_FEATURES = ["window", "window_everywhere", "rope_scaling", "rope_truncation", "sinks", "router_bias",
+                    "experts_bias", "limit", "alpha", "up_offset", "top_k"]
+GLM4_MOE = dict(architectures=["Glm4MoeForCausalLM"], model_type="glm4_moe", num_attention_heads=4,
+                num_key_value_heads=2, max_position_embeddings=256, rms_norm_eps=1e-05, rope_theta=10000.0,
+                rope_scaling=None, partial_rotary_factor=0.5, num_nextn_predict_layers=1, hidden_act="silu",
+                tie_word_embeddings=False)
+
+# Of models with experts, lengths at which no router has a choice that is nearly equal: in others bf16 takes another.
 # name: config.json as such models have it on the Hub, lengths of the prompts, and more. `mutations` are features
 # whose absence must show: the test names what each changes.
 CASES = {
@@ -135,6 +170,50 @@ CASES = {
                     router_jitter_noise=0.0, tie_word_embeddings=False, hidden_act="silu"),
         lengths=[6, 31, 52],  # in others bf16 chooses another expert somewhere, and errors tell nothing
         mutations=["renormalize", "top_k"]),
+    "qwen2-moe": dict(
+        config=dict(architectures=["Qwen2MoeForCausalLM"], model_type="qwen2_moe", hidden_size=128, num_hidden_layers=3,
+                    num_attention_heads=4, num_key_value_heads=2, intermediate_size=200, max_position_embeddings=256,
+                    max_window_layers=21, rms_norm_eps=1e-6, rope_theta=1000000.0, sliding_window=None,
+                    use_sliding_window=False, decoder_sparse_step=1, mlp_only_layers=[1], moe_intermediate_size=72,
+                    shared_expert_intermediate_size=136, num_experts_per_tok=3, num_experts=10, norm_topk_prob=False,
+                    output_router_logits=False, router_aux_loss_coef=0.001, tie_word_embeddings=False,
+                    hidden_act="silu"),
+        lengths=[5, 37],
+        mutations=["shared_gate", "renormalize", "top_k"]),
+    "glm4-moe": dict(
+        config=dict(GLM4_MOE, hidden_size=128, num_hidden_layers=3, head_dim=64, intermediate_size=200,
+                    attention_bias=True, use_qk_norm=True, first_k_dense_replace=1, n_routed_experts=8,
+                    n_shared_experts=1, num_experts_per_tok=3, moe_intermediate_size=72, n_group=1, topk_group=1,
+                    norm_topk_prob=True, routed_scaling_factor=2.5),
+        lengths=[7, 30],
+        mutations=["qk_norm", "partial_rotation", "interleaving", "score", "selection_bias", "routed_scale",
+                   "renormalize", "top_k"]),
+    "glm4-moe-groups": dict(
+        config=dict(GLM4_MOE, hidden_size=96, num_hidden_layers=2, head_dim=32, intermediate_size=152,
+                    attention_bias=False, use_qk_norm=False, first_k_dense_replace=0, n_routed_experts=12,
+                    n_shared_experts=2, num_experts_per_tok=3, moe_intermediate_size=60, n_group=3, topk_group=1,
+                    norm_topk_prob=False, routed_scaling_factor=1.0),
+        lengths=[7, 54],
+        mutations=["partial_rotation", "selection_bias", "expert_groups", "renormalize", "top_k"]),
+    "minimax-m2": dict(
+        config=dict(architectures=["MiniMaxM2ForCausalLM"], model_type="minimax_m2", hidden_size=128,
+                    num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=64,
+                    intermediate_size=88, max_position_embeddings=256, rms_norm_eps=1e-06, rope_theta=5000000.0,
+                    rotary_dim=32, partial_rotary_factor=0.5, num_local_experts=10, num_experts_per_tok=3,
+                    scoring_func="sigmoid", use_routing_bias=True, use_qk_norm=True, qk_norm_type="per_layer",
+                    attn_type_list=[1, 1], shared_intermediate_size=0, num_mtp_modules=3, mtp_transformer_layers=1,
+                    use_mtp=True, output_router_logits=False, router_aux_loss_coef=0.001, router_jitter_noise=0.0,
+                    tie_word_embeddings=False, hidden_act="silu"),
+        lengths=[7, 36],
+        mutations=["qk_norm", "partial_rotation", "score", "selection_bias", "renormalize",
+                   "top_k"]),
+    "gpt-oss": dict(config=GPT_OSS, lengths=[5, 57], mutations=GPT_OSS_FEATURES),
+    "gpt-oss-mxfp4": dict(
+        config=dict(GPT_OSS, quantization_config=dict(
+            quant_method="mxfp4", modules_to_not_convert=["model.layers.*.self_attn", "model.layers.*.mlp.router",
+                                                          "model.embed_tokens", "lm_head"])),
+        lengths=[6, 33],
+        mutations=["experts_bias", "limit", "alpha", "up_offset"]),
     "gemma2": dict(
         config=dict(architectures=["Gemma2ForCausalLM"], model_type="gemma2", hidden_size=144, num_hidden_layers=4,
                     num_attention_heads=2, num_key_value_heads=1, head_dim=256, intermediate_size=256,
@@ -202,49 +281,93 @@ def checkpoint_tensors(model_class, config, folder):
     return shapes
 
 
+def quantised_experts(shapes):
+    """The experts' tensors as MXFP4's codes and scales: rows of outputs, in groups of 32 inputs."""
+    stored = {}
+    for name, shape in shapes.items():
+        if name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            experts, inputs, outputs = shape
+            stored[name + "_blocks"] = [experts, outputs, inputs // 32, 16]
+            stored[name + "_scales"] = [experts, outputs, inputs // 32]
+        else:
+            stored[name] = shape
+    return stored
+
+
+def numbers_of_mxfp4(weights):
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    numbers = {}
+    for name, tensor in weights.items():
+        if name.endswith("_blocks"):
+            scales = weights[name.removesuffix("_blocks") + "_scales"]
+            numbers[name.removesuffix("_blocks")] = convert_moe_packed_tensors(
+                tensor, scales, dtype=torch.bfloat16).cpu().contiguous()
+        elif not name.endswith("_scales"):
+            numbers[name] = tensor
+    return numbers
+
+
 def logits_of(model, tokens):
     ids = torch.tensor([tokens])
     with torch.no_grad():
         return model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0].float()
 
 
-def make_case(name, case, whole):
+def models_of(case):
+    """In fp32 and in bf16, and what the case keeps of its config and checkpoint."""
     hub_config = dict(SIZES, **case["config"]) if "text_config" not in case["config"] else case["config"]
     model_class = getattr(transformers, hub_config["architectures"][0])
-    config = model_class.config_class.from_dict(json.loads(json.dumps(hub_config)))
+    plain_config = json.loads(json.dumps(hub_config))
+    is_mxfp4 = plain_config.pop("quantization_config", None) is not None
+    config = model_class.config_class.from_dict(json.loads(json.dumps(plain_config)))
     with tempfile.TemporaryDirectory() as text:
         folder = pathlib.Path(text)
         shapes = checkpoint_tensors(model_class, config, folder)
         saved_config = json.loads((folder / "config.json").read_text())
         neutral = case.get("norm_neutral", 1)
-        weights = {tensor: values(tensor, shape, neutral) for tensor, shape in shapes.items()}
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-        (folder / "config.json").write_text(json.dumps(hub_config))
+        if is_mxfp4:
+            shapes = quantised_experts(shapes)
+        weights = {
+            tensor: mxfp4_values(tensor, shape) if tensor.endswith(("_blocks", "_scales")) else values(
+                tensor, shape, neutral)
+            for tensor, shape in shapes.items()
+        }
+        save_file(numbers_of_mxfp4(weights), folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / "config.json").write_text(json.dumps(plain_config))
         load = dict(attn_implementation="eager", output_loading_info=True)
         if any("experts" in name for name in shapes):
             load["experts_implementation"] = "eager"
         exact, info = model_class.from_pretrained(folder, dtype=torch.float32, **load)
         assert not any(info.values()), info
         rounded, _ = model_class.from_pretrained(folder, dtype=torch.bfloat16, **load)
+        for module in [*exact.modules(), *rounded.modules()]:
+            if "swiglu_limit" in plain_config and hasattr(module, "limit"):
+                module.limit = plain_config["swiglu_limit"]  # 7, whatever the config says, in some versions
+    kept = dict(config=hub_config, saved_config=saved_config, tensors=shapes, norm_neutral=neutral)
+    return exact.eval(), rounded.eval(), kept
+
+
+def make_case(name, case, whole):
+    exact, rounded, kept = models_of(case)
     prompts = []
     for length in case.get("lengths", [7, 40, 83]):
         prompt = prompt_tokens(name, length)
         tokens, margins = [], []
         for step in range(NUM_TOKENS + 1):
-            last = logits_of(exact.eval(), prompt + tokens)[-1]
+            last = logits_of(exact, prompt + tokens)[-1]
             whole[f"{name}.{length}.{step}"] = last.clone()
             best = last.topk(2)
             tokens.append(int(best.indices[0]))
             margins.append(float(best.values[0] - best.values[1]))
         tokens, margins = tokens[:NUM_TOKENS], margins[:NUM_TOKENS]
         everything = prompt + tokens
-        error = (logits_of(rounded.eval(), everything) - logits_of(exact, everything)).abs()
+        error = (logits_of(rounded, everything) - logits_of(exact, everything)).abs()
         prompts.append(dict(tokens=prompt, greedy=tokens, margins=margins,
                             bf16_error=dict(max=float(error.max()), rms=float(error.pow(2).mean().sqrt()))))
         print(f"{name:18} {length:3} logits std {last.std():.3f} bf16 error max {error.max():.4f} "
               f"rms {error.pow(2).mean().sqrt():.4f} margins {[round(m, 3) for m in margins]}")
-    return dict(name=name, config=hub_config, saved_config=saved_config, tensors=shapes, norm_neutral=neutral,
-                context_tokens=case.get("context_tokens", 256), mutations=case["mutations"], prompts=prompts)
+    return dict(name=name, **kept, context_tokens=case.get("context_tokens", 256), mutations=case["mutations"],
+                prompts=prompts)
 
 
 def main():
@@ -262,4 +385,5 @@ def main():
     save_file(whole, HERE / "goldens.safetensors")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -179,6 +179,30 @@ void change(const std::string& feature, ModelConfig& config) {
         config.experts.renormalize = !config.experts.renormalize;
     } else if (feature == "top_k") {
         ++config.experts.top_k;
+    } else if (feature == "shared_gate") {
+        config.experts.shared_gate = false;
+    } else if (feature == "score") {
+        config.experts.score = ExpertScore::softmax;
+    } else if (feature == "selection_bias") {
+        config.experts.selection_bias = false;
+    } else if (feature == "routed_scale") {
+        config.experts.scale = 1;
+    } else if (feature == "expert_groups") {
+        config.experts.num_groups = config.experts.top_groups = 1;
+    } else if (feature == "sinks") {
+        config.sinks = false;
+    } else if (feature == "rope_truncation") {
+        config.rope.scaling.truncate = true;
+    } else if (feature == "router_bias") {
+        config.experts.router_bias = false;
+    } else if (feature == "experts_bias") {
+        config.experts.bias = false;
+    } else if (feature == "limit") {
+        config.experts.limit = std::numeric_limits<double>::infinity();
+    } else if (feature == "alpha") {
+        config.experts.alpha = 1;
+    } else if (feature == "up_offset") {
+        config.experts.up_offset = 0;
     } else {
         ADD_FAILURE() << "no such feature: " << feature;
     }
@@ -238,6 +262,7 @@ TEST_P(Goldens, BothSpellingsAreOneConfig) {
         EXPECT_EQ(a.interleaved, b.interleaved);
         EXPECT_EQ(a.scaling.kind, b.scaling.kind);
         EXPECT_EQ(a.scaling.factor, b.scaling.factor);
+        EXPECT_EQ(a.scaling.truncate, b.scaling.truncate);
         EXPECT_EQ(a.scaling.original_max_position, b.scaling.original_max_position);
         EXPECT_EQ(a.scaling.short_factor, b.scaling.short_factor);
         EXPECT_EQ(a.scaling.long_factor, b.scaling.long_factor);
@@ -270,7 +295,17 @@ TEST_P(Goldens, BothSpellingsAreOneConfig) {
                                    c.experts.num_experts * 1.0,
                                    c.experts.top_k * 1.0,
                                    c.experts.width * 1.0,
-                                   c.experts.renormalize * 1.0};
+                                   c.experts.renormalize * 1.0,
+                                   c.experts.scale,
+                                   c.experts.num_groups * 1.0,
+                                   c.experts.top_groups * 1.0,
+                                   c.experts.shared_width * 1.0,
+                                   c.experts.shared_gate * 1.0,
+                                   c.experts.selection_bias * 1.0,
+                                   c.experts.limit,
+                                   c.experts.alpha,
+                                   c.qk_norm_of_all * 1.0,
+                                   c.sinks * 1.0};
     };
     EXPECT_EQ(hub->experts.layers, saved->experts.layers);
     EXPECT_EQ(numbers(*hub), numbers(*saved));
