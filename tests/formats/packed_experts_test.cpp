@@ -23,7 +23,8 @@ std::string wider_folder(const std::string& name) {
     if (model != nullptr) return model->folder();
     nlohmann::json golden = small_model(name).golden();
     std::vector<i64> widths;
-    for (const char* field : {"intermediate_size", "moe_intermediate_size"}) {
+    for (const char* field :
+         {"intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size"}) {
         if (!golden["config"].contains(field)) continue;
         widths.push_back(golden["config"][field]);
         golden["config"][field] = kWidth;
@@ -60,7 +61,7 @@ void expect_packed(const ModelConfig& config, const ModelForms& forms) {
 TEST(PackedExperts, GiveTheLogitsOfTheirNumbersInEveryFormat) {
     const Scratch scratch;
     for (const CheckpointFormat& format : quantize_formats()) {
-        for (const char* name : {"qwen3-moe", "mixtral"}) {
+        for (const char* name : {"qwen3-moe", "mixtral", "qwen2-moe", "glm4-moe"}) {
             SCOPED_TRACE(std::string(format.name) + " " + name);
             const std::string folder = quantized(scratch, name, format);
             expect_same_logits(folder, kPrompts);
@@ -132,11 +133,13 @@ TEST(PackedExperts, HaveGlobalScalesOfTheirOwn) {
 }
 
 // In a decode step, whose rows are masked, and in a prompt of a batch that must not depend on others.
-TEST(PackedExperts, RunTheRowsOfTheirPlan) {
+void expect_planned_rows(const char* name, const char* format, Activations activations) {
+    SCOPED_TRACE(name);
     const Scratch scratch;
-    const std::string folder = quantized(scratch, "qwen3-moe", *find_quantize_format("int4"));
-    const auto config = load_config(folder);
+    const std::string folder = quantized(scratch, name, *find_quantize_format(format));
+    auto config = load_config(folder);
     ASSERT_TRUE(config.ok());
+    config->activations = activations;
     for (const char* device : {"cpu", "emulated:rtx-5090"}) {
         for (const bool batch_invariant : {false, true}) {
             SCOPED_TRACE(std::string(device) + (batch_invariant ? ", batch-invariant" : ""));
@@ -155,8 +158,9 @@ TEST(PackedExperts, RunTheRowsOfTheirPlan) {
                 ASSERT_TRUE(step.ok()) << step.status().message();
             }
             const auto& counted = (*engine)->stats().expert_tokens;
-            ASSERT_EQ(counted.size(), 4U);
-            EXPECT_EQ(std::accumulate(counted[0].begin(), counted[0].end(), i64{0}), 5 * 4);
+            ASSERT_EQ(std::ssize(counted), config->num_layers);
+            EXPECT_EQ(std::accumulate(counted[0].begin(), counted[0].end(), i64{0}),
+                      5 * config->experts.top_k);
             const Target& target = (*context)->target();
             const auto plan = plan_model(
                 *config, target, {.batch = 1, .context_tokens = 32, .batch_invariant = batch_invariant});
@@ -165,6 +169,13 @@ TEST(PackedExperts, RunTheRowsOfTheirPlan) {
             EXPECT_EQ(plan->weight_bytes, bytes);
         }
     }
+}
+TEST(PackedExperts, RunTheRowsOfTheirPlan) {
+    expect_planned_rows("qwen3-moe", "int4", Activations::automatic);
+}
+// Whose products multiply codes, where the norm leaves the router numbers.
+TEST(PackedExperts, RunTheRowsOfTheirPlanBesideSharedOnes) {
+    expect_planned_rows("qwen2-moe", "fp8-block", Activations::declared);
 }
 
 // Numbers of the emulated GPU beside those of the CPU: prompts and decode steps.
