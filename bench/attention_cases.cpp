@@ -4,6 +4,7 @@
 
 #include "bench/make_cases.h"
 #include "warpwright/ops/cascade.h"
+#include "warpwright/ops/mla.h"
 
 namespace warpwright::bench {
 namespace {
@@ -16,6 +17,14 @@ Tensor keys_or_values(Buffers& b, KvFormat format, std::initializer_list<i64> sh
     std::vector<i32> words(static_cast<std::size_t>((codes + 3) / 4));
     for (i32& word : words) word = static_cast<i32>(random() & 0xbfbfbfbfu);
     return Tensor::dense(b.integers(words).data, DType::u8, shape);
+}
+
+// Pages in an order that is not the memory's, as in a used cache.
+Tensor shuffled_pages(Buffers& b, i64 sequences, i64 pages) {
+    std::vector<i32> table(static_cast<std::size_t>(sequences * pages));
+    std::iota(table.begin(), table.end(), 0);
+    for (std::size_t i = 0; i < table.size(); ++i) std::swap(table[i], table[(i * 7919) % table.size()]);
+    return Tensor::dense(b.integers(table).data, DType::i32, {sequences, pages});
 }
 
 }  // namespace
@@ -85,24 +94,16 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
             4.0 * batch * q_len * heads * keys * head_dim,
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 const i64 pages = length / page_size;
-                std::vector<i32> table(static_cast<std::size_t>(batch * pages)),
-                    starts(static_cast<std::size_t>(batch + 1));
-                std::iota(table.begin(), table.end(), 0);
+                std::vector<i32> starts(static_cast<std::size_t>(batch + 1));
                 for (std::size_t i = 0; i < starts.size(); ++i)
                     starts[i] = static_cast<i32>(i) * static_cast<i32>(q_len);
-                // Pages in an order that is not the memory's, as in a used cache.
-                for (std::size_t i = 0; i < table.size(); ++i)
-                    std::swap(table[i], table[(i * 7919) % table.size()]);
                 Attention call;
                 call.q = b.random(kType, {batch * q_len, heads, head_dim});
                 call.out = b.zeros(kType, {batch * q_len, heads, head_dim});
                 call.kv_format = kv_format;
                 call.k_pages = keys_or_values(b, kv_format, {batch * pages, page_size, kv_heads, head_dim});
                 call.v_pages = keys_or_values(b, kv_format, {batch * pages, page_size, kv_heads, head_dim});
-                call.page_table = b.integers(table);
-                call.page_table.rank = 2;
-                call.page_table.shape = {batch, pages};
-                call.page_table.stride = {pages, 1};
+                call.page_table = shuffled_pages(b, batch, pages);
                 call.kv_lengths =
                     b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
                 call.q_starts = b.integers(starts);
@@ -178,6 +179,42 @@ Case cascade_case(i64 batch, i64 shared, i64 own, i64 heads, i64 kv_heads, i64 h
             "",
             Roof::read,
             "attention"};
+}
+
+Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len) {
+    constexpr i64 kKeyDim = 576, kValueDim = 512;
+    const double rows = static_cast<double>(batch * q_len * heads);
+    return {
+        "mla",
+        fmt::format("batch={} len={} heads={} page={} q_len={} bf16", batch, length, heads, page_size, q_len),
+        fields({{"sequences", batch},
+                {"max_q_len", q_len},
+                {"max_kv_len", length},
+                {"heads", heads},
+                {"page_size", page_size}}),
+        2.0 * static_cast<double>(batch * length * kKeyDim) + 2.0 * rows * (kKeyDim + kValueDim),
+        2.0 * rows * static_cast<double>(length) * (kKeyDim + kValueDim),
+        [=](Context& context, Buffers& b) -> Result<Preparer> {
+            const i64 pages = length / page_size;
+            std::vector<i32> starts(static_cast<std::size_t>(batch + 1));
+            for (std::size_t i = 0; i < starts.size(); ++i)
+                starts[i] = static_cast<i32>(i) * static_cast<i32>(q_len);
+            Mla call;
+            call.q = b.random(kType, {batch * q_len, heads, kKeyDim});
+            call.out = b.zeros(kType, {batch * q_len, heads, kValueDim});
+            call.cache = b.random(kType, {batch * pages, page_size, kKeyDim});
+            call.page_table = shuffled_pages(b, batch, pages);
+            call.kv_lengths =
+                b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
+            call.q_starts = b.integers(starts);
+            call.max_q_len = q_len;
+            WW_ASSIGN(const i64 bytes, mla_workspace_bytes(context, call));
+            call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
+            return preparer(context, call);
+        },
+        heads > 16 ? "latent attention, 128 heads" : "latent attention, 16 heads",
+        "torch bmm",
+        Roof::read};
 }
 
 }  // namespace warpwright::bench

@@ -100,6 +100,11 @@ void add_attention(std::vector<Case>& all) {
     // What 64 sequences share is 8k of 9k tokens; and the same in one call.
     all.push_back(cascade_case(64, 8192, 1024, 32, 8, 128, 64));
     all.push_back(decode_case(64, 9216, 32, 8, 128, 64));
+    // DeepSeek-V3, whole and by an eighth of its heads.
+    for (i64 heads : {16, 128}) {
+        all.push_back(mla_case(1, 8192, heads, 64, 1));
+        for (i64 q_len : {1, 2}) all.push_back(mla_case(64, 4096, heads, 64, q_len));
+    }
     constexpr Limits kGemma2{4096, 50};
     all.push_back(prefill_case(8192, 16, 8, 256, true, {0, 50}));
     all.push_back(prefill_case(8192, 16, 8, 256, true, {4096, 0}));

@@ -166,6 +166,24 @@ def attention(fields, words):
     yield from attempt("cuDNN" + layout, make, backend_call(backends.CUDNN_ATTENTION), bytes_moved)
 
 
+def mla(fields, words):
+    """The definition in three operations, of a cache without pages; with two queries both see all keys."""
+    batch, length, heads, q_len = (int(fields[name]) for name in ("batch", "len", "heads", "q_len"))
+    make = lambda: (bf16(batch, q_len * heads, 576), bf16(batch, length, 576))
+
+    def call(q, cache):
+        weights = torch.softmax(torch.bmm(q, cache.transpose(1, 2)).float() * 192 ** -0.5, -1)
+        torch.bmm(weights.to(q.dtype), cache[..., :512])
+
+    def sdpa(q, cache):
+        keys = cache.unsqueeze(1)
+        torch.nn.functional.scaled_dot_product_attention(q.unsqueeze(1), keys, keys[..., :512], scale=192 ** -0.5)
+
+    bytes_moved = 1152 * batch * length
+    yield from attempt("torch bmm", make, call, bytes_moved)
+    yield from attempt("torch sdpa", make, sdpa, bytes_moved)
+
+
 def rmsnorm(fields, words):
     if "heads" in fields:
         yield from head_norm(fields)
@@ -263,7 +281,7 @@ def compiled(make, call, bytes_moved):
 
 PEERS = {"gemm": gemm, "quantized_gemm": quantized_gemm, "act_order": quantized_gemm,
          "scaled_gemm": scaled_gemm, "moe": experts,
-         "attention": attention, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
+         "attention": attention, "mla": mla, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
          "kv_append": kv_append, "embedding": embedding, "sample": sample}
 
 

@@ -18,6 +18,7 @@
 
 #include "bench/cases.h"
 #include "dispatch/choose.h"
+#include "kernels/attention/mla/operation.h"
 #include "kernels/attention/operation.h"
 #include "kernels/fused/dequantize/operation.h"
 #include "kernels/fused/embedding/operation.h"
@@ -112,6 +113,7 @@ Predict predictor_of(const Json& item) {
     const std::pair<const char*, Predict (*)(const Json&)> all[] = {
         {"gemm", predictor<GemmOp>},
         {"attention", predictor<AttentionOp>},
+        {"mla", predictor<MlaOp>},
         {"rmsnorm", predictor<RmsNormOp>},
         {"gated_activation", predictor<GatedActivationOp>},
         {"rope", predictor<RopeOp>},

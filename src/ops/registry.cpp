@@ -4,6 +4,7 @@
 #include "dispatch/operation.h"
 #include "kernels/attention/merge/operation.h"
 #include "kernels/attention/merge_state/operation.h"
+#include "kernels/attention/mla/operation.h"
 #include "kernels/attention/operation.h"
 #include "kernels/fused/amax/operation.h"
 #include "kernels/fused/dequantize/operation.h"
@@ -65,6 +66,7 @@ std::span<const Operation* const> operations() {
         instance<MergeStateOp>(),
         instance<GatherColumnsOp>(),
         instance<QuantizedExpertsOp>(),
+        instance<MlaOp>(),
     };
     // clang-format on
     return all;

@@ -30,5 +30,6 @@ const OperationCheck& attention_merge_check();
 const OperationCheck& merge_state_check();
 const OperationCheck& gather_columns_check();
 const OperationCheck& quantized_experts_check();
+const OperationCheck& mla_check();
 
 }  // namespace warpwright

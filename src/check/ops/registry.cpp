@@ -30,6 +30,7 @@ std::span<const OperationCheck* const> operation_checks() {
         &merge_state_check(),
         &gather_columns_check(),
         &quantized_experts_check(),
+        &mla_check(),
     };
     // clang-format on
     return checks;

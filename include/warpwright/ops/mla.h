@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Multi-head latent attention (DeepSeek-V2, V3, R1) in its absorbed form, over a paged cache of latent rows:
+// out = softmax(scale q c^T + mask) c[0..511], per sequence and head. A row c of the cache is 512 numbers
+// that keys and values are made of, then 64 of the rotated key; the query is multiplied by the key's
+// projection before, and the output by the value's after. All heads read the same rows. Causal masks are
+// bottom-right: query i of q_len sees keys 0 .. kv_len - q_len + i. A query that sees no key gives zeros, and
+// -infinity as log-sum-exp. Page-table entries from a length on are not followed.
+#pragma once
+
+#include "warpwright/context.h"
+#include "warpwright/tensor.h"
+
+namespace warpwright {
+
+struct Mla {
+    Tensor q;           // [q_tokens, heads, 576], bf16 or f16; sequences one after another
+    Tensor out;         // [q_tokens, heads, 512], of q's type
+    Tensor lse_base2;   // optional, [q_tokens, heads] f32: log2 of the sum of 2^(scores log2 e) (FlashInfer's
+                        // base)
+    Tensor lse_base_e;  // instead of it: the natural logarithm (FlashMLA's)
+
+    Tensor cache;       // [pages, page_size, 576], of q's type; page_size a power of two
+    Tensor page_table;  // [sequences, max_pages] i32
+    Tensor kv_lengths;  // [sequences] i32, tokens including the queries' own
+
+    // [sequences + 1] i32, ascending; the last one is q_tokens. Queries before the first one are another
+    // call's: neither they nor their outputs are touched.
+    Tensor q_starts;
+
+    // Capacities: what the launch is sized for. Lengths are read from device memory when it runs, so that one
+    // prepared launch (or captured graph) serves growing sequences.
+    i64 max_q_len = 1;
+    i64 max_kv_len = 0;  // 0: as many as a row of the page table holds
+    float scale = 0;  // of scores: 1 / sqrt(192) in DeepSeek's models (128 + 64 before absorption), by which
+                      // 0 goes, times what their YaRN asks for
+    bool causal = true;
+
+    // Where few sequences would leave the GPU idle, their keys are split and partial results go here.
+    // mla_workspace_bytes says how much is of use; with less, or none, there are fewer splits. Not shared
+    // between streams; no content assumed.
+    Tensor workspace;  // [bytes] u8
+};
+
+// An upper bound for every row on this target that could be chosen for these capacities.
+Result<i64> mla_workspace_bytes(Context& context, const Mla& call);
+
+Status prepare(Context& context, const Mla& call, Prepared& prepared);
+Status mla(Context& context, Stream stream, const Mla& call);
+
+}  // namespace warpwright

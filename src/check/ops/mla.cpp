@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warpwright/ops/mla.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <numeric>
+
+#include "check/ops/checks.h"
+#include "kernels/attention/mla/operation.h"
+#include "kernels/attention/mla/oracle.h"
+
+namespace warpwright {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr i64 kSpareTokens = 2;    // rows of q and out that belong to no sequence
+constexpr i64 kSpareColumns = 16;  // of the cache, between its rows
+
+// Every kind of sequence: full, a single query, none, more queries than keys, no key at all.
+void choose_lengths(const MlaProblem& problem, std::mt19937_64& random, MlaInputs& in) {
+    const auto up_to = [&](i64 most) { return static_cast<i64>(random() % static_cast<u64>(most + 1)); };
+    // A capacity far above every length: most splits are empty.
+    const i64 most_keys = problem.max_kv_len > 5000 && problem.sequences > 1 ? 150 : problem.max_kv_len;
+    in.q_starts = {0};
+    for (i64 s = 0; s < problem.sequences; ++s) {
+        i64 q_len = problem.max_q_len, kv_len = most_keys;
+        switch (s % 6) {
+            case 1: q_len = 1, kv_len = 1 + up_to(most_keys - 1); break;
+            case 2: q_len = 0, kv_len = up_to(most_keys); break;
+            case 3: kv_len = q_len / 2; break;
+            case 4: q_len = 1 + up_to(q_len - 1), kv_len = 0; break;
+            case 5: q_len = 1 + up_to(q_len - 1), kv_len = q_len + up_to(most_keys - q_len); break;
+            default: break;
+        }
+        in.q_starts.push_back(in.q_starts.back() + static_cast<i32>(q_len));
+        in.kv_lengths.push_back(static_cast<i32>(kv_len));
+    }
+}
+
+// Pages in shuffled order, entries of pages behind a length holding what must not be followed. Returns the
+// number of pages; one more than is used.
+i64 choose_pages(const MlaProblem& problem, std::mt19937_64& random, MlaInputs& in) {
+    in.page_size = problem.page_size;
+    in.max_pages = ceil_div(problem.max_kv_len, problem.page_size);
+    i64 num_pages = 1;
+    for (i32 length : in.kv_lengths) num_pages += ceil_div(length, problem.page_size);
+    std::vector<i32> pages(static_cast<std::size_t>(num_pages));
+    std::iota(pages.begin(), pages.end(), 0);
+    std::shuffle(pages.begin(), pages.end(), random);
+    for (i32 length : in.kv_lengths) {
+        for (i64 i = 0; i < in.max_pages; ++i) {
+            const bool used = i * problem.page_size < length;
+            in.page_table.push_back(used ? pages.back() : i % 2 == 0 ? -1 : 0x7fffffff);
+            if (used) pages.pop_back();
+        }
+    }
+    return num_pages;
+}
+
+// The cache with room between its rows and its pages. What no sequence reads is NaN.
+Tensor make_cache(Workbench& bench, const MlaProblem& problem, MlaInputs& in, i64 num_pages,
+                  double magnitude) {
+    const i64 columns = kMlaKeyDim + kSpareColumns, page_rows = problem.page_size + 1;
+    const Tensor all =
+        bench.input(problem.dtype, {num_pages, page_rows, columns}, magnitude, problem.alignment_bytes < 16);
+    const std::vector<float> drawn = bench.read(all);
+    std::vector<float> values(drawn.size(), kNan);
+    in.cache.assign(static_cast<std::size_t>(num_pages * problem.page_size * kMlaKeyDim), kNan);
+    for (i64 s = 0; s < in.sequences(); ++s) {
+        for (i64 key = 0; key < in.kv_lengths[static_cast<std::size_t>(s)]; ++key) {
+            const i64 row = in.row(s, key) / kMlaKeyDim;
+            const i64 at = (row / problem.page_size * page_rows + row % problem.page_size) * columns;
+            std::copy_n(drawn.begin() + at, kMlaKeyDim, values.begin() + at);
+            std::copy_n(drawn.begin() + at, kMlaKeyDim, in.cache.begin() + row * kMlaKeyDim);
+        }
+    }
+    bench.write(all, values);
+    Tensor cache = Tensor::dense(all.data, problem.dtype, {num_pages, problem.page_size, kMlaKeyDim});
+    cache.stride[0] = page_rows * columns;
+    cache.stride[1] = columns;
+    return cache;
+}
+
+struct MlaCheck {
+    using Op = MlaOp;
+
+    static std::vector<MlaProblem> problems() {
+        std::vector<MlaProblem> problems;
+        const auto add = [&](MlaProblem problem) {
+            problem.alignment_bytes = problem.alignment_bytes < 16 ? 2 : 16;
+            for (DType dtype : {DType::bf16, DType::f16}) {
+                problem.dtype = dtype;
+                problems.push_back(problem);
+            }
+        };
+        // sequences, max_q_len, max_kv_len, q_tokens, heads, dtype, causal, page_size
+        const DType any = DType::bf16;
+        add({6, 1, 300, 0, 16, any, true, 64});    // decode
+        add({6, 2, 131, 0, 16, any, true, 16});    // drafted tokens; large scores
+        add({6, 4, 90, 0, 20, any, true, 1});      // heads that fill no tile
+        add({2, 3, 100, 0, 128, any, true, 64});   // two tiles for a query
+        add({1, 1, 3000, 0, 8, any, true, 64});    // one long sequence, many splits
+        add({5, 1, 40000, 0, 16, any, true, 64});  // most splits are empty
+        add({3, 30, 70, 0, 5, any, true, 32});     // prefill
+        add({4, 7, 45, 0, 10, any, false, 8});     // no mask; large scores
+        add({6, 3, 70, 0, 3, any, true, 16, 2});   // nothing is aligned
+        return problems;
+    }
+
+    template <class Real>
+    static AttentionAnswer<Real> answer_of(const MlaInputs& in, const MlaProblem& problem, bool natural) {
+        AttentionAnswer<Real> answer = mla_oracle<Real>(in, problem.dtype);
+        if (natural) {
+            for (Real& lse : answer.lse) lse *= std::numbers::ln2_v<Real>;
+        }
+        return answer;
+    }
+
+    static void run(Workbench& bench, const MlaProblem& problem, CheckResult& result) {
+        MlaInputs in{.heads = problem.heads, .causal = problem.causal, .scale = 1 / std::sqrt(192.0)};
+        choose_lengths(problem, bench.random(), in);
+        const i64 num_pages = choose_pages(problem, bench.random(), in);
+        const bool misaligned = problem.alignment_bytes < 16;
+        const double magnitude = problem.max_kv_len % 2 == 1 ? 4 : 1;  // odd capacities: large scores
+        const bool natural = problem.max_q_len % 2 == 0;
+
+        const i64 q_rows = in.q_starts.back() + kSpareTokens;
+        const Tensor q =
+            bench.input(problem.dtype, {q_rows, problem.heads, kMlaKeyDim}, magnitude, misaligned);
+        const Tensor out = bench.output(problem.dtype, {q_rows, problem.heads, kMlaValueDim}, misaligned);
+        const Tensor lse = bench.output(DType::f32, {q_rows, problem.heads});
+        in.q = bench.read(q);
+        Mla call{.q = q,
+                 .out = out,
+                 .lse_base2 = natural ? Tensor{} : lse,
+                 .lse_base_e = natural ? lse : Tensor{},
+                 .cache = make_cache(bench, problem, in, num_pages, magnitude),
+                 .page_table = bench.integers(in.page_table),
+                 .kv_lengths = bench.integers(in.kv_lengths),
+                 .q_starts = bench.integers(in.q_starts),
+                 .max_q_len = problem.max_q_len,
+                 .max_kv_len = problem.max_kv_len,
+                 .causal = problem.causal};
+        call.page_table = Tensor::dense(call.page_table.data, DType::i32, {problem.sequences, in.max_pages});
+        const Result<i64> workspace_bytes = mla_workspace_bytes(bench.context(), call);
+        if (!workspace_bytes.ok())
+            return judge(result, bench, {false, 0, 0, workspace_bytes.status().message()}, "workspace");
+        if (*workspace_bytes > 0) call.workspace = bench.output(DType::u8, {*workspace_bytes});
+        const Status status = mla(bench.context(), bench.stream(), call);
+        if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
+
+        const auto& answer = bench.answer("oracle", [&] { return answer_of<double>(in, problem, natural); });
+        const auto& reference =
+            bench.answer("reference", [&] { return answer_of<float>(in, problem, natural); });
+        std::vector<float> got = bench.read(out), got_lse = bench.read(lse);
+        const auto untouched = [](const std::vector<float>& values, std::size_t from) {
+            return std::all_of(values.begin() + static_cast<std::ptrdiff_t>(from), values.end(),
+                               [](float value) { return std::isnan(value); });
+        };
+        if (!untouched(got, answer.out.size()) || !untouched(got_lse, answer.lse.size()))
+            return judge(result, bench, {false, 0, 0, "wrote rows that belong to no sequence"}, "out");
+        got.resize(answer.out.size());
+        got_lse.resize(answer.lse.size());
+        float largest_value = 0;
+        for (float value : in.cache)
+            largest_value = std::max(largest_value, std::isnan(value) ? 0 : std::abs(value));
+        // why: a weight's relative error is its score's absolute error, which grows with the scores.
+        judge(result, bench,
+              compare(got, answer.out, reference.out, largest_value * (1 + answer.largest_score)), "out");
+        judge(result, bench, compare(got_lse, answer.lse, reference.lse, 16 + answer.largest_score), "lse");
+    }
+};
+
+}  // namespace
+
+const OperationCheck& mla_check() {
+    static const OperationCheckOf<MlaCheck> check;
+    return check;
+}
+
+}  // namespace warpwright

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// Multi-head latent attention on the host: a task is up to 16 heads of one query, which see the same keys;
+// scores and outputs are fp32 with an online softmax in base 2. Which thread runs a task changes nothing.
+#include <algorithm>
+#include <limits>
+
+#include "device/host_threads.h"
+#include "kernels/attention/host_finish.h"
+#include "kernels/attention/mla/operation.h"
+#include "kernels/host_math.h"
+#include "kernels/host_simd.h"
+
+namespace warpwright {
+namespace {
+
+constexpr int kHeads = 16;  // of a task
+constexpr int kKeys = 64;   // of a block
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+struct Buffers {
+    alignas(64) float q[kHeads][kMlaKeyDim];
+    alignas(64) float out[kHeads][kMlaValueDim];
+    alignas(64) float weights[kHeads][kKeys];
+    float max[kHeads], sum[kHeads];
+};
+
+template <class T>
+void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffers& buffers) {
+    constexpr bool is_bf16 = T::kType == DType::bf16;
+    const HostSimd& simd = host_simd();
+    const auto products = is_bf16 ? simd.products_bf16 : simd.products_f16;
+    const auto add_scaled = is_bf16 ? simd.add_scaled_bf16 : simd.add_scaled_f16;
+    const auto widen = is_bf16 ? simd.widen_bf16 : simd.widen_f16;
+    const int num_heads = static_cast<int>(std::min<i64>(kHeads, args.heads - first_head));
+    for (int i = 0; i < num_heads; ++i) {
+        widen(static_cast<const u16*>(args.q) + token * args.q_token_stride +
+                  (first_head + i) * args.q_head_stride,
+              kMlaKeyDim, buffers.q[i]);
+        std::fill_n(buffers.out[i], kMlaValueDim, 0.f);
+        buffers.max[i] = -kInfinity;
+        buffers.sum[i] = 0;
+    }
+    const int kv_len = args.kv_lengths[sequence];
+    const auto behind = static_cast<int>(args.q_starts[sequence + 1] - token - 1);  // queries
+    const int visible = args.causal != 0 ? kv_len - behind : kv_len;
+    const i32* pages = args.page_table + sequence * args.page_table_stride;
+    const int page_size = 1 << args.page_shift;
+    // The rows from a key on that lie in one page, up to `most`.
+    const auto run_of = [&](int key, int most) {
+        return std::min(most, page_size - (key & (page_size - 1)));
+    };
+    const auto row_of = [&](int key) {
+        return static_cast<const u16*>(args.cache) + i64{pages[key >> args.page_shift]} * args.page_stride +
+               i64{key & (page_size - 1)} * args.token_stride;
+    };
+    for (int first_key = 0; first_key < visible; first_key += kKeys) {
+        const int num_keys = std::min(kKeys, visible - first_key);
+        for (int j = 0, run = 0; j < num_keys; j += run) {
+            run = run_of(first_key + j, num_keys - j);
+            products(buffers.q[0], kMlaKeyDim, num_heads, row_of(first_key + j), args.token_stride, run,
+                     kMlaKeyDim, &buffers.weights[0][j], kKeys);
+        }
+        for (int i = 0; i < num_heads; ++i) {
+            float* weights = buffers.weights[i];
+            float max = buffers.max[i];
+            for (int j = 0; j < num_keys; ++j) {
+                weights[j] *= args.scale_log2;
+                max = std::max(max, weights[j]);
+            }
+            if (max > buffers.max[i]) {
+                const float factor = exp2_nonpositive(buffers.max[i] - max);
+                buffers.sum[i] *= factor;
+                for (float& value : buffers.out[i]) value *= factor;
+                buffers.max[i] = max;
+            }
+            for (int j = 0; j < num_keys; ++j) {
+                weights[j] = exp2_nonpositive(weights[j] - max);
+                buffers.sum[i] += weights[j];
+            }
+        }
+        for (int j = 0, run = 0; j < num_keys; j += run) {
+            run = run_of(first_key + j, num_keys - j);
+            const u16* rows = row_of(first_key + j);
+            for (int i = 0; i < num_heads; ++i) {
+                for (int key = 0; key < run; ++key)
+                    add_scaled(buffers.weights[i][j + key], rows + i64{key} * args.token_stride, kMlaValueDim,
+                               buffers.out[i]);
+            }
+        }
+    }
+    for (int i = 0; i < num_heads; ++i) {
+        const i64 head = first_head + i, out = token * args.out_token_stride + head * args.out_head_stride;
+        const auto [scale, lse] = host_finish(buffers.max[i], buffers.sum[i], nullptr, head, args.lse_factor);
+        for (int c = 0; c < kMlaValueDim; ++c) T::store(args.out, out + c, buffers.out[i][c] * scale);
+        if (args.lse != nullptr) args.lse[token * args.lse_token_stride + head] = lse;
+    }
+}
+
+template <class T>
+void mla(const void* raw, HostThreads& threads) {
+    const MlaArgs& args = *static_cast<const MlaArgs*>(raw);
+    const i64 groups = ceil_div(args.heads, kHeads);
+    threads.parallel_for(args.sequences * args.max_q_len * groups, 1, [&](i64 begin, i64 end) {
+        static thread_local Buffers buffers;
+        for (i64 task = begin; task < end; ++task) {
+            const i64 sequence = task / groups / args.max_q_len;
+            const i64 token = args.q_starts[sequence] + task / groups % args.max_q_len;
+            if (token < args.q_starts[sequence + 1])
+                attend<T>(args, sequence, token, task % groups * kHeads, buffers);
+        }
+    });
+}
+
+}  // namespace
+
+HostFunction MlaOp::host_function(const Row& row) {
+    return row.dtype == DType::bf16 ? mla<HostBf16> : mla<HostHalf>;
+}
+
+}  // namespace warpwright

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// Multi-head latent attention: the rows, their shared memory, and which problems they serve.
+#pragma once
+
+#include "kernels/attention/mla/problem.h"
+#include "kernels/legality.h"
+
+namespace warpwright {
+
+struct MlaRow {
+    RowName name;
+    ArchClass arch = ArchClass::portable;
+    DType dtype = DType::bf16;
+    int tile_rows = 0;     // packed rows (query, head) of a block
+    int kv_tile = 0;       // keys that a block reads per step
+    int stages = 0;        // steps in shared memory; from 3 on, scores are a step ahead of values
+    int row_warps = 1;     // warps that divide the rows between them when scores are summed; the others
+                           // divide keys and depth
+    int min_blocks = 1;    // that an SM must be able to hold at once: what bounds a thread's registers
+    i64 shared_bytes = 0;  // dynamic
+
+    template <class Self, class Visitor>
+    static constexpr void visit(Self& self, Visitor&& v) {
+        v("name", self.name);
+        v("arch", self.arch);
+        v("dtype", self.dtype);
+        v("tile_rows", self.tile_rows);
+        v("kv_tile", self.kv_tile);
+        v("stages", self.stages);
+        v("row_warps", self.row_warps);
+        v("min_blocks", self.min_blocks);
+        v("shared_bytes", self.shared_bytes);
+    }
+};
+
+constexpr int kMlaWarps = 8, kMlaThreads = kMlaWarps * 32;
+constexpr int kMlaDepthWarps = 4;  // that divide the 576 columns of a score between them
+
+constexpr int key_warps(const MlaRow& row) {
+    return kMlaWarps / kMlaDepthWarps / row.row_warps;
+}
+// Queries of one tile of 16 rows fit into registers.
+constexpr bool keeps_q_in_shared(const MlaRow& row) {
+    return row.tile_rows > 16;
+}
+
+template <MlaRow R, bool in_shared = keeps_q_in_shared(R)>
+struct MlaQueries {};
+template <MlaRow R>
+struct MlaQueries<R, true> {
+    alignas(128) u16 q[R.tile_rows * kMlaKeyDim];
+};
+
+// 16-byte vectors of queries, keys and weights are swizzled: tile/swizzle.h.
+template <MlaRow R>
+struct MlaShared : MlaQueries<R> {
+    alignas(128) u16 keys[R.stages][R.kv_tile * kMlaKeyDim];
+    alignas(128) float scores[kMlaDepthWarps][R.tile_rows * R.kv_tile];  // of a share of the depth
+    alignas(128) u16 weights[R.tile_rows * R.kv_tile];
+    float factors[R.tile_rows];  // what a row's sums are multiplied by before this step's are added
+};
+
+template <MlaRow R>
+consteval MlaRow sized() {
+    MlaRow row = R;
+    row.shared_bytes = sizeof(MlaShared<R>);
+    return row;
+}
+
+// clang-format off
+// rows:begin
+inline constexpr MlaRow kMlaRows[] = {
+    //          name                     class                dtype      rows  kv stages row warps, blocks
+    sized<MlaRow{"mla.portable.bf16.r16", ArchClass::portable, DType::bf16, 16, 32, 2, 1, 2}>(),
+    sized<MlaRow{"mla.portable.bf16.r64", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1}>(),
+    sized<MlaRow{"mla.portable.f16.r16",  ArchClass::portable, DType::f16,  16, 32, 2, 1, 2}>(),
+    sized<MlaRow{"mla.portable.f16.r64",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1}>(),
+    {"mla.host.bf16", ArchClass::host, DType::bf16},
+    {"mla.host.f16",  ArchClass::host, DType::f16},
+};
+// rows:end
+// clang-format on
+
+constexpr Rejection why_not(const MlaRow& row, const TargetFacts& target, const MlaProblem& problem) {
+    if (const Rejection rejection = target_misfit(row, target)) return rejection;
+    if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
+    if (problem.heads < 1) return {"heads", 1, problem.heads, "at_least"};
+    if (problem.page_size < 1 || (problem.page_size & (problem.page_size - 1)) != 0)
+        return {"page_size", 0, problem.page_size, "power_of_two"};
+    if (row.arch != ArchClass::host && problem.alignment_bytes % 16 != 0)
+        return {"alignment", 16, problem.alignment_bytes, "multiple"};
+    return accepted();
+}
+
+// ---- What preparation derives from the capacities.
+
+constexpr i64 total_q_tokens(const MlaProblem& problem) {
+    return problem.q_tokens > 0 ? problem.q_tokens : problem.sequences * problem.max_q_len;
+}
+
+// Blocks over the packed rows of one sequence.
+constexpr i64 num_row_tiles(const MlaRow& row, const MlaProblem& problem) {
+    return ceil_div(problem.max_q_len * problem.heads, row.tile_rows);
+}
+
+// Bytes of workspace: partial outputs, then their log-sum-exps.
+constexpr i64 partial_bytes(const MlaProblem& problem, i64 num_splits) {
+    if (num_splits <= 1) return 0;
+    return num_splits * total_q_tokens(problem) * problem.heads * (kMlaValueDim + 1) * 4;
+}
+
+// The most splits whose partial results this much workspace holds; at least 1, which needs none.
+constexpr i64 max_splits_in(const MlaProblem& problem, i64 workspace_bytes) {
+    const i64 splits = workspace_bytes / (total_q_tokens(problem) * problem.heads * (kMlaValueDim + 1) * 4);
+    return splits > 1 ? splits : 1;
+}
+
+}  // namespace warpwright

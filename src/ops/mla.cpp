@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "warpwright/ops/mla.h"
+
+#include <fmt/format.h>
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "dispatch/prepare.h"
+#include "kernels/attention/merge/operation.h"
+#include "kernels/attention/mla/operation.h"
+#include "ops/match.h"
+
+namespace warpwright {
+namespace {
+
+// A checked call: what choosing a row needs, and the arguments except for what the row decides.
+struct Checked {
+    MlaProblem problem;
+    MlaArgs args{};
+    bool empty = false;
+};
+
+bool strides_fit(const Tensor& tensor) {
+    for (int i = 0; i < tensor.rank; ++i) {
+        if (std::abs(tensor.stride[i]) > std::numeric_limits<i32>::max()) return false;
+    }
+    return true;
+}
+
+Result<Checked> check(const Mla& call, bool batch_invariant) {
+    Matcher match("mla");
+    match.tensor("q", call.q, {"q_tokens", "heads", "key_dim"}, {DType::bf16, DType::f16})
+        .tensor("out", call.out, {"q_tokens", "heads", "value_dim"}, {call.q.dtype})
+        .tensor("lse_base2", call.lse_base2, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
+        .tensor("lse_base_e", call.lse_base_e, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
+        .tensor("cache", call.cache, {"pages", "page_size", "key_dim"}, {call.q.dtype})
+        .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
+        .tensor("kv_lengths", call.kv_lengths, {"sequences"}, {DType::i32})
+        .tensor("q_starts", call.q_starts, {"sequences + 1"}, {DType::i32})
+        .tensor("workspace", call.workspace, {"bytes"}, {DType::u8}, {.optional = true});
+    WW_TRY(match.status());
+    const i64 sequences = match["sequences"], q_tokens = match["q_tokens"], heads = match["heads"];
+    const i64 kv_capacity = match["max_pages"] * match["page_size"];
+    const Tensor& lse = call.lse_base_e ? call.lse_base_e : call.lse_base2;
+    match
+        .require(match["sequences + 1"] == sequences + 1,
+                 fmt::format("q_starts must have {} elements (page_table has {} sequences), got {}",
+                             sequences + 1, sequences, match["sequences + 1"]))
+        .require(match["key_dim"] == kMlaKeyDim && match["value_dim"] == kMlaValueDim,
+                 fmt::format("q and cache must have {} columns and out {}, got {} and {}", kMlaKeyDim,
+                             kMlaValueDim, match["key_dim"], match["value_dim"]))
+        .require(call.max_q_len >= 1, fmt::format("max_q_len must be at least 1, got {}", call.max_q_len))
+        .require(call.max_kv_len >= 0 && call.max_kv_len <= kv_capacity,
+                 fmt::format("max_kv_len must be 0 to {} (what the pages of a sequence hold), got {}",
+                             kv_capacity, call.max_kv_len))
+        .require(call.scale >= 0 && std::isfinite(call.scale),
+                 fmt::format("scale must be finite and not negative, got {}", call.scale))
+        .require(!call.lse_base2 || !call.lse_base_e, "lse_base2 and lse_base_e exclude each other")
+        .require(strides_fit(call.q) && strides_fit(call.out) && strides_fit(call.cache),
+                 "strides must be below 2^31 elements");
+    WW_TRY(match.status());
+
+    Checked checked;
+    checked.empty = sequences == 0 || q_tokens == 0 || heads == 0;
+    checked.problem = {.sequences = sequences,
+                       .max_q_len = std::min(call.max_q_len, std::max<i64>(1, q_tokens)),
+                       .max_kv_len = call.max_kv_len > 0 ? call.max_kv_len : kv_capacity,
+                       .q_tokens = q_tokens,
+                       .heads = heads,
+                       .dtype = call.q.dtype,
+                       .causal = call.causal,
+                       .page_size = match["page_size"],
+                       .alignment_bytes = alignment_of({&call.q, &call.out, &call.cache}, batch_invariant)};
+    constexpr float kDeepSeekHeadDim = 192;
+    const float scale = call.scale > 0 ? call.scale : 1 / std::sqrt(kDeepSeekHeadDim);
+    const auto narrow = [](i64 value) { return static_cast<i32>(value); };
+    checked.args = {.q = call.q.data,
+                    .out = call.out.data,
+                    .lse = static_cast<float*>(lse.data),
+                    .cache = call.cache.data,
+                    .q_starts = static_cast<const i32*>(call.q_starts.data),
+                    .kv_lengths = static_cast<const i32*>(call.kv_lengths.data),
+                    .page_table = static_cast<const i32*>(call.page_table.data),
+                    .partial_out = nullptr,
+                    .partial_lse = nullptr,
+                    .q_token_stride = narrow(call.q.stride[0]),
+                    .q_head_stride = narrow(call.q.stride[1]),
+                    .out_token_stride = narrow(call.out.stride[0]),
+                    .out_head_stride = narrow(call.out.stride[1]),
+                    .lse_token_stride = narrow(lse.stride[0]),
+                    .page_stride = narrow(call.cache.stride[0]),
+                    .token_stride = narrow(call.cache.stride[1]),
+                    .page_table_stride = narrow(call.page_table.stride[0]),
+                    .sequences = narrow(sequences),
+                    .heads = narrow(heads),
+                    .q_tokens = narrow(q_tokens),
+                    .max_q_len = narrow(checked.problem.max_q_len),
+                    .num_splits = 1,
+                    .page_shift = std::countr_zero(static_cast<u64>(match["page_size"])),
+                    .causal = call.causal ? 1 : 0,
+                    .scale_log2 = scale * 1.4426950408889634f,                  // log2(e)
+                    .lse_factor = call.lse_base_e ? 0.69314718055994531f : 1};  // ln(2)
+    return checked;
+}
+
+}  // namespace
+
+Result<i64> mla_workspace_bytes(Context& context, const Mla& call) {
+    WW_ASSIGN(const Checked checked, check(call, false));
+    if (checked.empty) return i64{0};
+    i64 most = 0;
+    const TargetFacts& target = context.target().facts;
+    for (const MlaRow& row : MlaOp::rows()) {
+        if (MlaOp::why_not(row, target, checked.problem)) continue;
+        most =
+            std::max(most, partial_bytes(checked.problem, MlaOp::num_splits(row, target, checked.problem)));
+    }
+    return most;
+}
+
+Status prepare(Context& context, const Mla& call, Prepared& prepared) {
+    WW_ASSIGN(const Checked checked, check(call, prepared.batch_invariant));
+    if (checked.empty) return {};
+    MlaProblem problem = checked.problem;
+    const bool misplaced = reinterpret_cast<std::uintptr_t>(call.workspace.data) % 16 != 0;
+    if (misplaced) return caller_error("mla: workspace must start at a multiple of 16 bytes");
+    const i64 given_bytes = call.workspace ? call.workspace.shape[0] : 0;
+    problem.max_splits = std::min(problem.max_splits, max_splits_in(problem, given_bytes));
+    MlaArgs args = checked.args;
+    // why: where the keys of a query are split depends on how many queries there are.
+    if (prepared.batch_invariant) problem.max_splits = 1;
+    WW_ASSIGN(const MlaRow* row, choose_in<MlaOp>(context, problem, prepared.batch_invariant));
+    const i64 splits = MlaOp::num_splits(*row, context.target().facts, problem);
+    args.num_splits = static_cast<i32>(splits);
+    if (splits == 1) return prepare_step<MlaOp>(context, problem, args, prepared);
+
+    const i64 out_floats = splits * problem.q_tokens * problem.heads * kMlaValueDim;
+    args.partial_out = static_cast<float*>(call.workspace.data);
+    args.partial_lse = args.partial_out + out_floats;
+    args.lse_factor = 1;
+    WW_TRY(prepare_step<MlaOp>(context, problem, args, prepared));
+    const AttentionMergeProblem merge{.q_tokens = problem.q_tokens,
+                                      .heads = problem.heads,
+                                      .head_dim = kMlaValueDim,
+                                      .splits = splits,
+                                      .dtype = problem.dtype};
+    const AttentionMergeArgs merge_args{.partial_out = args.partial_out,
+                                        .partial_lse = args.partial_lse,
+                                        .out = args.out,
+                                        .lse = args.lse,
+                                        .sinks = nullptr,
+                                        .q_starts = args.q_starts,
+                                        .out_token_stride = args.out_token_stride,
+                                        .out_head_stride = args.out_head_stride,
+                                        .lse_token_stride = args.lse_token_stride,
+                                        .sequences = args.sequences,
+                                        .q_tokens = args.q_tokens,
+                                        .heads = args.heads,
+                                        .head_dim = kMlaValueDim,
+                                        .partial_dim = kMlaValueDim,
+                                        .splits = args.num_splits,
+                                        .lse_factor = checked.args.lse_factor};
+    return prepare_step<AttentionMergeOp>(context, merge, merge_args, prepared);
+}
+
+Status mla(Context& context, Stream stream, const Mla& call) {
+    return run_now(context, stream, call);
+}
+
+}  // namespace warpwright

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// mla: host rows against the oracle, refusals word for word, what serves where, bits in a batch and alone.
+#include "warpwright/ops/mla.h"
+
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "kernels/attention/mla/operation.h"
+#include "kernels/host_math.h"
+#include "ops/check_test.h"
+
+namespace warpwright {
+namespace {
+
+constexpr const char* kOp = "mla";
+
+TEST(Mla, AgreesWithItsOracle) {
+    expect_check_passes(kOp);
+}
+
+TEST(Mla, RefusesWithTheReason) {
+    const char *few = "mla.portable.bf16.r16", *many = "mla.portable.bf16.r64";
+    EXPECT_EQ(refusal(kOp, few, "h200", {}), "");
+    EXPECT_EQ(refusal(kOp, few, "rtx-4090", {}), "");
+    EXPECT_EQ(refusal(kOp, many, "h200", {}), "");
+    EXPECT_EQ(refusal(kOp, many, "rtx-4090", {}), "shared memory: needs 221440 bytes, rtx-4090 has 101376");
+    EXPECT_EQ(refusal(kOp, few, "h200", {{"dtype", "f16"}}), "dtype: needs bf16, got f16");
+    EXPECT_EQ(refusal(kOp, few, "h200", {{"page_size", "48"}}), "page size: needs a power of two, got 48");
+    EXPECT_EQ(refusal(kOp, few, "h200", {{"alignment_bytes", "2"}}),
+              "alignment: needs a multiple of 16, got 2");
+    EXPECT_EQ(refusal(kOp, "mla.host.bf16", "cpu", {{"alignment_bytes", "2"}}), "");
+    EXPECT_EQ(refusal(kOp, "mla.host.bf16", "h200", {}), "architecture: runs on the CPU, h200 is a GPU");
+}
+
+TEST(Mla, ChoosesByTheNumberOfRows) {
+    const FieldTexts batch = {{"sequences", "64"}, {"max_kv_len", "8192"}};
+    const auto row = [&](const char* target, const char* heads, const char* q_len) {
+        FieldTexts set = batch;
+        set.insert(set.end(), {{"heads", heads}, {"max_q_len", q_len}});
+        return chosen(kOp, target, set);
+    };
+    EXPECT_EQ(row("h200", "16", "1"), "mla.portable.bf16.r16");
+    EXPECT_EQ(row("h200", "128", "1"), "mla.portable.bf16.r64");
+    EXPECT_EQ(row("h200", "16", "4"), "mla.portable.bf16.r64");
+    EXPECT_EQ(row("rtx-4090", "128", "1"), "mla.portable.bf16.r16");
+    EXPECT_EQ(chosen(kOp, "cpu", {}), "mla.host.bf16");
+}
+
+// One decoding call on some device, with its buffers.
+class Decode {
+public:
+    static constexpr i64 kSequences = 3, kQueries = 2, kHeads = 20, kPageSize = 16, kPages = 6;
+
+    explicit Decode(const std::string& device, DType dtype = DType::bf16) {
+        auto opened = Context::open(device);
+        EXPECT_TRUE(opened.ok()) << opened.status().message();
+        context = *opened;
+        std::mt19937 random(5);
+        std::normal_distribution<float> normal(0, 1);
+        const auto draw = [&](i64 count) {
+            std::vector<u16> values;
+            for (i64 i = 0; i < count; ++i)
+                values.push_back(dtype == DType::bf16 ? float_to_bf16(normal(random))
+                                                      : float_to_f16(normal(random)));
+            return upload(values);
+        };
+        std::vector<i32> table;
+        for (i32 i = 0; i < kSequences * kPages; ++i) table.push_back(i * 7 % (kSequences * kPages));
+        call.q = Tensor::dense(draw(kSequences * kQueries * kHeads * 576), dtype,
+                               {kSequences * kQueries, kHeads, 576});
+        call.cache = Tensor::dense(draw(kSequences * kPages * kPageSize * 576), dtype,
+                                   {kSequences * kPages, kPageSize, 576});
+        out_values = kSequences * kQueries * kHeads * 512;
+        call.out = Tensor::dense(upload(std::vector<u16>(static_cast<std::size_t>(out_values))), dtype,
+                                 {kSequences * kQueries, kHeads, 512});
+        call.page_table = Tensor::dense(upload(table), DType::i32, {kSequences, kPages});
+        call.kv_lengths = Tensor::dense(upload(std::vector<i32>{90, 7, 41}), DType::i32, {kSequences});
+        call.q_starts = Tensor::dense(upload(std::vector<i32>{0, 2, 4, 6}), DType::i32, {kSequences + 1});
+        call.max_q_len = kQueries;
+    }
+
+    Status run(bool batch_invariant = false) {
+        Prepared prepared;
+        prepared.batch_invariant = batch_invariant;
+        WW_TRY(prepare(*context, call, prepared));
+        WW_TRY(prepared.launch(context->device(), {}));
+        return context->device().synchronize({});
+    }
+
+    std::vector<u16> results() {
+        std::vector<u16> values(static_cast<std::size_t>(out_values));
+        EXPECT_TRUE(context->device().copy_out(values.data(), call.out.data, values.size() * 2, {}).ok());
+        return values;
+    }
+
+    template <class T>
+    void* upload(const std::vector<T>& values) {
+        auto buffer = Buffer::allocate(context->shared_device(), values.size() * sizeof(T));
+        EXPECT_TRUE(buffer.ok()) << buffer.status().message();
+        EXPECT_TRUE(
+            context->device().copy_in(buffer->data(), values.data(), values.size() * sizeof(T), {}).ok());
+        buffers.push_back(std::move(*buffer));
+        return buffers.back().data();
+    }
+
+    std::shared_ptr<Context> context;
+    std::vector<Buffer> buffers;
+    Mla call;
+    i64 out_values = 0;
+};
+
+TEST(Mla, BadCallsAreRefusedBeforeALaunch) {
+    const auto message = [](auto&& change) {
+        Decode decode("cpu");
+        change(decode);
+        return decode.run().message();
+    };
+    EXPECT_EQ(message([](Decode& d) { d.call.q.shape[2] = d.call.cache.shape[2] = 512; }),
+              "mla: q and cache must have 576 columns and out 512, got 512 and 512");
+    EXPECT_EQ(message([](Decode& d) { d.call.q_starts.shape[0] = 3; }),
+              "mla: q_starts must have 4 elements (page_table has 3 sequences), got 3");
+    EXPECT_EQ(message([](Decode& d) { d.call.max_kv_len = 97; }),
+              "mla: max_kv_len must be 0 to 96 (what the pages of a sequence hold), got 97");
+    EXPECT_EQ(message([](Decode& d) { d.call.max_q_len = 0; }), "mla: max_q_len must be at least 1, got 0");
+    EXPECT_EQ(message([](Decode& d) { d.call.scale = -1; }),
+              "mla: scale must be finite and not negative, got -1");
+    EXPECT_NE(message([](Decode& d) { d.call.out.dtype = DType::f16; }), "");
+    EXPECT_NE(message([](Decode& d) { d.call.cache.shape[1] = d.call.cache.shape[1] - 1; }), "");
+    EXPECT_EQ(message([](Decode&) {}), "");
+}
+
+// Every sequence has the bits of a call of its own; where keys are split they have others.
+TEST(Mla, BatchInvariantCallsHaveTheBitsOfOneSequence) {
+    for (const char* device : {"cpu", "emulated:h200", "emulated:l40s"}) {
+        Decode all(device);
+        ASSERT_TRUE(all.run(true).ok()) << device;
+        const std::vector<u16> together = all.results();
+        for (i32 sequence = 0; sequence < Decode::kSequences; ++sequence) {
+            Decode one(device);
+            const auto row = [&](Tensor& tensor, i64 count) {
+                tensor.data = static_cast<std::byte*>(tensor.data) +
+                              sequence * count * tensor.stride[0] * dtype_bytes(tensor.dtype);
+                tensor.shape[0] = count;
+            };
+            row(one.call.page_table, 1);
+            row(one.call.kv_lengths, 1);
+            row(one.call.q, Decode::kQueries);
+            row(one.call.out, Decode::kQueries);
+            one.call.q_starts = Tensor::dense(one.upload(std::vector<i32>{0, 2}), DType::i32, {2});
+            ASSERT_TRUE(one.run(true).ok()) << device;
+            std::vector<u16> alone(static_cast<std::size_t>(one.out_values / Decode::kSequences));
+            ASSERT_TRUE(
+                one.context->device().copy_out(alone.data(), one.call.out.data, alone.size() * 2, {}).ok());
+            EXPECT_EQ(std::memcmp(alone.data(), together.data() + static_cast<i64>(alone.size()) * sequence,
+                                  alone.size() * 2),
+                      0)
+                << device << " sequence " << sequence;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace warpwright
