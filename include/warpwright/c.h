@@ -388,6 +388,27 @@ WW_API ww_status ww_cascade_workspace_bytes(ww_context* context, const ww_cascad
 WW_API ww_status ww_prepare_cascade(ww_context* context, const ww_cascade* call, ww_prepared** prepared);
 WW_API ww_status ww_run_cascade(ww_context* context, const ww_cascade* call, void* stream);
 
+/* ops/mla.h: latent attention in its absorbed form, over a paged cache of latent rows. */
+typedef struct ww_mla {
+    size_t struct_size;
+    ww_tensor q;          /* [q_tokens, heads, 576] bf16 or f16 */
+    ww_tensor out;        /* [q_tokens, heads, 512] like q */
+    ww_tensor lse_base2;  /* optional, [q_tokens, heads] f32 */
+    ww_tensor lse_base_e; /* optional, in place of it: the natural logarithm */
+    ww_tensor cache;      /* [pages, page_size, 576] like q; page_size a power of two */
+    ww_tensor page_table; /* [sequences, max_pages] i32 */
+    ww_tensor kv_lengths; /* [sequences] i32, the queries' own tokens included */
+    ww_tensor q_starts;   /* [sequences + 1] i32 */
+    ww_tensor workspace;  /* optional, [bytes] u8: ww_mla_workspace_bytes says how many are of use */
+    int64_t max_q_len;    /* the launch is sized for; 0: q_tokens, which is always enough */
+    int64_t max_kv_len;   /* 0: what a row of the page table holds */
+    float scale;          /* 0: 1 / sqrt(192) */
+    int32_t causal;       /* not 0: bottom-right causal mask */
+} ww_mla;
+WW_API ww_status ww_mla_workspace_bytes(ww_context* context, const ww_mla* call, int64_t* bytes);
+WW_API ww_status ww_prepare_mla(ww_context* context, const ww_mla* call, ww_prepared** prepared);
+WW_API ww_status ww_run_mla(ww_context* context, const ww_mla* call, void* stream);
+
 /* ops/rmsnorm.h. */
 typedef struct ww_rmsnorm {
     size_t struct_size;

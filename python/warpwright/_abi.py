@@ -120,6 +120,14 @@ class CascadeLevel(ctypes.Structure):
 Cascade = _sized(
     "Cascade", "", call=POINTER(Attention), levels=POINTER(CascadeLevel), num_levels=c_int64
 )
+Mla = _sized(
+    "Mla",
+    "q out lse_base2 lse_base_e cache page_table kv_lengths q_starts workspace",
+    max_q_len=c_int64,
+    max_kv_len=c_int64,
+    scale=c_float,
+    causal=c_int32,
+)
 MergeState = _sized("MergeState", "a a_lse b b_lse out lse", base=c_int32, reserved=c_int32)
 MergeStates = _sized("MergeStates", "states states_lse out lse", base=c_int32, reserved=c_int32)
 RmsNorm = _sized(
@@ -290,6 +298,7 @@ OPERATIONS = {
     "cascade": Cascade,
     "merge_state": MergeState,
     "merge_states": MergeStates,
+    "mla": Mla,
     "rmsnorm": RmsNorm,
     "rope": Rope,
     "gated_activation": GatedActivation,
@@ -414,6 +423,7 @@ FUNCTIONS = {
     "ww_prepared_row": (c_char_p, [c_void_p, c_int32]),
     "ww_attention_workspace_bytes": (STATUS, [c_void_p, POINTER(Attention), POINTER(c_int64)]),
     "ww_cascade_workspace_bytes": (STATUS, [c_void_p, POINTER(Cascade), POINTER(c_int64)]),
+    "ww_mla_workspace_bytes": (STATUS, [c_void_p, POINTER(Mla), POINTER(c_int64)]),
     "ww_rope_frequencies": (
         STATUS,
         [c_double, c_int32, POINTER(RopeScaling), c_int64, POINTER(c_float), POINTER(c_float)],

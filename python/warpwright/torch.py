@@ -18,6 +18,7 @@ kv_append           (k, v, sequences, positions, page_table, k_pages!, v_pages!,
 attention           (q, k, v, q_starts, kv_starts, max_q_len, max_kv_len, ...) -> (out, lse_base2)
 paged_attention     (q, k_pages, v_pages, q_starts, page_table, kv_lengths, ...) -> (out, lse_base2)
 cascade             (q, k, v, q_starts[], kv_starts[], page_tables[], kv_lengths[], ...) -> (out, lse_base2)
+mla                 (q, cache, page_table, kv_lengths, q_starts, max_q_len, ...) -> (out, lse_base2)
 merge_state         (a, a_lse, b, b_lse, base) -> (out, lse)
 merge_states        (states, states_lse, base) -> (out, lse)
 logits              (x, softcap, starts?, tokens?, repetition?, addend?, bias?) -> out
@@ -37,7 +38,7 @@ from typing import Callable
 
 import torch
 
-from . import ops, states
+from . import latent, ops, states
 from .errors import CallerError
 
 _library = torch.library.Library("warpwright", "DEF")
@@ -355,6 +356,36 @@ _register(
     "bool mask_of_queries=False) -> (Tensor out, Tensor lse_base2)",
     _cascade,
     _attention_fake,
+)
+
+
+def _mla(q, cache, page_table, kv_lengths, q_starts, max_q_len=0, max_kv_len=0, causal=True, scale=0.0):
+    lse = q.new_empty(q.shape[:2], dtype=torch.float32)
+    out = latent.mla(
+        q,
+        cache,
+        page_table,
+        kv_lengths,
+        q_starts=q_starts,
+        max_q_len=max_q_len or None,
+        max_kv_len=max_kv_len,
+        causal=causal,
+        scale=scale or None,
+        lse_base2=lse,
+    )
+    return out, lse
+
+
+def _mla_fake(q, *_):
+    return q.new_empty((*q.shape[:2], 512)), q.new_empty(q.shape[:2], dtype=torch.float32)
+
+
+_register(
+    "mla(Tensor q, Tensor cache, Tensor page_table, Tensor kv_lengths, Tensor q_starts, "
+    "SymInt max_q_len=0, SymInt max_kv_len=0, bool causal=True, float scale=0) "
+    "-> (Tensor out, Tensor lse_base2)",
+    _mla,
+    _mla_fake,
 )
 
 

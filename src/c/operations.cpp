@@ -12,6 +12,7 @@
 #include "warpwright/ops/kv_append.h"
 #include "warpwright/ops/logits.h"
 #include "warpwright/ops/merge_state.h"
+#include "warpwright/ops/mla.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
 #include "warpwright/ops/sample.h"
@@ -108,6 +109,26 @@ Result<Cascade> convert(const ww_cascade& c, const Device& device) {
     }
     WW_TRY(arg.status());
     return cascade;
+}
+
+Result<Mla> convert(const ww_mla& c, const Device& device) {
+    Arguments arg("mla", device);
+    Mla call{.q = arg("q", c.q),
+             .out = arg("out", c.out),
+             .lse_base2 = arg("lse_base2", c.lse_base2),
+             .lse_base_e = arg("lse_base_e", c.lse_base_e),
+             .cache = arg("cache", c.cache),
+             .page_table = arg("page_table", c.page_table),
+             .kv_lengths = arg("kv_lengths", c.kv_lengths),
+             .q_starts = arg("q_starts", c.q_starts),
+             .max_q_len = c.max_q_len,
+             .max_kv_len = c.max_kv_len,
+             .scale = c.scale,
+             .causal = c.causal != 0,
+             .workspace = arg("workspace", c.workspace)};
+    WW_TRY(arg.status());
+    if (call.max_q_len == 0) call.max_q_len = std::max<i64>(1, call.q.shape[0]);
+    return call;
 }
 
 LseBase lse_base(int32_t value, Arguments& arg) {
@@ -295,6 +316,17 @@ ww_status ww_cascade_workspace_bytes(ww_context* context, const ww_cascade* call
     });
 }
 
+ww_status ww_mla_workspace_bytes(ww_context* context, const ww_mla* call, int64_t* bytes) {
+    return guarded([&]() -> Status {
+        WW_TRY(need(context, "ww_mla_workspace_bytes", "a context"));
+        WW_TRY(need(bytes, "ww_mla_workspace_bytes", "where to put the number"));
+        WW_ASSIGN(const ww_mla known, read_struct("ww_mla_workspace_bytes", call));
+        WW_ASSIGN(const Mla converted, convert(known, context->device()));
+        WW_ASSIGN(*bytes, mla_workspace_bytes(*context->context, converted));
+        return {};
+    });
+}
+
 ww_status ww_rope_frequencies(double theta, int32_t rotary_dim, const ww_rope_scaling* scaling,
                               int64_t context_tokens, float* frequencies, float* magnitude) {
     return guarded([&]() -> Status {
@@ -346,6 +378,7 @@ WW_OPERATION(attention)
 WW_OPERATION(cascade)
 WW_OPERATION(merge_state)
 WW_OPERATION(merge_states)
+WW_OPERATION(mla)
 WW_OPERATION(rmsnorm)
 WW_OPERATION(rope)
 WW_OPERATION(gated_activation)

@@ -19,6 +19,7 @@
 #include "warpwright/ops/kv_append.h"
 #include "warpwright/ops/logits.h"
 #include "warpwright/ops/merge_state.h"
+#include "warpwright/ops/mla.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
 #include "warpwright/ops/sample.h"
@@ -315,6 +316,43 @@ TEST(Operations, Cascade) {
     EXPECT_STREQ(ww_last_error(), "cascade: levels: expected 2 of them, got none");
     c.call = nullptr;
     EXPECT_EQ(ww_run_cascade(handle.get(), &c, nullptr), WW_ERROR_CALLER);
+}
+
+TEST(Operations, Mla) {
+    const auto make = [](Arena& arena) {
+        return Mla{.q = arena.reals(DType::bf16, {3, 5, 576}),
+                   .out = arena.reals(DType::bf16, {3, 5, 512}),
+                   .lse_base_e = arena.reals(DType::f32, {3, 5}),
+                   .cache = arena.reals(DType::bf16, {5, 4, 576}),
+                   .page_table = arena.ints({2, 2}, {3, 1, 0, 4}),
+                   .kv_lengths = arena.ints({2}, {7, 3}),
+                   .q_starts = arena.ints({3}, {0, 2, 3}),
+                   .max_q_len = 3,
+                   .scale = 0.1f,
+                   .workspace = arena.bytes({64}, 0, 0)};
+    };
+    const auto to_c = [](const Mla& call) {
+        ww_mla c{};
+        c.struct_size = sizeof(c);
+        c.q = c_tensor(call.q), c.out = c_tensor(call.out), c.lse_base_e = c_tensor(call.lse_base_e);
+        c.cache = c_tensor(call.cache), c.page_table = c_tensor(call.page_table);
+        c.kv_lengths = c_tensor(call.kv_lengths), c.q_starts = c_tensor(call.q_starts);
+        c.workspace = c_tensor(call.workspace);
+        c.scale = call.scale, c.causal = 1;  // max_q_len 0: q_tokens
+        return c;
+    };
+    expect_the_same(make, to_c, ww_run_mla, ww_prepare_mla, mla);
+
+    Arena arena;
+    const Mla call = make(arena);
+    const ContextHandle handle = open_context("cpu");
+    ww_mla c = to_c(call);
+    int64_t bytes = -1;
+    ASSERT_WW_OK(ww_mla_workspace_bytes(handle.get(), &c, &bytes));
+    EXPECT_EQ(bytes, 0);  // the CPU splits no keys
+    c.kv_lengths = {};
+    EXPECT_EQ(ww_run_mla(handle.get(), &c, nullptr), WW_ERROR_CALLER);
+    EXPECT_STREQ(ww_last_error(), "mla: kv_lengths is null");
 }
 
 TEST(Operations, MergeState) {

@@ -329,6 +329,50 @@ class Operations(unittest.TestCase):
         with self.assertRaisesRegex(warpwright.CallerError, "cascade: there must be at least one level"):
             warpwright.cascade(q, q, q, [])
 
+    def test_mla(self):
+        """Two sequences of latent rows in shuffled pages; queries of unequal number."""
+
+        def check(device, random):
+            q, cache = half(random, 5, 6, 576), half(random, 7, 4, 576)
+            table = np.array([[3, 0, 6, -1], [5, 1, -1, -1]], np.int32)
+            lengths, starts = np.array([11, 6], np.int32), np.array([0, 3, 5], np.int32)
+            parts, references = [], []
+            for s in range(2):
+                pages = table[s, : -(-lengths[s] // 4)]
+                keys = cache[pages].reshape(-1, 1, 576)[: lengths[s]]
+                mine = q[starts[s] : starts[s + 1]]
+                parts.append(support.attention_oracle(mine, keys, keys, scale=192**-0.5, causal=True))
+                references.append(
+                    support.attention_oracle(
+                        mine, keys, keys, scale=192**-0.5, causal=True, real=np.float32
+                    )
+                )
+            exact, exact_lse = (np.concatenate([one[i] for one in parts]) for i in (0, 1))
+            reference = np.concatenate([one[0] for one in references])[..., :512]
+            scores = max(one[2] for one in parts)
+            lse = np.empty((5, 6), np.float32)
+            got = warpwright.mla(
+                q, cache, table, lengths, q_starts=starts, max_q_len=3, lse_base_e=lse, device=device
+            )
+            self.assertEqual(got.shape, (5, 6, 512))
+            support.assert_derived(self, got, exact[..., :512], reference, np.abs(cache).max() * (1 + scores))
+            support.assert_derived(
+                self, lse / np.log(2), exact_lse, exact_lse.astype(np.float32), 16 + scores
+            )
+            # One query a sequence by default, of a launch that is prepared.
+            with warpwright.prepare() as step:
+                last = warpwright.mla(q[[2, 4]], cache, table, lengths, device=device)
+            step.launch()
+            support.assert_derived(
+                self, last, exact[[2, 4], :, :512], reference[[2, 4]], np.abs(cache).max() * (1 + scores)
+            )
+            with self.assertRaisesRegex(warpwright.CallerError, "mla: q and cache must have 576 columns"):
+                warpwright.mla(q[..., :512], cache[..., :512], table, lengths, q_starts=starts, device=device)
+            with self.assertRaisesRegex(warpwright.CallerError, "mla: q_starts: expected a tensor"):
+                warpwright.mla(q, cache, table, lengths, device=device)
+
+        self.on_devices(check)
+
     def test_rmsnorm(self):
         def check(device, random):
             x, weight, residual = half(random, 4, 96), half(random, 96), half(random, 4, 96, scale=3)

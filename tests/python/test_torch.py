@@ -109,6 +109,14 @@ def calls(device):
             [3, 1],
             [],
         ),
+        "mla": (
+            normal(3, HEADS, 576, device=device),
+            normal(5, 4, 576, device=device),
+            integers([3, 1], [0, 4], device=device),
+            integers(7, 3, device=device),
+            integers(0, 2, 3, device=device),
+            2,
+        ),
         "merge_state": (
             normal(3, HEADS, DIM, device=device),
             torch.randn(3, HEADS, device=device),
