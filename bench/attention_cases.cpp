@@ -27,6 +27,18 @@ Tensor shuffled_pages(Buffers& b, i64 sequences, i64 pages) {
     return Tensor::dense(b.integers(table).data, DType::i32, {sequences, pages});
 }
 
+// Records of latent rows: codes below 2, scales and numbers of 1.
+Tensor latent_records(Buffers& b, i64 pages, i64 page_size) {
+    constexpr i64 kRecordWords = 656 / 4;
+    std::mt19937 random(1);
+    std::vector<i32> words(static_cast<std::size_t>(pages * page_size * kRecordWords));
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        const auto at = static_cast<i64>(i) % kRecordWords;
+        words[i] = at < 128 ? static_cast<i32>(random() & 0xbfbfbfbfu) : at < 132 ? 0x3f800000 : 0x3f803f80;
+    }
+    return Tensor::dense(b.integers(words).data, DType::u8, {pages, page_size, 4 * kRecordWords});
+}
+
 }  // namespace
 
 Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits,
@@ -181,40 +193,45 @@ Case cascade_case(i64 batch, i64 shared, i64 own, i64 heads, i64 kv_heads, i64 h
             "attention"};
 }
 
-Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len) {
-    constexpr i64 kKeyDim = 576, kValueDim = 512;
+Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format) {
+    constexpr i64 kKeyDim = 576, kValueDim = 512, kRecordBytes = 656;
+    const bool records = kv_format != KvFormat::same;
     const double rows = static_cast<double>(batch * q_len * heads);
-    return {
-        "mla",
-        fmt::format("batch={} len={} heads={} page={} q_len={} bf16", batch, length, heads, page_size, q_len),
-        fields({{"sequences", batch},
-                {"max_q_len", q_len},
-                {"max_kv_len", length},
-                {"heads", heads},
-                {"page_size", page_size}}),
-        2.0 * static_cast<double>(batch * length * kKeyDim) + 2.0 * rows * (kKeyDim + kValueDim),
-        2.0 * rows * static_cast<double>(length) * (kKeyDim + kValueDim),
-        [=](Context& context, Buffers& b) -> Result<Preparer> {
-            const i64 pages = length / page_size;
-            std::vector<i32> starts(static_cast<std::size_t>(batch + 1));
-            for (std::size_t i = 0; i < starts.size(); ++i)
-                starts[i] = static_cast<i32>(i) * static_cast<i32>(q_len);
-            Mla call;
-            call.q = b.random(kType, {batch * q_len, heads, kKeyDim});
-            call.out = b.zeros(kType, {batch * q_len, heads, kValueDim});
-            call.cache = b.random(kType, {batch * pages, page_size, kKeyDim});
-            call.page_table = shuffled_pages(b, batch, pages);
-            call.kv_lengths =
-                b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
-            call.q_starts = b.integers(starts);
-            call.max_q_len = q_len;
-            WW_ASSIGN(const i64 bytes, mla_workspace_bytes(context, call));
-            call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
-            return preparer(context, call);
-        },
-        heads > 16 ? "latent attention, 128 heads" : "latent attention, 16 heads",
-        "torch bmm",
-        Roof::read};
+    FieldTexts set = fields({{"sequences", batch},
+                             {"max_q_len", q_len},
+                             {"max_kv_len", length},
+                             {"heads", heads},
+                             {"page_size", page_size}});
+    if (records) set.emplace_back("kv_format", kv_format_name(kv_format));
+    return {"mla",
+            fmt::format("batch={} len={} heads={} page={} q_len={}{} bf16", batch, length, heads, page_size,
+                        q_len, kv_text(kv_format)),
+            set,
+            static_cast<double>(batch * length * (records ? kRecordBytes : 2 * kKeyDim)) +
+                2.0 * rows * (kKeyDim + kValueDim),
+            2.0 * rows * static_cast<double>(length) * (kKeyDim + kValueDim),
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const i64 pages = length / page_size;
+                std::vector<i32> starts(static_cast<std::size_t>(batch + 1));
+                for (std::size_t i = 0; i < starts.size(); ++i)
+                    starts[i] = static_cast<i32>(i) * static_cast<i32>(q_len);
+                Mla call;
+                call.q = b.random(kType, {batch * q_len, heads, kKeyDim});
+                call.out = b.zeros(kType, {batch * q_len, heads, kValueDim});
+                call.cache = records ? latent_records(b, batch * pages, page_size)
+                                     : b.random(kType, {batch * pages, page_size, kKeyDim});
+                call.page_table = shuffled_pages(b, batch, pages);
+                call.kv_lengths =
+                    b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
+                call.q_starts = b.integers(starts);
+                call.max_q_len = q_len;
+                WW_ASSIGN(const i64 bytes, mla_workspace_bytes(context, call));
+                call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
+                return preparer(context, call);
+            },
+            heads > 16 ? "latent attention, 128 heads" : "latent attention, 16 heads",
+            "torch bmm",
+            Roof::read};
 }
 
 }  // namespace warpwright::bench

@@ -395,7 +395,8 @@ typedef struct ww_mla {
     ww_tensor out;        /* [q_tokens, heads, 512] like q */
     ww_tensor lse_base2;  /* optional, [q_tokens, heads] f32 */
     ww_tensor lse_base_e; /* optional, in place of it: the natural logarithm */
-    ww_tensor cache;      /* [pages, page_size, 576] like q; page_size a power of two */
+    ww_tensor cache; /* [pages, page_size, 576] like q, or [pages, page_size, 656] u8: records, ops/mla.h;
+                      * page_size a power of two */
     ww_tensor page_table; /* [sequences, max_pages] i32 */
     ww_tensor kv_lengths; /* [sequences] i32, the queries' own tokens included */
     ww_tensor q_starts;   /* [sequences + 1] i32 */

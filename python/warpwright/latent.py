@@ -38,7 +38,9 @@ def mla(
 
     Args:
         q: [q_tokens, heads, 576], bf16 or f16; sequences one after another.
-        cache: [pages, page_size, 576] like q, with a page size that is a power of two.
+        cache: [pages, page_size, 576] like q, with a page size that is a power of two. Or FlashMLA's records,
+            [pages, page_size, 656] uint8: 512 codes of e4m3, 4 scales in fp32, each of 128 of them, 64 numbers
+            of q's type. A number is code times scale, rounded to q's type.
         page_table: [sequences, max_pages] int32.
         kv_lengths: [sequences] int32, the queries' own tokens included.
         q_starts: [sequences + 1] int32: where each sequence's queries begin, and the end. By default as many
@@ -60,7 +62,7 @@ def mla(
     """
     call = Call("mla", "q", q, device, stream)
     call.tensor("q", q, _FLOATS)
-    call.tensor("cache", cache, _FLOATS)
+    call.tensor("cache", cache, _FLOATS + " or u8")
     call.tensor("page_table", page_table, "i32")
     call.tensor("kv_lengths", kv_lengths, "i32")
     struct: _abi.Mla = call.struct

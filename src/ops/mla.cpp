@@ -30,12 +30,14 @@ bool strides_fit(const Tensor& tensor) {
 }
 
 Result<Checked> check(const Mla& call, bool batch_invariant) {
+    const bool records = call.cache.dtype == DType::u8;
     Matcher match("mla");
     match.tensor("q", call.q, {"q_tokens", "heads", "key_dim"}, {DType::bf16, DType::f16})
         .tensor("out", call.out, {"q_tokens", "heads", "value_dim"}, {call.q.dtype})
         .tensor("lse_base2", call.lse_base2, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
         .tensor("lse_base_e", call.lse_base_e, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
-        .tensor("cache", call.cache, {"pages", "page_size", "key_dim"}, {call.q.dtype})
+        .tensor("cache", call.cache, {"pages", "page_size", records ? "record_bytes" : "key_dim"},
+                {call.q.dtype, DType::u8})
         .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
         .tensor("kv_lengths", call.kv_lengths, {"sequences"}, {DType::i32})
         .tensor("q_starts", call.q_starts, {"sequences + 1"}, {DType::i32})
@@ -48,6 +50,9 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
         .require(match["sequences + 1"] == sequences + 1,
                  fmt::format("q_starts must have {} elements (page_table has {} sequences), got {}",
                              sequences + 1, sequences, match["sequences + 1"]))
+        .require(!records || match["record_bytes"] == kMlaRecordBytes,
+                 fmt::format("records of the cache must have {} bytes, got {}", kMlaRecordBytes,
+                             records ? match["record_bytes"] : 0))
         .require(match["key_dim"] == kMlaKeyDim && match["value_dim"] == kMlaValueDim,
                  fmt::format("q and cache must have {} columns and out {}, got {} and {}", kMlaKeyDim,
                              kMlaValueDim, match["key_dim"], match["value_dim"]))
@@ -72,7 +77,8 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                        .dtype = call.q.dtype,
                        .causal = call.causal,
                        .page_size = match["page_size"],
-                       .alignment_bytes = alignment_of({&call.q, &call.out, &call.cache}, batch_invariant)};
+                       .alignment_bytes = alignment_of({&call.q, &call.out, &call.cache}, batch_invariant),
+                       .kv_format = records ? KvFormat::fp8_e4m3 : KvFormat::same};
     constexpr float kDeepSeekHeadDim = 192;
     const float scale = call.scale > 0 ? call.scale : 1 / std::sqrt(kDeepSeekHeadDim);
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
@@ -100,8 +106,9 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                     .num_splits = 1,
                     .page_shift = std::countr_zero(static_cast<u64>(match["page_size"])),
                     .causal = call.causal ? 1 : 0,
-                    .scale_log2 = scale * 1.4426950408889634f,                  // log2(e)
-                    .lse_factor = call.lse_base_e ? 0.69314718055994531f : 1};  // ln(2)
+                    .scale_log2 = scale * 1.4426950408889634f,                 // log2(e)
+                    .lse_factor = call.lse_base_e ? 0.69314718055994531f : 1,  // ln(2)
+                    .kv_format = checked.problem.kv_format};
     return checked;
 }
 

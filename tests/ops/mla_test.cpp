@@ -29,6 +29,13 @@ TEST(Mla, RefusesWithTheReason) {
     EXPECT_EQ(refusal(kOp, few, "h200", {{"page_size", "48"}}), "page size: needs a power of two, got 48");
     EXPECT_EQ(refusal(kOp, few, "h200", {{"alignment_bytes", "2"}}),
               "alignment: needs a multiple of 16, got 2");
+    const FieldTexts records = {{"kv_format", "fp8_e4m3"}};
+    EXPECT_EQ(refusal(kOp, few, "h200", records), "fp8 e4m3: needs false, got true");
+    EXPECT_EQ(refusal(kOp, "mla.portable.bf16.e4m3.r16", "rtx-4090", records), "");
+    EXPECT_EQ(refusal(kOp, "mla.portable.bf16.e4m3.r16", "rtx-4090", {}), "fp8 e4m3: needs true, got false");
+    EXPECT_EQ(refusal(kOp, "mla.host.bf16", "cpu", records), "");
+    EXPECT_EQ(refusal(kOp, "mla.host.bf16", "cpu", {{"kv_format", "fp8_e5m2"}}),
+              "fp8 e5m2: needs false, got true");
     EXPECT_EQ(refusal(kOp, "mla.host.bf16", "cpu", {{"alignment_bytes", "2"}}), "");
     EXPECT_EQ(refusal(kOp, "mla.host.bf16", "h200", {}), "architecture: runs on the CPU, h200 is a GPU");
 }
@@ -125,6 +132,8 @@ TEST(Mla, BadCallsAreRefusedBeforeALaunch) {
     EXPECT_EQ(message([](Decode& d) { d.call.max_q_len = 0; }), "mla: max_q_len must be at least 1, got 0");
     EXPECT_EQ(message([](Decode& d) { d.call.scale = -1; }),
               "mla: scale must be finite and not negative, got -1");
+    EXPECT_EQ(message([](Decode& d) { d.call.cache.dtype = DType::u8; }),
+              "mla: records of the cache must have 656 bytes, got 576");
     EXPECT_NE(message([](Decode& d) { d.call.out.dtype = DType::f16; }), "");
     EXPECT_NE(message([](Decode& d) { d.call.cache.shape[1] = d.call.cache.shape[1] - 1; }), "");
     EXPECT_EQ(message([](Decode&) {}), "");

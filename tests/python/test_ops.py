@@ -366,6 +366,21 @@ class Operations(unittest.TestCase):
             support.assert_derived(
                 self, last, exact[[2, 4], :, :512], reference[[2, 4]], np.abs(cache).max() * (1 + scores)
             )
+            # The same rows as records: codes, a scale for 128 of them, the rest in 16 bits.
+            codes = random.integers(0x20, 0x48, (7, 4, 512)).astype(np.uint8)
+            scales = random.uniform(0.5, 1.5, (7, 4, 4)).astype(np.float32)
+            numbers = (8 + codes % 8) / 8 * 2.0 ** (codes // 8 - 7.0)  # e4m3, normal
+            numbers = numbers.reshape(7, 4, 4, 128) * scales[..., None].astype(float)
+            rotated = cache[..., 512:]
+            rounded = support.round_to(numbers, "f16").reshape(7, 4, 512).astype(np.float16)
+            records = np.concatenate([codes, scales.view(np.uint8), rotated.copy().view(np.uint8)], -1)
+            as_numbers = np.concatenate([rounded, rotated], -1)
+            np.testing.assert_array_equal(
+                warpwright.mla(q, records, table, lengths, q_starts=starts, max_q_len=3, device="cpu"),
+                warpwright.mla(q, as_numbers, table, lengths, q_starts=starts, max_q_len=3, device="cpu"),
+            )
+            with self.assertRaisesRegex(warpwright.CallerError, "records of the cache must have 656 bytes"):
+                warpwright.mla(q, records[..., :640], table, lengths, q_starts=starts, device=device)
             with self.assertRaisesRegex(warpwright.CallerError, "mla: q and cache must have 576 columns"):
                 warpwright.mla(q[..., :512], cache[..., :512], table, lengths, q_starts=starts, device=device)
             with self.assertRaisesRegex(warpwright.CallerError, "mla: q_starts: expected a tensor"):

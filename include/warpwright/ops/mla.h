@@ -19,7 +19,10 @@ struct Mla {
                         // base)
     Tensor lse_base_e;  // instead of it: the natural logarithm (FlashMLA's)
 
-    Tensor cache;       // [pages, page_size, 576], of q's type; page_size a power of two
+    // [pages, page_size, 576], of q's type; page_size a power of two. Or [pages, page_size, 656] u8,
+    // FlashMLA's records: 512 codes of e4m3, 4 scales in fp32, each of 128 of them, 64 numbers of q's type. A
+    // number is code x scale, rounded to q's type.
+    Tensor cache;
     Tensor page_table;  // [sequences, max_pages] i32
     Tensor kv_lengths;  // [sequences] i32, tokens including the queries' own
 

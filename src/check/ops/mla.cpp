@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numbers>
 #include <numeric>
@@ -10,6 +11,7 @@
 #include "check/ops/checks.h"
 #include "kernels/attention/mla/operation.h"
 #include "kernels/attention/mla/oracle.h"
+#include "kernels/kv_format.h"
 
 namespace warpwright {
 namespace {
@@ -83,6 +85,44 @@ Tensor make_cache(Workbench& bench, const MlaProblem& problem, MlaInputs& in, i6
     return cache;
 }
 
+// The same of records: codes, scales, and the rotated part in 16 bits.
+Tensor make_records(Workbench& bench, const MlaProblem& problem, MlaInputs& in, i64 num_pages,
+                    double magnitude) {
+    const i64 page_bytes = (problem.page_size + 1) * kMlaRecordBytes;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(num_pages * page_bytes), std::byte{0xff});  // NaN
+    in.records = true;
+    in.cache.assign(static_cast<std::size_t>(num_pages * problem.page_size * kMlaKeyDim), kNan);
+    std::normal_distribution<float> normal(0, static_cast<float>(magnitude));
+    std::uniform_real_distribution<float> scales(0.5f, 1.5f);
+    for (i64 s = 0; s < in.sequences(); ++s) {
+        for (i64 key = 0; key < in.kv_lengths[static_cast<std::size_t>(s)]; ++key) {
+            const i64 row = in.row(s, key) / kMlaKeyDim;
+            std::byte* record = bytes.data() + row / problem.page_size * page_bytes +
+                                row % problem.page_size * kMlaRecordBytes;
+            float scale = 0;
+            for (int i = 0; i < kMlaKeyDim; ++i) {
+                float& value = in.cache[static_cast<std::size_t>(row * kMlaKeyDim + i)];
+                if (i < kMlaValueDim) {
+                    if (i % kMlaGroup == 0) {
+                        scale = scales(bench.random());
+                        std::memcpy(record + kMlaScalesAt + i / kMlaGroup * 4, &scale, 4);
+                    }
+                    const u8 code = formats::encode(formats::kE4M3, normal(bench.random()));
+                    record[i] = std::byte{code};
+                    value = formats::decode(formats::kE4M3, code) * scale;
+                } else {
+                    value = round_to(problem.dtype, normal(bench.random()));
+                    store_float(record + kMlaRopeAt, problem.dtype, i - kMlaValueDim, value);
+                }
+            }
+        }
+    }
+    Tensor cache = Tensor::dense(bench.bytes(bytes, DType::u8).data, DType::u8,
+                                 {num_pages, problem.page_size, kMlaRecordBytes});
+    cache.stride[0] = page_bytes;
+    return cache;
+}
+
 struct MlaCheck {
     using Op = MlaOp;
 
@@ -106,6 +146,16 @@ struct MlaCheck {
         add({3, 30, 70, 0, 5, any, true, 32});     // prefill
         add({4, 7, 45, 0, 10, any, false, 8});     // no mask; large scores
         add({6, 3, 70, 0, 3, any, true, 16, 2});   // nothing is aligned
+
+        const auto add_records = [&](MlaProblem problem) {
+            problem.kv_format = KvFormat::fp8_e4m3;
+            add(problem);
+        };
+        add_records({6, 1, 300, 0, 16, any, true, 64});
+        add_records({6, 3, 91, 0, 20, any, true, 1});    // large scores
+        add_records({1, 1, 3000, 0, 8, any, true, 64});  // many splits
+        add_records({2, 2, 80, 0, 128, any, true, 16});
+        add_records({3, 30, 70, 0, 5, any, false, 32});
         return problems;
     }
 
@@ -136,7 +186,9 @@ struct MlaCheck {
                  .out = out,
                  .lse_base2 = natural ? Tensor{} : lse,
                  .lse_base_e = natural ? lse : Tensor{},
-                 .cache = make_cache(bench, problem, in, num_pages, magnitude),
+                 .cache = problem.kv_format == KvFormat::same
+                              ? make_cache(bench, problem, in, num_pages, magnitude)
+                              : make_records(bench, problem, in, num_pages, magnitude),
                  .page_table = bench.integers(in.page_table),
                  .kv_lengths = bench.integers(in.kv_lengths),
                  .q_starts = bench.integers(in.q_starts),

@@ -43,7 +43,8 @@ Work work_of(const MlaRow& row, const TargetFacts& target, const MlaProblem& pro
         target.num_sms * static_cast<double>(std::max<i64>(1, std::min<i64>(by_shared, row.min_blocks)));
     work.steps = std::max(1.0, std::ceil((kv_len - hidden) / row.kv_tile));
     const double fresh = 1 / std::ceil(tiles);
-    work.memory_bytes = 2.0 * row.kv_tile * kMlaKeyDim * (fresh + (1 - fresh) / costs.attention.l2_factor);
+    const double row_bytes = reads_records(row) ? kMlaRecordBytes : 2.0 * kMlaKeyDim;
+    work.memory_bytes = row_bytes * row.kv_tile * (fresh + (1 - fresh) / costs.attention.l2_factor);
     work.step_flops = 2.0 * row.tile_rows * row.kv_tile * (kMlaKeyDim + kMlaValueDim);
     work.merge_bytes = 2.0 * 4 * total_q_tokens(problem) * problem.heads * kMlaValueDim;
     return work;
@@ -104,7 +105,9 @@ Prediction MlaOp::predict(const Row& row, const TargetFacts& target, const Probl
     if (row.arch == ArchClass::host) {
         const double rows = static_cast<double>(total_q_tokens(problem)) * static_cast<double>(problem.heads);
         const double flops = 2 * rows * static_cast<double>(problem.max_kv_len) * (kMlaKeyDim + kMlaValueDim);
-        const double bytes = 2.0 * static_cast<double>(problem.sequences * problem.max_kv_len) * kMlaKeyDim;
+        const bool records = problem.kv_format != KvFormat::same;
+        const double bytes = static_cast<double>(problem.sequences * problem.max_kv_len) *
+                             (records ? kMlaRecordBytes : 2 * kMlaKeyDim);
         return roofline(target, costs, bytes, flops, fp32_tflops(target, costs),
                         costs.host.attention_memory_share, costs.host.attention_compute_share);
     }

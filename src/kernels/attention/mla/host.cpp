@@ -2,6 +2,8 @@
 // Multi-head latent attention on the host: a task is up to 16 heads of one query, which see the same keys;
 // scores and outputs are fp32 with an online softmax in base 2. Which thread runs a task changes nothing.
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <limits>
 
 #include "device/host_threads.h"
@@ -9,6 +11,7 @@
 #include "kernels/attention/mla/operation.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
+#include "kernels/kv_format.h"
 
 namespace warpwright {
 namespace {
@@ -21,8 +24,24 @@ struct Buffers {
     alignas(64) float q[kHeads][kMlaKeyDim];
     alignas(64) float out[kHeads][kMlaValueDim];
     alignas(64) float weights[kHeads][kKeys];
+    alignas(64) u16 rows[kKeys][kMlaKeyDim];  // of a block, where the cache has records
     float max[kHeads], sum[kHeads];
 };
+
+// A record's numbers: code x scale, rounded.
+template <class T>
+void widen_record(const u8* record, u16* to) {
+    static const std::array<float, 256> kNumbers = [] {
+        std::array<float, 256> numbers;
+        for (int code = 0; code < 256; ++code)
+            numbers[code] = formats::decode(formats::kE4M3, static_cast<u8>(code));
+        return numbers;
+    }();
+    float scales[kMlaValueDim / kMlaGroup];
+    std::memcpy(scales, record + kMlaScalesAt, sizeof(scales));
+    for (int i = 0; i < kMlaValueDim; ++i) T::store(to, i, kNumbers[record[i]] * scales[i / kMlaGroup]);
+    std::memcpy(to + kMlaValueDim, record + kMlaRopeAt, kMlaRopeDim * 2);
+}
 
 template <class T>
 void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffers& buffers) {
@@ -45,20 +64,30 @@ void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffer
     const int visible = args.causal != 0 ? kv_len - behind : kv_len;
     const i32* pages = args.page_table + sequence * args.page_table_stride;
     const int page_size = 1 << args.page_shift;
-    // The rows from a key on that lie in one page, up to `most`.
+    const bool records = args.kv_format != KvFormat::same;
+    const i64 stride = records ? kMlaKeyDim : args.token_stride;
+    // The rows from a key of the block on that lie in one page, up to `most`, and where they are.
     const auto run_of = [&](int key, int most) {
         return std::min(most, page_size - (key & (page_size - 1)));
     };
-    const auto row_of = [&](int key) {
-        return static_cast<const u16*>(args.cache) + i64{pages[key >> args.page_shift]} * args.page_stride +
+    const auto offset_of = [&](int key) {
+        return i64{pages[key >> args.page_shift]} * args.page_stride +
                i64{key & (page_size - 1)} * args.token_stride;
+    };
+    const auto row_of = [&](int first_key, int j) {
+        return records ? buffers.rows[j] : static_cast<const u16*>(args.cache) + offset_of(first_key + j);
     };
     for (int first_key = 0; first_key < visible; first_key += kKeys) {
         const int num_keys = std::min(kKeys, visible - first_key);
+        if (records) {
+            for (int j = 0; j < num_keys; ++j)
+                widen_record<T>(static_cast<const u8*>(args.cache) + offset_of(first_key + j),
+                                buffers.rows[j]);
+        }
         for (int j = 0, run = 0; j < num_keys; j += run) {
             run = run_of(first_key + j, num_keys - j);
-            products(buffers.q[0], kMlaKeyDim, num_heads, row_of(first_key + j), args.token_stride, run,
-                     kMlaKeyDim, &buffers.weights[0][j], kKeys);
+            products(buffers.q[0], kMlaKeyDim, num_heads, row_of(first_key, j), stride, run, kMlaKeyDim,
+                     &buffers.weights[0][j], kKeys);
         }
         for (int i = 0; i < num_heads; ++i) {
             float* weights = buffers.weights[i];
@@ -80,10 +109,10 @@ void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffer
         }
         for (int j = 0, run = 0; j < num_keys; j += run) {
             run = run_of(first_key + j, num_keys - j);
-            const u16* rows = row_of(first_key + j);
+            const u16* rows = row_of(first_key, j);
             for (int i = 0; i < num_heads; ++i) {
                 for (int key = 0; key < run; ++key)
-                    add_scaled(buffers.weights[i][j + key], rows + i64{key} * args.token_stride, kMlaValueDim,
+                    add_scaled(buffers.weights[i][j + key], rows + key * stride, kMlaValueDim,
                                buffers.out[i]);
             }
         }

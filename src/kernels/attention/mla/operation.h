@@ -7,6 +7,7 @@
 
 #include "kernels/attention/mla/rows.h"
 #include "kernels/cost.h"
+#include "kernels/kv_format.h"
 #include "warpwright/device.h"
 
 namespace warpwright {

@@ -15,6 +15,7 @@ struct MlaInputs {
     i64 page_size = 1, max_pages = 0;
     bool causal = true;
     double scale = 1;
+    bool records = false;  // numbers of the cache are products, not rounded yet
 
     i64 sequences() const { return static_cast<i64>(q_starts.size()) - 1; }
     // Element offset of a key's row in the cache.
@@ -32,6 +33,9 @@ AttentionAnswer<Real> mla_oracle(const MlaInputs& in, DType storage) {
     const i64 rows = i64{in.q_starts.back()} * in.heads;
     AttentionAnswer<Real> answer{std::vector<Real>(static_cast<std::size_t>(rows * kMlaValueDim)),
                                  std::vector<Real>(static_cast<std::size_t>(rows))};
+    const auto number = [&](float value) {
+        return Real{rounds && in.records ? round_to(storage, value) : value};
+    };
     std::vector<Real> scores;
     for (i64 s = 0; s < in.sequences(); ++s) {
         const i64 q_len = in.q_starts[s + 1] - in.q_starts[s], kv_len = in.kv_lengths[s];
@@ -43,7 +47,7 @@ AttentionAnswer<Real> mla_oracle(const MlaInputs& in, DType storage) {
             Real max = -std::numeric_limits<Real>::infinity(), sum = 0;
             for (std::size_t key = 0; key < scores.size(); ++key) {
                 const float* latent = &in.cache[in.row(s, static_cast<i64>(key))];
-                for (int i = 0; i < kMlaKeyDim; ++i) scores[key] += Real{q[i]} * Real{latent[i]};
+                for (int i = 0; i < kMlaKeyDim; ++i) scores[key] += Real{q[i]} * number(latent[i]);
                 scores[key] *= static_cast<Real>(in.scale * kLog2E);
                 max = std::max(max, scores[key]);
                 answer.largest_score = std::max(answer.largest_score, std::abs(double(scores[key])));
@@ -54,7 +58,7 @@ AttentionAnswer<Real> mla_oracle(const MlaInputs& in, DType storage) {
                 sum += weight;
                 const Real stored = rounds ? static_cast<Real>(round_to(storage, float(weight))) : weight;
                 const float* latent = &in.cache[in.row(s, static_cast<i64>(key))];
-                for (int i = 0; i < kMlaValueDim; ++i) out[i] += stored * Real{latent[i]};
+                for (int i = 0; i < kMlaValueDim; ++i) out[i] += stored * number(latent[i]);
             }
             for (int i = 0; i < kMlaValueDim && sum != 0; ++i) {
                 out[i] /= sum;

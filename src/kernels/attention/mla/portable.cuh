@@ -10,6 +10,8 @@
 //   two stages          scores i   | weights i | values i | ...
 //   three               weights i  | scores i + 1, values i | weights i + 1 | ...     bars are barriers
 //
+// Of a step of records a warp makes numbers of those that it has copied, before scores.
+//
 // A row's weights are relative to the maximum so far, unless it has risen by more than 8 in log2: outputs are
 // seldom rescaled. Each row by itself, so that its bits do not depend on its neighbours.
 #include "kernels/attention/finish.cuh"
@@ -18,7 +20,9 @@
 #include "ptx/cp_async.cuh"
 #include "ptx/launch.cuh"
 #include "ptx/ldmatrix.cuh"
+#include "ptx/memory.cuh"
 #include "ptx/mma.cuh"
+#include "tile/code_pairs.cuh"
 #include "tile/swizzle.h"
 
 namespace warpwright {
@@ -79,14 +83,13 @@ __device__ inline const T* query_row(const MlaArgs& args, const MlaWork& work, i
            i64{packed % work.heads} * args.q_head_stride;
 }
 
-// A block's copies of latent rows: a warp has four rows of a step at a time, a lane two vectors of each, and
-// one of the last eight of one of them.
+// A block's copies of latent rows, or of records of them: a warp has four rows of a step.
 template <MlaRow R>
 class LatentTiles {
     using T = Storage<R.dtype>;
-    static constexpr int kRows = 4;  // of a warp in a pass
-    static constexpr int kPasses = R.kv_tile / (kRows * kMlaWarps);
-    static_assert(R.kv_tile % (kRows * kMlaWarps) == 0 && kKeyVectors == 72 && kPasses * kRows <= 32);
+    static constexpr int kRows = 4;
+    static constexpr int kBytes = reads_records(R) ? kMlaRecordBytes : kRowBytes, kVectors = kBytes / 16;
+    static_assert(R.kv_tile == kRows * kMlaWarps && kKeyVectors == 72);
 
 public:
     __device__ LatentTiles(const MlaArgs& args, const MlaWork& work)
@@ -99,41 +102,89 @@ public:
 
     // Starts the copies of the next step. Keys from the end on are zeros: a masked score has the weight 0,
     // which would not silence a NaN.
-    __device__ void copy(const u16* step) {
-        const u32 shared = ptx::shared_address(step);
+    __device__ void copy(MlaShared<R>& shared, int stage) {
+        u32 to;
+        if constexpr (reads_records(R)) {
+            to = ptx::shared_address(shared.records[stage]);
+        } else {
+            to = ptx::shared_address(shared.keys[stage]);
+        }
         const int lane = lane_id();
+        const auto copy_vector = [&](int row, const unsigned char* from, int vector) {
+            const u32 offset =
+                reads_records(R) ? (row * kVectors + vector) * 16 : KeyMap::offset_bytes(row, vector);
+            ptx::cp_async_16(to + offset, from + vector * 16, key_ + row < end_ ? 16 : 0);
+        };
 #pragma unroll
-        for (int pass = 0; pass < kPasses; ++pass) {
-            const int first = (pass * kMlaWarps + warp_id()) * kRows;
+        for (int i = 0; i < kRows; ++i) {
+            const unsigned char* from = row(i);
 #pragma unroll
-            for (int i = 0; i < kRows; ++i) {
-                const T* from = row(pass * kRows + i);
-                const int bytes = key_ + first + i < end_ ? 16 : 0;
-                ptx::cp_async_16(shared + KeyMap::offset_bytes(first + i, lane), from + lane * 8, bytes);
-                ptx::cp_async_16(shared + KeyMap::offset_bytes(first + i, lane + 32), from + (lane + 32) * 8,
-                                 bytes);
-            }
-            const int last = lane / 8, vector = 64 + lane % 8;
-            ptx::cp_async_16(shared + KeyMap::offset_bytes(first + last, vector),
-                             row(pass * kRows + last) + vector * 8, key_ + first + last < end_ ? 16 : 0);
+            for (int vector = 0; vector + 32 <= kVectors; vector += 32)
+                copy_vector(first_row() + i, from, vector + lane);
+        }
+        // What is left of all four.
+        constexpr int kRest = kVectors % 32;
+#pragma unroll
+        for (int first = 0; first < kRest * kRows; first += 32) {
+            const int index = min(first + lane, kRest * kRows - 1), i = index / kRest;
+            const unsigned char* from = row(i);
+            if (first + lane < kRest * kRows)
+                copy_vector(first_row() + i, from, kVectors / 32 * 32 + index % kRest);
         }
         key_ += R.kv_tile;
         look_up();
     }
 
+    // Of the records that this warp has copied, numbers as they are multiplied: code x scale, rounded.
+    __device__ static void widen(MlaShared<R>& shared, int stage) {
+        const int lane = lane_id();
+#pragma unroll 1  // registers are short
+        for (int i = 0; i < kRows; ++i) {
+            const int row = first_row() + i;
+            const u8* record = shared.records[stage] + row * kMlaRecordBytes;
+#pragma unroll
+            for (int part = 0; part < 2; ++part) {
+                const int vector = part * 32 + lane;
+                const U32x2 codes = *reinterpret_cast<const U32x2*>(record + vector * 8);
+                const float scale =
+                    *reinterpret_cast<const float*>(record + kMlaScalesAt + vector * 8 / kMlaGroup * 4);
+                const CodePairs a = neighbouring_pairs<Bf16, R.kv_format, false>(codes.x);
+                const CodePairs b = neighbouring_pairs<Bf16, R.kv_format, false>(codes.y);
+                store_vector(shared, row, vector,
+                             {scaled(a.first, scale), scaled(a.second, scale), scaled(b.first, scale),
+                              scaled(b.second, scale)});
+            }
+        }
+        const int row = first_row() + lane / 8, vector = lane % 8;
+        const u8* rope = shared.records[stage] + row * kMlaRecordBytes + kMlaRopeAt;
+        store_vector(shared, row, kMlaValueDim / 8 + vector,
+                     *reinterpret_cast<const U32x4*>(rope + vector * 16));
+    }
+
 private:
+    __device__ static int first_row() {
+        return warp_id() * kRows;
+    }
+    __device__ static u32 scaled(u32 pair, float scale) {
+        return ptx::pack<T>(__uint_as_float(pair << 16) * scale, __uint_as_float(pair & 0xffff0000u) * scale);
+    }
+    __device__ static void store_vector(MlaShared<R>& shared, int row, int vector, const U32x4& value) {
+        *reinterpret_cast<U32x4*>(reinterpret_cast<unsigned char*>(shared.keys[0]) +
+                                  KeyMap::offset_bytes(row, vector)) = value;
+    }
+
     // Table entries of other keys are not touched.
     __device__ void look_up() {
-        const int lane = lane_id() % (kPasses * kRows);
-        const int key = key_ + (lane / kRows * kMlaWarps + warp_id()) * kRows + lane % kRows;
+        const int key = key_ + first_row() + lane_id() % kRows;
         offset_ = 0;
         if (key < end_) {
-            offset_ = i64{pages_[key >> args_.page_shift]} * args_.page_stride +
-                      i64{key & ((1 << args_.page_shift) - 1)} * args_.token_stride;
+            offset_ = (i64{pages_[key >> args_.page_shift]} * args_.page_stride +
+                       i64{key & ((1 << args_.page_shift) - 1)} * args_.token_stride) *
+                      (reads_records(R) ? 1 : 2);
         }
     }
-    __device__ const T* row(int index) const {
-        return static_cast<const T*>(args_.cache) + __shfl_sync(~0u, offset_, index);
+    __device__ const unsigned char* row(int index) const {
+        return static_cast<const unsigned char*>(args_.cache) + __shfl_sync(~0u, offset_, index);
     }
 
     const MlaArgs& args_;
@@ -442,6 +493,7 @@ template <MlaRow R>
 __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
     constexpr bool kIsAhead = R.stages > 2;  // scores, of values
     constexpr int kAhead = R.stages - 1;     // steps whose copies are under way
+    static_assert(!kIsAhead || !reads_records(R));
     MlaWork work;
     if (!find_work<R>(args, work)) return;
     Weights<R> weights(args, work);
@@ -453,7 +505,7 @@ __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
         LatentTiles<R> keys(args, work);
 #pragma unroll
         for (int stage = 0; stage < kAhead; ++stage) {
-            if (stage < num_steps) keys.copy(shared.keys[stage]);
+            if (stage < num_steps) keys.copy(shared, stage);
             ptx::cp_async_commit();
         }
         if constexpr (kIsAhead) {
@@ -466,12 +518,17 @@ __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
         for (int step = 0; step < num_steps; ++step) {
             ptx::cp_async_wait<kIsAhead ? kAhead - 2 : kAhead - 1>();
             __syncthreads();  // the keys of the next scores are there, and all have read the step before
-            if (step + kAhead < num_steps) keys.copy(shared.keys[stage_ahead]);
+            if (step + kAhead < num_steps) keys.copy(shared, stage_ahead);
             ptx::cp_async_commit();
             const int next = stage + 1 == R.stages ? 0 : stage + 1;
             stage_ahead = stage_ahead + 1 == R.stages ? 0 : stage_ahead + 1;
+            const u16* numbers = shared.keys[reads_records(R) ? 0 : stage];
+            if constexpr (reads_records(R)) {
+                keys.widen(shared, stage);
+                __syncthreads();
+            }
             if constexpr (!kIsAhead) {
-                scores.add(shared.keys[stage], shared);
+                scores.add(numbers, shared);
                 __syncthreads();
             }
             weights.weigh(args, work.kv_begin + step * R.kv_tile, shared);
@@ -479,7 +536,7 @@ __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
             if constexpr (kIsAhead) {
                 if (step + 1 < num_steps) scores.add(shared.keys[next], shared);
             }
-            outputs.add(shared.keys[stage], shared);
+            outputs.add(numbers, shared);
             stage = next;
         }
         ptx::cp_async_wait<0>();

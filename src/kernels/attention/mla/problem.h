@@ -2,12 +2,18 @@
 // Multi-head latent attention in its absorbed form; the definition is in include/warpwright/ops/mla.h.
 #pragma once
 
-#include "warpwright/types.h"
+#include "warpwright/kv_format.h"
 
 namespace warpwright {
 
 // A latent row in the cache: what keys and values are made of, then the rotated part, which is of keys only.
 constexpr int kMlaValueDim = 512, kMlaRopeDim = 64, kMlaKeyDim = kMlaValueDim + kMlaRopeDim;
+
+// Or a record of it with 8-bit codes: those, a scale in fp32 for each group of them, the rotated part in 16
+// bits.
+constexpr int kMlaGroup = 128, kMlaScalesAt = kMlaValueDim,
+              kMlaRopeAt = kMlaScalesAt + kMlaValueDim / kMlaGroup * 4,
+              kMlaRecordBytes = kMlaRopeAt + kMlaRopeDim * 2;
 
 // Lengths are capacities: the lengths of a launch are read from device memory.
 struct MlaProblem {
@@ -19,8 +25,9 @@ struct MlaProblem {
     DType dtype = DType::bf16;
     bool causal = true;
     i64 page_size = 64;
-    i64 alignment_bytes = 16;  // what the start of every row of q, cache and out is a multiple of
-    i64 max_splits = 256;      // of the keys: what the workspace has room for
+    i64 alignment_bytes = 16;             // what the start of every row of q, cache and out is a multiple of
+    i64 max_splits = 256;                 // of the keys: what the workspace has room for
+    KvFormat kv_format = KvFormat::same;  // fp8_e4m3: the cache has records
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -34,6 +41,7 @@ struct MlaProblem {
         v("page_size", self.page_size);
         v("alignment_bytes", self.alignment_bytes);
         v("max_splits", self.max_splits);
+        v("kv_format", self.kv_format);
     }
     // One row for every batch, and no splits.
     constexpr MlaProblem canonical() const {
@@ -58,7 +66,7 @@ struct MlaArgs {
     const void* q;          // [q_tokens, heads, kMlaKeyDim]
     void* out;              // [q_tokens, heads, kMlaValueDim]
     float* lse;             // [q_tokens, heads] or null
-    const void* cache;      // [pages, page_size, kMlaKeyDim]
+    const void* cache;      // [pages, page_size, kMlaKeyDim], or bytes: [pages, page_size, kMlaRecordBytes]
     const i32* q_starts;    // [sequences + 1]
     const i32* kv_lengths;  // [sequences]
     const i32* page_table;  // [sequences, max_pages]
@@ -81,6 +89,7 @@ struct MlaArgs {
     i32 causal;
     float scale_log2;  // scale x log2(e)
     float lse_factor;  // of log-sum-exps that leave as results: ln 2 where they are natural logarithms
+    KvFormat kv_format;
 };
 
 }  // namespace warpwright

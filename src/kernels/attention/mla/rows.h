@@ -11,13 +11,14 @@ struct MlaRow {
     RowName name;
     ArchClass arch = ArchClass::portable;
     DType dtype = DType::bf16;
-    int tile_rows = 0;     // packed rows (query, head) of a block
-    int kv_tile = 0;       // keys that a block reads per step
-    int stages = 0;        // steps in shared memory; from 3 on, scores are a step ahead of values
-    int row_warps = 1;     // warps that divide the rows between them when scores are summed; the others
-                           // divide keys and depth
-    int min_blocks = 1;    // that an SM must be able to hold at once: what bounds a thread's registers
-    i64 shared_bytes = 0;  // dynamic
+    int tile_rows = 0;   // packed rows (query, head) of a block
+    int kv_tile = 0;     // keys that a block reads per step
+    int stages = 0;      // steps in shared memory; from 3 on, scores are a step ahead of values
+    int row_warps = 1;   // warps that divide the rows between them when scores are summed; the others
+                         // divide keys and depth
+    int min_blocks = 1;  // that an SM must be able to hold at once: what bounds a thread's registers
+    KvFormat kv_format = KvFormat::same;  // fp8_e4m3: of records
+    i64 shared_bytes = 0;                 // dynamic
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -29,6 +30,7 @@ struct MlaRow {
         v("stages", self.stages);
         v("row_warps", self.row_warps);
         v("min_blocks", self.min_blocks);
+        v("kv_format", self.kv_format);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -51,10 +53,24 @@ struct MlaQueries<R, true> {
     alignas(128) u16 q[R.tile_rows * kMlaKeyDim];
 };
 
+constexpr bool reads_records(const MlaRow& row) {
+    return row.kv_format != KvFormat::same;
+}
+
+// Steps as they are in memory; of records, also the numbers of the one that is attended to.
+template <MlaRow R, bool records = reads_records(R)>
+struct MlaKeys {
+    alignas(128) u16 keys[R.stages][R.kv_tile * kMlaKeyDim];
+};
+template <MlaRow R>
+struct MlaKeys<R, true> {
+    alignas(128) u8 records[R.stages][R.kv_tile * kMlaRecordBytes];
+    alignas(128) u16 keys[1][R.kv_tile * kMlaKeyDim];
+};
+
 // 16-byte vectors of queries, keys and weights are swizzled: tile/swizzle.h.
 template <MlaRow R>
-struct MlaShared : MlaQueries<R> {
-    alignas(128) u16 keys[R.stages][R.kv_tile * kMlaKeyDim];
+struct MlaShared : MlaQueries<R>, MlaKeys<R> {
     alignas(128) float scores[kMlaDepthWarps][R.tile_rows * R.kv_tile];  // of a share of the depth
     alignas(128) u16 weights[R.tile_rows * R.kv_tile];
     float factors[R.tile_rows];  // what a row's sums are multiplied by before this step's are added
@@ -75,6 +91,8 @@ inline constexpr MlaRow kMlaRows[] = {
     sized<MlaRow{"mla.portable.bf16.r64", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1}>(),
     sized<MlaRow{"mla.portable.f16.r16",  ArchClass::portable, DType::f16,  16, 32, 2, 1, 2}>(),
     sized<MlaRow{"mla.portable.f16.r64",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1}>(),
+    sized<MlaRow{"mla.portable.bf16.e4m3.r16", ArchClass::portable, DType::bf16, 16, 32, 2, 1, 2, KvFormat::fp8_e4m3}>(),
+    sized<MlaRow{"mla.portable.bf16.e4m3.r64", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3}>(),
     {"mla.host.bf16", ArchClass::host, DType::bf16},
     {"mla.host.f16",  ArchClass::host, DType::f16},
 };
@@ -84,6 +102,10 @@ inline constexpr MlaRow kMlaRows[] = {
 constexpr Rejection why_not(const MlaRow& row, const TargetFacts& target, const MlaProblem& problem) {
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
     if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
+    if (row.arch != ArchClass::host && row.kv_format != problem.kv_format)
+        return {kv_format_name(reads_records(row) ? row.kv_format : problem.kv_format),
+                reads_records(row) ? 1 : 0, reads_records(row) ? 0 : 1, "bool"};
+    if (problem.kv_format == KvFormat::fp8_e5m2) return {"fp8_e5m2", 0, 1, "bool"};
     if (problem.heads < 1) return {"heads", 1, problem.heads, "at_least"};
     if (problem.page_size < 1 || (problem.page_size & (problem.page_size - 1)) != 0)
         return {"page_size", 0, problem.page_size, "power_of_two"};
