@@ -64,7 +64,9 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                  fmt::format("scale must be finite and not negative, got {}", call.scale))
         .require(!call.lse_base2 || !call.lse_base_e, "lse_base2 and lse_base_e exclude each other")
         .require(strides_fit(call.q) && strides_fit(call.out) && strides_fit(call.cache),
-                 "strides must be below 2^31 elements");
+                 "strides must be below 2^31 elements")
+        .require(sequences * std::abs(call.page_table.stride[0]) <= std::numeric_limits<i32>::max(),
+                 "page_table must be below 2^31 elements");
     WW_TRY(match.status());
 
     Checked checked;

@@ -24,7 +24,7 @@ TEST(Mla, RefusesWithTheReason) {
     EXPECT_EQ(refusal(kOp, few, "h200", {}), "");
     EXPECT_EQ(refusal(kOp, few, "rtx-4090", {}), "");
     EXPECT_EQ(refusal(kOp, many, "h200", {}), "");
-    EXPECT_EQ(refusal(kOp, many, "rtx-4090", {}), "shared memory: needs 221440 bytes, rtx-4090 has 101376");
+    EXPECT_EQ(refusal(kOp, many, "rtx-4090", {}), "shared memory: needs 147840 bytes, rtx-4090 has 101376");
     EXPECT_EQ(refusal(kOp, few, "h200", {{"dtype", "f16"}}), "dtype: needs bf16, got f16");
     EXPECT_EQ(refusal(kOp, few, "h200", {{"page_size", "48"}}), "page size: needs a power of two, got 48");
     EXPECT_EQ(refusal(kOp, few, "h200", {{"alignment_bytes", "2"}}),

@@ -5,10 +5,15 @@
 //   block   = tile_rows packed rows (query, head) of one sequence, and one split of its keys
 //   scores    warps divide rows or keys, and the depth: shares of scores go to shared memory
 //   weights   the threads divide the rows: shares are added up, online softmax, weights to shared memory
-//   values    a warp has all rows and 64 of the 512 columns
+//   values    a warp has a share of the columns of all rows, or of those of its group
 //
-//   two stages          scores i   | weights i | values i | ...
-//   three               weights i  | scores i + 1, values i | weights i + 1 | ...     bars are barriers
+//   one group, two stages    scores i | weights i | values i | ...                      bars are barriers
+//   two groups of 32 rows    weights i | values i, scores i + 1 || weights i + 1 | ...      of the first
+//   group
+//                            values i, scores i + 1 | weights i + 1 || values i + 1, ...     of the second
+//
+// A bar of two groups is of one of them, so that one weighs while the other multiplies; a double one is of
+// the block. Queries stay in registers: reading them again for every step would take as long as the products.
 //
 // Of a step of records a warp makes numbers of those that it has copied, before scores.
 //
@@ -16,6 +21,7 @@
 // seldom rescaled. Each row by itself, so that its bits do not depend on its neighbours.
 #include "kernels/attention/finish.cuh"
 #include "kernels/attention/mla/rows.h"
+#include "ptx/barrier.cuh"
 #include "ptx/convert.cuh"
 #include "ptx/cp_async.cuh"
 #include "ptx/launch.cuh"
@@ -37,20 +43,28 @@ __device__ inline int warp_id() {
     return threadIdx.x / 32;
 }
 
-struct MlaWork {
-    int heads;
-    int sequence, split;
-    int first_row, num_rows;  // packed rows: the tile's first, the sequence's number
-    int q_start, q_len, kv_len;
-    int kv_begin, kv_end;  // keys of this tile and split
-
-    // Rows past the end are as the last one.
-    __device__ int query(int row) const { return min(row, num_rows - 1) / heads; }
-    // Keys that a packed row sees: masks are bottom-right.
-    __device__ int visible_keys(const MlaArgs& args, int row) const {
-        return args.causal ? max(0, kv_len - q_len + query(row) + 1) : kv_len;
+// Warps with the same rows.
+template <MlaRow R>
+__device__ inline int group_id() {
+    return R.row_warps == 1 ? 0 : warp_id() / (kMlaWarps / R.row_warps);
+}
+template <MlaRow R>
+__device__ inline void sync_group() {
+    if constexpr (R.row_warps == 1 || R.stages == 2) {
+        __syncthreads();
+    } else {
+        ptx::sync_warps<kMlaThreads / R.row_warps>(1 + group_id<R>());
     }
-};
+}
+
+// Rows past the end are as the last one.
+__device__ inline int query_of(const MlaWork& work, int row) {
+    return min(row, work.num_rows - 1) / work.heads;
+}
+// Keys that a packed row sees: masks are bottom-right.
+__device__ inline int visible_keys(const MlaArgs& args, const MlaWork& work, int row) {
+    return args.causal ? max(0, work.kv_len - work.q_len + query_of(work, row) + 1) : work.kv_len;
+}
 
 // The block's part of the grid: row tiles change fastest, as they read the same keys, the last one first:
 // with a causal mask it has the most. False where there is nothing to do.
@@ -68,7 +82,7 @@ __device__ inline bool find_work(const MlaArgs& args, MlaWork& work) {
     work.kv_len = args.kv_lengths[work.sequence];
     work.num_rows = work.q_len * work.heads;
     if (work.first_row >= work.num_rows) return false;
-    const int visible = work.visible_keys(args, work.first_row + R.tile_rows - 1);
+    const int visible = visible_keys(args, work, work.first_row + R.tile_rows - 1);
     const int num_steps = (visible + R.kv_tile - 1) / R.kv_tile;
     const int split_keys = (num_steps + args.num_splits - 1) / args.num_splits * R.kv_tile;
     work.kv_begin = min(visible, work.split * split_keys);
@@ -93,16 +107,16 @@ class LatentTiles {
 
 public:
     __device__ LatentTiles(const MlaArgs& args, const MlaWork& work)
-        : args_(args),
-          pages_(args.page_table + i64{work.sequence} * args.page_table_stride),
-          key_(work.kv_begin),
-          end_(work.kv_end) {
-        look_up();
+        : args_(args), first_entry_(work.sequence * args.page_table_stride), end_(work.kv_end) {
+        look_up(work.kv_begin);
     }
 
-    // Starts the copies of the next step. Keys from the end on are zeros: a masked score has the weight 0,
-    // which would not silence a NaN.
-    __device__ void copy(MlaShared<R>& shared, int stage) {
+    __device__ int end() const { return end_; }
+
+    // Starts the copies of the step from this key on, which is the next one, where there is one. Keys from
+    // the end on are zeros: a masked score has the weight 0, which would not silence a NaN.
+    __device__ void copy(MlaShared<R>& shared, int stage, int key) {
+        if (key >= end_) return;
         u32 to;
         if constexpr (reads_records(R)) {
             to = ptx::shared_address(shared.records[stage]);
@@ -113,11 +127,11 @@ public:
         const auto copy_vector = [&](int row, const unsigned char* from, int vector) {
             const u32 offset =
                 reads_records(R) ? (row * kVectors + vector) * 16 : KeyMap::offset_bytes(row, vector);
-            ptx::cp_async_16(to + offset, from + vector * 16, key_ + row < end_ ? 16 : 0);
+            ptx::cp_async_16(to + offset, from + vector * 16, key + row < end_ ? 16 : 0);
         };
 #pragma unroll
         for (int i = 0; i < kRows; ++i) {
-            const unsigned char* from = row(i);
+            const unsigned char* from = row(i, key);
 #pragma unroll
             for (int vector = 0; vector + 32 <= kVectors; vector += 32)
                 copy_vector(first_row() + i, from, vector + lane);
@@ -127,33 +141,28 @@ public:
 #pragma unroll
         for (int first = 0; first < kRest * kRows; first += 32) {
             const int index = min(first + lane, kRest * kRows - 1), i = index / kRest;
-            const unsigned char* from = row(i);
+            const unsigned char* from = row(i, key);
             if (first + lane < kRest * kRows)
                 copy_vector(first_row() + i, from, kVectors / 32 * 32 + index % kRest);
         }
-        key_ += R.kv_tile;
-        look_up();
+        look_up(key + R.kv_tile);
     }
 
     // Of the records that this warp has copied, numbers as they are multiplied: code x scale, rounded.
     __device__ static void widen(MlaShared<R>& shared, int stage) {
         const int lane = lane_id();
 #pragma unroll 1  // registers are short
-        for (int i = 0; i < kRows; ++i) {
-            const int row = first_row() + i;
+        for (int i = 0; i < 2 * kRows; ++i) {
+            const int row = first_row() + i / 2, vector = i % 2 * 32 + lane;
             const u8* record = shared.records[stage] + row * kMlaRecordBytes;
-#pragma unroll
-            for (int part = 0; part < 2; ++part) {
-                const int vector = part * 32 + lane;
-                const U32x2 codes = *reinterpret_cast<const U32x2*>(record + vector * 8);
-                const float scale =
-                    *reinterpret_cast<const float*>(record + kMlaScalesAt + vector * 8 / kMlaGroup * 4);
-                const CodePairs a = neighbouring_pairs<Bf16, R.kv_format, false>(codes.x);
-                const CodePairs b = neighbouring_pairs<Bf16, R.kv_format, false>(codes.y);
-                store_vector(shared, row, vector,
-                             {scaled(a.first, scale), scaled(a.second, scale), scaled(b.first, scale),
-                              scaled(b.second, scale)});
-            }
+            const U32x2 codes = *reinterpret_cast<const U32x2*>(record + vector * 8);
+            const float scale =
+                *reinterpret_cast<const float*>(record + kMlaScalesAt + vector * 8 / kMlaGroup * 4);
+            const CodePairs a = neighbouring_pairs<Bf16, R.kv_format, false>(codes.x);
+            const CodePairs b = neighbouring_pairs<Bf16, R.kv_format, false>(codes.y);
+            store_vector(shared, row, vector,
+                         {scaled(a.first, scale), scaled(a.second, scale), scaled(b.first, scale),
+                          scaled(b.second, scale)});
         }
         const int row = first_row() + lane / 8, vector = lane % 8;
         const u8* rope = shared.records[stage] + row * kMlaRecordBytes + kMlaRopeAt;
@@ -174,23 +183,21 @@ private:
     }
 
     // Table entries of other keys are not touched.
-    __device__ void look_up() {
-        const int key = key_ + first_row() + lane_id() % kRows;
-        offset_ = 0;
-        if (key < end_) {
-            offset_ = (i64{pages_[key >> args_.page_shift]} * args_.page_stride +
-                       i64{key & ((1 << args_.page_shift) - 1)} * args_.token_stride) *
-                      (reads_records(R) ? 1 : 2);
-        }
+    __device__ void look_up(int step_key) {
+        const int key = step_key + first_row() + lane_id() % kRows;
+        page_ = key < end_ ? args_.page_table[first_entry_ + (key >> args_.page_shift)] : 0;
     }
-    __device__ const unsigned char* row(int index) const {
-        return static_cast<const unsigned char*>(args_.cache) + __shfl_sync(~0u, offset_, index);
+    __device__ const unsigned char* row(int index, int key) const {
+        const i64 page = __shfl_sync(~0u, page_, index);
+        const i64 in_page = (key + first_row() + index) & ((1 << args_.page_shift) - 1);
+        return static_cast<const unsigned char*>(args_.cache) +
+               (page * args_.page_stride + in_page * args_.token_stride) * (reads_records(R) ? 1 : 2);
     }
 
     const MlaArgs& args_;
-    const i32* pages_;
-    int key_, end_;  // the first key of the next step
-    i64 offset_;     // of the row of the next step that this lane has looked up
+    int first_entry_;  // of the page table
+    int end_;
+    i32 page_;  // of the row of the next step that this lane has looked up
 };
 
 // A warp's share of the scores of a step.
@@ -200,73 +207,54 @@ class Scores {
     static constexpr int kRowTiles = R.tile_rows / 16 / R.row_warps;
     static constexpr int kKeyPairs = R.kv_tile / 16 / key_warps(R);  // of blocks of eight keys
     static constexpr int kDepthSteps = kMlaKeyDim / 16 / kMlaDepthWarps;
+    static constexpr int kDepthStride = 16 * kMlaDepthWarps;  // columns
+    static_assert(kDepthStride * 2 % 128 == 0);
     static_assert(kRowTiles * 16 * R.row_warps == R.tile_rows && kKeyPairs * 16 * key_warps(R) == R.kv_tile);
 
 public:
-    __device__ void load_query(const MlaArgs& args, const MlaWork& work, MlaShared<R>& shared) {
-        if constexpr (keeps_q_in_shared(R)) {
-            const u32 to = ptx::shared_address(shared.q);
-            for (int row = warp_id(); row < R.tile_rows; row += kMlaWarps) {
-                const T* from = query_row<T>(args, work, work.first_row + row);
-                for (int vector = lane_id(); vector < kKeyVectors; vector += 32)
-                    ptx::cp_async_16(to + KeyMap::offset_bytes(row, vector), from + vector * 8);
-            }
-        } else {
+    __device__ void load_query(const MlaArgs& args, const MlaWork& work) {
 #pragma unroll
-            for (int half = 0; half < 2; ++half) {
-                const T* from = query_row<T>(args, work, work.first_row + lane_id() / 4 + 8 * half) +
-                                first_depth_step() * 16 + 2 * (lane_id() % 4);
+        for (int half = 0; half < 2 * kRowTiles; ++half) {
+            const T* from =
+                query_row<T>(args, work, work.first_row + first_row() + lane_id() / 4 + 8 * half) +
+                depth_warp() * 16 + 2 * (lane_id() % 4);
 #pragma unroll
-                for (int step = 0; step < kDepthSteps; ++step) {
-                    q_[step][half] = *reinterpret_cast<const u32*>(from + step * 16);
-                    q_[step][half + 2] = *reinterpret_cast<const u32*>(from + step * 16 + 8);
-                }
+            for (int step = 0; step < kDepthSteps; ++step) {
+                q_[half / 2][step][half % 2] = *reinterpret_cast<const u32*>(from + step * kDepthStride);
+                q_[half / 2][step][half % 2 + 2] =
+                    *reinterpret_cast<const u32*>(from + step * kDepthStride + 8);
             }
         }
     }
 
     __device__ void add(const u16* step_keys, MlaShared<R>& shared) const {
         const int lane = lane_id();
-        const u32 k = ptx::shared_address(step_keys) +
-                      KeyMap::offset_bytes(first_key() + lane / 16 * 8 + lane % 8, lane / 8 % 2);
-        float s[kRowTiles][2 * kKeyPairs][4] = {};
-#pragma unroll
-        for (int step = 0; step < kDepthSteps; ++step) {
-            const int vector = 2 * (first_depth_step() + step);
-            u32 a[kRowTiles][4];
-            if constexpr (keeps_q_in_shared(R)) {
-                const u32 q =
-                    ptx::shared_address(shared.q) + KeyMap::offset_bytes(first_row() + lane % 16, lane / 16);
-#pragma unroll
-                for (int m = 0; m < kRowTiles; ++m) {
-                    ptx::ldmatrix_x4(a[m][0], a[m][1], a[m][2], a[m][3],
-                                     KeyMap::advance(q, vector) + m * 16 * kRowBytes);
-                }
-            } else {
-#pragma unroll
-                for (int i = 0; i < 4; ++i) a[0][i] = q_[step][i];
-            }
-#pragma unroll
-            for (int n = 0; n < kKeyPairs; ++n) {
-                u32 b[2][2];
-                ptx::ldmatrix_x4(b[0][0], b[0][1], b[1][0], b[1][1],
-                                 KeyMap::advance(k, vector) + n * 16 * kRowBytes);
-#pragma unroll
-                for (int m = 0; m < kRowTiles; ++m) {
-                    ptx::mma<T>(s[m][2 * n], a[m], b[0]);
-                    ptx::mma<T>(s[m][2 * n + 1], a[m], b[1]);
-                }
-            }
-        }
         float* to = shared.scores[warp_id() % kMlaDepthWarps];
 #pragma unroll
-        for (int m = 0; m < kRowTiles; ++m) {
+        for (int n = 0; n < kKeyPairs; ++n) {
+            const u32 k = ptx::shared_address(step_keys) +
+                          KeyMap::offset_bytes(first_key() + n * 16 + lane / 16 * 8 + lane % 8,
+                                               2 * depth_warp() + lane / 8 % 2);
+            float s[kRowTiles][2][4] = {};
 #pragma unroll
-            for (int n = 0; n < 2 * kKeyPairs; ++n) {
-                const int row = first_row() + m * 16 + lane / 4,
-                          column = first_key() + n * 8 + 2 * (lane % 4);
-                *reinterpret_cast<float2*>(to + offset(row, column)) = {s[m][n][0], s[m][n][1]};
-                *reinterpret_cast<float2*>(to + offset(row + 8, column)) = {s[m][n][2], s[m][n][3]};
+            for (int step = 0; step < kDepthSteps; ++step) {
+                u32 b[2][2];
+                ptx::ldmatrix_x4(b[0][0], b[0][1], b[1][0], b[1][1], k + step * kDepthStride * 2);
+#pragma unroll
+                for (int m = 0; m < kRowTiles; ++m) {
+                    ptx::mma<T>(s[m][0], q_[m][step], b[0]);
+                    ptx::mma<T>(s[m][1], q_[m][step], b[1]);
+                }
+            }
+#pragma unroll
+            for (int m = 0; m < kRowTiles; ++m) {
+#pragma unroll
+                for (int i = 0; i < 2; ++i) {
+                    const int row = first_row() + m * 16 + lane / 4,
+                              column = first_key() + n * 16 + i * 8 + 2 * (lane % 4);
+                    *reinterpret_cast<float2*>(to + offset(row, column)) = {s[m][i][0], s[m][i][1]};
+                    *reinterpret_cast<float2*>(to + offset(row + 8, column)) = {s[m][i][2], s[m][i][3]};
+                }
             }
         }
     }
@@ -278,9 +266,10 @@ public:
     }
 
 private:
-    // Warps: depth changes fastest, then keys or rows.
-    __device__ static int first_depth_step() {
-        return warp_id() % kMlaDepthWarps * kDepthSteps;
+    // Warps: depth changes fastest, then keys or rows. Of the steps of 16 columns a warp has every fourth, so
+    // that its vectors lie in the same place of every 128 bytes.
+    __device__ static int depth_warp() {
+        return warp_id() % kMlaDepthWarps;
     }
     __device__ static int first_row() {
         return R.row_warps == 1 ? 0 : warp_id() / kMlaDepthWarps * 16 * kRowTiles;
@@ -289,7 +278,7 @@ private:
         return R.row_warps == 1 ? warp_id() / kMlaDepthWarps * 16 * kKeyPairs : 0;
     }
 
-    u32 q_[keeps_q_in_shared(R) ? 1 : kDepthSteps][4];
+    u32 q_[kRowTiles][kDepthSteps][4];
 };
 
 // A thread's share of a row of scores, of which it makes weights.
@@ -305,7 +294,7 @@ class Weights {
 
 public:
     __device__ Weights(const MlaArgs& args, const MlaWork& work)
-        : limit_(work.visible_keys(args, work.first_row + row())) {}
+        : limit_(visible_keys(args, work, work.first_row + row())) {}
 
     __device__ static int row() { return threadIdx.x / kLanes; }
 
@@ -396,8 +385,8 @@ template <MlaRow R>
 class Outputs {
     using T = Storage<R.dtype>;
     using WeightMap = Swizzle<R.kv_tile / 8>;
-    static constexpr int kRowTiles = R.tile_rows / 16;
-    static constexpr int kColumns = kMlaValueDim / kMlaWarps;
+    static constexpr int kRowTiles = R.tile_rows / 16 / R.row_warps;
+    static constexpr int kColumns = kMlaValueDim * R.row_warps / kMlaWarps;
 
 public:
     __device__ Outputs() {
@@ -417,16 +406,16 @@ public:
             u32 a[kRowTiles][4];
 #pragma unroll
             for (int m = 0; m < kRowTiles; ++m) {
-                ptx::ldmatrix_x4(a[m][0], a[m][1], a[m][2], a[m][3],
-                                 ptx::shared_address(shared.weights) +
-                                     WeightMap::offset_bytes(m * 16 + lane % 16, 2 * key + lane / 16));
+                ptx::ldmatrix_x4(
+                    a[m][0], a[m][1], a[m][2], a[m][3],
+                    ptx::shared_address(shared.weights) +
+                        WeightMap::offset_bytes(first_row() + m * 16 + lane % 16, 2 * key + lane / 16));
             }
 #pragma unroll
             for (int d = 0; d < kColumns / 16; ++d) {
                 u32 b[2][2];
-                ptx::ldmatrix_x4_trans(
-                    b[0][0], b[0][1], b[1][0], b[1][1],
-                    KeyMap::advance(v, warp_id() * (kColumns / 8) + 2 * d) + key * 16 * kRowBytes);
+                ptx::ldmatrix_x4_trans(b[0][0], b[0][1], b[1][0], b[1][1],
+                                       KeyMap::advance(v, first_column() / 8 + 2 * d) + key * 16 * kRowBytes);
 #pragma unroll
                 for (int m = 0; m < kRowTiles; ++m) {
                     ptx::mma<T>(out_[m][2 * d], a[m], b[0]);
@@ -440,14 +429,14 @@ public:
     __device__ void store(const MlaArgs& args, const MlaWork& work, const MlaShared<R>& shared) const {
 #pragma unroll
         for (int half = 0; half < 2 * kRowTiles; ++half) {
-            const int row = half * 8 + lane_id() / 4, packed = work.first_row + row;
+            const int row = first_row() + half * 8 + lane_id() / 4, packed = work.first_row + row;
             if (packed >= work.num_rows) continue;
             const float scale = shared.factors[row];
             const i64 token = work.q_start + packed / work.heads;
             const int head = packed % work.heads;
-            const int first_column = warp_id() * kColumns + 2 * (lane_id() % 4);
+            const int column = first_column() + 2 * (lane_id() % 4);
             if (args.num_splits > 1) {
-                float* to = args.partial_out + first_column +
+                float* to = args.partial_out + column +
                             ((i64{work.split} * args.q_tokens + token) * work.heads + head) * kMlaValueDim;
 #pragma unroll
                 for (int n = 0; n < kColumns / 8; ++n) {
@@ -455,7 +444,7 @@ public:
                     *reinterpret_cast<float2*>(to + n * 8) = {sums[0] * scale, sums[1] * scale};
                 }
             } else {
-                T* to = static_cast<T*>(args.out) + first_column + token * args.out_token_stride +
+                T* to = static_cast<T*>(args.out) + column + token * args.out_token_stride +
                         i64{head} * args.out_head_stride;
 #pragma unroll
                 for (int n = 0; n < kColumns / 8; ++n) {
@@ -467,12 +456,19 @@ public:
     }
 
 private:
+    __device__ static int first_row() {
+        return group_id<R>() * 16 * kRowTiles;
+    }
+    __device__ static int first_column() {
+        return warp_id() % (kMlaWarps / R.row_warps) * kColumns;
+    }
+
     __device__ void scale(const MlaShared<R>& shared) {
         float factors[2 * kRowTiles];
         bool is_needed = false;
 #pragma unroll
         for (int half = 0; half < 2 * kRowTiles; ++half) {
-            factors[half] = shared.factors[half * 8 + lane_id() / 4];
+            factors[half] = shared.factors[first_row() + half * 8 + lane_id() / 4];
             is_needed |= factors[half] != 1;
         }
         if (!__any_sync(~0u, is_needed)) return;
@@ -496,32 +492,35 @@ __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
     static_assert(!kIsAhead || !reads_records(R));
     MlaWork work;
     if (!find_work<R>(args, work)) return;
+    shared.work = work;  // until the end: registers are short
     Weights<R> weights(args, work);
     Outputs<R> outputs;
-    const int num_steps = (work.kv_end - work.kv_begin + R.kv_tile - 1) / R.kv_tile;
-    if (num_steps > 0) {
+    if (work.kv_begin < work.kv_end) {
         Scores<R> scores;
-        scores.load_query(args, work, shared);  // of its copies, the first step's group
+        scores.load_query(args, work);
         LatentTiles<R> keys(args, work);
 #pragma unroll
         for (int stage = 0; stage < kAhead; ++stage) {
-            if (stage < num_steps) keys.copy(shared, stage);
+            keys.copy(shared, stage, work.kv_begin + stage * R.kv_tile);
             ptx::cp_async_commit();
         }
         if constexpr (kIsAhead) {
             ptx::cp_async_wait<kAhead - 1>();
             __syncthreads();
             scores.add(shared.keys[0], shared);
+            if (group_id<R>() == 1) {
+                sync_group<R>();
+                weights.weigh(args, work.kv_begin, shared);
+            }
         }
-        int stage = 0, stage_ahead = kAhead;
+        int stage = 0;
 #pragma unroll 1
-        for (int step = 0; step < num_steps; ++step) {
+        for (int key = work.kv_begin; key < keys.end(); key += R.kv_tile) {
             ptx::cp_async_wait<kIsAhead ? kAhead - 2 : kAhead - 1>();
             __syncthreads();  // the keys of the next scores are there, and all have read the step before
-            if (step + kAhead < num_steps) keys.copy(shared, stage_ahead);
+            keys.copy(shared, stage == 0 ? R.stages - 1 : stage - 1, key + kAhead * R.kv_tile);
             ptx::cp_async_commit();
             const int next = stage + 1 == R.stages ? 0 : stage + 1;
-            stage_ahead = stage_ahead + 1 == R.stages ? 0 : stage_ahead + 1;
             const u16* numbers = shared.keys[reads_records(R) ? 0 : stage];
             if constexpr (reads_records(R)) {
                 keys.widen(shared, stage);
@@ -531,20 +530,28 @@ __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
                 scores.add(numbers, shared);
                 __syncthreads();
             }
-            weights.weigh(args, work.kv_begin + step * R.kv_tile, shared);
-            __syncthreads();
-            if constexpr (kIsAhead) {
-                if (step + 1 < num_steps) scores.add(shared.keys[next], shared);
+            const bool is_last = key + R.kv_tile >= keys.end();
+            if (!kIsAhead || group_id<R>() == 0) {
+                weights.weigh(args, key, shared);
+                sync_group<R>();
             }
             outputs.add(numbers, shared);
+            if constexpr (kIsAhead) {
+                if (!is_last) scores.add(shared.keys[next], shared);
+                if (group_id<R>() == 1) {
+                    sync_group<R>();
+                    if (!is_last) weights.weigh(args, key + R.kv_tile, shared);
+                }
+            }
             stage = next;
         }
         ptx::cp_async_wait<0>();
         __syncthreads();  // all have read the last factors
     }
-    weights.finish_row(args, work, shared);
+    const MlaWork found = shared.work;
+    weights.finish_row(args, found, shared);
     __syncthreads();
-    outputs.store(args, work, shared);
+    outputs.store(args, found, shared);
 }
 
 constexpr MlaRow kRow = sized<row_at(kMlaRows, WW_ROW)>();

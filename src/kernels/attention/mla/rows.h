@@ -18,7 +18,8 @@ struct MlaRow {
                          // divide keys and depth
     int min_blocks = 1;  // that an SM must be able to hold at once: what bounds a thread's registers
     KvFormat kv_format = KvFormat::same;  // fp8_e4m3: of records
-    i64 shared_bytes = 0;                 // dynamic
+    RowName spill_reason{};  // not empty: some target's image of this row may spill registers, and why
+    i64 shared_bytes = 0;    // dynamic
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -41,18 +42,6 @@ constexpr int kMlaDepthWarps = 4;  // that divide the 576 columns of a score bet
 constexpr int key_warps(const MlaRow& row) {
     return kMlaWarps / kMlaDepthWarps / row.row_warps;
 }
-// Queries of one tile of 16 rows fit into registers.
-constexpr bool keeps_q_in_shared(const MlaRow& row) {
-    return row.tile_rows > 16;
-}
-
-template <MlaRow R, bool in_shared = keeps_q_in_shared(R)>
-struct MlaQueries {};
-template <MlaRow R>
-struct MlaQueries<R, true> {
-    alignas(128) u16 q[R.tile_rows * kMlaKeyDim];
-};
-
 constexpr bool reads_records(const MlaRow& row) {
     return row.kv_format != KvFormat::same;
 }
@@ -68,11 +57,22 @@ struct MlaKeys<R, true> {
     alignas(128) u16 keys[1][R.kv_tile * kMlaKeyDim];
 };
 
+// What a block works on: the tile's first packed row (query, head), the sequence's number of them, and the
+// keys of the tile and split.
+struct MlaWork {
+    int heads;
+    int sequence, split;
+    int first_row, num_rows;
+    int q_start, q_len, kv_len;
+    int kv_begin, kv_end;
+};
+
 // 16-byte vectors of queries, keys and weights are swizzled: tile/swizzle.h.
 template <MlaRow R>
-struct MlaShared : MlaQueries<R>, MlaKeys<R> {
+struct MlaShared : MlaKeys<R> {
     alignas(128) float scores[kMlaDepthWarps][R.tile_rows * R.kv_tile];  // of a share of the depth
     alignas(128) u16 weights[R.tile_rows * R.kv_tile];
+    MlaWork work;
     float factors[R.tile_rows];  // what a row's sums are multiplied by before this step's are added
 };
 
@@ -83,6 +83,9 @@ consteval MlaRow sized() {
     return row;
 }
 
+// 8 to 24 bytes beyond a thread's 255 registers on some targets.
+inline constexpr RowName kMlaSpills{"outputs and queries of 64 rows take 200 of 255"};
+
 // clang-format off
 // rows:begin
 inline constexpr MlaRow kMlaRows[] = {
@@ -92,7 +95,7 @@ inline constexpr MlaRow kMlaRows[] = {
     sized<MlaRow{"mla.portable.f16.r16",  ArchClass::portable, DType::f16,  16, 32, 2, 1, 2}>(),
     sized<MlaRow{"mla.portable.f16.r64",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1}>(),
     sized<MlaRow{"mla.portable.bf16.e4m3.r16", ArchClass::portable, DType::bf16, 16, 32, 2, 1, 2, KvFormat::fp8_e4m3}>(),
-    sized<MlaRow{"mla.portable.bf16.e4m3.r64", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3}>(),
+    sized<MlaRow{"mla.portable.bf16.e4m3.r64", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3, kMlaSpills}>(),
     {"mla.host.bf16", ArchClass::host, DType::bf16},
     {"mla.host.f16",  ArchClass::host, DType::f16},
 };
