@@ -121,22 +121,6 @@ struct AttentionCosts {
     }
 };
 
-// Multi-head latent attention, beside attention's: guesses, not yet measured.
-struct MlaCosts {
-    double memory_share = 0.85;  // of the bandwidth
-    double tensor_share = 0.65;  // of what mma.sync reaches: shared memory feeds it
-    double step_clocks = 1000;   // of a step that is alone on its SM: barriers, softmax
-    double fill_us = 3;          // of a block: lengths, page numbers, queries and first keys; its outputs
-
-    template <class Self, class Visitor>
-    static constexpr void visit(Self& self, Visitor&& v) {
-        v("memory_share", self.memory_share);
-        v("tensor_share", self.tensor_share);
-        v("step_clocks", self.step_clocks);
-        v("fill_us", self.fill_us);
-    }
-};
-
 // Operations that read and write tensors once: norm, activation, rotation, embedding, cache append, merge.
 struct StreamCosts {
     double memory_share = 0.905;
@@ -235,7 +219,6 @@ struct CostConstants {
     CommonCosts common;
     GemmCosts gemm;
     AttentionCosts attention;
-    MlaCosts mla;
     StreamCosts stream;
     SampleCosts sample;
     ReferenceCosts reference;
@@ -246,7 +229,6 @@ struct CostConstants {
         v("common", self.common);
         v("gemm", self.gemm);
         v("attention", self.attention);
-        v("mla", self.mla);
         v("stream", self.stream);
         v("sample", self.sample);
         v("reference", self.reference);

@@ -9,12 +9,20 @@
 namespace warpwright {
 namespace {
 
+// Fitted to 99 launches on H100 SXMs, 2026-11-26 (docs/kernels/attention.md): 8 % off in the geometric mean.
+constexpr double kMemoryShare = 0.9;    // of the bandwidth
+constexpr double kTensorShare = 0.7;    // of what mma.sync reaches: few warps wait for what they multiply
+constexpr double kStepClocks = 1300;    // of a step, that another block hides: barriers, softmax
+constexpr double kRecordClocks = 1500;  // of a step of records, that nothing hides: their numbers
+constexpr double kFillUs = 5;           // of a block: lengths, pages, queries, first keys; its outputs
+
 struct Work {
     double blocks;        // without splits
     double slots;         // blocks that the GPU holds at once
     double steps;         // of a block over all keys it sees, on average
     double memory_bytes;  // that a block reads in a step; keys that another row tile has read come from L2
     double step_flops;
+    double record_clocks;
     double merge_bytes;  // per split
 };
 
@@ -46,6 +54,7 @@ Work work_of(const MlaRow& row, const TargetFacts& target, const MlaProblem& pro
     const double row_bytes = reads_records(row) ? kMlaRecordBytes : 2.0 * kMlaKeyDim;
     work.memory_bytes = row_bytes * row.kv_tile * (fresh + (1 - fresh) / costs.attention.l2_factor);
     work.step_flops = 2.0 * row.tile_rows * row.kv_tile * (kMlaKeyDim + kMlaValueDim);
+    work.record_clocks = reads_records(row) ? kRecordClocks : 0;
     work.merge_bytes = 2.0 * 4 * total_q_tokens(problem) * problem.heads * kMlaValueDim;
     return work;
 }
@@ -58,11 +67,11 @@ struct StepTime {
 // A step of a block while `running` blocks share the GPU.
 StepTime step_time(const TargetFacts& target, const Work& work, double running, const CostConstants& costs) {
     const double per_sm = std::max(1.0, running / target.num_sms);
-    const double memory = work.memory_bytes * running / (target.memory_gb_s * costs.mla.memory_share * 1e3);
+    const double memory = work.memory_bytes * running / (target.memory_gb_s * kMemoryShare * 1e3);
     const double sm_tflops = target.bf16_tflops * tensor_share(target, costs.attention) / target.num_sms;
-    const double tensor = per_sm * work.step_flops / (sm_tflops * costs.mla.tensor_share * 1e6);
-    const double alone = costs.mla.step_clocks / target.boost_mhz +
-                         work.step_flops / (sm_tflops * costs.mla.tensor_share * 1e6);
+    const double products =
+        work.step_flops / (sm_tflops * kTensorShare * 1e6) + work.record_clocks / target.boost_mhz;
+    const double tensor = per_sm * products, alone = kStepClocks / target.boost_mhz + products;
     const double us = together_us({memory, tensor, alone});
     if (tensor >= memory && tensor >= alone) return {us, "tensor cores"};
     return {us, memory >= alone ? "memory" : "latency"};
@@ -74,9 +83,9 @@ Prediction time_with(const TargetFacts& target, const Work& work, i64 splits, co
     const StepTime full = step_time(target, work, std::min(blocks, work.slots), costs);
     // Full waves, then what is left, which has the GPU to itself.
     const double full_waves = std::floor(blocks / work.slots);
-    double us = full_waves * (costs.mla.fill_us + steps * full.us);
+    double us = full_waves * (kFillUs + steps * full.us);
     if (const double rest = blocks - full_waves * work.slots; rest > 0)
-        us += costs.mla.fill_us + steps * step_time(target, work, rest, costs).us;
+        us += kFillUs + steps * step_time(target, work, rest, costs).us;
     if (splits > 1) {
         us += costs.attention.merge_us +
               parts * std::max(costs.attention.merge_part_us, work.merge_bytes / (target.memory_gb_s * 1e3));

@@ -10,7 +10,7 @@
 //   one group, two stages    scores i | weights i | values i | ...                      bars are barriers
 //   two groups of 32 rows    weights i | values i, scores i + 1 || weights i + 1 | ...      of the first
 //   group
-//                            values i, scores i + 1 | weights i + 1 || values i + 1, ...     of the second
+//                            scores i + 1, values i | weights i + 1 || scores i + 2, ...     of the second
 //
 // A bar of two groups is of one of them, so that one weighs while the other multiplies; a double one is of
 // the block. Queries stay in registers: reading them again for every step would take as long as the products.
@@ -535,9 +535,10 @@ __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
                 weights.weigh(args, key, shared);
                 sync_group<R>();
             }
+            if (kIsAhead && group_id<R>() == 1 && !is_last) scores.add(shared.keys[next], shared);
             outputs.add(numbers, shared);
             if constexpr (kIsAhead) {
-                if (!is_last) scores.add(shared.keys[next], shared);
+                if (group_id<R>() == 0 && !is_last) scores.add(shared.keys[next], shared);
                 if (group_id<R>() == 1) {
                     sync_group<R>();
                     if (!is_last) weights.weigh(args, key + R.kv_tile, shared);
