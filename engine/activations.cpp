@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 
 #include "dispatch/nearest.h"
 #include "dispatch/operation.h"
@@ -16,19 +17,35 @@ namespace {
 
 constexpr Activations kAll[] = {Activations::automatic, Activations::bits16, Activations::declared};
 
+// Times of operations, by their texts: passes that are compared share most of them.
+using KnownTimes = std::map<std::pair<std::string, FieldTexts>, double>;
+
 // All operations of a pass, as predicted; infinite where one has no row. Attention is the same in both, and
 // its context would be a guess: queries see their own pass.
 Result<double> pass_us(const ModelConfig& config, const ModelForms& forms, const Target& target,
-                       const ForwardShape& shape) {
+                       const ForwardShape& shape, KnownTimes& known) {
     double us = 0;
-    for (const LayerCall& call : layer_calls(config, forms, shape, EngineOptions{}.page_size_tokens)) {
-        WW_ASSIGN(const Operation* operation, find_operation(call.op));
-        WW_ASSIGN(const Explanation explanation, operation->explain(target, call.problem, {}));
-        const Candidate* choice = explanation.choice();
-        if (choice == nullptr) return std::numeric_limits<double>::infinity();
-        us += choice->prediction.us * static_cast<double>(call.count());
+    for (LayerCall& call : layer_calls(config, forms, shape, EngineOptions{}.page_size_tokens)) {
+        if (call.absent) continue;
+        std::pair key(std::move(call.op), std::move(call.problem));
+        auto found = known.find(key);
+        if (found == known.end()) {
+            WW_ASSIGN(const Operation* operation, find_operation(key.first));
+            const Result<double> time = operation->chosen_us(target, key.second);
+            if (!time.ok() && time.status().kind() != ErrorKind::no_kernel) return time.status();
+            const double of_call = time.ok() ? *time : std::numeric_limits<double>::infinity();
+            found = known.emplace(std::move(key), of_call).first;
+        }
+        us += found->second * static_cast<double>(call.count());
     }
     return us;
+}
+
+Result<const ModelForms*> found_once(const ModelConfig& config, std::optional<ModelForms>& known) {
+    if (!known) {
+        WW_ASSIGN(known, expected_forms(config));
+    }
+    return &*known;
 }
 
 bool multiplies_codes(const ModelForms& forms) {
@@ -71,6 +88,15 @@ Result<Activations> parse_activations(std::string_view text) {
 }
 
 Result<ModelConfig> with_activations(ModelConfig config, const Target& target) {
+    FormsOfInputs known;
+    return with_activations(std::move(config), target, known);
+}
+
+Result<const ModelForms*> forms_of_decided(const ModelConfig& decided, FormsOfInputs& known) {
+    return found_once(decided, decided.coded_inputs ? known.declared : known.bits16);
+}
+
+Result<ModelConfig> with_activations(ModelConfig config, const Target& target, FormsOfInputs& known) {
     config.coded_inputs = false;
     config.activations_reason.clear();
     const bool asked_for = config.activations == Activations::declared;
@@ -84,25 +110,26 @@ Result<ModelConfig> with_activations(ModelConfig config, const Target& target) {
     ModelConfig coded = config;
     coded.coded_inputs = true;
     coded.activations = Activations::automatic;  // what a checkpoint lacks is found when it is read
-    WW_ASSIGN(const ModelForms coded_forms, expected_forms(coded));
-    if (!multiplies_codes(coded_forms)) {
+    WW_ASSIGN(const ModelForms* coded_forms, found_once(coded, known.declared));
+    if (!multiplies_codes(*coded_forms)) {
         if (!asked_for) return config;
-        return refused(coded_forms.notes.empty() ? "this checkpoint's activations are not quantised"
-                                                 : coded_forms.notes.front());
+        return refused(coded_forms->notes.empty() ? "this checkpoint's activations are not quantised"
+                                                  : coded_forms->notes.front());
     }
     if (config.activations != Activations::automatic) {
         config.coded_inputs = asked_for;
         config.activations_reason = "asked for";
         return config;
     }
-    WW_ASSIGN(const ModelForms forms, expected_forms(config));
+    WW_ASSIGN(const ModelForms* forms, found_once(config, known.bits16));
     const ForwardShape prompt{kPromptTokens, 1, kPromptTokens, kPromptTokens};
     const ForwardShape decode{kDecodingSequences, kDecodingSequences, 1, 1};
     double factors[2];
+    KnownTimes times;
     for (int i = 0; i < 2; ++i) {
         const ForwardShape& shape = i == 0 ? prompt : decode;
-        WW_ASSIGN(const double coded_us, pass_us(config, coded_forms, target, shape));
-        WW_ASSIGN(const double us, pass_us(config, forms, target, shape));
+        WW_ASSIGN(const double coded_us, pass_us(config, *coded_forms, target, shape, times));
+        WW_ASSIGN(const double us, pass_us(config, *forms, target, shape, times));
         factors[i] = coded_us / us;
     }
     config.coded_inputs = factors[0] * factors[1] < 1;

@@ -9,12 +9,14 @@
 // lose in the other, as factors.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "engine/config.h"
 #include "engine/engine.h"
+#include "engine/weight_forms.h"
 #include "warpwright/target.h"
 
 namespace warpwright {
@@ -31,5 +33,14 @@ Result<Activations> parse_activations(std::string_view text);
 // declares 8-bit inputs. Caller error: `declared` of a model that declares none, or none that an operation
 // multiplies.
 Result<ModelConfig> with_activations(ModelConfig config, const Target& target);
+
+// The forms of a config that has not been decided about, multiplied with inputs of 16 bits and with codes:
+// the same on every GPU, found when they are first asked for.
+struct FormsOfInputs {
+    std::optional<ModelForms> bits16, declared;
+};
+Result<ModelConfig> with_activations(ModelConfig config, const Target& target, FormsOfInputs& known);
+// Of what with_activations has decided, but for its reason. Not of a config that asks for something itself.
+Result<const ModelForms*> forms_of_decided(const ModelConfig& decided, FormsOfInputs& known);
 
 }  // namespace warpwright

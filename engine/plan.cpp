@@ -112,8 +112,14 @@ Result<std::vector<Explanation>> plan_prefill(const ModelConfig& shard, const Mo
 }
 
 // `forms` are those of a shard; null: what the config lets expect.
+// What does not depend on the GPU, of a config and options: found when it is first asked for.
+struct KnownForms {
+    FormsOfInputs inputs;
+    FormsOfShards shards;
+};
+
 Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms, const Target& target,
-                       const PlanOptions& options) {
+                       const PlanOptions& options, KnownForms& known) {
     Plan plan;
     plan.model = config.name;
     plan.architecture = config.architecture;
@@ -135,9 +141,15 @@ Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms,
     plan.parallelism_reason = parallelism_reason(config, plan, link);
     WW_ASSIGN(const ModelConfig shard, shard_config(config, plan.num_gpus));
     ModelForms expected;
+    std::string activations_reason = known_forms == nullptr ? "" : known_forms->activations_reason;
     if (known_forms == nullptr) {
-        WW_ASSIGN(const ModelConfig decided, with_activations(shard, target));
-        WW_ASSIGN(expected, expected_forms(decided));
+        WW_ASSIGN(const ModelConfig decided, with_activations(shard, target, known.inputs));
+        activations_reason = decided.activations_reason;
+        if (decided.activations == Activations::automatic) {
+            WW_ASSIGN(known_forms, forms_of_decided(decided, known.inputs));
+        } else {
+            WW_ASSIGN(expected, expected_forms(decided));
+        }
     }
     const ModelForms& forms = known_forms == nullptr ? expected : *known_forms;
     plan.weight_formats = forms.formats;
@@ -145,8 +157,8 @@ Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms,
     plan.kv_format = kv_type_name(config, forms.kv_format);
     plan.kv_note = forms.kv_note;
     plan.activations = activations_name(forms.coded_inputs ? Activations::declared : Activations::bits16);
-    plan.activations_reason = forms.activations_reason;
-    plan_memory(config, shard, forms, target, plan);
+    plan.activations_reason = activations_reason;
+    plan_memory(config, shard, forms, target, known.shards, plan);
 
     const PhaseTimes no_times(target.facts);
     const i64 pass_tokens = std::min(plan.prompt_tokens, kMaxBatchTokens);
@@ -195,12 +207,14 @@ std::optional<ModelForms> forms_everywhere(const ModelConfig& formed, const Plan
 
 Result<Plan> plan_model(const ModelConfig& config, const Target& target, const PlanOptions& options) {
     WW_ASSIGN(const ModelConfig formed, formed_config(config, options));
-    return plan_with(formed, nullptr, target, options);
+    KnownForms known;
+    return plan_with(formed, nullptr, target, options, known);
 }
 
 Result<Plan> plan_model(const ModelConfig& config, const ModelForms& forms, const Target& target,
                         const PlanOptions& options) {
-    return plan_with(config, &forms, target, options);
+    KnownForms known;
+    return plan_with(config, &forms, target, options, known);
 }
 
 std::vector<PlanPoint> plan_points(const ModelConfig& config, std::span<const Target> targets,
@@ -212,12 +226,13 @@ std::vector<PlanPoint> plan_points(const ModelConfig& config, std::span<const Ta
         formed.push_back(formed_config(config, wanted));
         forms.push_back(formed.back().ok() ? forms_everywhere(formed.back().value(), wanted) : std::nullopt);
     }
+    std::vector<KnownForms> known(options.size());
     std::vector<PlanPoint> points;
     for (const Target& target : targets) {
         for (std::size_t i = 0; i < options.size(); ++i) {
             PlanPoint point{.gpu = target.id, .options = options[i]};
             auto plan = formed[i].ok() ? plan_with(formed[i].value(), forms[i] ? &*forms[i] : nullptr, target,
-                                                   options[i])
+                                                   options[i], known[i])
                                        : Result<Plan>(formed[i].status());
             if (plan.ok()) {
                 point.plan = std::move(plan).value();

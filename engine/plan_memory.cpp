@@ -51,7 +51,7 @@ private:
 };
 
 std::string what_would_fit(const ModelConfig& config, const ModelConfig& shard, const ModelForms& forms,
-                           const Target& target, const Plan& plan) {
+                           const Target& target, FormsOfShards& known, const Plan& plan) {
     std::vector<std::string> ways;
     const Memory here(shard, forms, target);
     for (int gpus = plan.num_gpus * 2; gpus <= 64 && target.facts.build_target != BuildTarget::host;
@@ -60,7 +60,9 @@ std::string what_would_fit(const ModelConfig& config, const ModelConfig& shard, 
         if (here.weight_bytes * plan.num_gpus / gpus > here.capacity_bytes) continue;
         const auto more = shard_config(config, gpus);
         if (!more.ok()) continue;
-        auto forms_of_more = expected_forms(*more);
+        auto found = known.find(gpus);
+        if (found == known.end()) found = known.emplace(gpus, expected_forms(*more)).first;
+        auto& forms_of_more = found->second;
         if (!forms_of_more.ok()) continue;
         forms_of_more->kv_format = forms.kv_format;
         if (!Memory(*more, *forms_of_more, target).holds(plan.batch, plan.context_tokens)) continue;
@@ -95,7 +97,7 @@ std::string cache_note(const ModelConfig& config, i64 context_tokens) {
 }  // namespace
 
 void plan_memory(const ModelConfig& config, const ModelConfig& shard, const ModelForms& forms,
-                 const Target& target, Plan& plan) {
+                 const Target& target, FormsOfShards& known, Plan& plan) {
     const Memory memory(shard, forms, target);
     plan.weight_bytes = memory.weight_bytes;
     plan.kv_bytes_per_token = memory.kv_bytes_per_token;
@@ -108,7 +110,7 @@ void plan_memory(const ModelConfig& config, const ModelConfig& shard, const Mode
     plan.fits = plan.free_bytes() >= 0;
     plan.fit_text = plan.fits ? fmt::format("{:.1f} GiB to spare", gib(plan.free_bytes()))
                               : fmt::format("{:.1f} GiB too much per GPU; {}", gib(-plan.free_bytes()),
-                                            what_would_fit(config, shard, forms, target, plan));
+                                            what_would_fit(config, shard, forms, target, known, plan));
 }
 
 }  // namespace warpwright

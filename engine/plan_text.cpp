@@ -97,6 +97,8 @@ std::string us_text(double us) {
     return us >= 999.5 ? fmt::format("{:.0f}", us) : fmt::format("{:.1f}", us);
 }
 
+constexpr std::size_t kLineColumns = 100;
+
 // A layer's line: the times of both phases, and the row's name once where both run the same one.
 std::string layer_line(const PlannedLayer& layer, std::size_t name_width) {
     const Candidate *prefill = layer.prefill.choice(), *decode = layer.decode.choice();
@@ -109,9 +111,22 @@ std::string layer_line(const PlannedLayer& layer, std::size_t name_width) {
     };
     const std::string head = fmt::format("  {:<{}} {:>3} {} {} ", short_layer_name(layer.name), name_width,
                                          layer.count(), time(layer.prefill), time(layer.decode));
-    std::string text = head + (prefill != nullptr ? prefill->row : decode != nullptr ? decode->row : "-");
-    if (prefill != nullptr && decode != nullptr && prefill->row != decode->row)
-        text += '\n' + std::string(head.size(), ' ') + decode->row;
+    // A row's name that would not fit behind the times ends where the line does.
+    std::string text = head;
+    const auto add_row = [&](const std::string& row) {
+        const std::size_t place = std::min(head.size(), kLineColumns - std::min(row.size(), kLineColumns));
+        if (text.size() - text.rfind('\n') - 1 > place) {
+            text.erase(text.find_last_not_of(' ') + 1);
+            text += '\n';
+        }
+        text.append(place - (text.size() - text.rfind('\n') - 1), ' ');
+        text += row;
+    };
+    add_row(prefill != nullptr ? prefill->row : decode != nullptr ? decode->row : "-");
+    if (prefill != nullptr && decode != nullptr && prefill->row != decode->row) {
+        text += '\n';
+        add_row(decode->row);
+    }
     return text + '\n';
 }
 
@@ -155,9 +170,11 @@ std::string to_text(const Plan& plan) {
                                    plan.runs() ? "runs"
                                    : plan.fits ? "cannot run"
                                                : "does not fit");
-    text +=
-        fmt::format("  model    {}, {} parameters, {} layers; weights in {}\n", plan.architecture,
-                    parameters_text(plan.parameters), plan.num_layers, fmt::join(plan.weight_formats, ", "));
+    text += wrapped(fmt::format("  model    {}, {} parameters, {} layers; weights in {}", plan.architecture,
+                                parameters_text(plan.parameters), plan.num_layers,
+                                fmt::join(plan.weight_formats, ", ")),
+                    11) +
+            '\n';
     for (const std::string& note : plan.weight_notes) text += wrapped("           " + note, 11) + '\n';
     if (!plan.activations_reason.empty()) {
         text +=

@@ -95,6 +95,7 @@ Explanation explain(const Target& target, const typename Op::Problem& problem,
     if (options.batch_invariant) result.chosen_for = changed_fields(result.problem, field_texts(judged));
     if (options.tuning == nullptr) result.tuning_problem = tuning_for(target.id).problem;
     const Times<Op> times(target, problem, options), judged_times(target, judged, options);
+    result.candidates.reserve(Op::rows().size());
     std::optional<std::size_t> best;
     double best_us = 0;
     for (const auto& row : Op::rows()) {
@@ -113,11 +114,13 @@ Explanation explain(const Target& target, const typename Op::Problem& problem,
         }
         const bool wanted =
             (options.forced.empty() || options.forced == candidate.row) && reason_against == nullptr;
-        if (const Rejection rejection = Op::why_not(row, target.facts, judged)) {
+        const Rejection rejection =
+            options.batch_invariant ? Op::why_not(row, target.facts, judged) : candidate.rejection;
+        if (rejection) {
             if (candidate.accepted) candidate.text = rejection_text(rejection, target);
-        } else if (const double us = judged_times.us(row); wanted && (!best || us < best_us)) {
-            best = result.candidates.size();
-            best_us = us;
+        } else if (wanted) {
+            const double us = options.batch_invariant ? judged_times.us(row) : candidate.prediction.us;
+            if (!best || us < best_us) best = result.candidates.size(), best_us = us;
         }
         result.candidates.push_back(std::move(candidate));
     }
@@ -147,6 +150,14 @@ Result<const typename Op::Row*> choose(const Target& target, const typename Op::
     if (best == nullptr || Op::why_not(*best, target.facts, problem))
         return no_row_error(explain<Op>(target, problem, options), options.forced);
     return best;
+}
+
+// What the chosen row is thought to take; an error as of choose.
+template <class Op>
+Result<double> chosen_us(const Target& target, const typename Op::Problem& problem,
+                         const ChoiceOptions& options = {}) {
+    WW_ASSIGN(const typename Op::Row* row, choose<Op>(target, problem, options));
+    return Times<Op>(target, problem, options).us(*row);
 }
 
 }  // namespace warpwright

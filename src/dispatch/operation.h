@@ -39,6 +39,8 @@ public:
     // The default problem with `settings` applied.
     virtual Result<Explanation> explain(const Target& target, const FieldTexts& settings,
                                         const ChoiceOptions& options) const = 0;
+    // Of its choice alone the time, in microseconds; no_kernel without one.
+    virtual Result<double> chosen_us(const Target& target, const FieldTexts& settings) const = 0;
 };
 
 std::span<const Operation* const> operations();
@@ -108,6 +110,11 @@ public:
         typename Op::Problem problem;
         WW_TRY(set_fields(problem, settings, Op::kName));
         return warpwright::explain<Op>(target, problem, options);
+    }
+    Result<double> chosen_us(const Target& target, const FieldTexts& settings) const override {
+        typename Op::Problem problem;
+        WW_TRY(set_fields(problem, settings, Op::kName));
+        return warpwright::chosen_us<Op>(target, problem);
     }
 
 private:

@@ -4,7 +4,7 @@
 
 namespace warpwright::ptx {
 
-// ptx: barrier.sync.aligned | PTX ISA 9.7.13.1 | sm_80. As __syncthreads, of the `threads` threads, whole
+// ptx: barrier.sync.aligned | PTX ISA 9.7.13.1 | sm_30. As __syncthreads, of the `threads` threads, whole
 // warps, that use this barrier; 0 is __syncthreads' own.
 template <int threads>
 __device__ inline void sync_warps(int barrier) {

@@ -17,6 +17,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 struct GatedActivationCheck {
     using Op = GatedActivationOp;
+    static constexpr i64 kLimited[] = {2888, 341};  // widths of problems with a limit, alpha and offset
 
     static std::vector<GatedActivationProblem> problems() {
         std::vector<GatedActivationProblem> problems;
@@ -44,6 +45,18 @@ struct GatedActivationCheck {
                                     .activation = item.columns % 3 != 0 ? Activation::silu : Activation::gelu,
                                     .alignment_bytes = item.alignment_bytes,
                                     .quantized = item.fields});
+            }
+        }
+        for (DType dtype : {DType::bf16, DType::f16}) {
+            for (Activation activation :
+                 {Activation::none, Activation::silu, Activation::gelu, Activation::gelu_tanh}) {
+                problems.push_back(
+                    {.tokens = 5, .width = kLimited[0], .dtype = dtype, .activation = activation});
+                problems.push_back({.tokens = 3,
+                                    .width = kLimited[1],
+                                    .dtype = dtype,
+                                    .activation = activation,
+                                    .alignment_bytes = 2});
             }
         }
         return problems;
@@ -87,8 +100,7 @@ struct GatedActivationCheck {
             {.gate = gate, .up = up, .out = out, .activation = problem.activation},
             {.gate = in_place, .up = up, .out = in_place, .activation = problem.activation}};
         GateArgs by{kInfinity, 1, 0};
-        if (!problem.quantized.quantized && (width == 2880 || width == 333))
-            by = {1.5F, 1.702F, 1};  // gpt-oss's
+        if (width == kLimited[0] || width == kLimited[1]) by = {1.5F, 1.702F, 1};  // gpt-oss's
         for (GatedActivation& call : calls)
             call.limit = by.limit, call.alpha = by.alpha, call.up_offset = by.up_offset;
         for (std::size_t i = 0; i < codes.size(); ++i) {
