@@ -81,8 +81,7 @@ void quantized_experts(const QuantizedExpertsArgs& args, HostFunction multiply, 
 
 template <class T, DType type, WeightFormat format>
 void of_row(const void* raw, HostThreads& threads) {
-    const HostFunction multiply =
-        QuantizedGemmOp::host_function({{}, ArchClass::host, type, format, false});
+    const HostFunction multiply = QuantizedGemmOp::host_function({{}, ArchClass::host, type, format, false});
     quantized_experts<T>(*static_cast<const QuantizedExpertsArgs*>(raw), multiply, threads);
 }
 
