@@ -44,6 +44,9 @@ Result<std::unique_ptr<Calibration>> Calibration::create(const ModelConfig& conf
                                                          const WeightSource& source,
                                                          const GptqOptions& options, const fs::path& work,
                                                          GoOn go_on) {
+    if (config.experts.num_experts > 0)
+        return caller_error("gptq: a mixture of experts cannot be calibrated yet; expected a model without");
+    WW_TRY(check_runs(config));
     std::unique_ptr<Calibration> made(new Calibration);
     made->options_ = options;
     made->work_ = work;

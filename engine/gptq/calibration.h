@@ -28,8 +28,8 @@ class Calibration {
 public:
     using GoOn = std::function<bool()>;  // asked between sequences; false stops
 
-    // The text as sequences of equal length, and their embeddings as a file in `work`. Caller errors: no
-    // tokenizer in `folder`; a text that is shorter than one sequence of 16 tokens.
+    // The text as sequences of equal length, and their embeddings as a file in `work`. Caller errors: a model
+    // with experts; no tokenizer in `folder`; a text that is shorter than one sequence of 16 tokens.
     static Result<std::unique_ptr<Calibration>> create(const ModelConfig& config, const std::string& folder,
                                                        const std::vector<Parameter>& parameters,
                                                        const WeightSource& source, const GptqOptions& options,

@@ -215,5 +215,14 @@ TEST(PackedExperts, WhatIsNotAllOneFormIsNumbers) {
     EXPECT_GT(mixed.weight_bytes, all.weight_bytes);
 }
 
+TEST(PackedExperts, AreNotCalibrated) {
+    const Scratch scratch;
+    const auto refused =
+        quantize_checkpoint(wider_folder("qwen3-moe"), (scratch.folder() / "out").string(),
+                            {.format = *find_quantize_format("int4"), .gptq = GptqOptions{}});
+    EXPECT_EQ(refused.status().message(),
+              "gptq: a mixture of experts cannot be calibrated yet; expected a model without");
+}
+
 }  // namespace
 }  // namespace warpwright::test
