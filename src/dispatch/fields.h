@@ -60,16 +60,13 @@ FieldTexts field_texts(const Struct& value) {
 // Sets fields from name/value pairs; an unknown name is an error that lists the names there are.
 template <class Struct>
 Status set_fields(Struct& value, const FieldTexts& settings, std::string_view op) {
-    std::string known;
     for (const auto& setting : settings) {
         // Not a structured binding: clang before 16 lets no lambda see one.
         const std::string &name = setting.first, &text = setting.second;
         bool found = false;
         Status status;
-        known.clear();
         Struct::visit(value, [&](const char* field_name, auto& field) {
-            known += (known.empty() ? "" : ", ") + std::string(field_name);
-            if (name != field_name) return;
+            if (found || name != field_name) return;
             found = true;
             if constexpr (requires { parse_enum(name, text, field); }) {
                 status = parse_enum(name, text, field);
@@ -80,6 +77,10 @@ Status set_fields(Struct& value, const FieldTexts& settings, std::string_view op
             }
         });
         if (!found) {
+            std::string known;
+            Struct::visit(value, [&](const char* field_name, auto&) {
+                known += (known.empty() ? "" : ", ") + std::string(field_name);
+            });
             return caller_error(std::string(op) + ": no field '" + name + "'; fields: " + known);
         }
         WW_TRY(status);
