@@ -17,28 +17,25 @@ namespace {
 
 constexpr Activations kAll[] = {Activations::automatic, Activations::bits16, Activations::declared};
 
-// Times of operations, by their texts: passes that are compared share most of them.
-using KnownTimes = std::map<std::pair<std::string, FieldTexts>, double>;
-
-// All operations of a pass, as predicted; infinite where one has no row. Attention is the same in both, and
+// The calls of both passes with both inputs, each that is the same once. Attention is the same in both, and
 // its context would be a guess: queries see their own pass.
-Result<double> pass_us(const ModelConfig& config, const ModelForms& forms, const Target& target,
-                       const ForwardShape& shape, KnownTimes& known) {
-    double us = 0;
-    for (LayerCall& call : layer_calls(config, forms, shape, EngineOptions{}.page_size_tokens)) {
-        if (call.absent) continue;
-        std::pair key(std::move(call.op), std::move(call.problem));
-        auto found = known.find(key);
-        if (found == known.end()) {
-            WW_ASSIGN(const Operation* operation, find_operation(key.first));
-            const Result<double> time = operation->chosen_us(target, key.second);
-            if (!time.ok() && time.status().kind() != ErrorKind::no_kernel) return time.status();
-            const double of_call = time.ok() ? *time : std::numeric_limits<double>::infinity();
-            found = known.emplace(std::move(key), of_call).first;
+std::vector<FormsOfInputs::Call> compared_calls(const ModelConfig& config, const FormsOfInputs& known) {
+    const ForwardShape shapes[] = {{kPromptTokens, 1, kPromptTokens, kPromptTokens},
+                                   {kDecodingSequences, kDecodingSequences, 1, 1}};
+    std::vector<FormsOfInputs::Call> calls;
+    std::map<std::pair<std::string, FieldTexts>, std::size_t> places;
+    for (int shape = 0; shape < 2; ++shape) {
+        for (int coded = 0; coded < 2; ++coded) {
+            for (LayerCall& call : layer_calls(config, coded != 0 ? *known.declared : *known.bits16,
+                                               shapes[shape], EngineOptions{}.page_size_tokens)) {
+                if (call.absent) continue;
+                const auto [place, is_new] = places.try_emplace({call.op, call.problem}, calls.size());
+                if (is_new) calls.push_back({std::move(call.op), std::move(call.problem)});
+                calls[place->second].count[shape][coded] += static_cast<double>(call.count());
+            }
         }
-        us += found->second * static_cast<double>(call.count());
     }
-    return us;
+    return calls;
 }
 
 Result<const ModelForms*> found_once(const ModelConfig& config, std::optional<ModelForms>& known) {
@@ -121,17 +118,20 @@ Result<ModelConfig> with_activations(ModelConfig config, const Target& target, F
         config.activations_reason = "asked for";
         return config;
     }
-    WW_ASSIGN(const ModelForms* forms, found_once(config, known.bits16));
-    const ForwardShape prompt{kPromptTokens, 1, kPromptTokens, kPromptTokens};
-    const ForwardShape decode{kDecodingSequences, kDecodingSequences, 1, 1};
-    double factors[2];
-    KnownTimes times;
-    for (int i = 0; i < 2; ++i) {
-        const ForwardShape& shape = i == 0 ? prompt : decode;
-        WW_ASSIGN(const double coded_us, pass_us(config, *coded_forms, target, shape, times));
-        WW_ASSIGN(const double us, pass_us(config, *forms, target, shape, times));
-        factors[i] = coded_us / us;
+    WW_TRY(found_once(config, known.bits16).status());
+    if (known.calls.empty()) known.calls = compared_calls(config, known);
+    double us[2][2] = {};  // infinite where an operation has no row
+    for (const FormsOfInputs::Call& call : known.calls) {
+        WW_ASSIGN(const Operation* operation, find_operation(call.op));
+        const Result<double> time = operation->chosen_us(target, call.problem);
+        if (!time.ok() && time.status().kind() != ErrorKind::no_kernel) return time.status();
+        const double of_call = time.ok() ? *time : std::numeric_limits<double>::infinity();
+        for (int i = 0; i < 4; ++i) {
+            const double count = call.count[i / 2][i % 2];
+            if (count > 0) us[i / 2][i % 2] += count * of_call;
+        }
     }
+    const double factors[] = {us[0][1] / us[0][0], us[1][1] / us[1][0]};
     config.coded_inputs = factors[0] * factors[1] < 1;
     config.activations_reason = fmt::format(
         "as declared, {} tokens of a prompt take {:.2f} of the time, a decode of {} sequences {:.2f} "

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "dispatch/fields.h"
 #include "engine/config.h"
 #include "engine/engine.h"
 #include "engine/weight_forms.h"
@@ -38,6 +39,15 @@ Result<ModelConfig> with_activations(ModelConfig config, const Target& target);
 // the same on every GPU, found when they are first asked for.
 struct FormsOfInputs {
     std::optional<ModelForms> bits16, declared;
+
+    // Different operations of the passes that are compared, and how often each has one: of a prompt and a
+    // decode, with inputs of 16 bits and with codes.
+    struct Call {
+        std::string op;
+        FieldTexts problem;
+        double count[2][2] = {};
+    };
+    std::vector<Call> calls;
 };
 Result<ModelConfig> with_activations(ModelConfig config, const Target& target, FormsOfInputs& known);
 // Of what with_activations has decided, but for its reason. Not of a config that asks for something itself.
