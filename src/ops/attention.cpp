@@ -7,11 +7,10 @@
 #include <cmath>
 #include <limits>
 
-#include "dispatch/prepare.h"
-#include "kernels/attention/merge/operation.h"
 #include "kernels/attention/operation.h"
 #include "ops/kv_scales.h"
 #include "ops/match.h"
+#include "ops/split_keys.h"
 
 namespace warpwright {
 namespace {
@@ -22,13 +21,6 @@ struct Checked {
     AttentionArgs args{};
     bool empty = false;
 };
-
-bool strides_fit(const Tensor& tensor) {
-    for (int i = 0; i < tensor.rank; ++i) {
-        if (std::abs(tensor.stride[i]) > std::numeric_limits<i32>::max()) return false;
-    }
-    return true;
-}
 
 Result<Checked> check(const Attention& call, bool batch_invariant) {
     const bool paged = static_cast<bool>(call.k_pages);
@@ -162,8 +154,8 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                     .chunk = chunk,
                     .has_first = window_left != kNoWindow || chunk.size > 0 ? 1 : 0,
                     .tanh_scale = call.softcap > 0 ? scale / call.softcap : 0,
-                    .scale_log2 = (call.softcap > 0 ? call.softcap : scale) * 1.4426950408889634f,  // log2(e)
-                    .lse_factor = call.lse_base_e ? 0.69314718055994531f : 1,                       // ln(2)
+                    .scale_log2 = (call.softcap > 0 ? call.softcap : scale) * kLog2E,
+                    .lse_factor = call.lse_base_e ? kLn2 : 1,
                     .sinks = static_cast<const float*>(call.sinks.data),
                     .alibi_slopes = static_cast<const float*>(call.alibi_slopes.data),
                     .mask = static_cast<const u32*>(call.mask.data),
@@ -217,28 +209,8 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
     args.lse_factor = 1;
     args.sinks = nullptr;
     WW_TRY(prepare_step<AttentionOp>(context, problem, args, prepared));
-    const AttentionMergeProblem merge{.q_tokens = problem.q_tokens,
-                                      .heads = problem.heads,
-                                      .head_dim = problem.head_dim,
-                                      .splits = splits,
-                                      .dtype = problem.dtype};
-    const AttentionMergeArgs merge_args{.partial_out = args.partial_out,
-                                        .partial_lse = args.partial_lse,
-                                        .out = args.out,
-                                        .lse = args.lse,
-                                        .sinks = checked.args.sinks,
-                                        .q_starts = args.q_starts,
-                                        .out_token_stride = args.out_token_stride,
-                                        .out_head_stride = args.out_head_stride,
-                                        .lse_token_stride = args.lse_token_stride,
-                                        .sequences = args.sequences,
-                                        .q_tokens = args.q_tokens,
-                                        .heads = args.heads,
-                                        .head_dim = args.head_dim,
-                                        .partial_dim = static_cast<i32>(partial_dim(problem.head_dim)),
-                                        .splits = args.num_splits,
-                                        .lse_factor = checked.args.lse_factor};
-    return prepare_step<AttentionMergeOp>(context, merge, merge_args, prepared);
+    return prepare_merge(context, args, problem.head_dim, problem.dtype, checked.args.sinks,
+                         checked.args.lse_factor, prepared);
 }
 
 Status attention(Context& context, Stream stream, const Attention& call) {

@@ -7,10 +7,9 @@
 #include <cmath>
 #include <limits>
 
-#include "dispatch/prepare.h"
-#include "kernels/attention/merge/operation.h"
 #include "kernels/attention/mla/operation.h"
 #include "ops/match.h"
+#include "ops/split_keys.h"
 
 namespace warpwright {
 namespace {
@@ -21,13 +20,6 @@ struct Checked {
     MlaArgs args{};
     bool empty = false;
 };
-
-bool strides_fit(const Tensor& tensor) {
-    for (int i = 0; i < tensor.rank; ++i) {
-        if (std::abs(tensor.stride[i]) > std::numeric_limits<i32>::max()) return false;
-    }
-    return true;
-}
 
 Result<Checked> check(const Mla& call, bool batch_invariant) {
     const bool records = call.cache.dtype == DType::u8;
@@ -108,8 +100,8 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                     .num_splits = 1,
                     .page_shift = std::countr_zero(static_cast<u64>(match["page_size"])),
                     .causal = call.causal ? 1 : 0,
-                    .scale_log2 = scale * 1.4426950408889634f,                 // log2(e)
-                    .lse_factor = call.lse_base_e ? 0.69314718055994531f : 1,  // ln(2)
+                    .scale_log2 = scale * kLog2E,
+                    .lse_factor = call.lse_base_e ? kLn2 : 1,
                     .kv_format = checked.problem.kv_format};
     return checked;
 }
@@ -150,28 +142,8 @@ Status prepare(Context& context, const Mla& call, Prepared& prepared) {
     args.partial_lse = args.partial_out + out_floats;
     args.lse_factor = 1;
     WW_TRY(prepare_step<MlaOp>(context, problem, args, prepared));
-    const AttentionMergeProblem merge{.q_tokens = problem.q_tokens,
-                                      .heads = problem.heads,
-                                      .head_dim = kMlaValueDim,
-                                      .splits = splits,
-                                      .dtype = problem.dtype};
-    const AttentionMergeArgs merge_args{.partial_out = args.partial_out,
-                                        .partial_lse = args.partial_lse,
-                                        .out = args.out,
-                                        .lse = args.lse,
-                                        .sinks = nullptr,
-                                        .q_starts = args.q_starts,
-                                        .out_token_stride = args.out_token_stride,
-                                        .out_head_stride = args.out_head_stride,
-                                        .lse_token_stride = args.lse_token_stride,
-                                        .sequences = args.sequences,
-                                        .q_tokens = args.q_tokens,
-                                        .heads = args.heads,
-                                        .head_dim = kMlaValueDim,
-                                        .partial_dim = kMlaValueDim,
-                                        .splits = args.num_splits,
-                                        .lse_factor = checked.args.lse_factor};
-    return prepare_step<AttentionMergeOp>(context, merge, merge_args, prepared);
+    return prepare_merge(context, args, kMlaValueDim, problem.dtype, nullptr, checked.args.lse_factor,
+                         prepared);
 }
 
 Status mla(Context& context, Stream stream, const Mla& call) {

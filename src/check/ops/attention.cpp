@@ -9,6 +9,7 @@
 #include <span>
 
 #include "check/ops/checks.h"
+#include "check/ops/key_sequences.h"
 #include "kernels/attention/operation.h"
 #include "kernels/attention/oracle.h"
 
@@ -18,55 +19,9 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr i64 kSpareTokens = 2;  // rows of q and out that belong to no sequence
 
-// Every kind of sequence: full, a single query, none, more queries than keys, no key at all.
-void choose_lengths(const AttentionProblem& problem, std::mt19937_64& random, AttentionInputs& in) {
-    const auto up_to = [&](i64 most) { return static_cast<i64>(random() % (most + 1)); };
-    // A capacity far above every length: most splits are empty.
-    const i64 most_keys = problem.max_kv_len > 5000 && problem.sequences > 1 ? 150 : problem.max_kv_len;
-    in.q_starts = {0};
-    in.kv_starts = {0};
-    for (i64 s = 0; s < problem.sequences; ++s) {
-        i64 q_len = problem.max_q_len, kv_len = most_keys;
-        switch (s % 6) {
-            case 1: q_len = 1, kv_len = 1 + up_to(most_keys - 1); break;
-            case 2: q_len = 0, kv_len = up_to(most_keys); break;
-            case 3: kv_len = q_len / 2; break;
-            case 4: q_len = 1 + up_to(q_len - 1), kv_len = 0; break;
-            case 5: q_len = 1 + up_to(q_len - 1), kv_len = q_len + up_to(most_keys - q_len); break;
-            default: break;
-        }
-        in.q_starts.push_back(in.q_starts.back() + static_cast<i32>(q_len));
-        in.kv_lengths.push_back(static_cast<i32>(kv_len));
-        in.kv_starts.push_back(in.kv_starts.back() + static_cast<i32>(kv_len));
-    }
-}
-
 // The first key that some query of a sequence sees.
 i64 first_read(const AttentionInputs& in, i64 s) {
     return std::min(in.kv_len(s), in.first_visible(s, 0));
-}
-
-// Pages in shuffled order, entries of pages behind a length or before a window holding what must not be
-// followed. Returns the number of pages; one more than is used.
-i64 choose_pages(const AttentionProblem& problem, std::mt19937_64& random, AttentionInputs& in) {
-    in.page_size = problem.page_size;
-    in.max_pages = ceil_div(problem.max_kv_len, problem.page_size);
-    i64 num_pages = 1;
-    for (i32 length : in.kv_lengths) num_pages += ceil_div(length, problem.page_size);
-    std::vector<i32> pages(static_cast<std::size_t>(num_pages));
-    std::iota(pages.begin(), pages.end(), 0);
-    std::shuffle(pages.begin(), pages.end(), random);
-    std::vector<i32> table;
-    for (i64 s = 0; s < problem.sequences; ++s) {
-        const i64 first = first_read(in, s), length = in.kv_lengths[s];
-        for (i64 i = 0; i < in.max_pages; ++i) {
-            const bool used = i * problem.page_size < length && (i + 1) * problem.page_size > first;
-            table.push_back(used ? pages.back() : i % 2 == 0 ? -1 : 0x7fffffff);
-            if (used) pages.pop_back();
-        }
-    }
-    in.page_table = std::move(table);
-    return num_pages;
 }
 
 // The rows of keys and values that some sequence reads; everything else becomes NaN.
@@ -335,9 +290,12 @@ struct AttentionCheck {
                            .window_right = problem.window_right,
                            .chunk = problem.chunk};
         choose_lengths(problem, bench.random(), in);
+        in.kv_starts = {0};
+        for (const i32 length : in.kv_lengths) in.kv_starts.push_back(in.kv_starts.back() + length);
         const i64 row_values = problem.kv_heads * problem.head_dim;
-        const i64 count =
-            problem.paged ? choose_pages(problem, bench.random(), in) : std::max<i64>(1, in.kv_starts.back());
+        const i64 count = problem.paged ? choose_pages(problem, bench.random(), in,
+                                                       [&](i64 s) { return first_read(in, s); })
+                                        : std::max<i64>(1, in.kv_starts.back());
         const bool misaligned = problem.alignment_bytes < 16;
         const double magnitude = problem.max_kv_len % 2 == 1 ? 8 : 1;  // odd capacities: large scores
 

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "check/ops/checks.h"
+#include "check/ops/row_gaps.h"
 #include "check/ops/row_groups.h"
 #include "kernels/grouped_gemm/operation.h"
 #include "kernels/grouped_gemm/oracle.h"
@@ -217,23 +218,10 @@ struct GroupedGemmCheck {
               compare(without_gaps(whole, rows_of_d, p.n, n_stride), answer.oracle, answer.reference,
                       answer.magnitude),
               "d");
-        // Gaps between rows of d keep their fill, which reads as NaN.
-        for (i64 i = 0; i < rows_of_d * n_stride; ++i) {
-            if (i % n_stride < p.n || std::isnan(whole[i])) continue;
-            return judge(result, bench, {false, 0, 0, "wrote between the rows"}, "d");
-        }
+        judge_gaps(result, bench, whole, rows_of_d, p.n, n_stride);
     }
 
 private:
-    static std::vector<float> without_gaps(const std::vector<float>& all, i64 rows, i64 columns, i64 stride) {
-        std::vector<float> values;
-        for (i64 i = 0; i < rows; ++i) {
-            const auto row = all.begin() + i * stride;
-            values.insert(values.end(), row, row + columns);
-        }
-        return values;
-    }
-
     // [groups, rows, columns] or [rows, columns] of rows of `stride` elements.
     static Tensor view(const Tensor& whole, i64 groups, i64 rows, i64 columns, i64 stride) {
         Tensor tensor = groups == 0 ? Tensor::dense(whole.data, whole.dtype, {rows, stride})

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "check/ops/checks.h"
+#include "check/ops/key_sequences.h"
 #include "kernels/attention/mla/operation.h"
 #include "kernels/attention/mla/oracle.h"
 #include "kernels/kv_format.h"
@@ -19,47 +20,6 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr i64 kSpareTokens = 2;    // rows of q and out that belong to no sequence
 constexpr i64 kSpareColumns = 16;  // of the cache, between its rows
-
-// Every kind of sequence: full, a single query, none, more queries than keys, no key at all.
-void choose_lengths(const MlaProblem& problem, std::mt19937_64& random, MlaInputs& in) {
-    const auto up_to = [&](i64 most) { return static_cast<i64>(random() % static_cast<u64>(most + 1)); };
-    // A capacity far above every length: most splits are empty.
-    const i64 most_keys = problem.max_kv_len > 5000 && problem.sequences > 1 ? 150 : problem.max_kv_len;
-    in.q_starts = {0};
-    for (i64 s = 0; s < problem.sequences; ++s) {
-        i64 q_len = problem.max_q_len, kv_len = most_keys;
-        switch (s % 6) {
-            case 1: q_len = 1, kv_len = 1 + up_to(most_keys - 1); break;
-            case 2: q_len = 0, kv_len = up_to(most_keys); break;
-            case 3: kv_len = q_len / 2; break;
-            case 4: q_len = 1 + up_to(q_len - 1), kv_len = 0; break;
-            case 5: q_len = 1 + up_to(q_len - 1), kv_len = q_len + up_to(most_keys - q_len); break;
-            default: break;
-        }
-        in.q_starts.push_back(in.q_starts.back() + static_cast<i32>(q_len));
-        in.kv_lengths.push_back(static_cast<i32>(kv_len));
-    }
-}
-
-// Pages in shuffled order, entries of pages behind a length holding what must not be followed. Returns the
-// number of pages; one more than is used.
-i64 choose_pages(const MlaProblem& problem, std::mt19937_64& random, MlaInputs& in) {
-    in.page_size = problem.page_size;
-    in.max_pages = ceil_div(problem.max_kv_len, problem.page_size);
-    i64 num_pages = 1;
-    for (i32 length : in.kv_lengths) num_pages += ceil_div(length, problem.page_size);
-    std::vector<i32> pages(static_cast<std::size_t>(num_pages));
-    std::iota(pages.begin(), pages.end(), 0);
-    std::shuffle(pages.begin(), pages.end(), random);
-    for (i32 length : in.kv_lengths) {
-        for (i64 i = 0; i < in.max_pages; ++i) {
-            const bool used = i * problem.page_size < length;
-            in.page_table.push_back(used ? pages.back() : i % 2 == 0 ? -1 : 0x7fffffff);
-            if (used) pages.pop_back();
-        }
-    }
-    return num_pages;
-}
 
 // The cache with room between its rows and its pages. What no sequence reads is NaN.
 Tensor make_cache(Workbench& bench, const MlaProblem& problem, MlaInputs& in, i64 num_pages,
@@ -171,7 +131,7 @@ struct MlaCheck {
     static void run(Workbench& bench, const MlaProblem& problem, CheckResult& result) {
         MlaInputs in{.heads = problem.heads, .causal = problem.causal, .scale = 1 / std::sqrt(192.0)};
         choose_lengths(problem, bench.random(), in);
-        const i64 num_pages = choose_pages(problem, bench.random(), in);
+        const i64 num_pages = choose_pages(problem, bench.random(), in, [](i64) { return i64{0}; });
         const bool misaligned = problem.alignment_bytes < 16;
         const double magnitude = problem.max_kv_len % 2 == 1 ? 4 : 1;  // odd capacities: large scores
         const bool natural = problem.max_q_len % 2 == 0;

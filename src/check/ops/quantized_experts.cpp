@@ -6,6 +6,7 @@
 
 #include "check/ops/checks.h"
 #include "check/ops/packed_weights.h"
+#include "check/ops/row_gaps.h"
 #include "kernels/grouped_gemm/oracle.h"
 #include "kernels/quantized_experts/operation.h"
 
@@ -180,23 +181,10 @@ struct QuantizedExpertsCheck {
             const bool same = bench.read_integers(call.row_of_slot) == row_of_slot;
             judge(result, bench, {same, 0, 0, same ? "" : "other rows"}, "row_of_slot");
         }
-        // Gaps between rows of d keep their fill, which reads as NaN.
-        for (i64 i = 0; i < slots * n_stride; ++i) {
-            if (i % n_stride < p.n || std::isnan(whole[i])) continue;
-            return judge(result, bench, {false, 0, 0, "wrote between the rows"}, "d");
-        }
+        judge_gaps(result, bench, whole, slots, p.n, n_stride);
     }
 
 private:
-    static std::vector<float> without_gaps(const std::vector<float>& all, i64 rows, i64 columns, i64 stride) {
-        std::vector<float> values;
-        for (i64 i = 0; i < rows; ++i) {
-            const auto row = all.begin() + i * stride;
-            values.insert(values.end(), row, row + columns);
-        }
-        return values;
-    }
-
     static void add_problems(std::vector<Problem>& problems, WeightFormat format, DType dtype) {
         const i64 own_group = facts_of(format).group;
         const auto add = [&](Problem p) {

@@ -7,6 +7,7 @@
 
 #include "check/ops/checks.h"
 #include "check/ops/product_codes.h"
+#include "check/ops/row_gaps.h"
 #include "check/ops/row_groups.h"
 #include "formats/codecs.h"
 #include "kernels/scaled_gemm/operation.h"
@@ -251,11 +252,7 @@ struct ScaledGemmCheck {
               compare(without_gaps(whole, rows, p.n, n_stride), answer.oracle, answer.reference,
                       answer.magnitude),
               "d");
-        // Gaps between rows of d keep their fill, which reads as NaN.
-        for (i64 i = 0; i < rows * n_stride; ++i) {
-            if (i % n_stride < p.n || std::isnan(whole[i])) continue;
-            return judge(result, bench, {false, 0, 0, "wrote between the rows"}, "d");
-        }
+        judge_gaps(result, bench, whole, rows, p.n, n_stride);
     }
 
 private:
@@ -300,15 +297,6 @@ private:
         tensor.rank = 2;
         tensor.shape = {rows, parts}, tensor.stride = {tensor.stride[1], tensor.stride[2]};
         return tensor;
-    }
-
-    static std::vector<float> without_gaps(const std::vector<float>& all, i64 rows, i64 columns, i64 stride) {
-        std::vector<float> values;
-        for (i64 i = 0; i < rows; ++i) {
-            const auto row = all.begin() + i * stride;
-            values.insert(values.end(), row, row + columns);
-        }
-        return values;
     }
 
     static std::vector<i32> sums_of(const std::vector<float>& values, const Problem& p) {
