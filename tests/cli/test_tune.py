@@ -67,6 +67,12 @@ class Tune(unittest.TestCase):
         answer = self.warpwright("why", "gemm", "--gpu", "h200").stdout
         self.assertIn("expected times of h200, got rtx-5090", answer)
 
+    def test_problems_are_of_operations(self):
+        operations = {line.split()[0] for line in self.warpwright("tune", "--list").stdout.splitlines()}
+        self.assertGreater(len(operations), 10)
+        for operation in operations:
+            self.assertEqual(self.warpwright("why", operation, "--gpu", "h200").returncode, 0, operation)
+
     def test_a_table_grows_and_goes_on(self):
         problems = self.warpwright(*TUNE, "--list").stdout.splitlines()
         self.assertGreater(len(problems), 5)
