@@ -14,8 +14,8 @@ run(${LINKER} -r -z noexecstack -o ${object} ${OBJECTS} --whole-archive ${WHOLE}
 
 execute_process(COMMAND ${NM} --defined-only --extern-only --format=posix ${PRIVATE}
   OUTPUT_VARIABLE listing COMMAND_ERROR_IS_FATAL ANY)
-string(REGEX MATCHALL "[^\n]+ [A-Z] " lines "${listing}")
-list(TRANSFORM lines REPLACE " [A-Z] $" "")
+string(REGEX MATCHALL "[^\n]+ [BDRT] " lines "${listing}")  # not weak ones, the standard library's among them
+list(TRANSFORM lines REPLACE " [BDRT] $" "")
 list(JOIN lines "\n" names)
 file(WRITE ${directory}/private_names "${names}\n")
 run(${OBJCOPY} --localize-symbols=${directory}/private_names ${object})

@@ -23,8 +23,13 @@ ww_static_library(lzma ww_inspect_dependencies)
 add_library(ww_diagnose_dependencies INTERFACE)
 ww_static_library(re2 ww_diagnose_dependencies)
 
-# Debian ships fmt as a shared library only: it is used as headers.
+# Debian ships fmt as a shared library only: its one file is compiled here, or, of another version, it is used as headers.
 find_package(fmt REQUIRED)
-target_link_libraries(ww_dependencies INTERFACE fmt::fmt-header-only)
+if(fmt_VERSION VERSION_GREATER_EQUAL 9 AND fmt_VERSION VERSION_LESS 10)
+  add_library(ww_fmt STATIC cmake/fmt.cpp)
+  target_link_libraries(ww_dependencies INTERFACE ww_fmt)
+else()
+  target_link_libraries(ww_dependencies INTERFACE fmt::fmt-header-only)
+endif()
 target_link_libraries(ww_dependencies INTERFACE Threads::Threads ${CMAKE_DL_LIBS})
 target_link_options(ww_dependencies INTERFACE -static-libstdc++ -static-libgcc)

@@ -8,13 +8,16 @@ set(archive ${CMAKE_BINARY_DIR}/libwarpwright.a)
 set(object_lists $<TARGET_OBJECTS:warpwright_emulator> $<TARGET_OBJECTS:warpwright_pack> $<TARGET_OBJECTS:warpwright_c>)
 set(whole_archives $<TARGET_FILE:warpwright_engine> $<TARGET_FILE:warpwright_core> $<TARGET_FILE:warpwright_data>)
 set(private_archives ${ww_zstd} ${ww_pcre2-8} ${ww_utf8proc})
+if(TARGET ww_fmt)
+  list(APPEND private_archives $<TARGET_FILE:ww_fmt>)
+endif()
 add_custom_command(
   OUTPUT ${archive}
   COMMAND ${CMAKE_COMMAND}
     -DLINKER=${CMAKE_LINKER} -DNM=${CMAKE_NM} -DOBJCOPY=${CMAKE_OBJCOPY} -DAR=${CMAKE_AR} -DARCHIVE=${archive}
     "-DOBJECTS=${object_lists}" "-DWHOLE=${whole_archives}" "-DPRIVATE=${private_archives}"
     -P ${CMAKE_SOURCE_DIR}/cmake/archive.cmake
-  DEPENDS warpwright_engine warpwright_core warpwright_data ${object_lists} ${CMAKE_SOURCE_DIR}/cmake/archive.cmake
+  DEPENDS warpwright_engine warpwright_core warpwright_data ${private_archives} ${object_lists} ${CMAKE_SOURCE_DIR}/cmake/archive.cmake
   VERBATIM)
 add_custom_target(warpwright_static ALL DEPENDS ${archive})
 add_custom_target(library DEPENDS warpwright_static warpwright_shared warpwright)
