@@ -18,15 +18,16 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
     match.tensor("q", call.q, {"tokens", "heads", "head_dim"}, {DType::bf16, DType::f16})
         .tensor("k", call.k, {"tokens", "kv_heads", "head_dim"}, {call.q.dtype})
         .tensor("positions", call.positions, {"tokens"}, {DType::i32})
-        .tensor("frequency", call.frequency, {"pairs"}, {DType::f32});
+        .tensor("frequency", call.frequency, {"pairs"}, {DType::f32})
+        .tensor("q_out", call.q_out, {"tokens", "heads", "rotary_dim"}, {call.q.dtype}, {.optional = true});
     const bool appends = static_cast<bool>(call.k_pages);
     const DType type = kv_dtype(call.kv_format, call.k.dtype);
     if (appends) {
-        match.tensor("v", call.v, {"tokens", "kv_heads", "head_dim"}, {call.k.dtype})
+        match.tensor("v", call.v, {"tokens", "kv_heads", "value_dim"}, {call.k.dtype})
             .tensor("sequences", call.sequences, {"tokens"}, {DType::i32})
             .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
             .tensor("k_pages", call.k_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
-            .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type});
+            .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "value_dim"}, {type});
     }
     match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
     match.require(appends || !(call.v || call.sequences || call.page_table || call.v_pages),
@@ -36,6 +37,9 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
     match.require(2 * match["pairs"] <= match["head_dim"],
                   fmt::format("frequency has {} pairs, head_dim {} holds at most {}", match["pairs"],
                               match["head_dim"], match["head_dim"] / 2));
+    match.require(!call.q_out || match["rotary_dim"] == 2 * match["pairs"],
+                  fmt::format("q_out must have {} columns, those that turn, got {}", 2 * match["pairs"],
+                              match["rotary_dim"]));
     WW_TRY(match.status());
     if (match["tokens"] == 0 || (match["pairs"] == 0 && !appends)) return {};
 
@@ -48,9 +52,12 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
         .interleaved = call.interleaved,
         .page_size = match["page_size"],
         .dtype = call.q.dtype,
-        .alignment_bytes =
-            alignment_of({&call.q, &call.k, &call.v, &call.k_pages, &call.v_pages}, prepared.batch_invariant),
-        .kv_format = call.kv_format};
+        .alignment_bytes = alignment_of(
+            {&call.q, &call.k, &call.v, &call.k_pages, &call.v_pages, &call.q_out}, prepared.batch_invariant),
+        .kv_format = call.kv_format,
+        .value_dim = match["value_dim"] == match["head_dim"] ? 0 : match["value_dim"],
+        .q_out = static_cast<bool>(call.q_out)};
+    const Tensor& q_out = call.q_out ? call.q_out : call.q;
     RopePages pages{};
     if (appends) {
         pages = {.v = call.v.data,
@@ -63,6 +70,7 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
                  .v_page_stride = kv_page_strides_of(call.v_pages),
                  .page_table_stride = call.page_table.stride[0],
                  .head_dim = static_cast<i32>(problem.head_dim),
+                 .value_dim = static_cast<i32>(match["value_dim"]),
                  .page_shift = std::countr_zero(static_cast<u64>(problem.page_size)),
                  .kv_format = call.kv_format,
                  .k_scale_stride = kv_scale_stride(call.k_scale),
@@ -71,11 +79,14 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
                  .v_scale = static_cast<const float*>(call.v_scale.data)};
     }
     const RopeArgs args{.q = call.q.data,
+                        .q_out = q_out.data,
                         .k = call.k.data,
                         .positions = static_cast<const i32*>(call.positions.data),
                         .frequency = static_cast<const float*>(call.frequency.data),
                         .q_token_stride = call.q.stride[0],
                         .q_head_stride = call.q.stride[1],
+                        .q_out_token_stride = q_out.stride[0],
+                        .q_out_head_stride = q_out.stride[1],
                         .k_token_stride = call.k.stride[0],
                         .k_head_stride = call.k.stride[1],
                         .pages = pages,

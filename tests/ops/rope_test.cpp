@@ -32,6 +32,8 @@ TEST(Rope, RefusesWithTheReason) {
     EXPECT_EQ(refusal(kOp, "rope.portable.bf16.t256", "h200",
                       {{"head_dim", "72"}, {"rotary_dim", "32"}, {"page_size", "16"}}),
               "head dim: needs a multiple of 16, got 72");
+    EXPECT_EQ(refusal(kOp, "rope.portable.bf16.t256", "h200", {{"value_dim", "72"}, {"page_size", "16"}}),
+              "value dim: needs a multiple of 16, got 72");
     EXPECT_EQ(
         refusal(kOp, "rope.portable.bf16.t256", "h200", {{"page_size", "16"}, {"kv_format", "fp8_e4m3"}}),
         refusal("kv_append", "kv_append.portable.any", "h200", {{"kv_format", "fp8_e4m3"}}));
@@ -59,6 +61,18 @@ TEST(Rope, RefusesMoreFrequenciesThanAHeadHolds) {
     Prepared prepared;
     EXPECT_EQ(prepare(cpu_context(), call, prepared).message(),
               "rope: frequency has 33 pairs, head_dim 64 holds at most 32");
+}
+
+TEST(Rope, RefusesAPlaceForMoreThanTurns) {
+    float data[256] = {};
+    const Rope call{.q = Tensor::dense(data, DType::bf16, {1, 2, 64}),
+                    .k = Tensor::dense(data, DType::bf16, {1, 1, 64}),
+                    .positions = Tensor::dense(data, DType::i32, {1}),
+                    .frequency = Tensor::dense(data, DType::f32, {16}),
+                    .q_out = Tensor::dense(data, DType::bf16, {1, 2, 64})};
+    Prepared prepared;
+    EXPECT_EQ(prepare(cpu_context(), call, prepared).message(),
+              "rope: q_out must have 32 columns, those that turn, got 64");
 }
 
 TEST(Rope, RefusesPagesThatAreNotWhole) {

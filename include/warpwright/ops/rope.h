@@ -48,9 +48,13 @@ struct Rope {
     Tensor frequency;  // [rotary_dim / 2] f32, on the device
     float magnitude = 1;
     bool interleaved = false;
+    // Optional, [tokens, heads, rotary_dim] like q: turned elements of queries go there, and q stays as it
+    // is.
+    Tensor q_out;
 
     // All or none. With them turned keys, and values, go to their pages as kv_append puts them (its header
-    // has the shapes), in the same launch, and k stays as it is.
+    // has the shapes), in the same launch, and k stays as it is. Heads of v and of its pages may have another
+    // size than keys'.
     Tensor v, sequences, page_table, k_pages, v_pages;
     // Where kv_format says so, pages get codes of what 16-bit pages would get, by kv_append's rule.
     KvFormat kv_format = KvFormat::same;

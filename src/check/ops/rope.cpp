@@ -36,6 +36,15 @@ struct RopeCheck {
                 }
             }
         }
+        for (DType dtype : {DType::bf16, DType::f16}) {
+            for (RopeProblem problem : latent()) {
+                problem.dtype = dtype;
+                problems.push_back(problem);
+                if (problem.page_size == 0) continue;
+                problem.kv_format = KvFormat::fp8_e4m3;
+                problems.push_back(problem);
+            }
+        }
         return problems;
     }
     static std::vector<RopeProblem> in_place() {
@@ -61,6 +70,28 @@ struct RopeCheck {
                  .rotary_dim = 26,
                  .page_size = 4,
                  .alignment_bytes = 2}};
+    }
+    // Latent attention's: one head of keys, with as much of values as there is beside it in the cache.
+    static std::vector<RopeProblem> latent() {
+        return {{.tokens = 9,
+                 .heads = 5,
+                 .kv_heads = 1,
+                 .head_dim = 64,
+                 .rotary_dim = 64,
+                 .interleaved = true,
+                 .page_size = 16,
+                 .value_dim = 512,
+                 .q_out = true},
+                {.tokens = 6,
+                 .heads = 3,
+                 .kv_heads = 2,
+                 .head_dim = 40,
+                 .rotary_dim = 24,
+                 .page_size = 4,
+                 .alignment_bytes = 2,
+                 .value_dim = 13,
+                 .q_out = true},
+                {.tokens = 4, .heads = 4, .kv_heads = 2, .head_dim = 96, .rotary_dim = 32, .q_out = true}};
     }
 
     // Positions up to a million: the reduction of large angles is part of what is checked. The magnitude is
@@ -92,6 +123,10 @@ struct RopeCheck {
                   .frequency = frequency,
                   .magnitude = magnitude,
                   .interleaved = problem.interleaved};
+        if (problem.q_out) {
+            call.q_out =
+                bench.output(problem.dtype, {problem.tokens, problem.heads, problem.rotary_dim}, misaligned);
+        }
         pages.add_to(call);
         call.kv_format = problem.kv_format;
         const Status status = rope(bench.context(), bench.stream(), call);
@@ -113,7 +148,12 @@ struct RopeCheck {
         const auto unchanged = [](const std::vector<float>& values) {
             return std::vector<double>(values.begin(), values.end());
         };
-        verify(q, turned(q_before, problem.heads), q_before, "q");
+        if (problem.q_out) {
+            verify(q, unchanged(q_before), {}, "q");
+            verify(call.q_out, first_columns(turned(q_before, problem.heads), problem), q_before, "q_out");
+        } else {
+            verify(q, turned(q_before, problem.heads), q_before, "q");
+        }
         if (problem.page_size == 0) return verify(k, turned(k_before, problem.kv_heads), k_before, "k");
         verify(k, unchanged(k_before), {}, "k");
         if (problem.kv_format != KvFormat::same) {
@@ -124,6 +164,17 @@ struct RopeCheck {
                k_before, "k_pages");
         verify(pages.v, appended_oracle(unchanged(bench.read(pages.values)), pages.v_before, pages.slots), {},
                "v_pages");
+    }
+
+    static i64 value_dim(const RopeProblem& problem) {
+        return problem.value_dim > 0 ? problem.value_dim : problem.head_dim;
+    }
+    // Those of every head that turn.
+    static std::vector<double> first_columns(const std::vector<double>& heads, const RopeProblem& problem) {
+        std::vector<double> first;
+        for (auto head = heads.begin(); head != heads.end(); head += problem.head_dim)
+            first.insert(first.end(), head, head + problem.rotary_dim);
+        return first;
     }
 
     // Two sequences that take turns, with their pages in no order; one token in three is padding.
@@ -147,13 +198,13 @@ struct RopeCheck {
                                                                   std::max<i64>(position, 0) / page_size)];
                 slots.push_back(position < 0 ? -1 : page * page_size + position % page_size);
             }
-            values = bench.input(problem.dtype, {tokens, problem.kv_heads, problem.head_dim}, 1, misaligned);
+            values =
+                bench.input(problem.dtype, {tokens, problem.kv_heads, value_dim(problem)}, 1, misaligned);
             sequences = bench.integers(owners);
             table = Tensor::dense(bench.integers(entries).data, DType::i32, {2, max_pages});
             const bool has_codes = problem.kv_format != KvFormat::same;
-            const auto cache = [&] {
-                const std::initializer_list<i64> shape = {num_pages, page_size, problem.kv_heads,
-                                                          problem.head_dim};
+            const auto cache = [&](i64 head_dim) {
+                const std::initializer_list<i64> shape = {num_pages, page_size, problem.kv_heads, head_dim};
                 if (!has_codes) return bench.in_place(problem.dtype, shape, 1, misaligned);
                 const Tensor codes = bench.output(DType::u8, shape, misaligned);
                 std::vector<float> before(static_cast<std::size_t>(codes.num_elements()));
@@ -161,8 +212,8 @@ struct RopeCheck {
                 bench.write(codes, before);
                 return codes;
             };
-            k = cache();
-            v = cache();
+            k = cache(problem.head_dim);
+            v = cache(value_dim(problem));
             k_before = bench.read(k);
             v_before = bench.read(v);
             if (!has_codes) return;
@@ -178,7 +229,7 @@ struct RopeCheck {
         // that of a number next to the oracle's may be the next one.
         void verify_codes(Workbench& bench, const RopeProblem& problem, const std::vector<double>& turned,
                           CheckResult& result) const {
-            const auto codes = kv_codes(bench.read(values), problem.kv_format, v_scales, problem.head_dim);
+            const auto codes = kv_codes(bench.read(values), problem.kv_format, v_scales, value_dim(problem));
             const auto answer = appended_oracle({codes.begin(), codes.end()}, v_before, slots);
             judge(result, bench, compare(bench.read(v), answer, rounded(answer, DType::f32), 0), "v_pages");
 

@@ -35,10 +35,10 @@ struct Slot {
 };
 
 // Heads, one behind the other in `from`, to a slot as codes.
-void encode(const u16* from, i64 from_stride, const RopeArgs& args, DType dtype, const float* scales,
-            i32 scale_stride, u8* to, i64 to_stride) {
+void encode(const u16* from, i64 from_stride, i64 size, const RopeArgs& args, DType dtype,
+            const float* scales, i32 scale_stride, u8* to, i64 to_stride) {
     for (i64 head = 0; head < args.kv_heads; ++head) {
-        encode_kv(from + head * from_stride, dtype, args.pages.head_dim, args.pages.kv_format,
+        encode_kv(from + head * from_stride, dtype, size, args.pages.kv_format,
                   scales == nullptr ? 1 : scales[head * scale_stride], to + head * to_stride);
     }
 }
@@ -81,9 +81,10 @@ void rope(const void* raw, HostThreads& threads) {
                     }
                 }
             };
-            u16* const q = static_cast<u16*>(args.q) + token * args.q_token_stride;
+            const u16* const q = static_cast<const u16*>(args.q) + token * args.q_token_stride;
+            u16* const q_out = static_cast<u16*>(args.q_out) + token * args.q_out_token_stride;
             u16* const k = static_cast<u16*>(args.k) + token * args.k_token_stride;
-            rotate({q, q, args.q_head_stride, args.q_head_stride, args.heads});
+            rotate({q, q_out, args.q_head_stride, args.q_out_head_stride, args.heads});
             if (pages.k_pages == nullptr) {
                 rotate({k, k, args.k_head_stride, args.k_head_stride, args.kv_heads});
                 continue;
@@ -99,14 +100,16 @@ void rope(const void* raw, HostThreads& threads) {
             rotate(keys);
             move(keys, 2 * i64{args.pairs}, pages.head_dim);
             if (has_codes) {
-                encode(turned.data(), pages.head_dim, args, dtype, pages.k_scale, pages.k_scale_stride,
-                       static_cast<u8*>(pages.k_pages) + slot.k, pages.k_page_stride.head);
-                encode(v, pages.v_stride.head, args, dtype, pages.v_scale, pages.v_scale_stride,
-                       static_cast<u8*>(pages.v_pages) + slot.v, pages.v_page_stride.head);
+                encode(turned.data(), pages.head_dim, pages.head_dim, args, dtype, pages.k_scale,
+                       pages.k_scale_stride, static_cast<u8*>(pages.k_pages) + slot.k,
+                       pages.k_page_stride.head);
+                encode(v, pages.v_stride.head, pages.value_dim, args, dtype, pages.v_scale,
+                       pages.v_scale_stride, static_cast<u8*>(pages.v_pages) + slot.v,
+                       pages.v_page_stride.head);
             } else {
                 move({v, static_cast<u16*>(pages.v_pages) + slot.v, pages.v_stride.head,
                       pages.v_page_stride.head, args.kv_heads},
-                     0, pages.head_dim);
+                     0, pages.value_dim);
             }
         }
     });

@@ -90,9 +90,10 @@ struct Token {
     Heads q, k, v;
 
     __device__ Token(const RopeArgs& args, i64 token, i32 position) {
-        T* const own_q = static_cast<T*>(args.q) + token * args.q_token_stride;
         T* const own_k = static_cast<T*>(args.k) + token * args.k_token_stride;
-        q = {own_q, own_q, args.q_head_stride, args.q_head_stride, args.heads};
+        q = {static_cast<const T*>(args.q) + token * args.q_token_stride,
+             static_cast<T*>(args.q_out) + token * args.q_out_token_stride, args.q_head_stride,
+             args.q_out_head_stride, args.heads};
         k = {own_k, own_k, args.k_head_stride, args.k_head_stride, args.kv_heads};
         v = {};
         const RopePages& pages = args.pages;
@@ -185,17 +186,17 @@ struct Item {
     }
 };
 
-// rotary_dim is a multiple of 16, head_dim too where pages are written, and everything is 16-byte aligned.
+// rotary_dim is a multiple of 16, what pages get too, and everything is 16-byte aligned.
 __device__ inline void move_vectors(const RopeArgs& args, const Token& token, const Rotations& rotations) {
-    const int turning = args.pairs / 8, whole = args.pages.head_dim / 16;
-    const int per_key = args.pages.k_pages != nullptr ? whole : turning;
+    const int turning = args.pairs / 8, per_value = args.pages.value_dim / 16;
+    const int per_key = args.pages.k_pages != nullptr ? args.pages.head_dim / 16 : turning;
     const int of_q = token.q.count * turning;
     const int of_k = of_q + token.k.count * per_key;
-    const int of_v = of_k + token.v.count * whole;
+    const int of_v = of_k + token.v.count * per_value;
     const auto item_at = [&](int i) {
         if (i < of_q) return Item(args, token.q, i, turning, turning);
         if (i < of_k) return Item(args, token.k, i - of_q, per_key, turning);
-        return Item(args, token.v, i - of_k, whole, 0);
+        return Item(args, token.v, i - of_k, per_value, 0);
     };
     for (int i = threadIdx.x; i < of_v; i += 2 * kRow.threads) {
         Item item = item_at(i);
@@ -261,7 +262,7 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads, warpwrigh
         }
         if (args.pages.k_pages != nullptr) {
             move_elements(args, token.k, 2 * args.pairs, args.pages.head_dim);
-            move_elements(args, token.v, 0, args.pages.head_dim);
+            move_elements(args, token.v, 0, args.pages.value_dim);
         }
     }
 }

@@ -18,6 +18,8 @@ struct RopeProblem {
     DType dtype = DType::bf16;
     i64 alignment_bytes = 16;             // what every head's start is a multiple of
     KvFormat kv_format = KvFormat::same;  // of the pages
+    i64 value_dim = 0;                    // of a head of v; 0: head_dim
+    bool q_out = false;                   // queries do not turn in place
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -31,6 +33,8 @@ struct RopeProblem {
         v("dtype", self.dtype);
         v("alignment_bytes", self.alignment_bytes);
         v("kv_format", self.kv_format);
+        v("value_dim", self.value_dim);
+        v("q_out", self.q_out);
     }
     constexpr RopeProblem canonical() const {
         RopeProblem problem = *this;
@@ -41,7 +45,7 @@ struct RopeProblem {
 
 // Where keys and values are appended to, as kv_append does it.
 struct RopePages {
-    const void* v;  // [tokens, kv_heads, head_dim]
+    const void* v;  // [tokens, kv_heads, value_dim]
     void* k_pages;  // null: keys turn in place
     void* v_pages;
     const i32* sequences;   // [tokens]
@@ -49,7 +53,7 @@ struct RopePages {
     KvStrides v_stride;
     KvPageStrides k_page_stride, v_page_stride;
     i64 page_table_stride;
-    i32 head_dim;
+    i32 head_dim, value_dim;
     i32 page_shift;  // page_size = 1 << page_shift
 
     // Of 8-bit pages, as in KvAppendArgs.
@@ -59,11 +63,13 @@ struct RopePages {
 };
 
 struct RopeArgs {
-    void* q;                            // [tokens, heads, head_dim]
+    const void* q;                      // [tokens, heads, head_dim]
+    void* q_out;                        // where turned elements go; may be q
     void* k;                            // [tokens, kv_heads, head_dim]
     const i32* positions;               // [tokens]; negative: padding, not appended
     const float* frequency;             // [pairs]
     i64 q_token_stride, q_head_stride;  // in elements
+    i64 q_out_token_stride, q_out_head_stride;
     i64 k_token_stride, k_head_stride;
     RopePages pages;
     i32 tokens;

@@ -65,6 +65,9 @@ constexpr Rejection why_not(const RopeRow& row, const TargetFacts& target, const
         if (problem.page_size > 0 && problem.head_dim % 16 != 0) {
             return {"head_dim", 16, problem.head_dim, "multiple"};
         }
+        if (problem.page_size > 0 && problem.value_dim % 16 != 0) {
+            return {"value_dim", 16, problem.value_dim, "multiple"};
+        }
         if (problem.alignment_bytes % 16 != 0) return {"alignment", 16, problem.alignment_bytes, "multiple"};
     }
     return accepted();
