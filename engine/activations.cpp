@@ -52,8 +52,7 @@ bool multiplies_codes(const ModelForms& forms) {
     };
     return has_codes(forms.lm_head) ||
            std::any_of(forms.layers.begin(), forms.layers.end(), [&](const LayerForms& layer) {
-               return has_codes(layer.qkv) || has_codes(layer.q_a) || has_codes(layer.q_b) ||
-                      has_codes(layer.kv_a) || has_codes(layer.kv_b) || has_codes(layer.o) ||
+               return has_codes(layer.qkv) || has_codes(layer.q_b) || has_codes(layer.o) ||
                       has_codes(layer.gate_up) || has_codes(layer.down);
            });
 }

@@ -77,10 +77,7 @@ CodedInputBytes coded_input_bytes(const ModelConfig& config, const ModelForms& f
     for (std::size_t i = 0; i < forms.layers.size(); ++i) {
         const LayerForms& layer = forms.layers[i];
         add(layer.qkv, config.hidden_size);
-        add(layer.q_a, config.hidden_size);
-        add(layer.q_b, config.latent.q_rank > 0 ? config.latent.q_rank : config.hidden_size);
-        add(layer.kv_a, config.hidden_size);
-        add(layer.kv_b, config.latent.kv_rank);
+        add(layer.q_b, config.latent.q_rank);
         add(layer.o, config.attended_width());
         add(layer.gate_up, config.hidden_size);
         add(layer.down, config.mlp_width(static_cast<int>(i)));

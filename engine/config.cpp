@@ -15,6 +15,7 @@
 #include "engine/formats/layer_format.h"
 #include "engine/json_fields.h"
 #include "image/embedded.h"
+#include "kernels/attention/mla/problem.h"
 
 namespace warpwright {
 namespace {
@@ -86,8 +87,11 @@ Result<ModelConfig> parse_config(std::string_view text, std::string_view generat
 
 Status check_runs(const ModelConfig& config) {
     if (!config.is_latent()) return {};
-    return no_kernel(fmt::format("{}: multi-head latent attention (MLA) cannot be run yet, only planned",
-                                 config.architecture));
+    const LatentConfig& latent = config.latent;
+    if (latent.kv_rank == kMlaValueDim && latent.rope_dim == kMlaRopeDim) return {};
+    return no_kernel(fmt::format("{}: latent rows of {} + {} numbers; kernels take {} + {}",
+                                 config.architecture, latent.kv_rank, latent.rope_dim, kMlaValueDim,
+                                 kMlaRopeDim));
 }
 
 Result<ModelConfig> load_config(std::string_view path_or_name) {

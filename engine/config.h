@@ -63,6 +63,7 @@ struct ExpertsConfig {
     bool renormalize = false;
     double scale = 1;                    // of the weights of those chosen
     int num_groups = 1, top_groups = 1;  // of experts; of the groups, those among which is chosen
+    bool by_pairs = true;                // groups by their two best experts; false: by the best one
     bool router_bias = false;            // of the logits
     bool selection_bias = false;         // of scores, for the choice alone
     bool bias = false;                   // of experts' products
@@ -77,11 +78,12 @@ struct ExpertsConfig {
 };
 
 // Multi-head latent attention (DeepSeek): of a token the cache has one vector for all heads, kv_rank and
-// rope_dim wide. It is planned; no operation computes it.
+// rope_dim wide (warpwright/ops/mla.h).
 struct LatentConfig {
     int kv_rank = 0;                                // 0: attention is another
     int q_rank = 0;                                 // 0: queries are projected at once
     int nope_dim = 0, rope_dim = 0, value_dim = 0;  // of a head: not rotated, rotated; of values
+    double norm_eps = 1e-6;                         // of queries' and keys' ranks, whatever others' is
 
     int cached() const { return kv_rank + rope_dim; }
 };

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "engine/attention_parts.h"
+#include "engine/latent_forward.h"
+#include "engine/tensor_views.h"
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
@@ -22,22 +25,11 @@ namespace warpwright {
 namespace {
 
 i64 qkv_width(const ModelConfig& c) {
-    // Queries as long as what is cached, which is multiplied with them.
-    if (c.is_latent()) return c.latent.q_rank + i64{c.num_heads + 1} * c.latent.cached();
+    if (c.is_latent()) return latent_qkv_width(c);
     return i64{c.num_heads + 2 * c.num_kv_heads} * c.head_dim;
 }
 i64 attended_width(const ModelConfig& c) {
     return c.attended_width();
-}
-
-// `heads` heads that start at column `first` of a [tokens, width] tensor, as [tokens, heads, head_dim].
-Tensor heads_of(const Tensor& rows, i64 first, i64 heads, i64 head_dim) {
-    Tensor view = rows;
-    view.data = static_cast<std::byte*>(rows.data) + first * dtype_bytes(rows.dtype);
-    view.rank = 3;
-    view.shape = {rows.shape[0], heads, head_dim};
-    view.stride = {rows.stride[0], head_dim, 1};
-    return view;
 }
 
 i64 widest_mlp(const ModelConfig& c) {
@@ -82,32 +74,18 @@ i64 ordered_width(const ModelConfig& c, const ModelForms& forms) {
     i64 width = has_order(forms.lm_head) ? c.hidden_size : 0;
     for (const LayerForms& layer : forms.layers) {
         if (has_order(layer.qkv) || has_order(layer.gate_up)) width = std::max<i64>(width, c.hidden_size);
+        if (has_order(layer.q_b)) width = std::max<i64>(width, c.latent.q_rank);
         if (has_order(layer.o)) width = std::max(width, attended_width(c));
         if (has_order(layer.down)) width = std::max(width, widest_mlp(c));
     }
     return width;
 }
 
-Tensor rows_of(const Tensor& tensor, i64 first, i64 count) {
-    Tensor view = tensor;
-    view.data = static_cast<std::byte*>(tensor.data) + first * tensor.stride[0] * dtype_bytes(tensor.dtype);
-    view.shape[0] = count;
-    return view;
-}
-
-// Of rows, or of one vector.
-Tensor columns_of(const Tensor& rows, i64 first, i64 count) {
-    Tensor view = rows;
-    view.data = static_cast<std::byte*>(rows.data) + first * dtype_bytes(rows.dtype);
-    view.shape[static_cast<std::size_t>(rows.rank) - 1] = count;
-    return view;
-}
-
 }  // namespace
 
 i64 activation_bytes(const ModelConfig& c, const ModelForms& forms, const ForwardShape& shape) {
-    const i64 per_token =
-        3 * c.hidden_size + qkv_width(c) + attended_width(c) + 2 * widest_mlp(c) + ordered_width(c, forms);
+    const i64 per_token = 3 * c.hidden_size + qkv_width(c) + latent_width(c) + attended_width(c) +
+                          2 * widest_mlp(c) + ordered_width(c, forms);
     const ExpertsConfig& experts = c.experts;
     const i64 of_experts =
         experts.num_experts == 0
@@ -154,6 +132,7 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
     WW_TRY(allocate(forward.qkv_, tokens, qkv_width(config), element));
     WW_TRY(allocate(forward.attended_, tokens, attended_width(config), element));
     WW_TRY(allocate(forward.gate_up_, tokens, 2 * std::max<i64>(1, widest_mlp(config)), element));
+    if (config.is_latent()) WW_TRY(forward.create_latent(tokens));
     const CodedInputBytes coded = coded_input_bytes(config, weights.forms);
     if (coded.codes > 0) WW_TRY(allocate(forward.codes_, tokens, coded.codes, 1));
     if (coded.scales > 0) WW_TRY(allocate(forward.code_scales_, tokens, coded.scales, 1));
@@ -201,8 +180,12 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
         shapes.push_back({batch, batch, 1, largest.max_kv_len});
     for (const ForwardShape& shape : shapes) {
         for (const int layer : layers) {
-            const Attention call = forward.attention_call(shape, layer);
-            WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
+            i64 bytes = 0;
+            if (config.is_latent()) {
+                WW_ASSIGN(bytes, mla_workspace_bytes(context, forward.mla_call(shape, layer)));
+            } else {
+                WW_ASSIGN(bytes, attention_workspace_bytes(context, forward.attention_call(shape, layer)));
+            }
             workspace_bytes = std::max(workspace_bytes, bytes);
         }
     }
@@ -256,27 +239,6 @@ Attention Forward::attention_call(const ForwardShape& shape, int layer) const {
     return call;
 }
 
-// Sequences that decode beside prompts have a call of their own: what is best for one query and many keys is
-// another row. Where rows are the same for all sizes there is nothing to gain.
-std::vector<Attention> Forward::attention_calls(const ForwardShape& shape, int layer,
-                                                bool batch_invariant) const {
-    const Attention whole = attention_call(shape, layer);
-    if (shape.decoding == 0 || batch_invariant) return {whole};
-    const i64 rest = shape.sequences - shape.decoding;
-    Attention decode = whole, prompts = whole;
-    decode.q = rows_of(whole.q, 0, shape.decoding);
-    decode.out = rows_of(whole.out, 0, shape.decoding);
-    decode.page_table = rows_of(whole.page_table, 0, shape.decoding);
-    decode.kv_lengths = rows_of(whole.kv_lengths, 0, shape.decoding);
-    decode.q_starts = rows_of(whole.q_starts, 0, shape.decoding + 1);
-    decode.max_q_len = 1;
-    // Starts count from the first query of the pass: q stays whole.
-    prompts.page_table = rows_of(whole.page_table, shape.decoding, rest);
-    prompts.kv_lengths = rows_of(whole.kv_lengths, shape.decoding, rest);
-    prompts.q_starts = rows_of(whole.q_starts, shape.decoding, rest + 1);
-    return {decode, prompts};
-}
-
 QuantizedOutput Forward::codes_of(const WeightPart& part, i64 rows, i64 columns) const {
     QuantizedOutput output{.format = input_format(part.form),
                            .codes = Tensor::dense(codes_.data(), DType::u8, {rows, columns}),
@@ -298,12 +260,12 @@ QuantizedOutput Forward::made_codes(const ProductWeight& weight, const Tensor& i
 }
 
 Status Forward::prepare_norm(const Tensor& x, const Tensor& weight, const Tensor& out, const Tensor& residual,
-                             const ProductWeight* next, Prepared& prepared) {
+                             const ProductWeight* next, Prepared& prepared, double epsilon) {
     RmsNorm norm{.x = x,
                  .weight = weight,
                  .out = out,
                  .residual = residual,
-                 .epsilon = static_cast<float>(config_->rms_norm_eps),
+                 .epsilon = static_cast<float>(epsilon > 0 ? epsilon : config_->rms_norm_eps),
                  .weight_offset = static_cast<float>(config_->norm_weight_offset)};
     if (next != nullptr) {
         norm.quantized = made_codes(*next, out);
@@ -359,6 +321,7 @@ Status Forward::prepare_product(const ProductWeight& weight, const Tensor& a, bo
 Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared) {
     using warpwright::prepare;
     const ModelConfig& c = *config_;
+    if (c.is_latent()) return prepare_latent(layer, shape, prepared);
     const LayerWeights& w = weights_->layers[static_cast<std::size_t>(layer)];
     Context& context = *context_;
     const i64 tokens = shape.tokens, heads = c.num_heads, kv_heads = c.num_kv_heads, head_dim = c.head_dim;
@@ -397,7 +360,7 @@ Status Forward::prepare_attention(int layer, const ForwardShape& shape, Prepared
         .v_scale = w.v_scale,
         .positions_are_ready = true};
     WW_TRY(prepare(context, rope, prepared));
-    for (const Attention& attention : attention_calls(shape, layer, prepared.batch_invariant))
+    for (const Attention& attention : by_kind(attention_call(shape, layer), shape, prepared.batch_invariant))
         WW_TRY(prepare(context, attention, prepared));
     WW_TRY(prepare_product(w.o, attended, false, w.o_bias, delta, prepared));
     return c.post_norms ? prepare_norm(delta, w.attention_post_norm, delta, {}, nullptr, prepared) : Status{};
@@ -479,7 +442,8 @@ Status Forward::prepare_experts(int layer, const ForwardShape& shape, Prepared& 
         .scale = static_cast<float>(c.experts.scale),
         .bias = c.experts.selection_bias ? w.selection_bias : Tensor{},
         .num_groups = c.experts.num_groups,
-        .top_groups = c.experts.top_groups};
+        .top_groups = c.experts.top_groups,
+        .by_pairs = c.experts.by_pairs};
     WW_TRY(prepare(*context_, route, prepared));
     MoeExperts experts{.x = normed,
                        .ids = route.ids,

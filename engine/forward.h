@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Forward: one pass through the model as prepared operations over fixed buffers.
 //
-//   embed -> [norm, qkv, (norms of q and k), rope + append, attention, o, (norm),
+//   embed -> [norm, qkv, (norms of q and k), rope + append, attention, o, (norm),      (or:
+//   latent_forward.cpp)
 //             norm, gate_up, activation, down, (norm)] x layers  (or these of shared experts, router,
 //             choices,
 //                                                                  experts of them)
@@ -17,6 +18,7 @@
 #include "engine/step_inputs.h"
 #include "engine/weights.h"
 #include "warpwright/ops/attention.h"
+#include "warpwright/ops/mla.h"
 
 namespace warpwright {
 
@@ -71,10 +73,9 @@ private:
     };
 
     Attention attention_call(const ForwardShape& shape, int layer) const;
-    std::vector<Attention> attention_calls(const ForwardShape& shape, int layer, bool batch_invariant) const;
-    // With the codes that `next` multiplies, if it is given.
+    // With the codes that `next` multiplies, if it is given. epsilon 0: the model's.
     Status prepare_norm(const Tensor& x, const Tensor& weight, const Tensor& out, const Tensor& residual,
-                        const ProductWeight* next, Prepared& prepared);
+                        const ProductWeight* next, Prepared& prepared, double epsilon = 0);
     // a x W^T (+ bias) into d, by each part of W. `are_made`: what made a has left W's codes.
     Status prepare_product(const ProductWeight& weight, const Tensor& a, bool are_made, const Tensor& bias,
                            const Tensor& d, Prepared& prepared);
@@ -82,6 +83,11 @@ private:
     QuantizedOutput codes_of(const WeightPart& part, i64 rows, i64 columns) const;
     QuantizedOutput made_codes(const ProductWeight& weight, const Tensor& inputs) const;
     Status prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared);
+    // Latent attention (latent_forward.cpp).
+    Status create_latent(i64 tokens);
+    Mla mla_call(const ForwardShape& shape, int layer) const;
+    Status prepare_latent(int layer, const ForwardShape& shape, Prepared& prepared);
+    Status prepare_by_head(const Tensor& a, const Tensor& b, const Tensor& d, Prepared& prepared);
     Status prepare_mlp(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_shared_gate(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_experts(int layer, const ForwardShape& shape, Prepared& prepared);
@@ -99,6 +105,9 @@ private:
     Buffer router_logits_, expert_ids_, expert_weights_, experts_workspace_;
     Buffer shared_logits_, shared_rows_;  // of a shared expert's gate; [tokens] i32, 0, 1, ...
     Buffer residual_, normed_, delta_, qkv_, attended_, gate_up_, last_, logits_, tokens_, workspace_;
+    // Of latent attention: queries that come of a rank, those that latent rows are multiplied with, what it
+    // leaves, and for each head that all rows of its products are there.
+    Buffer q_, absorbed_, latent_, head_rows_;
     Buffer ordered_;                                 // a product's input, columns in the order of its weight
     Buffer codes_, code_scales_;                     // of a product's inputs, where there are any
     Buffer adjusted_;                                // like logits_, once it is needed

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "engine/coded_inputs.h"
+#include "engine/latent_forward.h"
 #include "kernels/quantized_gemm/operation.h"
 #include "kernels/quantized_gemm/order/problem.h"
 #include "ops/moe_plan.h"
@@ -75,21 +76,43 @@ public:
         if (c_.num_layers > 1) norm(layer_ + "input_layernorm", layers_from(1), true, &LayerForms::qkv);
     }
 
-    // Without attention itself, which no operation computes: Plan says so.
+    // As latent_forward.h has it.
     void latent_attention() {
         const std::string name = layer_ + "self_attn.";
         const LatentConfig& latent = c_.latent;
-        const i64 hidden = c_.hidden_size, q = c_.attended_width();
+        const i64 hidden = c_.hidden_size, attended = c_.attended_width();
+        const i64 qkv = latent_qkv_width(c_), query = latent_query_dim(latent);
+        const i64 q_row = latent.q_rank > 0 ? c_.num_heads * query : qkv;
+        products(name, all_, &LayerForms::qkv, {hidden, hidden, true}, false);
         if (latent.q_rank > 0) {
-            products(name, all_, &LayerForms::q_a, {hidden, hidden, false}, false);
-            head_norm(name + "q_a_layernorm", 1, latent.q_rank, latent.q_rank);
+            for (const auto& [form, layers] : by_inputs(all_, &LayerForms::q_b))
+                latent_norm(name + "q_a_layernorm", layers, latent.q_rank, *form);
         }
-        const i64 q_inputs = latent.q_rank > 0 ? latent.q_rank : hidden;
-        products(name, all_, &LayerForms::q_b, {q_inputs, q_inputs, false}, false);
-        products(name, all_, &LayerForms::kv_a, {hidden, hidden, false}, false);
-        head_norm(name + "kv_a_layernorm", 1, latent.kv_rank, latent.cached());
-        products(name, all_, &LayerForms::kv_b, {latent.kv_rank, latent.kv_rank, false}, false);
-        products(name, all_, &LayerForms::o, {q, q, false}, false);
+        latent_norm(name + "kv_a_layernorm", all_, latent.kv_rank, {});
+        if (latent.q_rank > 0) products(name, all_, &LayerForms::q_b, {latent.q_rank, qkv, true}, false);
+        by_head(name + "absorb_keys", latent.kv_rank, latent.nope_dim,
+                {query, rows_of(q_row), latent.nope_dim});
+        add(name + "rope", all_, "rope", false,
+            {{"tokens", field_text(shape_.tokens)},
+             {"heads", field_text(i64{c_.num_heads})},
+             {"kv_heads", field_text(i64{1})},
+             {"head_dim", field_text(i64{latent.rope_dim})},
+             {"rotary_dim", field_text(i64{latent.rope_dim})},
+             {"interleaved", field_text(c_.rope.interleaved)},
+             {"page_size", field_text(page_size_)},
+             {"value_dim", field_text(i64{latent.kv_rank})},
+             {"q_out", field_text(true)}},
+            {latent.nope_dim, query, rows_of(q_row), rows_of(qkv)});
+        add(name + "mla", all_, "mla", false,
+            {{"sequences", field_text(shape_.sequences)},
+             {"max_q_len", field_text(shape_.max_q_len)},
+             {"max_kv_len", field_text(shape_.max_kv_len)},
+             {"q_tokens", field_text(shape_.tokens)},
+             {"heads", field_text(i64{c_.num_heads})},
+             {"page_size", field_text(page_size_)}},
+            {latent.cached()});
+        by_head(name + "absorb_values", latent.value_dim, latent.kv_rank, {latent.kv_rank});
+        products(name, all_, &LayerForms::o, {attended, attended, false}, false);
     }
 
     void attention() {
@@ -473,6 +496,34 @@ private:
              {"residual", field_text(false)},
              {"weight_offset", field_text(c_.norm_weight_offset)}},
             {c_.head_dim, rows_of(row)});
+    }
+
+    // Of q's rank, and of latent rows.
+    void latent_norm(const std::string& name, const std::vector<int>& layers, i64 width,
+                     const ProductForm& next) {
+        FieldTexts problem{{"tokens", field_text(shape_.tokens)},
+                           {"hidden", field_text(width)},
+                           {"residual", field_text(false)},
+                           {"weight_offset", field_text(c_.norm_weight_offset)}};
+        i64 alignment = alignment_bytes(c_.dtype, {rows_of(latent_qkv_width(c_)), first_of_latent(width)});
+        made_codes(next, shape_.tokens, width, problem, alignment);
+        add_aligned(name, layers, "rmsnorm", dtype_name(c_.dtype), std::move(problem), alignment);
+    }
+    // The column of the latent row, if it is what has this width.
+    i64 first_of_latent(i64 width) const {
+        return width == c_.latent.kv_rank ? latent_qkv_width(c_) - c_.latent.cached() : 0;
+    }
+
+    // A product for each head with a weight of its own.
+    void by_head(std::string name, i64 n, i64 k, std::initializer_list<i64> columns) {
+        add(std::move(name), all_, "grouped_gemm", true,
+            {{"m", field_text(shape_.tokens)},
+             {"n", field_text(n)},
+             {"k", field_text(k)},
+             {"out", dtype_name(c_.dtype)},
+             {"grouping", enum_text(Grouping::masked)},
+             {"groups", field_text(i64{c_.num_heads})}},
+            columns);
     }
 
     void attend(const std::string& name, i64 window, const std::vector<int>& layers, i64 row) {

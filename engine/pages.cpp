@@ -17,7 +17,7 @@ Result<PagePool> PagePool::create(Context& context, const ModelConfig& config, K
     pool.num_pages_ = num_pages;
     pool.page_size_tokens_ = page_size_tokens;
     pool.kv_heads_ = config.num_kv_heads;
-    pool.head_dim_ = config.head_dim;
+    pool.head_dim_ = config.is_latent() ? config.latent.cached() : config.head_dim;
     const i64 token_bytes = kv_bytes_per_token(config, format);
     const auto bytes = static_cast<std::size_t>(token_bytes * page_size_tokens * num_pages);
     WW_ASSIGN(pool.storage_, Buffer::allocate(context.shared_device(), bytes));
@@ -28,6 +28,12 @@ Tensor PagePool::layer_view(int index) const {
     const i64 elements = num_pages_ * page_size_tokens_ * kv_heads_ * head_dim_;
     auto* start = storage_.as<std::byte>() + index * elements * dtype_bytes(dtype_);
     return Tensor::dense(start, dtype_, {num_pages_, page_size_tokens_, kv_heads_, head_dim_});
+}
+
+Tensor PagePool::latent_pages(int layer) const {
+    const i64 elements = num_pages_ * page_size_tokens_ * head_dim_;
+    auto* start = storage_.as<std::byte>() + layer * elements * dtype_bytes(dtype_);
+    return Tensor::dense(start, dtype_, {num_pages_, page_size_tokens_, head_dim_});
 }
 
 }  // namespace warpwright

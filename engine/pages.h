@@ -20,6 +20,8 @@ public:
     // [pages, page_size, kv_heads, head_dim], of the model's type, or u8 for codes
     Tensor k_pages(int layer) const { return layer_view(2 * layer); }
     Tensor v_pages(int layer) const { return layer_view(2 * layer + 1); }
+    // With latent attention, in place of them: [pages, page_size, kv_rank + rope_dim]
+    Tensor latent_pages(int layer) const;
 
 private:
     Tensor layer_view(int index) const;

@@ -63,19 +63,19 @@ private:
         const ModelConfig& c = config_;
         const LatentConfig& latent = c.latent;
         const i64 q_rows = i64{c.num_heads} * (latent.nope_dim + latent.rope_dim);
+        const Part kv_a{"self_attn.kv_a_proj_with_mqa", latent.cached()};
         if (latent.q_rank > 0) {
-            product(&LayerWeights::q_a, "q_a_proj", {{"self_attn.q_a_proj", latent.q_rank}}, c.hidden_size);
+            product(&LayerWeights::qkv, "qkv_a_proj", {{"self_attn.q_a_proj", latent.q_rank}, kv_a},
+                    c.hidden_size);
             norm(&LayerWeights::q_a_norm, "self_attn.q_a_layernorm", latent.q_rank);
             product(&LayerWeights::q_b, "q_b_proj", {{"self_attn.q_b_proj", q_rows}}, latent.q_rank);
         } else {
-            product(&LayerWeights::q_b, "q_proj", {{"self_attn.q_proj", q_rows}}, c.hidden_size);
+            product(&LayerWeights::qkv, "qkv_a_proj", {{"self_attn.q_proj", q_rows}, kv_a}, c.hidden_size);
         }
-        product(&LayerWeights::kv_a, "kv_a_proj_with_mqa",
-                {{"self_attn.kv_a_proj_with_mqa", latent.cached()}}, c.hidden_size);
         norm(&LayerWeights::kv_a_norm, "self_attn.kv_a_layernorm", latent.kv_rank);
-        product(&LayerWeights::kv_b, "kv_b_proj",
-                {{"self_attn.kv_b_proj", i64{c.num_heads} * (latent.nope_dim + latent.value_dim)}},
-                latent.kv_rank);
+        stack({.layer_tensor = &LayerWeights::kv_b},
+              {{"self_attn.kv_b_proj", i64{c.num_heads} * (latent.nope_dim + latent.value_dim)}}, "weight",
+              latent.kv_rank);
         product(&LayerWeights::o, "o_proj", {{"self_attn.o_proj", c.hidden_size}}, c.attended_width());
     }
 

@@ -130,8 +130,7 @@ Result<Plan> plan_with(const ModelConfig& config, const ModelForms* known_forms,
     plan.unsure = target.unsure;
     plan.num_gpus = options.num_gpus;
     plan.batch_invariant = options.batch_invariant;
-    if (const Status runs = check_runs(config); !runs.ok())
-        plan.missing = runs.message() + "; the times are without attention";
+    if (const Status runs = check_runs(config); !runs.ok()) plan.missing = runs.message();
     WW_TRY(check_options(config, plan, options));
     LinkChoice link;
     if (plan.num_gpus > 1) {

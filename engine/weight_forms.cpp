@@ -304,6 +304,12 @@ public:
         return std::vector<Parameter>{std::move(gate_up), std::move(down)};
     }
 
+    // Why a quantised weight that latent attention absorbs is numbers; empty of one that is stored so.
+    Result<std::string> why_absorbed(const Parameter& parameter) const {
+        WW_ASSIGN(const PieceFacts facts, facts_of_piece(parameter.pieces[0]));
+        return facts.quantized && !config_.dequantise ? "absorbed into queries and outputs" : std::string();
+    }
+
 private:
     static void add_expert(const ParameterPiece& piece, Parameter& product) {
         if (product.pieces.empty()) product.shape = {0, piece.shape[1]};
@@ -416,10 +422,7 @@ ProductForm& product_in(ModelForms& forms, const Parameter& parameter) {
     if (parameter.layer < 0) return forms.lm_head;
     LayerForms& layer = forms.layers[static_cast<std::size_t>(parameter.layer)];
     if (parameter.layer_product == &LayerWeights::qkv) return layer.qkv;
-    if (parameter.layer_product == &LayerWeights::q_a) return layer.q_a;
     if (parameter.layer_product == &LayerWeights::q_b) return layer.q_b;
-    if (parameter.layer_product == &LayerWeights::kv_a) return layer.kv_a;
-    if (parameter.layer_product == &LayerWeights::kv_b) return layer.kv_b;
     if (parameter.layer_product == &LayerWeights::o) return layer.o;
     if (parameter.layer_product == &LayerWeights::experts_gate) return layer.experts_gate;
     if (parameter.layer_product == &LayerWeights::experts_up) return layer.experts_up;
@@ -469,6 +472,9 @@ Result<std::vector<Parameter>> with_forms(const ModelConfig& config, std::vector
                       former.experts_of(std::move(*gate_up), std::move(parameter)));
             append(std::move(products));
         } else {
+            if (parameter.layer_tensor == &LayerWeights::kv_b) {
+                WW_ASSIGN(parameter.converted, former.why_absorbed(parameter));
+            }
             formed.push_back(std::move(parameter));
         }
     }
@@ -557,6 +563,10 @@ Result<ModelConfig> with_kv_format(ModelConfig config, std::string_view format) 
     for (int i = 0; i < kNumKvFormats; ++i) {
         const auto known = static_cast<KvFormat>(i);
         if (format != kv_format_name(known) && format != kv_type_name(config, known)) continue;
+        if (config.is_latent() && known != KvFormat::same) {
+            return caller_error(fmt::format("kv_format: {} keeps latent rows, in {} alone, got {}",
+                                            config.architecture, dtype_name(config.dtype), format));
+        }
         config.kv_format = known;
         return config;
     }

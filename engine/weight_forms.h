@@ -42,7 +42,7 @@ using ProductForm = std::vector<PartForm>;  // from the first row down; nearly a
 
 struct LayerForms {
     ProductForm qkv, o, gate_up, down;
-    ProductForm q_a, q_b, kv_a, kv_b;                    // with latent attention, in place of qkv
+    ProductForm q_b;                                     // of latent attention, behind qkv
     ProductForm experts_gate, experts_up, experts_down;  // of one expert, where all are codes; or empty
 };
 

@@ -360,6 +360,31 @@ private:
     Status status_;        // the first failure
 };
 
+// Brings a head's rows of kv_b that make keys, [nope_dim, kv_rank], into the form in which queries are
+// multiplied by them, in place.
+Status transpose_keys(Context& context, const ModelConfig& config, const Weights& weights) {
+    const LatentConfig& latent = config.latent;
+    const auto rank = static_cast<std::size_t>(latent.kv_rank),
+               rows = static_cast<std::size_t>(latent.nope_dim);
+    const std::size_t stride = (rows + static_cast<std::size_t>(latent.value_dim)) * rank;
+    std::vector<u16> numbers(static_cast<std::size_t>(config.num_heads) * stride), keys(rows * rank);
+    const std::size_t bytes = numbers.size() * sizeof(u16);
+    for (const LayerWeights& layer : weights.layers) {
+        WW_TRY(context.device().copy_out(numbers.data(), layer.kv_b.data, bytes, {}));
+        for (auto head = numbers.begin(); head != numbers.end();
+             head += static_cast<std::ptrdiff_t>(stride)) {
+            std::copy_n(head, keys.size(), keys.begin());
+            for (std::size_t column = 0; column < rank; ++column) {
+                for (std::size_t row = 0; row < rows; ++row)
+                    head[static_cast<std::ptrdiff_t>(column * rows + row)] = keys[row * rank + column];
+            }
+        }
+        WW_TRY(context.device().copy_in(layer.kv_b.data, numbers.data(), bytes, {}));
+        WW_TRY(context.device().synchronize({}));
+    }
+    return {};
+}
+
 // Scales of keys and values, one behind the other.
 Status load_kv(Context& context, const StoredKv& kv, Weights& weights) {
     weights.forms.kv_format = kv.format;
@@ -401,6 +426,7 @@ Result<Weights> load_weights(Context& context, const ModelConfig& config, const 
     const CheckpointSource source(checkpoint);
     WW_ASSIGN(Weights weights, Loader(context, decided, parameters, source, tuning).load(progress));
     WW_TRY(load_kv(context, kv, weights));
+    if (decided.is_latent()) WW_TRY(transpose_keys(context, decided, weights));
     weights.ignored = unused_tensors(parameters, checkpoint);
     return weights;
 }
@@ -414,7 +440,26 @@ Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 
         if (parameter.form.given_scale) parameter.input_scale = kRandomInputScale;
     }
     const RandomSource source(seed, decided.dtype);
-    return Loader(context, decided, parameters, source, tuning).load(progress);
+    WW_ASSIGN(Weights weights, Loader(context, decided, parameters, source, tuning).load(progress));
+    if (decided.is_latent()) WW_TRY(transpose_keys(context, decided, weights));
+    return weights;
+}
+
+Tensor latent_keys(const ModelConfig& config, const LayerWeights& weights) {
+    const LatentConfig& latent = config.latent;
+    Tensor keys =
+        Tensor::dense(weights.kv_b.data, config.dtype, {config.num_heads, latent.kv_rank, latent.nope_dim});
+    keys.stride[0] = i64{latent.nope_dim + latent.value_dim} * latent.kv_rank;
+    return keys;
+}
+
+Tensor latent_values(const ModelConfig& config, const LayerWeights& weights) {
+    const LatentConfig& latent = config.latent;
+    const i64 first = i64{latent.nope_dim} * latent.kv_rank;
+    auto* const values = static_cast<std::byte*>(weights.kv_b.data) + first * dtype_bytes(config.dtype);
+    Tensor view = Tensor::dense(values, config.dtype, {config.num_heads, latent.value_dim, latent.kv_rank});
+    view.stride[0] = i64{latent.nope_dim + latent.value_dim} * latent.kv_rank;
+    return view;
 }
 
 }  // namespace warpwright

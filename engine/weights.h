@@ -37,13 +37,13 @@ struct LayerWeights {
     Tensor q_norm, k_norm;    // [head_dim], only with qk_norm; of all, [heads head_dim] and of kv_heads
     Tensor sinks;             // f32 [heads], only with sinks
     Tensor k_scale, v_scale;  // f32 [1] or [kv_heads], only of keys and values as codes; null: 1
-    // In place of qkv, with latent attention; q_a and its norm only with a q_rank:
-    ProductWeight q_a, kv_a;     // [q_rank, hidden], [kv_rank + rope_dim, hidden]
+    // With latent attention qkv is [q_rank + kv_rank + rope_dim, hidden], without a q_rank as many rows of q
+    // as queries have; q_b and the first norm only with a q_rank. kv_b is absorbed: see latent_keys().
     Tensor q_a_norm, kv_a_norm;  // [q_rank], [kv_rank]
-    ProductWeight q_b,
-        kv_b;         // [heads (nope_dim + rope_dim), q_rank], [heads (nope_dim + value_dim), kv_rank]
-    ProductWeight o;  // [hidden, heads head_dim]
-    Tensor o_bias;    // [hidden], only with o_bias
+    ProductWeight q_b;           // [heads (nope_dim + rope_dim), q_rank]
+    Tensor kv_b;                 // [heads (nope_dim + value_dim), kv_rank]
+    ProductWeight o;             // [hidden, heads head_dim]
+    Tensor o_bias;               // [hidden], only with o_bias
     Tensor attention_post_norm;  // [hidden], only with post_norms
     Tensor mlp_norm;             // [hidden]
     ProductWeight gate_up;       // [2 width, hidden]: gate's rows first
@@ -77,6 +77,12 @@ struct Weights {
     ModelForms forms;
     std::vector<std::string> ignored;  // what else the checkpoint holds: "vision_tower (436 tensors)"
 };
+
+// What a head's queries are multiplied by in place of its keys, [heads, kv_rank, nope_dim], and latent rows
+// in place of its values, [heads, value_dim, kv_rank]: views of a layer's kv_b, in which the former were
+// transposed when it was loaded.
+Tensor latent_keys(const ModelConfig& config, const LayerWeights& weights);
+Tensor latent_values(const ModelConfig& config, const LayerWeights& weights);
 
 // Called while bytes arrive on the device, on the thread that loads.
 using LoadProgress = std::function<void(i64 done_bytes, i64 total_bytes)>;

@@ -19,6 +19,7 @@ void read_qwen2(Fields& fields, ModelConfig& config);
 void read_qwen3(Fields& fields, ModelConfig& config);
 void read_qwen3_moe(Fields& fields, ModelConfig& config);
 void read_qwen2_moe(Fields& fields, ModelConfig& config);
+void read_deepseek_v2(Fields& fields, ModelConfig& config);
 void read_deepseek_v3(Fields& fields, ModelConfig& config);
 void read_glm4_moe(Fields& fields, ModelConfig& config);
 void read_minimax_m2(Fields& fields, ModelConfig& config);

@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "engine/architectures/architecture.h"
+#include "engine/architectures/experts.h"
 #include "engine/architectures/fields.h"
 #include "kernels/moe/route/rows.h"
 
@@ -17,18 +17,6 @@ namespace {
 
 bool every_layer(int, i64) {
     return true;
-}
-
-// How many there are, how many of them a token goes to, and how wide one is.
-void read_experts(Fields& fields, const char* count, i64 default_count, i64 default_choices,
-                  const char* width, ModelConfig& config) {
-    ExpertsConfig& experts = config.experts;
-    experts.num_experts = static_cast<int>(fields.integer_or(count, 1, kMaxExperts, default_count));
-    experts.top_k = static_cast<int>(fields.integer_or("num_experts_per_tok", 1, kMaxTopK, default_choices));
-    experts.width = static_cast<int>(fields.integer(width, 1, kMaxSize));
-    if (experts.top_k > experts.num_experts)
-        fields.fail("'num_experts_per_tok': expected no more than there are experts");
-    experts.layers.assign(static_cast<std::size_t>(config.num_layers), true);
 }
 
 // Every step-th layer has experts, but for those that are listed.
@@ -46,50 +34,60 @@ void read_qwen_layers(Fields& fields, ModelConfig& config) {
     }
 }
 
-// transformers from 5.0 on saves their number under a name for all families.
-const char* count_name(const Fields& fields, const char* name) {
+}  // namespace
+
+void read_experts(Fields& fields, const char* count, i64 default_count, i64 default_choices,
+                  const char* width, ModelConfig& config) {
+    ExpertsConfig& experts = config.experts;
+    experts.num_experts = static_cast<int>(fields.integer_or(count, 1, kMaxExperts, default_count));
+    experts.top_k = static_cast<int>(fields.integer_or("num_experts_per_tok", 1, kMaxTopK, default_choices));
+    experts.width = static_cast<int>(fields.integer(width, 1, kMaxSize));
+    if (experts.top_k > experts.num_experts)
+        fields.fail("'num_experts_per_tok': expected no more than there are experts");
+    experts.layers.assign(static_cast<std::size_t>(config.num_layers), true);
+}
+
+const char* experts_count_name(const Fields& fields, const char* name) {
     return fields.find(name) != nullptr ? name : "num_local_experts";
 }
 
-// A word that only one value of is computed.
 void expect_text(Fields& fields, const char* key, const char* only) {
     const std::string value = fields.text_or(key, only);
     if (value != only) fields.fail(fmt::format("'{}': expected {}, got '{:.40}'", key, only, value));
 }
 
-struct BiasedDefaults {
-    i64 count, num_groups, top_groups;
-    double scale;
-    i64 dense;  // layers that have none, the first ones
-};
-
-// DeepSeek-V3's and GLM-4.5's: the scores' bias is learnt without a gradient, so as to spread the tokens.
 void read_biased_experts(Fields& fields, const BiasedDefaults& defaults, ModelConfig& config) {
     ExpertsConfig& experts = config.experts;
-    read_experts(fields, count_name(fields, "n_routed_experts"), defaults.count, 8, "moe_intermediate_size",
-                 config);
+    read_experts(fields, experts_count_name(fields, "n_routed_experts"), defaults.count, 8,
+                 "moe_intermediate_size", config);
     experts.score = ExpertScore::sigmoid;
     experts.selection_bias = true;
     experts.renormalize = fields.flag_or("norm_topk_prob", true);
     experts.scale = fields.positive_or("routed_scaling_factor", defaults.scale);
-    experts.num_groups =
-        static_cast<int>(fields.integer_or("n_group", 1, kMaxExpertGroups, defaults.num_groups));
-    experts.top_groups =
-        static_cast<int>(fields.integer_or("topk_group", 1, kMaxExpertGroups, defaults.top_groups));
+    read_expert_groups(fields, defaults.num_groups, defaults.top_groups, config);
+    read_shared_experts(fields, 1, defaults.dense, config);
+}
+
+void read_expert_groups(Fields& fields, i64 num_groups, i64 top_groups, ModelConfig& config) {
+    ExpertsConfig& experts = config.experts;
+    experts.num_groups = static_cast<int>(fields.integer_or("n_group", 1, kMaxExpertGroups, num_groups));
+    experts.top_groups = static_cast<int>(fields.integer_or("topk_group", 1, kMaxExpertGroups, top_groups));
     if (experts.num_experts % experts.num_groups != 0 || experts.top_groups > experts.num_groups ||
         experts.num_experts / experts.num_groups * experts.top_groups < experts.top_k) {
         fields.fail(
             fmt::format("'topk_group': {} of {} groups of {} experts do not hold the {} that a token goes to",
                         experts.top_groups, experts.num_groups, experts.num_experts, experts.top_k));
     }
-    const i64 shared = fields.integer_or("n_shared_experts", 0, kMaxExperts, 1);
+}
+
+void read_shared_experts(Fields& fields, i64 default_shared, i64 default_dense, ModelConfig& config) {
+    ExpertsConfig& experts = config.experts;
+    const i64 shared = fields.integer_or("n_shared_experts", 0, kMaxExperts, default_shared);
     experts.shared_width = static_cast<int>(std::min<i64>(shared * experts.width, kMaxSize));
-    const i64 dense = fields.integer_or("first_k_dense_replace", 0, kMaxSize, defaults.dense);
+    const i64 dense = fields.integer_or("first_k_dense_replace", 0, kMaxSize, default_dense);
     for (int layer = 0; layer < std::min<i64>(dense, config.num_layers); ++layer)
         experts.layers[static_cast<std::size_t>(layer)] = false;
 }
-
-}  // namespace
 
 void read_qwen2_moe(Fields& fields, ModelConfig& config) {
     read_common(fields, {.num_kv_heads = 16, .max_position_tokens = 32768}, config);
@@ -99,7 +97,7 @@ void read_qwen2_moe(Fields& fields, ModelConfig& config) {
     if (fields.flag_or("use_sliding_window", false))
         fields.fail("'use_sliding_window': expected false, got true");
     read_layer_types(fields, std::nullopt, every_layer, 0, config);
-    read_experts(fields, count_name(fields, "num_experts"), 60, 4, "moe_intermediate_size", config);
+    read_experts(fields, experts_count_name(fields, "num_experts"), 60, 4, "moe_intermediate_size", config);
     config.experts.renormalize = fields.flag_or("norm_topk_prob", false);
     config.experts.shared_width =
         static_cast<int>(fields.integer_or("shared_expert_intermediate_size", 1, kMaxSize, 5632));
@@ -118,7 +116,7 @@ void read_qwen3_moe(Fields& fields, ModelConfig& config) {
     (void)fields.integer_or("max_window_layers", 0, kMaxSize, 28);  // all layers, whatever it says
     read_layer_types(fields, is_windowed ? window : std::nullopt, every_layer, 0, config);
 
-    read_experts(fields, count_name(fields, "num_experts"), 128, 8, "moe_intermediate_size", config);
+    read_experts(fields, experts_count_name(fields, "num_experts"), 128, 8, "moe_intermediate_size", config);
     config.experts.renormalize = fields.flag_or("norm_topk_prob", false);
     read_qwen_layers(fields, config);
 }
@@ -152,37 +150,6 @@ void read_glm4_moe(Fields& fields, ModelConfig& config) {
                         config);
 }
 
-// With latent attention, which is planned alone. Kimi-K2 is one, too.
-void read_deepseek_v3(Fields& fields, ModelConfig& config) {
-    fields.find("head_dim");  // transformers saves the rotated part's
-    read_common(fields, {.max_position_tokens = 4096, .bos_token = 0, .eos_tokens = {1}}, config);
-    if (fields.flag_or("attention_bias", false)) fields.fail("'attention_bias': expected false, got true");
-    LatentConfig& latent = config.latent;
-    const auto size = [&](const char* key, i64 fallback) {
-        return static_cast<int>(fields.integer_or(key, 1, kMaxSize, fallback));
-    };
-    latent.kv_rank = size("kv_lora_rank", 512);
-    latent.q_rank = static_cast<int>(fields.integer_or_none("q_lora_rank", 1, kMaxSize, 1536).value_or(0));
-    latent.nope_dim = size("qk_nope_head_dim", 128);
-    latent.rope_dim = size("qk_rope_head_dim", 64);
-    latent.value_dim = size("v_head_dim", 128);
-    config.head_dim = latent.rope_dim;
-    config.rope = read_rope(fields, config);
-    config.rope.interleaved = true;
-    config.head_dim = latent.nope_dim + latent.rope_dim;
-    const RopeScaling& scaling = config.rope.scaling;
-    const bool is_longer = scaling.kind == RopeScaling::Kind::yarn && scaling.factor > 1;
-    const double magnitude = is_longer ? 0.1 * scaling.mscale_all_dim * std::log(scaling.factor) + 1 : 1;
-    config.attention_scale = magnitude * magnitude / std::sqrt(static_cast<double>(config.head_dim));
-    config.draft_layers = static_cast<int>(fields.integer_or("num_nextn_predict_layers", 0, kMaxSize, 0));
-    if (fields.integer_or("moe_layer_freq", 1, kMaxSize, 1) != 1) fields.fail("'moe_layer_freq': expected 1");
-    expect_text(fields, "topk_method", "noaux_tc");
-    expect_text(fields, "scoring_func", "sigmoid");
-    for (const char* key : {"aux_loss_alpha", "seq_aux", "ep_size"}) (void)fields.find(key);  // of training
-    read_biased_experts(fields, {.count = 256, .num_groups = 8, .top_groups = 4, .scale = 2.5, .dense = 3},
-                        config);
-}
-
 // Its norms of q and k are of all heads at once.
 void read_minimax_m2(Fields& fields, ModelConfig& config) {
     read_common(fields,
@@ -212,7 +179,7 @@ void read_minimax_m2(Fields& fields, ModelConfig& config) {
     for (const char* key : {"use_mtp", "num_mtp_modules", "mtp_transformer_layers", "shared_moe_mode"})
         (void)fields.find(key);  // layers that draft tokens, beside the model; and of what there is none
 
-    read_experts(fields, count_name(fields, "num_experts"), 256, 8, "intermediate_size", config);
+    read_experts(fields, experts_count_name(fields, "num_experts"), 256, 8, "intermediate_size", config);
     expect_text(fields, "scoring_func", "sigmoid");
     config.experts.score = ExpertScore::sigmoid;
     config.experts.selection_bias = fields.flag_or("use_routing_bias", true);
@@ -237,7 +204,7 @@ void read_gpt_oss(Fields& fields, ModelConfig& config) {
         fields, read_window(fields, 128), [](int layer, i64) { return layer % 2 == 0; }, 0, config);
     (void)fields.find("initial_context_length");  // says rope_scaling's again
 
-    read_experts(fields, count_name(fields, "num_experts"), 128, 4, "intermediate_size", config);
+    read_experts(fields, experts_count_name(fields, "num_experts"), 128, 4, "intermediate_size", config);
     if (fields.integer_or("experts_per_token", 1, kMaxTopK, config.experts.top_k) != config.experts.top_k)
         fields.fail("'experts_per_token': expected the same as 'num_experts_per_tok'");
     config.experts.renormalize = true;

@@ -30,6 +30,7 @@ constexpr Architecture kArchitectures[] = {
     {"MixtralForCausalLM", "mixtral", read_mixtral},
     {"Qwen2MoeForCausalLM", "qwen2_moe", read_qwen2_moe},
     {"Glm4MoeForCausalLM", "glm4_moe", read_glm4_moe},
+    {"DeepseekV2ForCausalLM", "deepseek_v2", read_deepseek_v2},
     {"DeepseekV3ForCausalLM", "deepseek_v3", read_deepseek_v3},
     {"MiniMaxM2ForCausalLM", "minimax_m2", read_minimax_m2},
     {"GptOssForCausalLM", "gpt_oss", read_gpt_oss},

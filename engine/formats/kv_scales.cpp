@@ -98,6 +98,7 @@ bool has_declaring_scales(const ModelConfig& config, const Safetensors& checkpoi
 
 KvFormat declared_kv_format(const ModelConfig& config) {
     if (config.kv_format) return *config.kv_format;
+    if (config.is_latent()) return KvFormat::same;
     return config.quantization ? config.quantization->kv().format : KvFormat::same;
 }
 
@@ -120,7 +121,8 @@ bool is_kv_scale(std::string_view tensor) {
 Result<StoredKv> find_kv(const ModelConfig& config, const Safetensors& checkpoint, const std::string& body) {
     StoredKv kv{.format = declared_kv_format(config), .note = declared_kv_note(config)};
     const bool is_declared = config.kv_format.has_value() || !kv.note.empty();
-    if (!is_declared && kv.format == KvFormat::same && has_declaring_scales(config, checkpoint, body))
+    if (!is_declared && !config.is_latent() && kv.format == KvFormat::same &&
+        has_declaring_scales(config, checkpoint, body))
         kv.format = KvFormat::fp8_e4m3;
     if (kv.format == KvFormat::same) return kv;
     int num_without = 0;

@@ -50,9 +50,9 @@ const char* const kTextArchitectures[] = {
     "LlamaForCausalLM",  "MistralForCausalLM", "MinistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
     "Gemma2ForCausalLM", "Gemma3ForCausalLM",  "Phi3ForCausalLM",      "GlmForCausalLM",   "Glm4ForCausalLM"};
 
-const char* const kMixtures[] = {"Qwen3MoeForCausalLM",  "MixtralForCausalLM",   "Qwen2MoeForCausalLM",
-                                 "Glm4MoeForCausalLM",   "MiniMaxM2ForCausalLM", "GptOssForCausalLM",
-                                 "DeepseekV3ForCausalLM"};
+const char* const kMixtures[] = {"Qwen3MoeForCausalLM",   "MixtralForCausalLM",   "Qwen2MoeForCausalLM",
+                                 "Glm4MoeForCausalLM",    "MiniMaxM2ForCausalLM", "GptOssForCausalLM",
+                                 "DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM"};
 
 // transformers' configuration classes, and what its models compute whatever a file says.
 struct FamilyCase {
@@ -239,7 +239,7 @@ TEST(Architectures, ExpertsOfEachFamily) {
     for (const ModelConfig& config : {glm, minimax, oss}) EXPECT_TRUE(config.ignored_fields.empty());
 }
 
-TEST(Architectures, LatentAttentionIsReadAndNotRun) {
+TEST(Architectures, LatentAttention) {
     const json yarn{{"type", "yarn"},
                     {"factor", 40},
                     {"mscale", 1.0},
@@ -256,13 +256,40 @@ TEST(Architectures, LatentAttentionIsReadAndNotRun) {
     const double magnitude = 0.1 * std::log(40.0) + 1;
     EXPECT_DOUBLE_EQ(config.attention_scale, magnitude * magnitude / std::sqrt(192.0));
     EXPECT_EQ(config.attended_width(), 6 * 128);
-    EXPECT_EQ(check_runs(config).kind(), ErrorKind::no_kernel);
-    EXPECT_EQ(check_runs(config).message(),
-              "DeepseekV3ForCausalLM: multi-head latent attention (MLA) cannot be run yet, only planned");
+    EXPECT_TRUE(check_runs(config).ok());
     EXPECT_TRUE(check_runs(model("LlamaForCausalLM")).ok());
+    const ModelConfig other =
+        model("DeepseekV3ForCausalLM", {{"moe_intermediate_size", 24}, {"kv_lora_rank", 256}});
+    EXPECT_EQ(check_runs(other).kind(), ErrorKind::no_kernel);
+    EXPECT_EQ(check_runs(other).message(),
+              "DeepseekV3ForCausalLM: latent rows of 256 + 64 numbers; kernels take 512 + 64");
+    EXPECT_FALSE(model("DeepseekV3ForCausalLM", {{"moe_intermediate_size", 24}, {"rope_interleave", false}})
+                     .rope.interleaved);
     EXPECT_EQ(model("DeepseekV3ForCausalLM", {{"moe_intermediate_size", 24}, {"q_lora_rank", nullptr}})
                   .latent.q_rank,
               0);
+}
+
+TEST(Architectures, DeepSeekV2) {
+    json changes{{"moe_intermediate_size", 24},
+                 {"first_k_dense_replace", 1},
+                 {"n_group", 8},
+                 {"topk_group", 3},
+                 {"routed_scaling_factor", 16}};
+    EXPECT_EQ(experts_of(model("DeepseekV2ForCausalLM", changes)),
+              "6 of 64 x 24 softmax scaled shared 48-+++");
+    changes["topk_method"] = "group_limited_greedy";
+    const ModelConfig config = model("DeepseekV2ForCausalLM", changes);
+    EXPECT_EQ(experts_of(config), "6 of 64 x 24 softmax scaled 3 of 8 groups shared 48-+++");
+    EXPECT_FALSE(config.experts.by_pairs);
+    EXPECT_TRUE(config.is_latent());
+    changes["topk_method"] = "noaux_tc";
+    EXPECT_EQ(error_of("DeepseekV2ForCausalLM", changes),
+              "config.json: 'topk_method': expected greedy or group_limited_greedy, got 'noaux_tc'");
+    changes["topk_method"] = "greedy";
+    changes["norm_topk_prob"] = true;
+    EXPECT_EQ(error_of("DeepseekV2ForCausalLM", changes),
+              "config.json: 'norm_topk_prob': expected false, got true");
 }
 
 TEST(Architectures, ExpertsThatAreRefused) {

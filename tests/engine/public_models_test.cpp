@@ -20,6 +20,8 @@ constexpr i64 glm_draft(i64 hidden, i64 width, i64 experts, i64 heads_norm) {
     return attention + mixture + 2 * hidden + 2 * hidden * hidden + 3 * hidden + 2 * kVocab * hidden;
 }
 const std::map<std::string, i64> kParameters = {
+    {"deepseek-v2", 235741434880},
+    {"deepseek-v2-lite", 15706484224},
     {"deepseek-v3", 671026419200},
     {"gemma-2-27b", 27227128320},
     {"gemma-2-2b", 2614341888},

@@ -107,6 +107,17 @@ GLM4_MOE = dict(architectures=["Glm4MoeForCausalLM"], model_type="glm4_moe", num
                 rope_scaling=None, partial_rotary_factor=0.5, num_nextn_predict_layers=1, hidden_act="silu",
                 tie_word_embeddings=False)
 
+# Of DeepSeek: what a token leaves is 512 numbers and 64 that turn, as its kernels have them.
+DEEPSEEK = dict(attention_bias=False, aux_loss_alpha=0.001, ep_size=1, hidden_act="silu", kv_lora_rank=512,
+                max_position_embeddings=256, moe_layer_freq=1, pretraining_tp=1, qk_rope_head_dim=64,
+                rms_norm_eps=1e-06, seq_aux=True, tie_word_embeddings=False)
+DEEPSEEK_V2 = dict(DEEPSEEK, architectures=["DeepseekV2ForCausalLM"], model_type="deepseek_v2", norm_topk_prob=False,
+                   scoring_func="softmax", rope_theta=10000,
+                   rope_scaling=dict(type="yarn", factor=40, beta_fast=32, beta_slow=1, mscale=0.707,
+                                     mscale_all_dim=0.707, original_max_position_embeddings=32))
+DEEPSEEK_V3 = dict(DEEPSEEK, architectures=["DeepseekV3ForCausalLM"], model_type="deepseek_v3", norm_topk_prob=True,
+                   num_nextn_predict_layers=1, scoring_func="sigmoid", topk_method="noaux_tc")
+
 # Of models with experts, lengths at which no router has a choice that is nearly equal: in others bf16 takes another.
 # name: config.json as such models have it on the Hub, lengths of the prompts, and more. `mutations` are features
 # whose absence must show: the test names what each changes.
@@ -207,6 +218,41 @@ CASES = {
         lengths=[7, 36],
         mutations=["qk_norm", "partial_rotation", "score", "selection_bias", "renormalize",
                    "top_k"]),
+    "deepseek-v2-lite": dict(
+        config=dict(DEEPSEEK_V2, hidden_size=144, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4,
+                    intermediate_size=200, moe_intermediate_size=72, n_routed_experts=8, n_shared_experts=2,
+                    num_experts_per_tok=3, first_k_dense_replace=1, n_group=1, topk_group=1, topk_method="greedy",
+                    routed_scaling_factor=1.0, q_lora_rank=None, qk_nope_head_dim=64, v_head_dim=48),
+        lengths=[8, 33],
+        mutations=["rope_scaling", "interleaving", "attention_scale", "renormalize", "top_k"]),
+    "deepseek-v2": dict(
+        config=dict(DEEPSEEK_V2, hidden_size=160, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
+                    intermediate_size=200, moe_intermediate_size=72, n_routed_experts=8, n_shared_experts=1,
+                    num_experts_per_tok=3, first_k_dense_replace=1, n_group=4, topk_group=2,
+                    topk_method="group_limited_greedy", routed_scaling_factor=4.0, q_lora_rank=96,
+                    qk_nope_head_dim=128, v_head_dim=128),
+        lengths=[7, 32],
+        mutations=["attention_scale", "routed_scale", "expert_groups", "group_pairs", "renormalize", "top_k"]),
+    "deepseek-v3": dict(
+        config=dict(DEEPSEEK_V3, hidden_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=4,
+                    intermediate_size=200, moe_intermediate_size=72, n_routed_experts=8, n_shared_experts=1,
+                    num_experts_per_tok=3, first_k_dense_replace=1, n_group=4, topk_group=2, routed_scaling_factor=2.5,
+                    q_lora_rank=88, qk_nope_head_dim=64, v_head_dim=96, rope_theta=10000,
+                    rope_scaling=dict(type="yarn", factor=40, beta_fast=32, beta_slow=1, mscale=1.0,
+                                      mscale_all_dim=0.707, original_max_position_embeddings=32)),
+        lengths=[7, 29],
+        mutations=["rope_scaling", "rope_magnitude", "interleaving", "attention_scale", "score", "selection_bias",
+                   "expert_groups", "group_pairs", "routed_scale", "renormalize", "top_k"]),
+    "kimi-k2": dict(
+        config=dict(DEEPSEEK_V3, hidden_size=96, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=3,
+                    intermediate_size=152, moe_intermediate_size=60, n_routed_experts=12, n_shared_experts=1,
+                    num_experts_per_tok=3, first_k_dense_replace=1, n_group=1, topk_group=1,
+                    routed_scaling_factor=2.827, q_lora_rank=72, qk_nope_head_dim=32, v_head_dim=32, rope_theta=50000.0,
+                    rope_scaling=dict(type="yarn", factor=32.0, beta_fast=1.0, beta_slow=1.0, mscale=1.0,
+                                      mscale_all_dim=1.0, original_max_position_embeddings=32)),
+        lengths=[9, 35],
+        mutations=["rope_scaling", "rope_theta", "attention_scale", "score", "selection_bias", "routed_scale",
+                   "renormalize", "top_k"]),
     "gpt-oss": dict(config=GPT_OSS, lengths=[5, 57], mutations=GPT_OSS_FEATURES),
     "gpt-oss-mxfp4": dict(
         config=dict(GPT_OSS, quantization_config=dict(

@@ -189,6 +189,8 @@ void change(const std::string& feature, ModelConfig& config) {
         config.experts.scale = 1;
     } else if (feature == "expert_groups") {
         config.experts.num_groups = config.experts.top_groups = 1;
+    } else if (feature == "group_pairs") {
+        config.experts.by_pairs = !config.experts.by_pairs;
     } else if (feature == "sinks") {
         config.sinks = false;
     } else if (feature == "rope_truncation") {
@@ -302,6 +304,12 @@ TEST_P(Goldens, BothSpellingsAreOneConfig) {
                                    c.experts.shared_width * 1.0,
                                    c.experts.shared_gate * 1.0,
                                    c.experts.selection_bias * 1.0,
+                                   c.experts.by_pairs * 1.0,
+                                   c.latent.kv_rank * 1.0,
+                                   c.latent.q_rank * 1.0,
+                                   c.latent.nope_dim * 1.0,
+                                   c.latent.rope_dim * 1.0,
+                                   c.latent.value_dim * 1.0,
                                    c.experts.limit,
                                    c.experts.alpha,
                                    c.qk_norm_of_all * 1.0,

@@ -36,10 +36,8 @@ TEST(Plan, EveryTargetHasARowForEveryLayer) {
 
 TEST(Plan, EveryPublicModelHasARowForEveryLayer) {
     for (const std::string& model : public_model_names()) {
-        const Status runs = check_runs(*load_config(model));
-        const std::string missing = runs.ok() ? "" : runs.message() + "; the times are without attention";
         for (const char* gpu : {"a100", "l4", "h200", "b200", "rtx-5090", "cpu"}) {
-            EXPECT_EQ(plan_of(model, gpu, {}).missing, missing) << model << " on " << gpu;
+            EXPECT_EQ(plan_of(model, gpu, {}).missing, "") << model << " on " << gpu;
         }
     }
 }
