@@ -16,15 +16,15 @@ namespace {
 
 constexpr i64 kWidth = 128;
 
-// What make_goldens.py's model has, with experts and MLPs of kWidth.
+// What make_goldens.py's model has, with experts, MLPs and what is multiplied in front of them of kWidth.
 std::string wider_folder(const std::string& name) {
     static std::map<std::string, std::unique_ptr<SmallModel>> models;
     auto& model = models[name];
     if (model != nullptr) return model->folder();
     nlohmann::json golden = small_model(name).golden();
     std::vector<i64> widths;
-    for (const char* field :
-         {"intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size"}) {
+    for (const char* field : {"intermediate_size", "moe_intermediate_size", "shared_expert_intermediate_size",
+                              "hidden_size", "q_lora_rank"}) {
         if (!golden["config"].contains(field)) continue;
         widths.push_back(golden["config"][field]);
         golden["config"][field] = kWidth;
@@ -55,13 +55,19 @@ void expect_packed(const ModelConfig& config, const ModelForms& forms) {
             for (const PartForm& part : *product) EXPECT_TRUE(part.form.packed);
         }
     }
-    EXPECT_TRUE(forms.notes.empty());
+    // Of latent attention one weight of each layer is absorbed.
+    ASSERT_EQ(forms.notes.size(), config.is_latent() ? 1U : 0U);
+    if (config.is_latent()) {
+        EXPECT_EQ(forms.notes[0],
+                  "2 quantised weights are converted to bf16: absorbed into queries and outputs (the first: "
+                  "model.layers.0.self_attn.kv_b_proj.weight)");
+    }
 }
 
 TEST(PackedExperts, GiveTheLogitsOfTheirNumbersInEveryFormat) {
     const Scratch scratch;
     for (const CheckpointFormat& format : quantize_formats()) {
-        for (const char* name : {"qwen3-moe", "mixtral", "qwen2-moe", "glm4-moe"}) {
+        for (const char* name : {"qwen3-moe", "mixtral", "qwen2-moe", "glm4-moe", "deepseek-v2"}) {
             SCOPED_TRACE(std::string(format.name) + " " + name);
             const std::string folder = quantized(scratch, name, format);
             expect_same_logits(folder, kPrompts);
@@ -159,7 +165,7 @@ void expect_planned_rows(const char* name, const char* format, Activations activ
             }
             const auto& counted = (*engine)->stats().expert_tokens;
             ASSERT_EQ(std::ssize(counted), config->num_layers);
-            EXPECT_EQ(std::accumulate(counted[0].begin(), counted[0].end(), i64{0}),
+            EXPECT_EQ(std::accumulate(counted.back().begin(), counted.back().end(), i64{0}),
                       5 * config->experts.top_k);
             const Target& target = (*context)->target();
             const auto plan = plan_model(
@@ -176,6 +182,11 @@ TEST(PackedExperts, RunTheRowsOfTheirPlan) {
 // Whose products multiply codes, where the norm leaves the router numbers.
 TEST(PackedExperts, RunTheRowsOfTheirPlanBesideSharedOnes) {
     expect_planned_rows("qwen2-moe", "fp8-block", Activations::declared);
+}
+
+TEST(PackedExperts, RunTheRowsOfTheirPlanBehindLatentAttention) {
+    expect_planned_rows("deepseek-v3", "fp8-block", Activations::declared);
+    expect_planned_rows("deepseek-v3", "int8", Activations::automatic);
 }
 
 // Numbers of the emulated GPU beside those of the CPU: prompts and decode steps.
