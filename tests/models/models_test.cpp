@@ -251,6 +251,37 @@ TEST(ExpertStatistics, CountTheTokensOfEveryLayer) {
     }
 }
 
+// To the bit: alone, in chunks, and in a batch, where the errors are those of the same logits.
+TEST(LatentAttention, DoesNotDependOnWhatRunsBeside) {
+    const SmallModel& model = small_model("deepseek-v3");
+    for (const char* device : {"cpu", "emulated:h200"}) {
+        SCOPED_TRACE(device);
+        const auto errors = [&](i64 max_sequences, i64 max_batch_tokens) {
+            EngineOptions options = options_of(model);
+            options.batch_invariant = true;
+            options.max_sequences = max_sequences;
+            options.max_batch_tokens = max_batch_tokens;
+            GoldenRun run(context_of(device), model, config_of(model), options);
+            std::vector<std::pair<double, double>> all;
+            const auto add = [&all](const std::vector<GoldenError>& some) {
+                for (const GoldenError& error : some) all.emplace_back(error.max, error.rms);
+            };
+            const nlohmann::json& prompts = model.golden()["prompts"];
+            if (max_sequences > 1) {
+                add(run.follow_together(prompts));
+            } else {
+                for (const nlohmann::json& prompt : prompts) add(run.follow(prompt));
+            }
+            std::sort(all.begin(), all.end());
+            return all;
+        };
+        const auto alone = errors(1, 2048);
+        EXPECT_EQ(alone.size(), 10u);
+        EXPECT_EQ(errors(1, 11), alone);
+        EXPECT_EQ(errors(4, 2048), alone);
+    }
+}
+
 // transformers writes its own spelling of what it has read.
 TEST_P(Goldens, BothSpellingsAreOneConfig) {
     const nlohmann::json& golden = small_model(GetParam()).golden();
