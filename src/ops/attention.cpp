@@ -26,7 +26,7 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     const bool paged = static_cast<bool>(call.k_pages);
     Matcher match("attention");
     match.tensor("q", call.q, {"q_tokens", "heads", "head_dim"}, {DType::bf16, DType::f16})
-        .tensor("out", call.out, {"q_tokens", "heads", "head_dim"}, {call.q.dtype})
+        .tensor("out", call.out, {"q_tokens", "heads", "head_dim_v"}, {call.q.dtype})
         .tensor("lse_base2", call.lse_base2, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
         .tensor("lse_base_e", call.lse_base_e, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
         .tensor("sinks", call.sinks, {"heads"}, {DType::f32}, {.dense = true, .optional = true})
@@ -40,12 +40,12 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     if (paged) {
         match.require(!call.k && !call.v, "k and k_pages exclude each other")
             .tensor("k_pages", k, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
-            .tensor("v_pages", v, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
+            .tensor("v_pages", v, {"pages", "page_size", "kv_heads", "head_dim_v"}, {type})
             .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
             .tensor("kv_lengths", call.kv_lengths, {"sequences"}, {DType::i32});
     } else {
         match.tensor("k", k, {"kv_tokens", "kv_heads", "head_dim"}, {type})
-            .tensor("v", v, {"kv_tokens", "kv_heads", "head_dim"}, {type})
+            .tensor("v", v, {"kv_tokens", "kv_heads", "head_dim_v"}, {type})
             .tensor("kv_starts", call.kv_starts, {"sequences + 1"}, {DType::i32});
     }
     match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
@@ -53,6 +53,7 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     const i64 sequences = match["sequences + 1"] - 1;
     const i64 kv_capacity = paged ? match["max_pages"] * match["page_size"] : match["kv_tokens"];
     const i64 heads = match["heads"], kv_heads = match["kv_heads"];
+    const i64 head_dim = match["head_dim"], head_dim_v = match["head_dim_v"];
     const i64 mask_keys = call.mask_of_queries  ? std::min(call.max_q_len, match["q_tokens"])
                           : call.max_kv_len > 0 ? call.max_kv_len
                                                 : kv_capacity;
@@ -86,14 +87,15 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     WW_TRY(match.status());
 
     Checked checked;
-    checked.empty = sequences == 0 || match["q_tokens"] == 0 || heads == 0 || match["head_dim"] == 0;
+    checked.empty =
+        sequences == 0 || match["q_tokens"] == 0 || heads == 0 || head_dim == 0 || head_dim_v == 0;
     checked.problem = {.sequences = sequences,
                        .max_q_len = std::min(call.max_q_len, std::max<i64>(1, match["q_tokens"])),
                        .max_kv_len = call.max_kv_len > 0 ? call.max_kv_len : kv_capacity,
                        .q_tokens = match["q_tokens"],
                        .heads = heads,
                        .kv_heads = kv_heads,
-                       .head_dim = match["head_dim"],
+                       .head_dim = head_dim,
                        .dtype = call.q.dtype,
                        .causal = call.causal,
                        .paged = paged,
@@ -106,9 +108,9 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                        .chunk = call.chunk,
                        .sinks = static_cast<bool>(call.sinks),
                        .alibi = static_cast<bool>(call.alibi_slopes),
-                       .mask = static_cast<bool>(call.mask)};
-    const float scale =
-        call.scale > 0 ? call.scale : 1 / std::sqrt(static_cast<float>(checked.problem.head_dim));
+                       .mask = static_cast<bool>(call.mask),
+                       .head_dim_v = head_dim_v == head_dim ? 0 : head_dim_v};
+    const float scale = call.scale > 0 ? call.scale : 1 / std::sqrt(static_cast<float>(head_dim));
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
     // A window, or a chunk, as long as the longest sequence is none; a chunk of one key is a window of none.
     const i64 most_keys = checked.problem.max_kv_len;
@@ -143,7 +145,7 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                     .sequences = narrow(sequences),
                     .heads = narrow(heads),
                     .kv_heads = narrow(kv_heads),
-                    .head_dim = narrow(checked.problem.head_dim),
+                    .head_dim = narrow(head_dim),
                     .q_tokens = narrow(match["q_tokens"]),
                     .max_q_len = narrow(checked.problem.max_q_len),
                     .num_splits = 1,
@@ -166,7 +168,8 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                     .k_scale_stride = kv_scale_stride(call.k_scale),
                     .v_scale_stride = kv_scale_stride(call.v_scale),
                     .k_scale = static_cast<const float*>(call.k_scale.data),
-                    .v_scale = static_cast<const float*>(call.v_scale.data)};
+                    .v_scale = static_cast<const float*>(call.v_scale.data),
+                    .head_dim_v = narrow(head_dim_v)};
     return checked;
 }
 
@@ -209,7 +212,7 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
     args.lse_factor = 1;
     args.sinks = nullptr;
     WW_TRY(prepare_step<AttentionOp>(context, problem, args, prepared));
-    return prepare_merge(context, args, problem.head_dim, problem.dtype, checked.args.sinks,
+    return prepare_merge(context, args, value_dim(problem), problem.dtype, checked.args.sinks,
                          checked.args.lse_factor, prepared);
 }
 

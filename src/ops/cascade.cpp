@@ -28,7 +28,7 @@ struct Layout {
 Layout layout_of(const Cascade& cascade) {
     const Tensor& q = cascade.call.q;
     Layout layout;
-    layout.out_bytes = aligned(q.num_elements() * dtype_bytes(q.dtype));
+    layout.out_bytes = aligned(cascade.call.out.num_elements() * dtype_bytes(q.dtype));
     layout.lse_bytes = aligned(q.shape[0] * q.shape[1] * 4);
     const i64 levels = std::ssize(cascade.levels);
     if (levels > 1) layout.attention_begin = levels * (layout.out_bytes + layout.lse_bytes);
@@ -40,6 +40,7 @@ Status check(const Cascade& cascade) {
     Matcher match("cascade");
     match.require(!cascade.levels.empty(), "there must be at least one level")
         .tensor("q", call.q, {"q_tokens", "heads", "head_dim"}, {DType::bf16, DType::f16})
+        .tensor("out", call.out, {"q_tokens", "heads", "head_dim_v"}, {call.q.dtype})
         .tensor("workspace", call.workspace, {"bytes"}, {DType::u8}, {.dense = true, .optional = true})
         .require(alignment_of({&call.workspace}) >= kAlignment,
                  fmt::format("workspace must start at a multiple of {} bytes", kAlignment))
@@ -87,7 +88,7 @@ Result<i64> cascade_workspace_bytes(Context& context, const Cascade& cascade) {
 Status prepare(Context& context, const Cascade& cascade, Prepared& prepared) {
     WW_TRY(check(cascade));
     const Tensor &q = cascade.call.q, &workspace = cascade.call.workspace;
-    if (q.num_elements() == 0) return {};
+    if (cascade.call.out.num_elements() == 0) return {};
     const Layout layout = layout_of(cascade);
     const i64 given = workspace ? workspace.shape[0] : 0, levels = std::ssize(cascade.levels);
     if (given < layout.attention_begin)
@@ -95,10 +96,10 @@ Status prepare(Context& context, const Cascade& cascade, Prepared& prepared) {
                                         levels, layout.attention_begin));
     auto* const start = static_cast<std::byte*>(workspace.data);
 
-    const i64 tokens = q.shape[0], heads = q.shape[1], head_dim = q.shape[2];
+    const i64 tokens = q.shape[0], heads = q.shape[1], head_dim_v = cascade.call.out.shape[2];
     const bool is_natural = static_cast<bool>(cascade.call.lse_base_e);
     MergeStates merge;
-    merge.states = Tensor::dense(start, q.dtype, {levels, tokens, heads, head_dim});
+    merge.states = Tensor::dense(start, q.dtype, {levels, tokens, heads, head_dim_v});
     merge.states.stride[0] = layout.out_bytes / dtype_bytes(q.dtype);
     merge.states_lse = Tensor::dense(start + levels * layout.out_bytes, DType::f32, {levels, tokens, heads});
     merge.states_lse.stride[0] = layout.lse_bytes / 4;
@@ -109,7 +110,7 @@ Status prepare(Context& context, const Cascade& cascade, Prepared& prepared) {
         const auto index = static_cast<std::size_t>(i);
         Attention call = level_call(cascade, index);
         if (levels > 1) {
-            call.out = Tensor::dense(start + i * layout.out_bytes, q.dtype, {tokens, heads, head_dim});
+            call.out = Tensor::dense(start + i * layout.out_bytes, q.dtype, {tokens, heads, head_dim_v});
             (is_natural ? call.lse_base_e : call.lse_base2) = Tensor::dense(
                 start + levels * layout.out_bytes + i * layout.lse_bytes, DType::f32, {tokens, heads});
         }

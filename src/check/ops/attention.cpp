@@ -25,13 +25,13 @@ i64 first_read(const AttentionInputs& in, i64 s) {
 }
 
 // The rows of keys and values that some sequence reads; everything else becomes NaN.
-void poison_unused(const AttentionProblem& problem, const AttentionInputs& in, std::vector<float>& values) {
+void poison_unused(const AttentionInputs& in, i64 columns, std::vector<float>& values) {
     std::vector<bool> used(values.size());
     for (i64 s = 0; s < in.sequences(); ++s) {
         for (i64 key = first_read(in, s); key < in.kv_len(s); ++key) {
             for (i64 head = 0; head < in.kv_heads; ++head) {
-                const i64 row = in.kv_row(s, key, head);
-                std::fill_n(used.begin() + row, problem.head_dim, true);
+                const i64 row = in.kv_row(s, key, head) / in.head_dim * columns;
+                std::fill_n(used.begin() + row, columns, true);
             }
         }
     }
@@ -58,33 +58,36 @@ void* write_codes(Workbench& bench, KvFormat format, const std::vector<float>& v
     return start + (misaligned ? 1 : 0);
 }
 
-// k and v are stored as [count, 2, rows, ...] in one tensor: strides that are not those of a dense one.
+// k and v are stored as [count, k then v: rows, ...] in one tensor: strides that are not those of a dense
+// one.
 struct Interleaved {
     Tensor k, v;
     std::vector<float> k_values, v_values;
 };
 Interleaved interleave(Workbench& bench, const AttentionProblem& problem, const AttentionInputs& in,
-                       i64 count, i64 block, double scale, bool misaligned) {
+                       i64 count, i64 rows, double scale, bool misaligned) {
     const bool coded = problem.kv_format != KvFormat::same;
+    const i64 block = rows * problem.kv_heads * problem.head_dim;
+    const i64 v_block = rows * problem.kv_heads * value_dim(problem), both_blocks = block + v_block;
     Tensor both;
     std::vector<float> values;
     if (coded) {
-        values = draw_codes(bench, problem.kv_format, 2 * count * block, scale);
+        values = draw_codes(bench, problem.kv_format, count * both_blocks, scale);
     } else {
-        both = bench.input(problem.dtype, {count, 2, block}, scale, misaligned);
+        both = bench.input(problem.dtype, {count, 1, both_blocks}, scale, misaligned);
         values = bench.read(both);
     }
     Interleaved result;
     for (i64 i = 0; i < count; ++i) {
-        const auto start = values.begin() + i * 2 * block;
+        const auto start = values.begin() + i * both_blocks;
         result.k_values.insert(result.k_values.end(), start, start + block);
-        result.v_values.insert(result.v_values.end(), start + block, start + 2 * block);
+        result.v_values.insert(result.v_values.end(), start + block, start + both_blocks);
     }
-    poison_unused(problem, in, result.k_values);
-    poison_unused(problem, in, result.v_values);
+    poison_unused(in, in.head_dim, result.k_values);
+    poison_unused(in, in.value_dim(), result.v_values);
     for (i64 i = 0; i < count; ++i) {
-        std::copy_n(result.k_values.begin() + i * block, block, values.begin() + i * 2 * block);
-        std::copy_n(result.v_values.begin() + i * block, block, values.begin() + (i * 2 + 1) * block);
+        std::copy_n(result.k_values.begin() + i * block, block, values.begin() + i * both_blocks);
+        std::copy_n(result.v_values.begin() + i * v_block, v_block, values.begin() + i * both_blocks + block);
     }
     const DType dtype = kv_dtype(problem.kv_format, problem.dtype);
     if (coded) {
@@ -92,15 +95,15 @@ Interleaved interleave(Workbench& bench, const AttentionProblem& problem, const 
     } else {
         bench.write(both, values);
     }
-    const i64 rows = block / (problem.kv_heads * problem.head_dim);
-    if (problem.paged) {
-        result.k = Tensor::dense(both.data, dtype, {count, rows, problem.kv_heads, problem.head_dim});
-    } else {
-        result.k = Tensor::dense(both.data, dtype, {count, problem.kv_heads, problem.head_dim});
-    }
-    result.k.stride[0] = 2 * block;
-    result.v = result.k;
-    result.v.data = static_cast<std::byte*>(both.data) + block * dtype_bytes(dtype);
+    const auto part = [&](i64 first, i64 columns) {
+        void* data = static_cast<std::byte*>(both.data) + first * dtype_bytes(dtype);
+        Tensor tensor = problem.paged ? Tensor::dense(data, dtype, {count, rows, problem.kv_heads, columns})
+                                      : Tensor::dense(data, dtype, {count, problem.kv_heads, columns});
+        tensor.stride[0] = both_blocks;
+        return tensor;
+    };
+    result.k = part(0, problem.head_dim);
+    result.v = part(block, value_dim(problem));
     return result;
 }
 
@@ -234,6 +237,18 @@ struct AttentionCheck {
         add({6, 1, 120, 0, 4, 2, 112, any, true, true, 16});
         add({3, 40, 90, 0, 2, 1, 192, any, true, false});
         add({6, 3, 60, 0, 2, 1, 8, any, true, true, 16});
+
+        // Values of other columns than keys: latent attention's prompts, and what only some rows serve.
+        const auto values = [](i64 columns) { return [=](AttentionProblem& p) { p.head_dim_v = columns; }; };
+        add_asking({4, 150, 190, 0, 4, 4, 192, any, true, false}, values(128));
+        add_asking({4, 70, 131, 0, 2, 2, 192, any, false, true, 64}, values(128));  // large scores
+        add_asking({6, 5, 301, 0, 8, 2, 192, any, true, true, 16}, values(128), softcap, window(99, 3));
+        add_asking({1, 1, 3000, 0, 4, 4, 192, any, true, true, 16}, values(128), sinks);  // splits
+        add_asking({3, 40, 90, 0, 2, 1, 160, any, true, false}, values(72), chunk);
+        add_asking({6, 20, 100, 0, 4, 2, 64, any, true, true, 32}, values(200), sinks);  // more than keys
+        add_asking({6, 20, 100, 0, 4, 2, 192, any, true, true, 32, 2}, values(128), alibi, mask);
+        add_asking({6, 9, 100, 0, 3, 1, 33, any, true, true, 4, 2}, values(7));
+        add_asking({6, 5, 301, 0, 8, 1, 192, any, true, true, 1}, values(128), codes);
         return problems;
     }
 
@@ -288,11 +303,11 @@ struct AttentionCheck {
                            .window_left = problem.window_left,
                            .softcap = problem.softcap,
                            .window_right = problem.window_right,
-                           .chunk = problem.chunk};
+                           .chunk = problem.chunk,
+                           .head_dim_v = problem.head_dim_v};
         choose_lengths(problem, bench.random(), in);
         in.kv_starts = {0};
         for (const i32 length : in.kv_lengths) in.kv_starts.push_back(in.kv_starts.back() + length);
-        const i64 row_values = problem.kv_heads * problem.head_dim;
         const i64 count = problem.paged ? choose_pages(problem, bench.random(), in,
                                                        [&](i64 s) { return first_read(in, s); })
                                         : std::max<i64>(1, in.kv_starts.back());
@@ -302,10 +317,11 @@ struct AttentionCheck {
         const i64 q_tokens = in.q_starts.back(), q_rows = q_tokens + kSpareTokens;
         const Tensor q =
             bench.input(problem.dtype, {q_rows, problem.heads, problem.head_dim}, magnitude, misaligned);
-        const Tensor out = bench.output(problem.dtype, {q_rows, problem.heads, problem.head_dim}, misaligned);
+        const Tensor out =
+            bench.output(problem.dtype, {q_rows, problem.heads, value_dim(problem)}, misaligned);
         const Tensor lse = bench.output(DType::f32, {q_rows, problem.heads});
-        const i64 block = row_values * (problem.paged ? problem.page_size : 1);
-        Interleaved kv = interleave(bench, problem, in, count, block, magnitude, misaligned);
+        const i64 rows = problem.paged ? problem.page_size : 1;
+        Interleaved kv = interleave(bench, problem, in, count, rows, magnitude, misaligned);
         in.q = bench.read(q);
         in.k = std::move(kv.k_values);
         in.v = std::move(kv.v_values);

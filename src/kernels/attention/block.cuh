@@ -42,6 +42,12 @@ using KvElement = typename KvElementOf<R>::Type;
 template <AttentionRow R>
 using ValueType = Storage<is_coded(R) ? DType::f16 : R.dtype>;
 
+// Columns of values and outputs.
+template <AttentionRow R>
+__device__ inline int value_columns(const AttentionArgs& args) {
+    return has_two_sizes(R) ? args.head_dim_v : args.head_dim;
+}
+
 constexpr bool kConvertsFp8 = facts_of(static_cast<BuildTarget>(WW_TARGET)).first_capability >= 89;
 
 // What scores, or outputs, of codes are multiplied by.
@@ -213,7 +219,7 @@ struct OutputRow {
         if (args.num_splits > 1) {
             const i64 index = (i64{work.split} * args.q_tokens + token) * args.heads + head;
             out = nullptr;
-            partial = args.partial_out + index * partial_dim(args.head_dim);
+            partial = args.partial_out + index * partial_dim(value_columns<R>(args));
             lse = args.partial_lse + index;
         } else {
             out =
@@ -224,15 +230,15 @@ struct OutputRow {
     }
 
     // Columns column, column + 1; column is even.
-    __device__ void store(int column, float low, float high, int head_dim) const {
+    __device__ void store(int column, float low, float high, int num_columns) const {
         // The merge reads whole vectors: what is behind an odd head is written too.
         const bool to_vector = R.elementwise && partial != nullptr;
-        if (column >= (to_vector ? static_cast<int>(partial_dim(head_dim)) : head_dim)) return;
+        if (column >= (to_vector ? static_cast<int>(partial_dim(num_columns)) : num_columns)) return;
         if (partial != nullptr) {
             *reinterpret_cast<float2*>(partial + column) = float2{low, high};
         } else if constexpr (R.elementwise) {
             out[column] = ptx::from_float<T>(low);
-            if (column + 1 < head_dim) out[column + 1] = ptx::from_float<T>(high);
+            if (column + 1 < num_columns) out[column + 1] = ptx::from_float<T>(high);
         } else {
             *reinterpret_cast<u32*>(out + column) = ptx::pack<T>(low, high);
         }

@@ -88,20 +88,23 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     work.slots = target.num_sms * blocks_per_sm(row, target);
     work.steps = std::ceil(keys / row.kv_tile);
     const int kv_bytes = dtype_bytes(kv_dtype(problem.kv_format, problem.dtype));
-    work.step_bytes = 2.0 * row.kv_tile * problem.head_dim * kv_bytes;
+    const double columns =
+        static_cast<double>(problem.head_dim + value_dim(problem));  // of a key and its value
+    const double row_columns = row.head_dim + value_dim(row);
+    work.step_bytes = row.kv_tile * columns * kv_bytes;
     work.memory_bytes = work.step_bytes * (fresh + (1 - fresh) / costs.l2_factor);
-    work.padding = static_cast<double>(row.head_dim - problem.head_dim) / row.head_dim;
-    work.step_flops = 4.0 * tile_rows * row.kv_tile * row.head_dim;
+    work.padding = (row_columns - columns) / row_columns;
+    work.step_flops = 2.0 * tile_rows * row.kv_tile * row_columns;
     work.warps = tile_rows / row.warp_rows * row.kv_warps;
     // Every warp reads the keys that it attends to, and its queries where they are not in registers.
     const double element_bytes = dtype_bytes(problem.dtype);
-    const double keys_bytes = 2.0 * row.kv_tile * row.head_dim * element_bytes;
+    const double keys_bytes = row.kv_tile * row_columns * element_bytes;
     work.shared_bytes = keys_bytes * (1 + work.warps / row.kv_warps);
     if (row.q_in_shared) work.shared_bytes += work.warps * row.warp_rows * row.head_dim * element_bytes;
     work.exponentials = tile_rows * row.kv_tile;
     work.conversions = is_coded(row) ? double(row.kv_tile) * row.head_dim : 0;
     if (problem.softcap > 0) work.step_flops *= 1 + costs.softcap_columns / row.head_dim;
-    work.merge_bytes = 4.0 * total_q_tokens(problem) * problem.heads * problem.head_dim * 2;
+    work.merge_bytes = 4.0 * total_q_tokens(problem) * problem.heads * value_dim(problem) * 2;
     return work;
 }
 
@@ -202,10 +205,11 @@ Prediction AttentionOp::predict(const Row& row, const TargetFacts& target, const
         const double tokens = static_cast<double>(total_q_tokens(problem));
         const double q_len = tokens / problem.sequences;
         const double keys = keys_seen(problem, q_len, 1);
-        const double flops = 4 * tokens * problem.heads * keys * problem.head_dim;
+        const double columns = static_cast<double>(problem.head_dim + value_dim(problem));
+        const double flops = 2 * tokens * problem.heads * keys * columns;
         const double read =
             has_first(problem) ? keys_seen(problem, q_len, q_len) : double(problem.max_kv_len);
-        const double bytes = 2.0 * problem.sequences * problem.kv_heads * read * problem.head_dim *
+        const double bytes = 1.0 * problem.sequences * problem.kv_heads * read * columns *
                              dtype_bytes(kv_dtype(problem.kv_format, problem.dtype));
         return roofline(target, costs, bytes, flops, fp32_tflops(target, costs),
                         costs.host.attention_memory_share, costs.host.attention_compute_share);

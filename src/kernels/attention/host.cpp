@@ -133,7 +133,8 @@ struct HostRows {
 template <DType kType>
 void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int first_query,
             const HostSimd& simd, Buffers& buffers) {
-    const int num_queries = std::min(kQueries, sequence.q_len - first_query), head_dim = args.head_dim;
+    const int num_queries = std::min(kQueries, sequence.q_len - first_query);
+    const int head_dim = args.head_dim, value_dim = args.head_dim_v;
     const i64 kv_head = head / (args.heads / args.kv_heads);
     const u16* numbers =
         args.kv_format == KvFormat::same ? nullptr : CodeTable<kType>::of(args.kv_format).numbers;
@@ -148,7 +149,7 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
         widen_of(simd, kType)(
             static_cast<const u16*>(args.q) + token * args.q_token_stride + head * args.q_head_stride,
             head_dim, buffers.q[i]);
-        std::fill_n(buffers.out[i], head_dim, 0.f);
+        std::fill_n(buffers.out[i], value_dim, 0.f);
         buffers.max[i] = -kInfinity;
         buffers.sum[i] = 0;
     }
@@ -194,7 +195,7 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
             if (max > buffers.max[i]) {
                 const float factor = exp2_nonpositive(buffers.max[i] - max);
                 buffers.sum[i] *= factor;
-                for (int c = 0; c < head_dim; ++c) buffers.out[i][c] *= factor;
+                for (int c = 0; c < value_dim; ++c) buffers.out[i][c] *= factor;
                 buffers.max[i] = max;
             }
             const float offset = max == -kInfinity ? 0 : max;
@@ -203,13 +204,14 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
         }
         for (int j = skipped, run = 0; j < num_keys; j += run) {
             run = sequence.run(first_key + j, num_keys - j);
-            const auto [rows, stride] = v.read(
-                sequence.row(first_key + j, args.v_page_stride, args.v_token_stride), run, head_dim, buffers);
+            const auto [rows, stride] =
+                v.read(sequence.row(first_key + j, args.v_page_stride, args.v_token_stride), run, value_dim,
+                       buffers);
             for (int i = 0; i < num_queries; ++i) {
                 const int seen = std::min(run, sequence.visible(first_query + i) - first_key - j);
                 const int first = std::max(0, sequence.first_visible(first_query + i) - first_key - j);
                 for (int key = first; key < seen; ++key) {
-                    add_scaled(buffers.weights[i][j + key], rows + key * stride, head_dim, buffers.out[i]);
+                    add_scaled(buffers.weights[i][j + key], rows + key * stride, value_dim, buffers.out[i]);
                 }
             }
         }
@@ -220,7 +222,7 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
             host_finish(buffers.max[i], buffers.sum[i], args.sinks, head, args.lse_factor);
         const float scale = unscaled * v.scale;
         const i64 out = token * args.out_token_stride + head * args.out_head_stride;
-        for (int c = 0; c < head_dim; ++c) store_float(args.out, kType, out + c, buffers.out[i][c] * scale);
+        for (int c = 0; c < value_dim; ++c) store_float(args.out, kType, out + c, buffers.out[i][c] * scale);
         if (args.lse != nullptr) args.lse[token * args.lse_token_stride + head] = lse;
     }
 }

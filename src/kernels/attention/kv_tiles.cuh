@@ -14,14 +14,22 @@ class KvTiles {
     using T = KvElement<R>;
     using Step = typename AttentionShared<R>::Step;
     static constexpr int kElements = copies_codes(R) ? 16 : 8;  // of a vector
-    static constexpr int kVectors = R.head_dim / kElements;
+    static constexpr int kVectors = R.head_dim / kElements, kValueVectors = value_dim(R) / kElements;
     static constexpr int kRowBytes = kVectors * 16;
     using Map = Swizzle<kVectors>;
-    static constexpr int kLanes = kVectors > 16 ? 32 : kVectors > 8 ? 16 : kVectors > 4 ? 8 : 4;  // for a row
+    // For a row. Where values have other columns than keys, eight, with every eighth vector of it each.
+    static constexpr bool kStrided = kValueVectors != kVectors;
+    static constexpr int kLanes = kStrided        ? 8
+                                  : kVectors > 16 ? 32
+                                  : kVectors > 8  ? 16
+                                  : kVectors > 4  ? 8
+                                                  : 4;
     static constexpr int kPassRows = num_threads(R) / kLanes;
     static constexpr int kPasses = R.kv_tile / kPassRows;
     static constexpr int kLookUps = (R.kv_tile + 31) / 32;  // page numbers of a step that a lane has
     static_assert(R.kv_tile % kPassRows == 0 && (kPassRows % 32 == 0 || 32 % kPassRows == 0));
+    static_assert(!kStrided || (kVectors % 8 == 0 && kValueVectors % 8 == 0 && kPassRows % 8 == 0 &&
+                                !is_coded(R) && !R.elementwise));
 
 public:
     __device__ KvTiles(const AttentionArgs& args, const BlockWork& work) : args_(args) {
@@ -92,26 +100,47 @@ private:
     template <bool copies_k, bool copies_v, bool from_start>
     __device__ void copy_row(u32 k_shared, u32 v_shared, int pass, const T* k, const T* v) const {
         const int row = pass * kPassRows + thread() / kLanes, key = key_ + row, vector = thread() % kLanes;
+        if constexpr (kStrided) {
+            const bool in_range = key < end_ && (from_start || key >= begin_);
+            // The same vector of a row of values lies by as much sooner as the rows before it are shorter.
+            const u32 k_offset = offset_ + pass * kPassRows * kRowBytes;
+            const u32 v_offset = k_offset - row * (kRowBytes - kValueVectors * 16);
+            if constexpr (copies_k) copy_strided<kVectors>(k_shared + k_offset, k, in_range, args_.head_dim);
+            if constexpr (copies_v)
+                copy_strided<kValueVectors>(v_shared + v_offset, v, in_range, args_.head_dim_v);
+            return;
+        }
         if (kLanes != kVectors && vector >= kVectors) return;
         u32 offset = offset_ + pass * kPassRows * kRowBytes;
         if constexpr (kPassRows % 8 != 0) offset = Map::offset_bytes(row, vector);
         // Of vectors behind head_dim no key is read.
-        const bool reads = key < end_ && (from_start || key >= begin_) && vector * kElements < args_.head_dim;
         if constexpr (R.elementwise) {
-            copy_elements<copies_k, Storage<R.dtype>>(k_shared + offset, k, reads, vector);
-            copy_elements<copies_v, ValueType<R>>(v_shared + offset, v, reads, vector);
+            const bool reads = key < end_ && (from_start || key >= begin_);
+            copy_elements<copies_k, Storage<R.dtype>>(k_shared + offset, k, reads, vector, args_.head_dim);
+            copy_elements<copies_v, ValueType<R>>(v_shared + offset, v, reads, vector, args_.head_dim_v);
         } else {
+            const bool reads =
+                key < end_ && (from_start || key >= begin_) && vector * kElements < args_.head_dim;
             if constexpr (copies_k) ptx::cp_async_16(k_shared + offset, k, reads ? 16 : 0);
             if constexpr (copies_v) ptx::cp_async_16(v_shared + offset, v, reads ? 16 : 0);
         }
     }
 
+    template <int kRowVectors>
+    __device__ static void copy_strided(u32 shared, const T* from, bool reads, int columns) {
+#pragma unroll
+        for (int i = 0; i < kRowVectors / 8; ++i) {
+            const int column = (thread() % 8 + 8 * i) * kElements;
+            ptx::cp_async_16(shared + i * 128, from + i * 8 * kElements, reads && column < columns ? 16 : 0);
+        }
+    }
+
     template <bool copies, class Number>
-    __device__ void copy_elements(u32 shared, const T* from, bool reads, int vector) const {
+    __device__ void copy_elements(u32 shared, const T* from, bool reads, int vector, int columns) const {
         if constexpr (copies) {
             u32 bits[8];
 #pragma unroll
-            for (int i = 0; i < 8; ++i) bits[i] = reads && vector * 8 + i < args_.head_dim ? from[i].bits : 0;
+            for (int i = 0; i < 8; ++i) bits[i] = reads && vector * 8 + i < columns ? from[i].bits : 0;
             if constexpr (is_coded(R)) {
                 const u32 low = bits[0] | bits[1] << 8 | bits[2] << 16 | bits[3] << 24;
                 const u32 high = bits[4] | bits[5] << 8 | bits[6] << 16 | bits[7] << 24;

@@ -30,18 +30,23 @@ struct AttentionInputs {
     std::vector<u32> mask;                   // [q_tokens, mask_words]; empty: none
     i64 mask_words = 0;
     bool mask_of_queries = false;
+    i64 head_dim_v = 0;  // columns of v and out; 0: head_dim
 
     i64 sequences() const { return static_cast<i64>(q_starts.size()) - 1; }
     i64 q_len(i64 s) const { return q_starts[s + 1] - q_starts[s]; }
     i64 kv_len(i64 s) const {
         return page_table.empty() ? kv_starts[s + 1] - kv_starts[s] : i64{kv_lengths[s]};
     }
-    // Element offset of a key's row in k and v.
+    // Element offset of a key's row in k; of its value's in v.
     i64 kv_row(i64 s, i64 key, i64 kv_head) const {
         const i64 token = page_table.empty()
                               ? kv_starts[s] + key
                               : page_table[s * max_pages + key / page_size] * page_size + key % page_size;
         return (token * kv_heads + kv_head) * head_dim;
+    }
+    i64 value_dim() const { return head_dim_v > 0 ? head_dim_v : head_dim; }
+    i64 value_row(i64 s, i64 key, i64 kv_head) const {
+        return kv_row(s, key, kv_head) / head_dim * value_dim();
     }
     static float scale_of(const std::vector<float>& scales, i64 kv_head) {
         return scales.empty() ? 1 : scales[static_cast<std::size_t>(kv_head)];
@@ -74,7 +79,7 @@ struct AttentionInputs {
 
 template <class Real>
 struct AttentionAnswer {
-    std::vector<Real> out;  // [q_tokens, heads, head_dim]
+    std::vector<Real> out;  // [q_tokens, heads, value_dim()]
     std::vector<Real> lse;  // [q_tokens, heads], base 2
     double largest_score = 0;
 };
@@ -86,7 +91,7 @@ AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage)
     const i64 group = in.heads / in.kv_heads, rows = static_cast<i64>(in.q_starts.back()) * in.heads;
     constexpr bool rounds = sizeof(Real) == sizeof(float);
     constexpr double kLog2E = 1.4426950408889634;
-    AttentionAnswer<Real> answer{std::vector<Real>(static_cast<std::size_t>(rows * in.head_dim)),
+    AttentionAnswer<Real> answer{std::vector<Real>(static_cast<std::size_t>(rows * in.value_dim())),
                                  std::vector<Real>(static_cast<std::size_t>(rows))};
     std::vector<Real> scores;
     for (i64 s = 0; s < in.sequences(); ++s) {
@@ -122,17 +127,17 @@ AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage)
                     max = std::max(max, scores[key]);
                     answer.largest_score = std::max(answer.largest_score, std::abs(double(scores[key])));
                 }
-                Real* out = &answer.out[row * in.head_dim];
+                Real* out = &answer.out[row * in.value_dim()];
                 if (sink != -kInfinity) sum = std::exp2(sink - max);
                 for (std::size_t key = 0; key < scores.size(); ++key) {
                     if (scores[key] == -kInfinity) continue;
                     const Real weight = std::exp2(scores[key] - max);
                     sum += weight;
                     const Real stored = rounds ? static_cast<Real>(round_to(storage, float(weight))) : weight;
-                    const float* v = &in.v[in.kv_row(s, first + static_cast<i64>(key), head / group)];
-                    for (i64 i = 0; i < in.head_dim; ++i) out[i] += stored * Real{v[i]};
+                    const float* v = &in.v[in.value_row(s, first + static_cast<i64>(key), head / group)];
+                    for (i64 i = 0; i < in.value_dim(); ++i) out[i] += stored * Real{v[i]};
                 }
-                for (i64 i = 0; i < in.head_dim && sum != 0; ++i) {
+                for (i64 i = 0; i < in.value_dim() && sum != 0; ++i) {
                     out[i] = out[i] / sum * v_scale;
                     if (rounds) out[i] = static_cast<Real>(round_to(storage, float(out[i])));
                 }

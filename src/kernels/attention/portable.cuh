@@ -102,14 +102,14 @@ __device__ inline void store_rows(const AttentionArgs& args, const BlockWork& wo
         const auto [scale, lse] =
             finish_row<R>(args, work, output.head, softmax.max[half % 2], softmax.sum[half % 2]);
 #pragma unroll
-        for (int n = 0; n < R.head_dim / 8; ++n) {
+        for (int n = 0; n < value_dim(R) / 8; ++n) {
             const int column = n * 8 + 2 * (lane_id() % 4);
             const float low = softmax.out[n][half % 2 * 2] * scale,
                         high = softmax.out[n][half % 2 * 2 + 1] * scale;
             if (!is_direct) {
                 own.put(warp_row, column, low, high);
             } else if (is_stored) {
-                output.store(column, low, high, args.head_dim);
+                output.store(column, low, high, value_columns<R>(args));
             }
         }
         if (is_stored && output.lse != nullptr && lane_id() % 4 == 0) *output.lse = lse;

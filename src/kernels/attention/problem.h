@@ -31,6 +31,7 @@ struct AttentionProblem {
     bool sinks = false;                   // a logit of each head is in the sum of the weights
     bool alibi = false;                   // distances are subtracted from scores
     bool mask = false;                    // bits say which keys are seen
+    i64 head_dim_v = 0;                   // columns of v and out; 0: head_dim
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -55,6 +56,7 @@ struct AttentionProblem {
         v("sinks", self.sinks);
         v("alibi", self.alibi);
         v("mask", self.mask);
+        v("head_dim_v", self.head_dim_v);
     }
     // A prompt's row loses less at decoding than a decode row at prompts. Splits depend on lengths.
     constexpr AttentionProblem canonical() const {
@@ -69,10 +71,15 @@ struct AttentionProblem {
     constexpr AttentionProblem comparable() const {
         AttentionProblem problem = *this;
         if (q_tokens == 0) problem.q_tokens = sequences * max_q_len;
+        if (head_dim_v == head_dim) problem.head_dim_v = 0;
         if (max_splits > 1) problem.max_splits = 256;
         return problem;
     }
 };
+
+constexpr i64 value_dim(const AttentionProblem& problem) {
+    return problem.head_dim_v > 0 ? problem.head_dim_v : problem.head_dim;
+}
 
 // More keys than there are, and no overflow when it is added to the number of a key.
 constexpr i32 kNoWindow = 1 << 30;
@@ -101,17 +108,17 @@ constexpr ChunkSize chunk_size(i64 size) {
 // Strides count elements.
 struct AttentionArgs {
     const void* q;          // [q_tokens, heads, head_dim]
-    void* out;              // [q_tokens, heads, head_dim]
+    void* out;              // [q_tokens, heads, head_dim_v]
     float* lse;             // [q_tokens, heads] or null
     const void* k;          // [kv_tokens, kv_heads, head_dim] or [pages, page_size, kv_heads, head_dim]
-    const void* v;          // like k
+    const void* v;          // like k, of head_dim_v columns
     const i32* q_starts;    // [sequences + 1]
     const i32* kv_starts;   // [sequences + 1]; null when paged
     const i32* kv_lengths;  // [sequences]; null when ragged
     const i32* page_table;  // [sequences, max_pages]; null when ragged
 
     // Where the keys are split: normalised partial outputs and their log-sum-exps, combined by the merge.
-    float* partial_out;  // [splits, q_tokens, heads, partial_dim(head_dim)]
+    float* partial_out;  // [splits, q_tokens, heads, partial_dim(head_dim_v)]
     float* partial_lse;  // [splits, q_tokens, heads]
 
     i32 q_token_stride, q_head_stride;
@@ -149,6 +156,8 @@ struct AttentionArgs {
     KvFormat kv_format;
     i32 k_scale_stride, v_scale_stride;
     const float *k_scale, *v_scale;
+
+    i32 head_dim_v;
 };
 
 // Columns of a row of partial output: whole 16-byte vectors of floats.

@@ -24,6 +24,7 @@ struct AttentionRow {
     KvFormat kv_format = KvFormat::same;  // of keys and values: see code_pairs.cuh
     RowName spill_reason{};  // not empty: some target's image of this row may spill registers, and why
     bool biases = false;     // ALiBi and masks of bits, which others are not slowed by
+    int head_dim_v = 0;      // the largest served of values; 0: head_dim
     i64 shared_bytes = 0;    // dynamic
 
     template <class Self, class Visitor>
@@ -43,6 +44,7 @@ struct AttentionRow {
         v("clusters", self.clusters);
         v("kv_format", self.kv_format);
         v("biases", self.biases);
+        v("head_dim_v", self.head_dim_v);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -71,6 +73,15 @@ constexpr int min_blocks(const AttentionRow& row) {
 
 constexpr bool keeps_q_in_shared(const AttentionRow& row) {
     return row.q_in_shared;
+}
+
+// Columns of values in shared memory.
+constexpr int value_dim(const AttentionRow& row) {
+    return row.head_dim_v > 0 ? row.head_dim_v : row.head_dim;
+}
+// Whether values may have other columns than keys: the number of each is an argument then.
+constexpr bool has_two_sizes(const AttentionRow& row) {
+    return row.head_dim_v > 0 || row.elementwise;
 }
 
 // Keys and values are codes of 8 bits in memory, and in the steps of shared memory: warps of decode rows make
@@ -113,7 +124,7 @@ struct PeerSums<R, true> {
 template <AttentionRow R, class Element>
 struct KvStep {  // 16-byte vectors are swizzled: tile/swizzle.h
     Element k[R.kv_tile * R.head_dim];
-    Element v[R.kv_tile * R.head_dim];
+    Element v[R.kv_tile * value_dim(R)];
 };
 
 // The numbers that all warps read, made of a step's codes.
@@ -240,6 +251,8 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.portable.f16.d256.any.biased",     ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
     sized<AttentionRow{"attention.portable.f16.e4m3.d256.any.biased",  ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e4m3, kSpills, true}>(),
     sized<AttentionRow{"attention.portable.f16.e5m2.d256.any.biased",  ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d192v128.r128",      ArchClass::portable, DType::bf16, 192, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 128}>(),
+    sized<AttentionRow{"attention.portable.f16.d192v128.r128",       ArchClass::portable, DType::f16,  192, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 128}>(),
     {"attention.host.bf16", ArchClass::host, DType::bf16, 256},
     {"attention.host.f16",  ArchClass::host, DType::f16,  256},
 };
@@ -266,6 +279,10 @@ constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
         if (problem.mask) return {"mask", 0, 1, "bool"};
     }
     if (problem.head_dim > row.head_dim) return {"head_dim", row.head_dim, problem.head_dim, "at_most"};
+    if (is_device && !has_two_sizes(row) && value_dim(problem) != problem.head_dim)
+        return {"head_dim_v", problem.head_dim, value_dim(problem), "equal"};
+    if (value_dim(problem) > value_dim(row))
+        return {"head_dim_v", value_dim(row), value_dim(problem), "at_most"};
     if (problem.kv_heads < 1) return {"kv_heads", 1, problem.kv_heads, "at_least"};
     if (problem.heads % problem.kv_heads != 0) return {"heads", problem.kv_heads, problem.heads, "multiple"};
     if (problem.paged && (problem.page_size < 1 || (problem.page_size & (problem.page_size - 1)) != 0)) {
@@ -274,6 +291,7 @@ constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
     if (is_device && !row.elementwise) {
         const i64 vector = is_coded(row) ? 16 : 8;
         if (problem.head_dim % vector != 0) return {"head_dim", vector, problem.head_dim, "multiple"};
+        if (value_dim(problem) % vector != 0) return {"head_dim_v", vector, value_dim(problem), "multiple"};
         if (problem.alignment_bytes % 16 != 0) return {"alignment", 16, problem.alignment_bytes, "multiple"};
     }
     return accepted();
@@ -294,12 +312,12 @@ constexpr i64 num_row_tiles(const AttentionRow& row, const AttentionProblem& pro
 constexpr i64 partial_bytes(const AttentionProblem& problem, i64 num_splits) {
     if (num_splits <= 1) return 0;
     const i64 rows = num_splits * total_q_tokens(problem) * problem.heads;
-    return round_up(rows * partial_dim(problem.head_dim) * 4, 256) + rows * 4;
+    return round_up(rows * partial_dim(value_dim(problem)) * 4, 256) + rows * 4;
 }
 
 // The most splits whose partial results this much workspace holds; at least 1, which needs none.
 constexpr i64 max_splits_in(const AttentionProblem& problem, i64 workspace_bytes) {
-    const i64 per_split = total_q_tokens(problem) * problem.heads * (partial_dim(problem.head_dim) + 1) * 4;
+    const i64 per_split = total_q_tokens(problem) * problem.heads * (partial_dim(value_dim(problem)) + 1) * 4;
     i64 splits = workspace_bytes / per_split;
     while (splits > 1 && partial_bytes(problem, splits) > workspace_bytes) --splits;
     return splits > 1 ? splits : 1;

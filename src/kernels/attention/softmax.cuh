@@ -24,9 +24,10 @@ template <AttentionRow R>
 struct SoftmaxRows : KeyScale<R> {
     using T = Storage<R.dtype>;
     using Map = Swizzle<R.head_dim / (reads_codes(R) ? 16 : 8)>;
+    using ValueMap = Swizzle<value_dim(R) / (reads_codes(R) ? 16 : 8)>;
     static constexpr int kDepthSteps = R.head_dim / 16;  // m16n8k16 steps along head_dim
 
-    float out[R.head_dim / 8][4];
+    float out[value_dim(R) / 8][4];
     float max[2];  // of the scores before scale_log2
     float sum[2];  // of this lane's columns until total_sums()
     int first[2];  // keys that the row sees: from this one
@@ -165,7 +166,7 @@ struct SoftmaxRows : KeyScale<R> {
     // V is read transposed: matrices (keys 0-7, d 0-7), (8-15, 0-7), (0-7, 8-15), (8-15, 8-15).
     __device__ static u32 first_v_row(int first_row) {
         const int lane = lane_id();
-        return Map::offset_bytes(first_row + lane % 16, lane / 16);
+        return ValueMap::offset_bytes(first_row + lane % 16, lane / 16);
     }
 };
 

@@ -15,6 +15,7 @@ template <AttentionRow R>
 struct WarpRows {
     using T = Storage<R.dtype>;
     using Map = Swizzle<R.head_dim / 8>;
+    using ValueMap = Swizzle<value_dim(R) / 8>;
     using Scores = float[R.warp_rows / kMmaRows][R.kv_tile / 8][4];
     static constexpr int kTiles = R.warp_rows / kMmaRows;
     static constexpr int kDepthSteps = R.head_dim / 16;  // m16n8k16 steps along head_dim
@@ -136,10 +137,10 @@ struct WarpRows {
                       p[tile][3]);
             }
 #pragma unroll
-            for (int d = 0; d < kDepthSteps; ++d) {
+            for (int d = 0; d < value_dim(R) / 16; ++d) {
                 u32 b[2][2];
                 ptx::ldmatrix_x4_trans(b[0][0], b[0][1], b[1][0], b[1][1],
-                                       Map::advance(v, 2 * d) + n * 16 * kRowBytes);
+                                       ValueMap::advance(v, 2 * d) + n * 16 * value_dim(R) * 2);
 #pragma unroll
                 for (int tile = 0; tile < kTiles; ++tile) {
                     ptx::mma<ValueType<R>>(tiles[tile].out[2 * d], p[tile], b[0]);

@@ -15,7 +15,10 @@ class WarpTile {
     using Map = Swizzle<R.head_dim / 8>;
     static constexpr int kVectors = R.head_dim / 8;
     static constexpr int kPasses = R.warp_rows * kVectors / 32;
-    static_assert(R.warp_rows * kVectors % 32 == 0);
+    using OutMap = Swizzle<value_dim(R) / 8>;
+    static constexpr int kOutVectors = value_dim(R) / 8;
+    static_assert(R.warp_rows * kVectors % 32 == 0 && R.warp_rows * kOutVectors % 32 == 0);
+    static_assert(kOutVectors <= kVectors);
 
 public:
     static constexpr int kElements = R.warp_rows * R.head_dim;
@@ -59,7 +62,7 @@ public:
 
     // Two neighbouring results of a row of the warp; column is even.
     __device__ void put(int row, int column, float low, float high) {
-        *reinterpret_cast<u32*>(elements_ + Map::offset_bytes(row, column / 8) / 2 + column % 8) =
+        *reinterpret_cast<u32*>(elements_ + OutMap::offset_bytes(row, column / 8) / 2 + column % 8) =
             ptx::pack<T>(low, high);
     }
     // Stores all that was put, whole vectors.
@@ -70,12 +73,12 @@ public:
                                   head(row) * args_.out_head_stride);
         __syncwarp();
 #pragma unroll
-        for (int pass = 0; pass < kPasses; ++pass) {
-            const int r = (pass * 32 + lane_id()) / kVectors, vector = (pass * 32 + lane_id()) % kVectors;
+        for (int pass = 0; pass < R.warp_rows * kOutVectors / 32; ++pass) {
+            const int index = pass * 32 + lane_id(), r = index / kOutVectors, vector = index % kOutVectors;
             const u64 out = __shfl_sync(~0u, lane_row, r);
-            if (first_row_ + r >= work_.num_rows || vector * 8 >= args_.head_dim) continue;
+            if (first_row_ + r >= work_.num_rows || vector * 8 >= value_columns<R>(args_)) continue;
             ptx::store(reinterpret_cast<void*>(out + vector * 16),
-                       *reinterpret_cast<const U32x4*>(elements_ + Map::offset_bytes(r, vector) / 2));
+                       *reinterpret_cast<const U32x4*>(elements_ + OutMap::offset_bytes(r, vector) / 2));
         }
     }
 
