@@ -295,7 +295,7 @@ WW_API ww_status ww_run_gemm(ww_context* context, const ww_gemm* call, void* str
 typedef struct ww_attention {
     size_t struct_size;
     ww_tensor q;           /* [q_tokens, heads, head_dim] bf16 or f16 */
-    ww_tensor out;         /* like q */
+    ww_tensor out;         /* [q_tokens, heads, head_dim_v] like q; head_dim_v is that of v, and may differ */
     ww_tensor lse_base2;   /* optional, [q_tokens, heads] f32 */
     ww_tensor k, v;        /* [kv_tokens, kv_heads, head_dim] like q; with kv_format u8, and so are pages */
     ww_tensor kv_starts;   /* [sequences + 1] i32 */

@@ -138,7 +138,8 @@ def attention(
     Args:
         q: [q_tokens, heads, head_dim], bf16 or f16; sequences one after another.
         k, v: ragged [kv_tokens, kv_heads, head_dim], or paged [pages, page_size, kv_heads, head_dim] with a
-            page size that is a power of two; like q, or codes in uint8 or float8.
+            page size that is a power of two; like q, or codes in uint8 or float8. v may have other columns
+            than q and k, head_dim_v (192 and 128: latent attention's prompts).
         q_starts: [sequences + 1] int32: where each sequence's queries begin, and the end. By default one
             sequence, or with pages one query for each row of the page table.
         kv_starts: the same of ragged keys. By default one sequence.
@@ -171,7 +172,7 @@ def attention(
             (`attention_workspace_bytes`). Not shared between streams.
 
     Returns:
-        out, [q_tokens, heads, head_dim].
+        out, [q_tokens, heads, head_dim_v].
 
     Errors:
         CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
@@ -198,7 +199,7 @@ def attention(
     _put_masks(call, window_right, chunk_tokens, sinks, alibi_slopes, mask, mask_of_queries)
     _put_kv_scales(call, k_scale, v_scale)
     call.struct.past_is_ready = past_is_ready
-    result = call.result("out", out, tuple(call.struct.q.shape[:3]), _dtype_of(call.struct.q))
+    result = call.result("out", out, _attention_shape(call.struct, paged), _dtype_of(call.struct.q))
     call.tensor("lse_base2", lse_base2, "f32", written=True)
     call.tensor("lse_base_e", lse_base_e, "f32", written=True)
     if workspace is None:
@@ -237,7 +238,7 @@ def attention_workspace_bytes(
     Errors:
         CallerError: as of `attention`.
     """
-    call, _ = _attention_call(
+    call, paged = _attention_call(
         q,
         k,
         v,
@@ -257,7 +258,15 @@ def attention_workspace_bytes(
     )
     _put_masks(call, window_right, chunk_tokens, sinks, alibi_slopes, mask, mask_of_queries)
     call.tensor("out", q)  # only its form counts
+    call.struct.out.shape[2] = _attention_shape(call.struct, paged)[2]
     return _workspace_bytes(call)
+
+
+def _attention_shape(struct: Any, paged: bool) -> tuple[int, ...]:
+    """Of the output: values may have other columns than keys."""
+    v = struct.v_pages if paged else struct.v
+    columns = v.shape[v.rank - 1] if v.rank > 0 else struct.q.shape[2]
+    return (*struct.q.shape[:2], columns)
 
 
 def _workspace_bytes(call: Call) -> int:

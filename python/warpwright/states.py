@@ -13,6 +13,7 @@ from ._call import Call
 from .formats import word_of
 from .ops import (
     _FLOATS,
+    _attention_shape,
     Stream,
     Tensor,
     _dtype_of,
@@ -156,7 +157,7 @@ def cascade(
         past_is_ready: promised of every level.
         scale, softcap, kv_format, k_scale, v_scale, lse_base2, lse_base_e: as in `attention`.
         workspace: [bytes] uint8; by default new memory. Not shared between streams.
-        out: like q.
+        out: [q_tokens, heads, head_dim_v].
 
     Returns:
         out.
@@ -179,7 +180,7 @@ def cascade(
     call.tensor("mask", mask, "i32")
     call.tensor("lse_base2", lse_base2, "f32", written=True)
     call.tensor("lse_base_e", lse_base_e, "f32", written=True)
-    result = call.result("out", out, _shape(common.q), _dtype_of(common.q))
+    result = call.result("out", out, _attention_shape(common, paged), _dtype_of(common.q))
 
     parts = (_abi.CascadeLevel * len(levels))()
     for index, (level, part) in enumerate(zip(levels, parts)):

@@ -272,8 +272,8 @@ def _paged_attention(q, k_pages, v_pages, q_starts, page_table, kv_lengths, *res
     )
 
 
-def _attention_fake(q, *_, **__):
-    return q.new_empty(q.shape), q.new_empty(q.shape[:2], dtype=torch.float32)
+def _attention_fake(q, k, v, *_, **__):
+    return q.new_empty((*q.shape[:2], v.shape[-1])), q.new_empty(q.shape[:2], dtype=torch.float32)
 
 
 _MASK = (

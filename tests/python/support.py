@@ -92,7 +92,7 @@ def attention_oracle(q, k, v, *, scale, causal, window_tokens=0, softcap=0.0, re
     real = real or np.float64
     q_len, heads, _ = q.shape
     kv_len, kv_heads, _ = k.shape
-    out, lse = np.zeros(q.shape, real), np.full((q_len, heads), -np.inf, real)
+    out, lse = np.zeros((q_len, heads, v.shape[-1]), real), np.full((q_len, heads), -np.inf, real)
     largest = 0.0
     for head in range(heads):
         keys, values = (part[:, head // (heads // kv_heads)].astype(real) for part in (k, v))

@@ -88,6 +88,22 @@ class Operations(unittest.TestCase):
 
         self.on_devices(check)
 
+    def test_values_of_other_columns(self):
+        def check(device, random):
+            q, k, v = half(random, 40, 4, 192), half(random, 70, 4, 192), half(random, 70, 4, 128)
+            lse = np.empty((40, 4), np.float32)
+            got = warpwright.attention(q, k, v, scale=1 / 8, lse_base2=lse, device=device)
+            self.assertEqual(got.shape, (40, 4, 128))
+            self.judge_attention(got, lse, [(q, k, v)])
+
+        self.on_devices(check)
+        q, k, v = np.zeros((1, 8, 192), np.float16), np.zeros((8192, 8, 192)), np.zeros((8192, 8, 128))
+        asked = warpwright.attention_workspace_bytes(
+            q, k.astype(np.float16), v.astype(np.float16), device="emulated:h200"
+        )
+        self.assertEqual(asked % (8 * 129 * 4), 0)  # parts of 128 columns and a log-sum-exp
+        self.assertGreater(asked, 0)
+
     def test_paged_attention(self):
         def check(device, random):
             lengths = np.array([37, 5, 16], np.int32)

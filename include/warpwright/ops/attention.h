@@ -16,17 +16,19 @@ namespace warpwright {
 
 struct Attention {
     Tensor q;           // [q_tokens, heads, head_dim], bf16 or f16; sequences one after another
-    Tensor out;         // like q
+    Tensor out;         // [q_tokens, heads, head_dim_v], of q's type
     Tensor lse_base2;   // optional, [q_tokens, heads] f32: log2 of the sum of 2^(scores log2 e) (FlashInfer's
                         // base)
     Tensor lse_base_e;  // instead of it: the natural logarithm (PyTorch's and FlashAttention's)
 
-    // Ragged keys and values, of q's type, or u8 where kv_format says that they are codes:
-    Tensor k, v;       // [kv_tokens, kv_heads, head_dim]
+    // Ragged keys and values, of q's type, or u8 where kv_format says that they are codes. Values may have
+    // other columns than keys, as latent attention's have where a prompt's are written out: 192 and 128.
+    Tensor k, v;       // [kv_tokens, kv_heads, head_dim]; v: head_dim_v
     Tensor kv_starts;  // [sequences + 1] i32, ascending; the last one is kv_tokens
 
     // or paged ones:
-    Tensor k_pages, v_pages;  // [pages, page_size, kv_heads, head_dim] (NHD); page_size a power of two
+    Tensor k_pages, v_pages;  // [pages, page_size, kv_heads, head_dim; v: head_dim_v] (NHD); page_size a
+                              // power of two
     Tensor page_table;        // [sequences, max_pages] i32
     Tensor kv_lengths;        // [sequences] i32, tokens including the queries' own
 
