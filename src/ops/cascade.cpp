@@ -28,7 +28,7 @@ struct Layout {
 Layout layout_of(const Cascade& cascade) {
     const Tensor& q = cascade.call.q;
     Layout layout;
-    layout.out_bytes = aligned(cascade.call.out.num_elements() * dtype_bytes(q.dtype));
+    layout.out_bytes = aligned(q.shape[0] * q.shape[1] * cascade.call.out.shape[2] * dtype_bytes(q.dtype));
     layout.lse_bytes = aligned(q.shape[0] * q.shape[1] * 4);
     const i64 levels = std::ssize(cascade.levels);
     if (levels > 1) layout.attention_begin = levels * (layout.out_bytes + layout.lse_bytes);
@@ -40,7 +40,7 @@ Status check(const Cascade& cascade) {
     Matcher match("cascade");
     match.require(!cascade.levels.empty(), "there must be at least one level")
         .tensor("q", call.q, {"q_tokens", "heads", "head_dim"}, {DType::bf16, DType::f16})
-        .tensor("out", call.out, {"q_tokens", "heads", "head_dim_v"}, {call.q.dtype})
+        .tensor("out", call.out, {"out_tokens", "out_heads", "head_dim_v"}, {call.q.dtype})
         .tensor("workspace", call.workspace, {"bytes"}, {DType::u8}, {.dense = true, .optional = true})
         .require(alignment_of({&call.workspace}) >= kAlignment,
                  fmt::format("workspace must start at a multiple of {} bytes", kAlignment))
@@ -88,7 +88,7 @@ Result<i64> cascade_workspace_bytes(Context& context, const Cascade& cascade) {
 Status prepare(Context& context, const Cascade& cascade, Prepared& prepared) {
     WW_TRY(check(cascade));
     const Tensor &q = cascade.call.q, &workspace = cascade.call.workspace;
-    if (cascade.call.out.num_elements() == 0) return {};
+    if (q.num_elements() == 0 || cascade.call.out.num_elements() == 0) return {};
     const Layout layout = layout_of(cascade);
     const i64 given = workspace ? workspace.shape[0] : 0, levels = std::ssize(cascade.levels);
     if (given < layout.attention_begin)
