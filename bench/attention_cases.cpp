@@ -42,11 +42,12 @@ Tensor latent_records(Buffers& b, i64 pages, i64 page_size) {
 }  // namespace
 
 Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits,
-                  KvFormat kv_format) {
+                  KvFormat kv_format, i64 head_dim_v) {
+    const i64 value_dim = head_dim_v > 0 ? head_dim_v : head_dim, columns = head_dim + value_dim;
     const DType kv_type = kv_dtype(kv_format, kType);
     // Causal queries that the window does not shorten see half of its keys on average.
     const double keys = causal ? limits.keys(length) * (1 - 0.5 * limits.keys(length) / length) : length;
-    const double flops = 4.0 * heads * length * keys * head_dim;
+    const double flops = 2.0 * heads * length * keys * columns;
     FieldTexts set = fields({{"max_q_len", length},
                              {"max_kv_len", length},
                              {"heads", heads},
@@ -54,21 +55,23 @@ Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal
                              {"head_dim", head_dim},
                              {"causal", causal},
                              {"paged", 0}});
+    if (value_dim != head_dim) set.emplace_back("head_dim_v", field_text(value_dim));
     limits.add_to(set);
     if (kv_format != KvFormat::same) set.emplace_back("kv_format", kv_format_name(kv_format));
     return {"attention",
-            fmt::format("prefill batch=1 len={} heads={}/{} d={}{}{}{} bf16", length, heads, kv_heads,
-                        head_dim, causal ? " causal" : "", limits.text(), kv_text(kv_format)),
+            fmt::format("prefill batch=1 len={} heads={}/{} d={}{}{}{}{} bf16", length, heads, kv_heads,
+                        head_dim, value_dim != head_dim ? fmt::format(" dv={}", value_dim) : "",
+                        causal ? " causal" : "", limits.text(), kv_text(kv_format)),
             set,
-            2.0 * length * (2 * heads + dtype_bytes(kv_type) * kv_heads) * head_dim,
+            1.0 * length * (2 * heads + dtype_bytes(kv_type) * kv_heads) * columns,
             flops,
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 Attention call;
                 call.q = b.random(kType, {length, heads, head_dim});
                 call.kv_format = kv_format;
                 call.k = keys_or_values(b, kv_format, {length, kv_heads, head_dim});
-                call.v = keys_or_values(b, kv_format, {length, kv_heads, head_dim});
-                call.out = b.zeros(kType, {length, heads, head_dim});
+                call.v = keys_or_values(b, kv_format, {length, kv_heads, value_dim});
+                call.out = b.zeros(kType, {length, heads, value_dim});
                 call.q_starts = b.integers({0, static_cast<i32>(length)});
                 call.kv_starts = call.q_starts;
                 call.max_q_len = length;
@@ -79,8 +82,9 @@ Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal
                 call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
                 return preparer(context, call);
             },
-            fmt::format("prefill d{}", head_dim),
-            "FA2"};
+            value_dim != head_dim ? fmt::format("prefill d{}/{}", head_dim, value_dim)
+                                  : fmt::format("prefill d{}", head_dim),
+            value_dim != head_dim ? "cuDNN" : "FA2"};
 }
 
 Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size, Limits limits,

@@ -63,8 +63,9 @@ Case quantized_gemm_case(WeightFormat format, i64 m, i64 n, i64 k, i64 group, i6
 // `b_format` decides: kFp8PerTensor, kFp8PerToken, kFp8Blocks, kMxfp8 or kInt8PerToken. With groups, m rows
 // of each, masked.
 Case scaled_gemm_case(const char* name, const QuantizeFormat& b_format, i64 m, i64 n, i64 k, i64 groups = 0);
+// head_dim_v 0: head_dim.
 Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits = {},
-                  KvFormat kv_format = KvFormat::same);
+                  KvFormat kv_format = KvFormat::same, i64 head_dim_v = 0);
 // `q_len` queries of each sequence, the last ones of its `length` keys.
 Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size,
                  Limits limits = {}, i64 q_len = 1, KvFormat kv_format = KvFormat::same);

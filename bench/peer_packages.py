@@ -45,6 +45,8 @@ def ints(values):
 
 def calls(op, fields, words):
     """(peer, make, call, bytes moved) of every package that has the operation."""
+    if "dv" in fields:  # values of other columns than keys are PyTorch's only
+        return
     for package, of_package in (("flash_attn", flash_attn), ("flashinfer", flashinfer), ("deep_gemm", deep_gemm),
                                 ("vllm", vllm)):  # flash_mla: no problem of these has a latent cache
         if package in modules:

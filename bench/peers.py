@@ -146,8 +146,9 @@ def attention(fields, words):
     decode = "decode" in words
     q_len = int(fields.get("q_len", 1)) if decode else length
     causal = "causal" in words
-    make = lambda: (bf16(batch, heads, q_len, dim), bf16(batch, kv_heads, length, dim), bf16(batch, kv_heads, length, dim))
-    bytes_moved = 4 * batch * kv_heads * length * dim
+    values = int(fields.get("dv", dim))
+    make = lambda: (bf16(batch, heads, q_len, dim), bf16(batch, kv_heads, length, dim), bf16(batch, kv_heads, length, values))
+    bytes_moved = 2 * batch * kv_heads * length * (dim + values)
 
     def backend_call(backend):
         def call(q, k, v):
@@ -161,7 +162,10 @@ def attention(fields, words):
     backends = torch.nn.attention.SDPBackend
     layout = " unpaged" if decode else ""
     flash = flash_bottom_right if decode and q_len > 1 else backend_call(backends.FLASH_ATTENTION)
-    yield from attempt("FA2" + layout, make, flash, bytes_moved)
+    if values == dim:
+        yield from attempt("FA2" + layout, make, flash, bytes_moved)
+    else:  # which FA2 has not
+        yield from attempt("efficient", make, backend_call(backends.EFFICIENT_ATTENTION), bytes_moved)
     # Several queries at the end of the keys: without a mask, which spares cuDNN a little work.
     yield from attempt("cuDNN" + layout, make, backend_call(backends.CUDNN_ATTENTION), bytes_moved)
 

@@ -23,6 +23,7 @@ PROGRAM = support.ROOT / "build" / "warpwright"
 SMALL = (
     ("gemm", "m=3 n=16 k=64 bf16"),
     ("attention", "prefill batch=1 len=32 heads=4/2 d=64 causal bf16"),
+    ("attention", "prefill batch=1 len=32 heads=2/2 d=192 dv=128 causal bf16"),
     ("attention", "prefill batch=1 len=32 heads=4/2 d=64 window=8 softcap=50 bf16"),
     ("attention", "decode batch=2 len=64 heads=4/2 d=64 page=16 bf16"),
     ("attention", "decode batch=2 len=64 heads=4/2 d=64 page=16 q_len=4 bf16"),

@@ -31,6 +31,7 @@ def _gemm(m: Maker) -> OurCall:
 def _attention(m: Maker) -> OurCall:
     heads, kv_heads = m.pair("heads")
     batch, length, dim = (m.number(name) for name in ("batch", "len", "d"))
+    values = m.number("dv", dim)
     limits: dict[str, Any] = {
         "window_tokens": m.number("window"),
         "softcap": float(m.fields.get("softcap", 0)),
@@ -45,14 +46,14 @@ def _attention(m: Maker) -> OurCall:
             lambda: (
                 m.bf16(length, heads, dim),
                 m.keys(length, kv_heads, dim),
-                m.keys(length, kv_heads, dim),
-                m.empty(length, heads, dim),
+                m.keys(length, kv_heads, values),
+                m.empty(length, heads, values),
             ),
             lambda q, k, v, out: warpwright.attention(
                 q, k, v, q_starts=starts, kv_starts=starts, max_q_len=length, causal=causal, out=out, **limits
             ),
-            2 * length * (2 * heads + m.key_bytes * kv_heads) * dim,
-            int(4 * heads * length * keys * dim),
+            length * (2 * heads + m.key_bytes * kv_heads) * (dim + values),
+            int(2 * heads * length * keys * (dim + values)),
         )
 
     page, q_len = m.number("page"), m.number("q_len", 1)
