@@ -322,10 +322,17 @@ typedef struct ww_attention {
     ww_tensor lse_base_e;    /* optional, in place of lse_base2: the natural logarithm */
     ww_tensor sinks;         /* optional, [heads] f32: a logit that is in the sum and has no value */
     ww_tensor alibi_slopes;  /* optional, [heads] f32 */
-    ww_tensor mask;          /* optional, [q_tokens, words] i32: bit j of word i is key 32 i + j */
+    ww_tensor mask;          /* optional, [q_tokens, words] i32: bit j of word i is key 32 i + j; or
+                              * [q_tokens, keys] u8, not 0 for what is seen: needs its share of a workspace */
     int64_t
         window_right_tokens; /* keys from a query's own position on that it sees, that one included; 0: all */
     int64_t chunk_tokens;    /* causal: a query at p sees no key before p / chunk * chunk; 0: all */
+    /* Optional, lists of blocks of keys: queries block_queries b and on of sequence s and kv head h see the
+     * blocks block_columns[block_starts[s, h, b]] up to block_columns[block_starts[s, h, b + 1]] only. */
+    ww_tensor block_starts;  /* [sequences, kv_heads or 1, blocks of queries + 1] i32 */
+    ww_tensor block_columns; /* [listed] i32 */
+    int64_t block_queries;   /* a multiple of 16 */
+    int64_t block_keys;      /* a power of two */
 } ww_attention;
 WW_API ww_status ww_attention_workspace_bytes(ww_context* context, const ww_attention* call, int64_t* bytes);
 WW_API ww_status ww_prepare_attention(ww_context* context, const ww_attention* call, ww_prepared** prepared);

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from .moe import moe_permute as moe_permute, moe_route as moe_route
     from .ops import attention as attention, attention_workspace_bytes as attention_workspace_bytes
     from .ops import embedding as embedding, gated_activation as gated_activation, gemm as gemm
-    from .ops import kv_append as kv_append, logits as logits, rmsnorm as rmsnorm
-    from .ops import rope as rope, rope_frequencies as rope_frequencies, sample as sample
+    from .ops import kv_append as kv_append, rmsnorm as rmsnorm
+    from .ops import rope as rope, rope_frequencies as rope_frequencies
     from .planning import Explanation as Explanation, Plan as Plan, Probe as Probe, Target as Target
     from .planning import devices as devices, kernels as kernels, models as models, plan as plan
     from .planning import plan_text as plan_text, plans as plans, probe as probe, target as target
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .quantized import amax as amax, dequantize as dequantize, pack_weight as pack_weight
     from .quantized import quantize as quantize, quantized_gemm as quantized_gemm
     from .quantized import round_weight as round_weight, scaled_gemm as scaled_gemm, scaling as scaling
+    from .sampling import logits as logits, sample as sample
     from .states import CascadeLevel as CascadeLevel, cascade as cascade
     from .states import merge_state as merge_state, merge_states as merge_states
 
@@ -66,13 +67,14 @@ _FROM = {
     "latent": "mla",
     "moe": "MoePermutation grouped_gemm moe_combine moe_experts moe_permute moe_route",
     "ops": (
-        "attention attention_workspace_bytes embedding gated_activation gemm kv_append logits rmsnorm "
-        "rope rope_frequencies sample"
+        "attention attention_workspace_bytes embedding gated_activation gemm kv_append rmsnorm rope "
+        "rope_frequencies"
     ),
     "planning": (
         "Explanation Plan Probe Target devices kernels models plan plan_text plans probe target targets why"
     ),
     "quantized": "amax dequantize pack_weight quantize quantized_gemm round_weight scaled_gemm scaling",
+    "sampling": "logits sample",
     "states": "CascadeLevel cascade merge_state merge_states",
 }
 _MODULES = {name: module for module, names in _FROM.items() for name in names.split()}

@@ -103,6 +103,10 @@ Attention = _sized(
     mask=Tensor,
     window_right_tokens=c_int64,
     chunk_tokens=c_int64,
+    block_starts=Tensor,
+    block_columns=Tensor,
+    block_queries=c_int64,
+    block_keys=c_int64,
 )
 
 

@@ -29,7 +29,7 @@ from ._call import Call
 from ._library import check, library
 from .errors import CallerError
 from .formats import Format, Quantized, QuantizedOutput
-from .formats import finish_product, is_number, put_one, put_output, word_of
+from .formats import finish_product, put_one, put_output, word_of
 
 Tensor = Any  # of any framework
 Stream = Any
@@ -121,6 +121,10 @@ def attention(
     alibi_slopes: Optional[Tensor] = None,
     mask: Optional[Tensor] = None,
     mask_of_queries: bool = False,
+    block_starts: Optional[Tensor] = None,
+    block_columns: Optional[Tensor] = None,
+    block_queries: int = 0,
+    block_keys: int = 0,
     past_is_ready: bool = False,
     out: Optional[Tensor] = None,
     lse_base2: Optional[Tensor] = None,
@@ -161,8 +165,13 @@ def attention(
             (gpt-oss).
         alibi_slopes: [heads] fp32: slope times the distance of query and key is subtracted from scores.
         mask: [q_tokens, words] int32: bit j of word i is whether key 32 i + j is seen, of those that the rest
-            lets a query see. Of booleans: ``np.packbits(seen, -1, "little")``, padded to words and as int32.
+            lets a query see. Or [q_tokens, keys] of booleans or uint8: made bits by a launch before.
         mask_of_queries: bit 0 is the first query's own key, and keys before it are seen (drafted trees).
+        block_starts, block_columns: [sequences, kv_heads or 1, blocks of queries + 1] and [listed] int32: lists
+            of the blocks of keys that each block of a sequence's queries sees, of those that the rest lets it
+            see; no other keys are read (FlashInfer's indptr and indices). Each block once, in any order.
+        block_queries, block_keys: how many queries share a list, a multiple of 16, and a block's keys, a power
+            of two: 64 or 128 are served by all GPUs.
         past_is_ready: the operation directly before this one in the stream writes neither starts, lengths and
             page table nor keys and values of tokens before the queries' own (kv_append writes only those):
             they may be read while it still runs.
@@ -197,6 +206,7 @@ def attention(
         stream,
     )
     _put_masks(call, window_right, chunk_tokens, sinks, alibi_slopes, mask, mask_of_queries)
+    _put_lists(call, block_starts, block_columns, block_queries, block_keys)
     _put_kv_scales(call, k_scale, v_scale)
     call.struct.past_is_ready = past_is_ready
     result = call.result("out", out, _attention_shape(call.struct, paged), _dtype_of(call.struct.q))
@@ -231,6 +241,10 @@ def attention_workspace_bytes(
     alibi_slopes: Optional[Tensor] = None,
     mask: Optional[Tensor] = None,
     mask_of_queries: bool = False,
+    block_starts: Optional[Tensor] = None,
+    block_columns: Optional[Tensor] = None,
+    block_queries: int = 0,
+    block_keys: int = 0,
     device: Optional[str] = None,
 ) -> int:
     """How many bytes of workspace are of use to a call of `attention` with these arguments.
@@ -257,6 +271,7 @@ def attention_workspace_bytes(
         None,
     )
     _put_masks(call, window_right, chunk_tokens, sinks, alibi_slopes, mask, mask_of_queries)
+    _put_lists(call, block_starts, block_columns, block_queries, block_keys)
     call.tensor("out", q)  # only its form counts
     call.struct.out.shape[2] = _attention_shape(call.struct, paged)[2]
     return _workspace_bytes(call)
@@ -293,7 +308,13 @@ def _put_masks(
     call.struct.mask_of_queries = mask_of_queries
     call.tensor("sinks", sinks, "f32")
     call.tensor("alibi_slopes", alibi_slopes, "f32")
-    call.tensor("mask", mask, "i32")
+    call.tensor("mask", mask, "i32, u8 or bool", codes=("bool",))
+
+
+def _put_lists(call: Call, block_starts: Any, block_columns: Any, block_queries: int, block_keys: int) -> None:
+    call.tensor("block_starts", block_starts, "i32")
+    call.tensor("block_columns", block_columns, "i32")
+    call.struct.block_queries, call.struct.block_keys = block_queries, block_keys
 
 
 def _attention_call(
@@ -662,113 +683,6 @@ def kv_append(
     _put_kv(call, "k_pages", k_pages, "v_pages", v_pages, kv_format, written=True)
     _put_kv_scales(call, k_scale, v_scale)
     call.finish()
-
-
-def logits(
-    x: Tensor,
-    *,
-    softcap: float = 0.0,
-    starts: Optional[Tensor] = None,
-    tokens: Optional[Tensor] = None,
-    repetition: Optional[Tensor] = None,
-    addend: Optional[Tensor] = None,
-    bias: Optional[Tensor] = None,
-    out: Optional[Tensor] = None,
-    device: Optional[str] = None,
-    stream: Stream = None,
-) -> Tensor:
-    """What is done to logits before a token is drawn: a softcap, and for the tokens that a row lists
-    ``x + bias``, then ``x / repetition`` (times it where x is not positive), then ``x + addend``.
-
-    Args:
-        x: [rows, vocabulary] fp32.
-        softcap: ``x = softcap * tanh(x / softcap)``; 0: off.
-        starts: [rows + 1] int32: row r adjusts entries starts[r] up to starts[r + 1] of the lists. With
-            tokens, repetition and addend.
-        tokens: [entries] int32, each at most once in a row.
-        repetition: [entries] fp32, positive; 1: none.
-        addend: [entries] fp32; -infinity bans a token.
-        bias: [entries] fp32.
-        out: like x; may be x: then without a softcap only the listed tokens are touched.
-
-    Returns:
-        out.
-
-    Errors:
-        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
-        UnavailableError: the device, or a compiler for its kernels, is not there.
-    """
-    call = Call("logits", "x", x, device, stream)
-    call.tensor("in", x, "f32")
-    call.tensor("starts", starts, "i32")
-    call.tensor("tokens", tokens, "i32")
-    call.tensor("repetition", repetition, "f32")
-    call.tensor("addend", addend, "f32")
-    call.tensor("bias", bias, "f32")
-    call.struct.softcap = softcap
-    source = getattr(call.struct, "in")
-    return call.finish(call.result("out", out, _shape(source), _dtype_of(source)))
-
-
-def sample(
-    logits: Tensor,
-    *,
-    temperature: Numbers = 1.0,
-    top_k: Numbers = 0,
-    top_p: Numbers = 1.0,
-    min_p: Numbers = 0.0,
-    seeds: Numbers = 0,
-    steps: Numbers = 0,
-    out: Optional[Tensor] = None,
-    device: Optional[str] = None,
-    stream: Stream = None,
-) -> Tensor:
-    """Draws one token a row: temperature, top-k, top-p, min-p, then one draw by Philox4x32-10 with key
-    `seeds` and counter `steps`. The same seed and step give the same token on every device and in every
-    batch, up to rounding of probabilities.
-
-    Each parameter is one number for all rows, or a tensor; tensors are read when a prepared launch runs.
-
-    Args:
-        logits: [rows, vocabulary], fp32, bf16 or f16.
-        temperature: [rows] fp32; 0: the likeliest token, the lowest id among equals.
-        top_k: [rows] int32; 0: off. Ties at the k-th are all kept.
-        top_p: [rows] fp32; 1: off.
-        min_p: [rows] fp32; 0: off.
-        seeds: [rows, 2] int32, low and high half of a 64-bit seed; of a number n, row i has the seed n + i.
-        steps: [rows] int32.
-        out: [rows] int32.
-
-    Returns:
-        Token ids, [rows] int32.
-
-    Errors:
-        CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
-        UnavailableError: the device, or a compiler for its kernels, is not there.
-    """
-    call = Call("sample", "logits", logits, device, stream)
-    call.tensor("logits", logits, "f32, bf16 or f16")
-    rows = _extent(call.struct.logits, 0)
-    for name, value in (("temperature", temperature), ("top_p", top_p), ("min_p", min_p)):
-        if is_number(value):
-            value = call.numbers((rows,), float(value), "f32")
-        call.tensor(name, value, "f32")
-    for name, value in (("top_k", top_k), ("steps", steps)):
-        if isinstance(value, int):
-            value = call.numbers((rows,), value, "i32")
-        call.tensor(name, value, "i32")
-    if isinstance(seeds, int):
-        halves = []
-        for row in range(rows):
-            seed = (seeds + row) % 2**64
-            halves += [_signed(seed % 2**32), _signed(seed >> 32)]
-        seeds = call.integers(halves, (rows, 2))
-    call.tensor("seeds", seeds, "i32")
-    return call.finish(call.result("tokens", out, (rows,), "i32"))
-
-
-def _signed(word: int) -> int:
-    return word - 2**32 if word >= 2**31 else word
 
 
 def _activation(op: str, name: str) -> int:

@@ -177,7 +177,7 @@ def cascade(
     common.scale, common.softcap = _given("cascade", "scale", scale), softcap
     common.mask_of_queries = mask_of_queries
     call.tensor("sinks", sinks, "f32")
-    call.tensor("mask", mask, "i32")
+    call.tensor("mask", mask, "i32, u8 or bool", codes=("bool",))
     call.tensor("lse_base2", lse_base2, "f32", written=True)
     call.tensor("lse_base_e", lse_base_e, "f32", written=True)
     result = call.result("out", out, _attention_shape(common, paged), _dtype_of(common.q))

@@ -38,7 +38,7 @@ from typing import Callable
 
 import torch
 
-from . import latent, ops, states
+from . import latent, ops, sampling, states
 from .errors import CallerError
 
 _library = torch.library.Library("warpwright", "DEF")
@@ -233,6 +233,10 @@ def _with_lse(
     alibi_slopes=None,
     mask=None,
     mask_of_queries=False,
+    block_starts=None,
+    block_columns=None,
+    block_queries=0,
+    block_keys=0,
     **where,
 ):
     lse = q.new_empty(q.shape[:2], dtype=torch.float32)
@@ -256,6 +260,10 @@ def _with_lse(
         alibi_slopes=alibi_slopes,
         mask=mask,
         mask_of_queries=mask_of_queries,
+        block_starts=block_starts,
+        block_columns=block_columns,
+        block_queries=block_queries,
+        block_keys=block_keys,
         lse_base2=lse,
         **where,
     )
@@ -280,7 +288,8 @@ _MASK = (
     "bool causal=True, float scale=0, SymInt window_tokens=0, float softcap=0, str? kv_format=None, "
     "Tensor? k_scale=None, Tensor? v_scale=None, bool past_is_ready=False, SymInt? window_right=None, "
     "SymInt chunk_tokens=0, Tensor? sinks=None, Tensor? alibi_slopes=None, Tensor? mask=None, "
-    "bool mask_of_queries=False) -> (Tensor out, Tensor lse_base2)"
+    "bool mask_of_queries=False, Tensor? block_starts=None, Tensor? block_columns=None, "
+    "SymInt block_queries=0, SymInt block_keys=0) -> (Tensor out, Tensor lse_base2)"
 )
 _register(
     "attention(Tensor q, Tensor k, Tensor v, Tensor q_starts, Tensor kv_starts, SymInt max_q_len=0, "
@@ -420,7 +429,7 @@ _register(
 
 
 def _logits(x, softcap=0.0, starts=None, tokens=None, repetition=None, addend=None, bias=None):
-    return ops.logits(
+    return sampling.logits(
         x, softcap=softcap, starts=starts, tokens=tokens, repetition=repetition, addend=addend, bias=bias
     )
 
@@ -434,7 +443,7 @@ _register(
 
 
 def _sample(logits, temperature, top_k, top_p, min_p, seeds, steps):
-    return ops.sample(
+    return sampling.sample(
         logits, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seeds=seeds, steps=steps
     )
 

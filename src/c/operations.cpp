@@ -74,6 +74,10 @@ Result<Attention> convert(const ww_attention& c, const Device& device, const cha
                    .alibi_slopes = arg("alibi_slopes", c.alibi_slopes),
                    .mask = arg("mask", c.mask),
                    .mask_of_queries = c.mask_of_queries != 0,
+                   .block_starts = arg("block_starts", c.block_starts),
+                   .block_columns = arg("block_columns", c.block_columns),
+                   .block_queries = c.block_queries,
+                   .block_keys = c.block_keys,
                    .past_is_ready = c.past_is_ready != 0,
                    .workspace = arg("workspace", c.workspace)};
     WW_TRY(arg.status());

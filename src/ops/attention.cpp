@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/attention/mask_bits/operation.h"
 #include "kernels/attention/operation.h"
 #include "ops/kv_scales.h"
 #include "ops/match.h"
@@ -20,10 +21,12 @@ struct Checked {
     AttentionProblem problem;
     AttentionArgs args{};
     bool empty = false;
+    i64 mask_columns = 0;  // of a mask of bytes, that are made bits
 };
 
 Result<Checked> check(const Attention& call, bool batch_invariant) {
-    const bool paged = static_cast<bool>(call.k_pages);
+    const bool paged = static_cast<bool>(call.k_pages), has_lists = static_cast<bool>(call.block_starts);
+    const bool has_bytes = call.mask.dtype == DType::u8;  // of a mask
     Matcher match("attention");
     match.tensor("q", call.q, {"q_tokens", "heads", "head_dim"}, {DType::bf16, DType::f16})
         .tensor("out", call.out, {"q_tokens", "heads", "head_dim_v"}, {call.q.dtype})
@@ -31,7 +34,12 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
         .tensor("lse_base_e", call.lse_base_e, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
         .tensor("sinks", call.sinks, {"heads"}, {DType::f32}, {.dense = true, .optional = true})
         .tensor("alibi_slopes", call.alibi_slopes, {"heads"}, {DType::f32}, {.dense = true, .optional = true})
-        .tensor("mask", call.mask, {"q_tokens", "mask_words"}, {DType::i32}, {.optional = true})
+        .tensor("mask", call.mask, {"q_tokens", has_bytes ? "mask_keys" : "mask_words"},
+                {DType::i32, DType::u8}, {.optional = true})
+        .tensor("block_starts", call.block_starts, {"sequences", "block_heads", "query_blocks + 1"},
+                {DType::i32}, {.optional = true})
+        .tensor("block_columns", call.block_columns, {"listed"}, {DType::i32},
+                {.dense = true, .optional = true})
         .tensor("workspace", call.workspace, {"bytes"}, {DType::u8}, {.optional = true})
         .tensor("q_starts", call.q_starts, {"sequences + 1"}, {DType::i32});
     const Tensor& k = paged ? call.k_pages : call.k;
@@ -54,11 +62,15 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     const i64 kv_capacity = paged ? match["max_pages"] * match["page_size"] : match["kv_tokens"];
     const i64 heads = match["heads"], kv_heads = match["kv_heads"];
     const i64 head_dim = match["head_dim"], head_dim_v = match["head_dim_v"];
+    const i64 max_q_len = std::min(call.max_q_len, std::max<i64>(1, match["q_tokens"]));
     const i64 mask_keys = call.mask_of_queries  ? std::min(call.max_q_len, match["q_tokens"])
                           : call.max_kv_len > 0 ? call.max_kv_len
                                                 : kv_capacity;
     const Tensor& lse = call.lse_base_e ? call.lse_base_e : call.lse_base2;
     match.require(sequences >= 0, "q_starts must have sequences + 1 elements, got 0")
+        .require(
+            !has_lists || match["sequences"] == sequences,
+            fmt::format("block_starts has {} sequences, but q_starts has {}", match["sequences"], sequences))
         .require(
             !paged || match["sequences"] == sequences,
             fmt::format("page_table has {} sequences, but q_starts has {}", match["sequences"], sequences))
@@ -68,6 +80,20 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
         .require(call.max_kv_len >= 0 && call.max_kv_len <= kv_capacity,
                  fmt::format("max_kv_len must be 0 to {} (what {} hold), got {}", kv_capacity,
                              paged ? "the pages of a sequence" : "k and v", call.max_kv_len))
+        .require(has_lists == static_cast<bool>(call.block_columns),
+                 "block_starts and block_columns are given together")
+        .require(!has_lists || match["block_heads"] == 1 || match["block_heads"] == kv_heads,
+                 fmt::format("block_starts must have lists of 1 or kv_heads = {} heads, got {}", kv_heads,
+                             match["block_heads"]))
+        .require(!has_lists || (call.block_queries >= 16 && call.block_queries % 16 == 0),
+                 fmt::format("block_queries must be a multiple of 16, got {}", call.block_queries))
+        .require(
+            !has_lists || (call.block_keys >= 1 && std::has_single_bit(static_cast<u64>(call.block_keys))),
+            fmt::format("block_keys must be a power of two, got {}", call.block_keys))
+        .require(!has_lists || call.block_queries < 16 ||
+                     (match["query_blocks + 1"] - 1) * call.block_queries >= max_q_len,
+                 fmt::format("block_starts has {} blocks of {} queries, too few for {} (max_q_len)",
+                             match["query_blocks + 1"] - 1, call.block_queries, max_q_len))
         .require(call.scale >= 0, fmt::format("scale must not be negative, got {}", call.scale))
         .require(call.window_left >= -1,
                  fmt::format("window_left must be -1 (all keys) or more, got {}", call.window_left))
@@ -77,7 +103,10 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                  fmt::format("chunk must be 0 (all keys) to 2^31 - 1, got {}", call.chunk))
         .require(call.chunk == 0 || call.causal, "chunk is for causal calls only")
         .require(!call.lse_base2 || !call.lse_base_e, "lse_base2 and lse_base_e exclude each other")
-        .require(!call.mask || match["mask_words"] * 32 >= mask_keys,
+        .require(!call.mask || !has_bytes || match["mask_keys"] >= mask_keys,
+                 fmt::format("mask has {} keys in a row, too few for {} (max_{}_len)", match["mask_keys"],
+                             mask_keys, call.mask_of_queries ? "q" : "kv"))
+        .require(!call.mask || has_bytes || match["mask_words"] * 32 >= mask_keys,
                  fmt::format("mask has {} words of 32 keys in a row, too few for {} keys (max_{}_len)",
                              match["mask_words"], mask_keys, call.mask_of_queries ? "q" : "kv"))
         .require(call.softcap >= 0 && std::isfinite(call.softcap),
@@ -87,10 +116,11 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     WW_TRY(match.status());
 
     Checked checked;
+    if (call.mask && has_bytes) checked.mask_columns = std::max<i64>(1, mask_keys);
     checked.empty =
         sequences == 0 || match["q_tokens"] == 0 || heads == 0 || head_dim == 0 || head_dim_v == 0;
     checked.problem = {.sequences = sequences,
-                       .max_q_len = std::min(call.max_q_len, std::max<i64>(1, match["q_tokens"])),
+                       .max_q_len = max_q_len,
                        .max_kv_len = call.max_kv_len > 0 ? call.max_kv_len : kv_capacity,
                        .q_tokens = match["q_tokens"],
                        .heads = heads,
@@ -109,7 +139,9 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                        .sinks = static_cast<bool>(call.sinks),
                        .alibi = static_cast<bool>(call.alibi_slopes),
                        .mask = static_cast<bool>(call.mask),
-                       .head_dim_v = head_dim_v == head_dim ? 0 : head_dim_v};
+                       .head_dim_v = head_dim_v == head_dim ? 0 : head_dim_v,
+                       .block_queries = has_lists ? call.block_queries : 0,
+                       .block_keys = has_lists ? call.block_keys : 0};
     const float scale = call.scale > 0 ? call.scale : 1 / std::sqrt(static_cast<float>(head_dim));
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
     // A window, or a chunk, as long as the longest sequence is none; a chunk of one key is a window of none.
@@ -169,8 +201,42 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                     .v_scale_stride = kv_scale_stride(call.v_scale),
                     .k_scale = static_cast<const float*>(call.k_scale.data),
                     .v_scale = static_cast<const float*>(call.v_scale.data),
-                    .head_dim_v = narrow(head_dim_v)};
+                    .head_dim_v = narrow(head_dim_v),
+                    .block_queries = narrow(checked.problem.block_queries),
+                    .block_shift = has_lists ? std::countr_zero(static_cast<u64>(call.block_keys)) : 0,
+                    .block_starts = static_cast<const i32*>(call.block_starts.data),
+                    .block_sequence_stride = call.block_starts.stride[0],
+                    .block_head_stride = match["block_heads"] > 1 ? call.block_starts.stride[1] : 0,
+                    .block_columns = static_cast<const i32*>(call.block_columns.data)};
     return checked;
+}
+
+// Where the bits of a mask of bytes are in the workspace: at its start.
+i64 mask_bits_bytes(const Checked& checked) {
+    return (checked.problem.q_tokens * words_of(checked.mask_columns) * 4 + 255) / 256 * 256;
+}
+
+// Bits of the mask, then the call with them.
+Status prepare_with_bits(Context& context, const Attention& call, const Checked& checked,
+                         Prepared& prepared) {
+    const i64 columns = checked.mask_columns, rows = checked.problem.q_tokens;
+    const i64 bytes = mask_bits_bytes(checked), given = call.workspace ? call.workspace.shape[0] : 0;
+    if (given < bytes)
+        return caller_error(
+            fmt::format("attention: workspace has {} bytes, but a mask of bytes needs {}", given, bytes));
+    const MaskBitsArgs args{.mask = static_cast<const u8*>(call.mask.data),
+                            .bits = static_cast<u32*>(call.workspace.data),
+                            .row_stride = call.mask.stride[0],
+                            .rows = static_cast<i32>(rows),
+                            .columns = static_cast<i32>(columns)};
+    WW_TRY(prepare_step<MaskBitsOp>(context, {.rows = rows, .columns = columns}, args, prepared));
+    Attention packed = call;
+    packed.mask = Tensor::dense(call.workspace.data, DType::i32, {rows, words_of(columns)});
+    packed.workspace = {};
+    if (given > bytes)
+        packed.workspace =
+            Tensor::dense(static_cast<std::byte*>(call.workspace.data) + bytes, DType::u8, {given - bytes});
+    return prepare(context, packed, prepared);
 }
 
 }  // namespace
@@ -185,7 +251,7 @@ Result<i64> attention_workspace_bytes(Context& context, const Attention& call) {
         const i64 splits = AttentionOp::num_splits(row, target, checked.problem);
         most = std::max(most, partial_bytes(checked.problem, splits));
     }
-    return most;
+    return most + (checked.mask_columns > 0 ? mask_bits_bytes(checked) : 0);
 }
 
 Status prepare(Context& context, const Attention& call, Prepared& prepared) {
@@ -194,6 +260,7 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
     AttentionProblem problem = checked.problem;
     const bool misplaced = reinterpret_cast<std::uintptr_t>(call.workspace.data) % 16 != 0;
     if (misplaced) return caller_error("attention: workspace must start at a multiple of 16 bytes");
+    if (checked.mask_columns > 0) return prepare_with_bits(context, call, checked, prepared);
     const i64 given_bytes = call.workspace ? call.workspace.shape[0] : 0;
     problem.max_splits = std::min(problem.max_splits, max_splits_in(problem, given_bytes));
     AttentionArgs args = checked.args;

@@ -2,6 +2,7 @@
 // Every operation there is. Adding one is a line here, one in src/check/ops/registry.cpp, and its folder.
 #include "dispatch/nearest.h"
 #include "dispatch/operation.h"
+#include "kernels/attention/mask_bits/operation.h"
 #include "kernels/attention/merge/operation.h"
 #include "kernels/attention/merge_state/operation.h"
 #include "kernels/attention/mla/operation.h"
@@ -67,6 +68,7 @@ std::span<const Operation* const> operations() {
         instance<GatherColumnsOp>(),
         instance<QuantizedExpertsOp>(),
         instance<MlaOp>(),
+        instance<MaskBitsOp>(),
     };
     // clang-format on
     return all;

@@ -181,6 +181,8 @@ ww_attention c_attention(const Attention& call) {
     c.alibi_slopes = c_tensor(call.alibi_slopes), c.mask = c_tensor(call.mask);
     c.mask_of_queries = call.mask_of_queries;
     c.window_right_tokens = call.window_right + 1, c.chunk_tokens = call.chunk;
+    c.block_starts = c_tensor(call.block_starts), c.block_columns = c_tensor(call.block_columns);
+    c.block_queries = call.block_queries, c.block_keys = call.block_keys;
     return c;  // max_q_len 0: q_tokens
 }
 
@@ -226,6 +228,31 @@ TEST(Operations, AttentionWithSinksAndMasks) {
             call.window_right = 1;
             call.mask = arena.ints({4, 1}, {1, 1, 3, 6});
             call.mask_of_queries = true;
+            return call;
+        },
+        c_attention, ww_run_attention, ww_prepare_attention, attention);
+}
+
+TEST(Operations, AttentionOfListedBlocks) {
+    expect_the_same(
+        [](Arena& arena) {
+            Attention call = ragged_attention(arena);
+            call.causal = false;
+            call.window_left = -1;
+            call.block_starts = arena.ints({2, 2, 2}, {1, 2, 2, 4, 4, 5, 0, 2});
+            call.block_columns = arena.ints({5}, {1, 0, 1, 0, 1});
+            call.block_queries = 16, call.block_keys = 4;
+            return call;
+        },
+        c_attention, ww_run_attention, ww_prepare_attention, attention);
+}
+
+TEST(Operations, AttentionWithValuesOfOtherColumns) {
+    expect_the_same(
+        [](Arena& arena) {
+            Attention call = ragged_attention(arena);
+            call.v = arena.reals(DType::f16, {12, 2, 24});
+            call.out = arena.reals(DType::f16, {4, 4, 24});
             return call;
         },
         c_attention, ww_run_attention, ww_prepare_attention, attention);

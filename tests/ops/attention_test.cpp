@@ -23,6 +23,10 @@ TEST(Attention, AgreesWithItsOracle) {
     expect_check_passes(kOp);
 }
 
+TEST(MaskBits, AgreesWithItsOracle) {
+    expect_check_passes("mask_bits");
+}
+
 TEST(AttentionMerge, AgreesWithItsOracle) {
     expect_check_passes("attention_merge");
 }
@@ -276,7 +280,7 @@ TEST(Attention, NamesTheArgumentThatDisagrees) {
     EXPECT_EQ(small.error(), "attention: heads must be a multiple of kv_heads, got 4 and 3");
     small = {};
     small.call.v.shape[2] = 8;
-    EXPECT_EQ(small.error(), "attention: v: dimension 2 (head_dim) is 8, but q has 16");
+    EXPECT_EQ(small.error(), "attention: v: dimension 2 (head_dim_v) is 8, but out has 16");
     small = {};
     small.call.kv_starts = {};
     EXPECT_EQ(small.error(), "attention: kv_starts is null");
@@ -335,6 +339,56 @@ TEST(Attention, NamesTheTensorOfHeadsOrTheMaskThatDisagrees) {
               "attention: mask has 0 words of 32 keys in a row, too few for 2 keys (max_q_len)");
     small.call.mask = Tensor::dense(small.integers.data(), DType::i32, {2, 1});
     EXPECT_EQ(small.error(), "");
+    small.call.mask = Tensor::dense(small.integers.data(), DType::u8, {2, 1});
+    EXPECT_EQ(small.error(), "attention: mask has 1 keys in a row, too few for 2 (max_q_len)");
+    small.call.mask = Tensor::dense(small.integers.data(), DType::u8, {2, 2});
+    EXPECT_EQ(small.error(), "attention: workspace has 0 bytes, but a mask of bytes needs 256");
+}
+
+TEST(Attention, NamesWhatIsWrongWithLists) {
+    SmallCall small;
+    small.call.block_starts = Tensor::dense(small.integers.data(), DType::i32, {1, 1, 1});
+    EXPECT_EQ(small.error(), "attention: block_starts and block_columns are given together");
+    small.call.block_columns = Tensor::dense(small.integers.data(), DType::i32, {0});
+    EXPECT_EQ(small.error(), "attention: block_queries must be a multiple of 16, got 0");
+    small.call.block_queries = 16;
+    EXPECT_EQ(small.error(), "attention: block_keys must be a power of two, got 0");
+    small.call.block_keys = 8;
+    EXPECT_EQ(small.error(), "attention: block_starts has 0 blocks of 16 queries, too few for 2 (max_q_len)");
+    small.call.block_starts.shape[1] = 3;
+    EXPECT_EQ(small.error(), "attention: block_starts must have lists of 1 or kv_heads = 2 heads, got 3");
+    small.call.block_starts.shape[0] = 2;
+    EXPECT_EQ(small.error(), "attention: block_starts has 2 sequences, but q_starts has 1");
+}
+
+TEST(Attention, RefusesListsThatTilesDoNotFit) {
+    const FieldTexts lists{{"heads", "32"},
+                           {"kv_heads", "32"},
+                           {"max_q_len", "2048"},
+                           {"block_queries", "64"},
+                           {"block_keys", "64"}};
+    const char* row = "attention.portable.bf16.d128.lists";
+    EXPECT_EQ(refusal(kOp, row, "h200", lists), "block queries: needs a multiple of 128, got 64");
+    FieldTexts grouped = lists;
+    grouped[1].second = "16";
+    EXPECT_EQ(refusal(kOp, row, "h200", grouped), "");
+    grouped.back().second = "16";
+    EXPECT_EQ(refusal(kOp, row, "h200", grouped), "block keys: needs a multiple of 32, got 16");
+    EXPECT_EQ(refusal(kOp, "attention.portable.bf16.d128.r128", "h200", lists),
+              "block lists: needs false, got true");
+    EXPECT_EQ(chosen(kOp, "h200", lists), "attention.portable.bf16.d128.r64.lists");
+}
+
+TEST(Attention, ValuesOfOtherColumnsHaveRowsOfTheirOwn) {
+    const FieldTexts latent{{"head_dim", "192"}, {"head_dim_v", "128"}, {"heads", "16"},
+                            {"kv_heads", "16"},  {"max_q_len", "2048"}, {"max_kv_len", "2048"}};
+    EXPECT_EQ(refusal(kOp, "attention.portable.bf16.d256.r128k96", "h200", latent),
+              "head dim v: needs 192, got 128");
+    for (const char* target : {"a100", "l40s", "h200", "b200", "rtx-5090"})
+        EXPECT_EQ(chosen(kOp, target, latent), "attention.portable.bf16.d192v128.r128") << target;
+    FieldTexts odd = latent;
+    odd[1].second = "100";
+    EXPECT_EQ(chosen(kOp, "h200", odd), "attention.portable.bf16.d256.any");
 }
 
 // Random queries and keys of one sequence, through the host row.

@@ -193,6 +193,45 @@ class Operations(unittest.TestCase):
 
         self.on_devices(check)
 
+    def test_masks_of_booleans_are_those_of_bits(self):
+        def check(device, random):
+            q, k, v = half(random, 70, 4, 64), half(random, 90, 2, 64), half(random, 90, 2, 64)
+            seen = random.random((70, 90)) < 0.5
+            bits = np.zeros((70, 12), np.uint8)
+            bits[:, :12] = np.packbits(seen, -1, "little")
+            expected = warpwright.attention(q, k, v, mask=bits.view(np.int32), device=device)
+            for mask in (seen, np.asfortranarray(seen).copy(), (seen * 7).astype(np.uint8)):
+                got = warpwright.attention(q, k, v, mask=mask, device=device)
+                np.testing.assert_array_equal(got, expected)
+            got = warpwright.attention(
+                q, k, v, mask=np.pad(seen, ((0, 0), (3, 2)), constant_values=True)[:, 3:93], device=device
+            )
+            np.testing.assert_array_equal(got, expected)
+
+        self.on_devices(check)
+
+    def test_listed_blocks_are_those_of_a_mask(self):
+        def check(device, random):
+            q, k, v = half(random, 150, 4, 128), half(random, 300, 2, 128), half(random, 300, 2, 128)
+            listed = random.random((3, 5)) < 0.5  # blocks of 64 queries and 64 keys
+            listed[1] = listed[:, 1] = False
+            starts = np.concatenate([[0], listed.sum(1).cumsum()]).astype(np.int32)[None, None]
+            columns = np.nonzero(listed)[1].astype(np.int32)
+            k[64:128] = v[64:128] = np.nan  # of no list
+            blocks = dict(block_starts=starts, block_columns=columns, block_queries=64, block_keys=64)
+            lse, expected_lse = np.empty((150, 4), np.float32), np.empty((150, 4), np.float32)
+            got = warpwright.attention(q, k, v, lse_base2=lse, device=device, **blocks)
+            seen = np.repeat(np.repeat(listed, 64, 0)[:150], 64, 1)[:, :300]
+            expected = warpwright.attention(
+                q, np.nan_to_num(k), np.nan_to_num(v), mask=seen, lse_base2=expected_lse, device=device
+            )
+            # The same keys in steps of other tiles.
+            np.testing.assert_allclose(got.astype(float), expected.astype(float), rtol=2e-3, atol=2e-3)
+            np.testing.assert_allclose(lse, expected_lse, rtol=1e-4, atol=1e-3)
+            self.assertFalse(got[64:128].any())
+
+        self.on_devices(check)
+
     def test_chunks_and_masks_of_queries(self):
         def check(device, random):
             q, k, v = half(random, 6, 2, 64), half(random, 20, 2, 64), half(random, 20, 2, 64)

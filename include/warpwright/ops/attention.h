@@ -62,11 +62,22 @@ struct Attention {
     Tensor alibi_slopes;
     // Which keys a query sees, of those that the rest of the call lets it see: [q_tokens, words] i32; bit j
     // of word i is key 32 i + j, and keys behind the words are not seen. Keys that are not seen are read, and
-    // must be finite.
+    // must be finite. Or [q_tokens, keys] u8, a byte other than 0 for a key that is seen: made bits in the
+    // workspace, which must have room, by a launch before.
     Tensor mask;
     // Bit 0 is the first query's own key, kv_len - q_len, and keys before it are all seen: trees of drafted
     // tokens. False: it is the sequence's first key.
     bool mask_of_queries = false;
+
+    // Blocks of keys that a query sees, of those that the rest of the call lets it see; of others nothing is
+    // read. Queries block_queries b to block_queries (b + 1) - 1 of sequence s, of the heads of kv head h,
+    // see the blocks of block_keys keys whose numbers are block_columns[block_starts[s, h, b]] up to, not
+    // with, block_columns[block_starts[s, h, b + 1]], each at most once, in any order (FlashInfer's indptr
+    // and indices). Numbers of blocks behind a sequence's keys count for nothing.
+    Tensor block_starts;    // [sequences, kv_heads or 1 for all, blocks of queries + 1] i32
+    Tensor block_columns;   // [listed] i32, from 0 on
+    i64 block_queries = 0;  // a multiple of 16
+    i64 block_keys = 0;     // a power of two
 
     // The operation directly before this one in the stream (in a model it appends the queries' own tokens)
     // writes neither q_starts, kv_starts, kv_lengths and page_table nor keys and values before the queries'

@@ -24,12 +24,59 @@ i64 first_read(const AttentionInputs& in, i64 s) {
     return std::min(in.kv_len(s), in.first_visible(s, 0));
 }
 
+// Whether some list of a kv head, -1 for any, has a key's block.
+bool is_in_lists(const AttentionInputs& in, i64 s, i64 kv_head, i64 key) {
+    if (in.block_starts.empty()) return true;
+    for (i64 head = std::max<i64>(0, kv_head); head < (kv_head < 0 ? in.list_heads : kv_head + 1); ++head) {
+        for (i64 block = 0; block < in.query_blocks; ++block) {
+            if (in.is_listed(s, head, block * in.block_queries, key)) return true;
+        }
+    }
+    return false;
+}
+
+// Lists in no order, some of them empty, some with a block that there is not.
+void choose_lists(const AttentionProblem& problem, std::mt19937_64& random, AttentionInputs& in) {
+    in.block_queries = problem.block_queries, in.block_keys = problem.block_keys;
+    in.list_heads = problem.causal ? problem.kv_heads : 1;
+    in.query_blocks = ceil_div(problem.max_q_len, problem.block_queries);
+    in.block_columns = {0, 0, 0};  // of no list
+    for (i64 s = 0; s < in.sequences(); ++s) {
+        for (i64 list = 0; list < in.list_heads * in.query_blocks; ++list) {
+            if (list % in.query_blocks == 0)
+                in.block_starts.push_back(static_cast<i32>(std::ssize(in.block_columns)));
+            const auto first = std::ssize(in.block_columns);
+            const u64 share = random() % 5;
+            const i64 kv_len = in.kv_lengths[static_cast<std::size_t>(s)];
+            for (i64 block = 0; block <= kv_len / problem.block_keys; ++block) {
+                if (random() % 4 < share) in.block_columns.push_back(static_cast<i32>(block));
+            }
+            if (share > 2) in.block_columns.push_back(static_cast<i32>(problem.max_kv_len));
+            std::shuffle(in.block_columns.begin() + first, in.block_columns.end(), random);
+            in.block_starts.push_back(static_cast<i32>(std::ssize(in.block_columns)));
+        }
+    }
+}
+
+// Pages without a listed key must not be followed.
+void forget_unlisted_pages(AttentionInputs& in) {
+    for (i64 s = 0; s < in.sequences() && !in.block_starts.empty(); ++s) {
+        for (i64 page = 0; page < in.max_pages; ++page) {
+            bool used = false;
+            for (i64 key = page * in.page_size; key < (page + 1) * in.page_size; ++key)
+                used = used || is_in_lists(in, s, -1, key);
+            if (!used) in.page_table[static_cast<std::size_t>(s * in.max_pages + page)] = 0x7fffffff;
+        }
+    }
+}
+
 // The rows of keys and values that some sequence reads; everything else becomes NaN.
 void poison_unused(const AttentionInputs& in, i64 columns, std::vector<float>& values) {
     std::vector<bool> used(values.size());
     for (i64 s = 0; s < in.sequences(); ++s) {
         for (i64 key = first_read(in, s); key < in.kv_len(s); ++key) {
             for (i64 head = 0; head < in.kv_heads; ++head) {
+                if (!is_in_lists(in, s, head, key)) continue;
                 const i64 row = in.kv_row(s, key, head) / in.head_dim * columns;
                 std::fill_n(used.begin() + row, columns, true);
             }
@@ -249,6 +296,17 @@ struct AttentionCheck {
         add_asking({6, 20, 100, 0, 4, 2, 192, any, true, true, 32, 2}, values(128), alibi, mask);
         add_asking({6, 9, 100, 0, 3, 1, 33, any, true, true, 4, 2}, values(7));
         add_asking({6, 5, 301, 0, 8, 1, 192, any, true, true, 1}, values(128), codes);
+
+        // Lists of blocks of keys.
+        const auto blocks = [](i64 queries, i64 keys) {
+            return [=](AttentionProblem& p) { p.block_queries = queries, p.block_keys = keys; };
+        };
+        add_asking({4, 200, 520, 0, 4, 2, 128, any, true, false}, blocks(64, 64));
+        add_asking({4, 130, 401, 0, 4, 4, 128, any, false, true, 16}, blocks(128, 128));  // large scores
+        add_asking({6, 1, 700, 0, 8, 2, 64, any, true, true, 32}, blocks(64, 64), sinks);
+        add_asking({6, 70, 301, 0, 8, 2, 96, any, true, true, 1}, blocks(16, 64), softcap, window(99, 3));
+        add_asking({2, 150, 300, 0, 4, 1, 128, any, true, true, 8}, blocks(32, 256), chunk);
+        add_asking({1, 2, 3000, 0, 4, 1, 128, any, true, true, 64}, blocks(128, 128));  // splits
         return problems;
     }
 
@@ -306,11 +364,13 @@ struct AttentionCheck {
                            .chunk = problem.chunk,
                            .head_dim_v = problem.head_dim_v};
         choose_lengths(problem, bench.random(), in);
+        if (problem.block_queries > 0) choose_lists(problem, bench.random(), in);
         in.kv_starts = {0};
         for (const i32 length : in.kv_lengths) in.kv_starts.push_back(in.kv_starts.back() + length);
         const i64 count = problem.paged ? choose_pages(problem, bench.random(), in,
                                                        [&](i64 s) { return first_read(in, s); })
                                         : std::max<i64>(1, in.kv_starts.back());
+        forget_unlisted_pages(in);
         const bool misaligned = problem.alignment_bytes < 16;
         const double magnitude = problem.max_kv_len % 2 == 1 ? 8 : 1;  // odd capacities: large scores
 
@@ -368,6 +428,14 @@ struct AttentionCheck {
         if (problem.mask) {
             call.mask = choose_mask(bench, problem, q_rows, in);
             call.mask_of_queries = in.mask_of_queries;
+        }
+        if (problem.block_queries > 0) {
+            const Tensor starts = bench.integers(in.block_starts);
+            call.block_starts = Tensor::dense(starts.data, DType::i32,
+                                              {problem.sequences, in.list_heads, in.query_blocks + 1});
+            call.block_columns = bench.integers(in.block_columns);
+            call.block_queries = problem.block_queries;
+            call.block_keys = problem.block_keys;
         }
         const Result<i64> workspace_bytes = attention_workspace_bytes(bench.context(), call);
         if (!workspace_bytes.ok()) {

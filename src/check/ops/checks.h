@@ -31,5 +31,6 @@ const OperationCheck& merge_state_check();
 const OperationCheck& gather_columns_check();
 const OperationCheck& quantized_experts_check();
 const OperationCheck& mla_check();
+const OperationCheck& mask_bits_check();
 
 }  // namespace warpwright

@@ -31,6 +31,7 @@ std::span<const OperationCheck* const> operation_checks() {
         &gather_columns_check(),
         &quantized_experts_check(),
         &mla_check(),
+        &mask_bits_check(),
     };
     // clang-format on
     return checks;

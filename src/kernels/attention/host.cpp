@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <utility>
+#include <vector>
 
 #include "device/host_threads.h"
 #include "kernels/attention/host_finish.h"
@@ -105,6 +106,32 @@ struct Sequence {
     }
 };
 
+// Blocks of keys that a task's queries see, all of one block; no blocks: all keys.
+struct ListedBlocks {
+    std::vector<u8> is_listed;
+    int shift = 0;
+
+    void find(const Sequence& sequence, const AttentionArgs& args, i64 index, i64 kv_head, int query) {
+        is_listed.clear();
+        if (args.block_queries == 0) return;
+        shift = args.block_shift;
+        is_listed.resize(static_cast<std::size_t>((i64{sequence.kv_len} >> shift) + 1));
+        const i32* starts = args.block_starts + index * args.block_sequence_stride +
+                            kv_head * args.block_head_stride + query / args.block_queries;
+        for (i32 i = starts[0]; i < starts[1]; ++i) {
+            const auto column = static_cast<std::size_t>(args.block_columns[i]);
+            if (column < is_listed.size()) is_listed[column] = 1;
+        }
+    }
+    bool has(int key) const {
+        return is_listed.empty() || is_listed[static_cast<std::size_t>(key >> shift)] != 0;
+    }
+    // How many keys from this one on, up to `most`, are of its block.
+    int run(int key, int most) const {
+        return is_listed.empty() ? most : std::min(most, (1 << shift) - (key & ((1 << shift) - 1)));
+    }
+};
+
 // Keys or values of a kv head, one stride apart: as they are, or decoded.
 struct HostRows {
     const void* first;
@@ -132,7 +159,7 @@ struct HostRows {
 
 template <DType kType>
 void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int first_query,
-            const HostSimd& simd, Buffers& buffers) {
+            const ListedBlocks& listed, const HostSimd& simd, Buffers& buffers) {
     const int num_queries = std::min(kQueries, sequence.q_len - first_query);
     const int head_dim = args.head_dim, value_dim = args.head_dim_v;
     const i64 kv_head = head / (args.heads / args.kv_heads);
@@ -160,7 +187,8 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
     for (int first_key = first_seen / kKeys * kKeys; first_key < end; first_key += kKeys) {
         const int num_keys = std::min(kKeys, end - first_key), skipped = std::max(0, first_seen - first_key);
         for (int j = skipped, run = 0; j < num_keys; j += run) {
-            run = sequence.run(first_key + j, num_keys - j);
+            run = listed.run(first_key + j, sequence.run(first_key + j, num_keys - j));
+            if (!listed.has(first_key + j)) continue;
             const auto [rows, stride] = k.read(
                 sequence.row(first_key + j, args.k_page_stride, args.k_token_stride), run, head_dim, buffers);
             products(buffers.q[0], kMaxHeadDim, num_queries, rows, stride, run, head_dim,
@@ -188,6 +216,10 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
                     if (!sequence.is_in_mask(first_query + i, first_key + j)) weights[j] = -kInfinity;
                 }
             }
+            for (int j = first, run = 0; j < seen; j += run) {
+                run = listed.run(first_key + j, seen - j);
+                if (!listed.has(first_key + j)) std::fill_n(weights + j, run, -kInfinity);
+            }
             std::fill_n(weights, first, -kInfinity);
             for (int j = seen; j < kKeys; ++j) weights[j] = -kInfinity;
             for (int j = 0; j < kKeys; ++j) weights[j] *= args.scale_log2;
@@ -203,7 +235,8 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
             buffers.sum[i] += sum_of(weights);
         }
         for (int j = skipped, run = 0; j < num_keys; j += run) {
-            run = sequence.run(first_key + j, num_keys - j);
+            run = listed.run(first_key + j, sequence.run(first_key + j, num_keys - j));
+            if (!listed.has(first_key + j)) continue;
             const auto [rows, stride] =
                 v.read(sequence.row(first_key + j, args.v_page_stride, args.v_token_stride), run, value_dim,
                        buffers);
@@ -233,12 +266,16 @@ void attention(const void* raw, HostThreads& threads) {
     const i64 chunks = ceil_div(args.max_q_len, kQueries);
     threads.parallel_for(args.sequences * chunks * args.heads, 1, [&](i64 begin, i64 end) {
         static thread_local Buffers buffers;
+        ListedBlocks listed;
         for (i64 task = begin; task < end; ++task) {
             const i64 head = task % args.heads, chunk = task / args.heads % chunks;
-            const Sequence sequence(args, task / args.heads / chunks);
+            const i64 index = task / args.heads / chunks;
+            const Sequence sequence(args, index);
             const i64 first_query = chunk * kQueries;
             if (first_query >= sequence.q_len) continue;
-            attend<kType>(args, sequence, head, static_cast<int>(first_query), host_simd(), buffers);
+            const i64 kv_head = head / (args.heads / args.kv_heads);
+            listed.find(sequence, args, index, kv_head, static_cast<int>(first_query));
+            attend<kType>(args, sequence, head, static_cast<int>(first_query), listed, host_simd(), buffers);
         }
     });
 }

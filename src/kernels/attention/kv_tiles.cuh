@@ -54,6 +54,9 @@ public:
         look_up();
     }
 
+    // The first key of the next step.
+    __device__ int key() const { return key_; }
+
     // Starts the copies of the next step, of K, V or both. Keys before the window and from the end on are
     // zeros: a masked score has the weight 0, which would not silence a NaN in V.
     template <bool copies_k, bool copies_v, bool from_start = false>
@@ -87,6 +90,18 @@ public:
         if (args_.page_table == nullptr) {
             k_ += i64{R.kv_tile} * args_.k_token_stride;
             v_ += i64{R.kv_tile} * args_.v_token_stride;
+        } else {
+            look_up();
+        }
+    }
+    // To the next step that is listed.
+    __device__ void advance(ListedSteps<R>& steps) {
+        steps.advance();
+        const int before = key_;
+        key_ = steps.key();
+        if (args_.page_table == nullptr) {
+            k_ += i64{key_ - before} * args_.k_token_stride;
+            v_ += i64{key_ - before} * args_.v_token_stride;
         } else {
             look_up();
         }

@@ -31,6 +31,9 @@ struct AttentionInputs {
     i64 mask_words = 0;
     bool mask_of_queries = false;
     i64 head_dim_v = 0;  // columns of v and out; 0: head_dim
+    // Lists of blocks of keys, [sequences, list_heads, query_blocks + 1]; no block_starts: none.
+    std::vector<i32> block_starts, block_columns;
+    i64 block_queries = 0, block_keys = 0, list_heads = 1, query_blocks = 0;
 
     i64 sequences() const { return static_cast<i64>(q_starts.size()) - 1; }
     i64 q_len(i64 s) const { return q_starts[s + 1] - q_starts[s]; }
@@ -67,6 +70,13 @@ struct AttentionInputs {
         return first;
     }
     i64 own_key(i64 s, i64 query) const { return kv_len(s) - q_len(s) + query; }
+    bool is_listed(i64 s, i64 kv_head, i64 query, i64 key) const {
+        if (block_starts.empty()) return true;
+        const i64 list = (s * list_heads + kv_head % list_heads) * (query_blocks + 1) + query / block_queries;
+        const auto first = block_columns.begin() + block_starts[static_cast<std::size_t>(list)];
+        const auto last = block_columns.begin() + block_starts[static_cast<std::size_t>(list + 1)];
+        return std::find(first, last, key / block_keys) != last;
+    }
     // What is not in [first_visible, visible) is not asked for.
     bool is_in_mask(i64 s, i64 query, i64 key) const {
         const i64 bit = key - (mask_of_queries ? kv_len(s) - q_len(s) : 0);
@@ -107,6 +117,10 @@ AttentionAnswer<Real> attention_oracle(const AttentionInputs& in, DType storage)
                 const Real sink = in.sinks.empty() ? -kInfinity : static_cast<Real>(in.sinks[head] * kLog2E);
                 Real max = sink, sum = 0;
                 for (std::size_t key = 0; key < scores.size(); ++key) {
+                    if (!in.is_listed(s, head / group, query, first + static_cast<i64>(key))) {
+                        scores[key] = -kInfinity;
+                        continue;
+                    }
                     const float* k = &in.k[in.kv_row(s, first + static_cast<i64>(key), head / group)];
                     for (i64 i = 0; i < in.head_dim; ++i) scores[key] += Real{q[i]} * Real{k[i]};
                     scores[key] *= k_scale;

@@ -15,11 +15,25 @@
 
 namespace warpwright {
 
+// Steps that are not listed follow each other.
+struct AllSteps {
+    __device__ AllSteps(const AttentionArgs&, const BlockWork&) {}
+};
+template <AttentionRow R, bool lists = R.lists>
+struct StepsOf : AllSteps {
+    using AllSteps::AllSteps;
+};
+template <AttentionRow R>
+struct StepsOf<R, true> : ListedSteps<R> {
+    using ListedSteps<R>::ListedSteps;
+};
+
 // The steps over a block's keys. Windows, chunks and softcaps have a variant of their own, and what
 // biases.cuh has is for rows of its own: they would cost the others registers.
-template <AttentionRow R, bool is_plain>
+template <AttentionRow R, bool is_plain, class Steps>
 __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, KvTiles<R>& keys,
-                              const QueryOperand<R>& query, WarpRows<R>& rows, AttentionShared<R>& shared) {
+                              const QueryOperand<R>& query, WarpRows<R>& rows, AttentionShared<R>& shared,
+                              Steps& steps) {
     const int first_row = work.first_row + warp_id() * R.warp_rows, last_row = first_row + R.warp_rows - 1;
     const int first_limit = work.visible_keys(args, first_row);
     const int last_limit = first_row < work.num_rows ? work.visible_keys(args, last_row) : 0;
@@ -37,14 +51,22 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
     }
 
     int stage = 0, stage_ahead = R.stages - 1;
-    for (int first_key = work.kv_begin; first_key < work.kv_end; first_key += R.kv_tile) {
+    [[maybe_unused]] int next_key = 0;
+    for (int first_key = work.kv_begin; first_key < (R.lists ? ListedSteps<R>::kNone : work.kv_end);
+         first_key = R.lists ? next_key : first_key + R.kv_tile) {
         const bool sees = first_key < last_limit && (is_plain || first_key + R.kv_tile > first_begin);
         auto& step = numbers_of(shared, stage);
         ptx::cp_async_wait<R.stages == 1 ? 0 : R.stages - 2>();
         __syncthreads();  // this step's K (and V) of all warps is there, and all have read the step before
         keys.template copy<R.stages != 1, true, is_plain>(shared.steps[stage_ahead]);
         ptx::cp_async_commit();
-        keys.advance();
+        if constexpr (R.lists) {
+            static_assert(R.stages == 2);  // what is copied is the step after this one
+            next_key = keys.key();
+            keys.advance(steps);
+        } else {
+            keys.advance();
+        }
         if constexpr (copies_codes(R)) {
             widen_step<R>(shared.steps[stage], step);
             __syncthreads();
@@ -138,12 +160,21 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
     own.copy_query();
     if constexpr (!R.q_in_shared) ptx::cp_async_commit();  // else with the first keys
 
+    StepsOf<R> steps(args, work);
+    if constexpr (R.lists) {
+        work.kv_begin = steps.key();
+        work.kv_end = work.visible_keys(args, work.first_row + R.tile_rows - 1);
+    }
     KvTiles<R> keys(args, work);
     const auto fill = [&](int from, int to) {
 #pragma unroll
         for (int stage = from; stage < to; ++stage) {
             keys.template copy<true, true>(shared.steps[stage]);
-            keys.advance();
+            if constexpr (R.lists) {
+                keys.advance(steps);
+            } else {
+                keys.advance();
+            }
             ptx::cp_async_commit();
         }
     };
@@ -165,9 +196,9 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
 
     WarpRows<R> rows;
     if (!R.biases && !args.has_first && args.tanh_scale == 0) {
-        attend<R, true>(args, work, keys, query, rows, shared);
+        attend<R, true>(args, work, keys, query, rows, shared, steps);
     } else {
-        attend<R, false>(args, work, keys, query, rows, shared);
+        attend<R, false>(args, work, keys, query, rows, shared, steps);
     }
     ptx::cp_async_wait<0>();
     if constexpr (R.q_in_shared) {

@@ -32,6 +32,8 @@ struct AttentionProblem {
     bool alibi = false;                   // distances are subtracted from scores
     bool mask = false;                    // bits say which keys are seen
     i64 head_dim_v = 0;                   // columns of v and out; 0: head_dim
+    i64 block_queries = 0;                // that share a list of blocks of keys; 0: no lists
+    i64 block_keys = 0;                   // of a listed block
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -57,6 +59,8 @@ struct AttentionProblem {
         v("alibi", self.alibi);
         v("mask", self.mask);
         v("head_dim_v", self.head_dim_v);
+        v("block_queries", self.block_queries);
+        v("block_keys", self.block_keys);
     }
     // A prompt's row loses less at decoding than a decode row at prompts. Splits depend on lengths.
     constexpr AttentionProblem canonical() const {
@@ -158,6 +162,15 @@ struct AttentionArgs {
     const float *k_scale, *v_scale;
 
     i32 head_dim_v;
+
+    // Of rows for lists: block b of a sequence's queries sees the blocks of keys from
+    // block_columns[starts[b]] up to block_columns[starts[b + 1]].
+    i32 block_queries;          // of a block; 0: no lists
+    i32 block_shift;            // log2 of a block's keys
+    const i32* block_starts;    // [sequences, kv_heads or 1, blocks of queries + 1]
+    i64 block_sequence_stride;  // of block_starts
+    i64 block_head_stride;      // the same; 0: one list for all heads
+    const i32* block_columns;
 };
 
 // Columns of a row of partial output: whole 16-byte vectors of floats.

@@ -25,6 +25,7 @@ struct AttentionRow {
     RowName spill_reason{};  // not empty: some target's image of this row may spill registers, and why
     bool biases = false;     // ALiBi and masks of bits, which others are not slowed by
     int head_dim_v = 0;      // the largest served of values; 0: head_dim
+    bool lists = false;      // blocks of keys are listed, and no others are read
     i64 shared_bytes = 0;    // dynamic
 
     template <class Self, class Visitor>
@@ -45,6 +46,7 @@ struct AttentionRow {
         v("kv_format", self.kv_format);
         v("biases", self.biases);
         v("head_dim_v", self.head_dim_v);
+        v("lists", self.lists);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -253,6 +255,10 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.portable.f16.e5m2.d256.any.biased",  ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2, kSpills, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d192v128.r128",      ArchClass::portable, DType::bf16, 192, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 128}>(),
     sized<AttentionRow{"attention.portable.f16.d192v128.r128",       ArchClass::portable, DType::f16,  192, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 128}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.lists",        ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 0, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d128.r64.lists",    ArchClass::portable, DType::bf16, 128,  64,  64, 1, 2, false, 16, 2, false, false, KvFormat::same, {}, false, 0, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.lists",        ArchClass::portable, DType::f16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 0, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d128.r64.lists",    ArchClass::portable, DType::f16, 128,  64,  64, 1, 2, false, 16, 2, false, false, KvFormat::same, {}, false, 0, true}>(),
     {"attention.host.bf16", ArchClass::host, DType::bf16, 256},
     {"attention.host.f16",  ArchClass::host, DType::f16,  256},
 };
@@ -278,13 +284,26 @@ constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
         if (problem.alibi) return {"alibi", 0, 1, "bool"};
         if (problem.mask) return {"mask", 0, 1, "bool"};
     }
+    if (problem.kv_heads < 1) return {"kv_heads", 1, problem.kv_heads, "at_least"};
+    if (problem.heads % problem.kv_heads != 0) return {"heads", problem.kv_heads, problem.heads, "multiple"};
+    if (is_device && row.lists != (problem.block_queries > 0))
+        return {"block_lists", row.lists ? 1 : 0, row.lists ? 0 : 1, "bool"};
+    if (problem.block_queries > 0) {
+        if ((problem.block_keys & (problem.block_keys - 1)) != 0)
+            return {"block_keys", 0, problem.block_keys, "power_of_two"};
+        // A tile of rows is of one block, and so is a step of keys.
+        const i64 group = is_device ? problem.heads / problem.kv_heads : 1;
+        const i64 tile_rows = is_device ? row.tile_rows : 16;
+        if (problem.block_queries * group % tile_rows != 0 && problem.max_q_len > problem.block_queries)
+            return {"block_queries", ceil_div(tile_rows, group), problem.block_queries, "multiple"};
+        if (is_device && problem.block_keys % row.kv_tile != 0)
+            return {"block_keys", row.kv_tile, problem.block_keys, "multiple"};
+    }
     if (problem.head_dim > row.head_dim) return {"head_dim", row.head_dim, problem.head_dim, "at_most"};
     if (is_device && !has_two_sizes(row) && value_dim(problem) != problem.head_dim)
         return {"head_dim_v", problem.head_dim, value_dim(problem), "equal"};
     if (value_dim(problem) > value_dim(row))
         return {"head_dim_v", value_dim(row), value_dim(problem), "at_most"};
-    if (problem.kv_heads < 1) return {"kv_heads", 1, problem.kv_heads, "at_least"};
-    if (problem.heads % problem.kv_heads != 0) return {"heads", problem.kv_heads, problem.heads, "multiple"};
     if (problem.paged && (problem.page_size < 1 || (problem.page_size & (problem.page_size - 1)) != 0)) {
         return {"page_size", 0, problem.page_size, "power_of_two"};
     }
