@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <random>
 
@@ -25,6 +27,18 @@ Tensor shuffled_pages(Buffers& b, i64 sequences, i64 pages) {
     std::iota(table.begin(), table.end(), 0);
     for (std::size_t i = 0; i < table.size(); ++i) std::swap(table[i], table[(i * 7919) % table.size()]);
     return Tensor::dense(b.integers(table).data, DType::i32, {sequences, pages});
+}
+
+// For each query of a batch of one query each, `listed` slots of its own sequence, ascending.
+Tensor slot_lists(Buffers& b, i64 batch, i64 length, i64 listed) {
+    std::mt19937 random(3);
+    std::vector<i32> all(static_cast<std::size_t>(length)), lists;
+    for (i64 s = 0; s < batch; ++s) {
+        std::iota(all.begin(), all.end(), static_cast<i32>(s * length));
+        std::sample(all.begin(), all.end(), std::back_inserter(lists), listed, random);
+    }
+    Tensor tensor = b.integers(lists);
+    return Tensor::dense(tensor.data, DType::i32, {batch, listed});
 }
 
 // Records of latent rows: codes below 2, scales and numbers of 1.
@@ -197,23 +211,25 @@ Case cascade_case(i64 batch, i64 shared, i64 own, i64 heads, i64 kv_heads, i64 h
             "attention"};
 }
 
-Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format) {
+Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format, i64 listed) {
     constexpr i64 kKeyDim = 576, kValueDim = 512, kRecordBytes = 656;
     const bool records = kv_format != KvFormat::same;
     const double rows = static_cast<double>(batch * q_len * heads);
+    const i64 keys = listed > 0 ? listed : length;
     FieldTexts set = fields({{"sequences", batch},
                              {"max_q_len", q_len},
-                             {"max_kv_len", length},
+                             {"max_kv_len", keys},
                              {"heads", heads},
                              {"page_size", page_size}});
+    if (listed > 0) set.insert(set.end(), {{"causal", "false"}, {"indexed", "true"}});
     if (records) set.emplace_back("kv_format", kv_format_name(kv_format));
     return {"mla",
-            fmt::format("batch={} len={} heads={} page={} q_len={}{} bf16", batch, length, heads, page_size,
-                        q_len, kv_text(kv_format)),
+            fmt::format("batch={} len={} heads={} page={} q_len={}{}{} bf16", batch, length, heads, page_size,
+                        q_len, listed > 0 ? fmt::format(" topk={}", listed) : "", kv_text(kv_format)),
             set,
-            static_cast<double>(batch * length * (records ? kRecordBytes : 2 * kKeyDim)) +
+            static_cast<double>(batch * keys * (records ? kRecordBytes : 2 * kKeyDim)) +
                 2.0 * rows * (kKeyDim + kValueDim),
-            2.0 * rows * static_cast<double>(length) * (kKeyDim + kValueDim),
+            2.0 * rows * static_cast<double>(keys) * (kKeyDim + kValueDim),
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 const i64 pages = length / page_size;
                 std::vector<i32> starts(static_cast<std::size_t>(batch + 1));
@@ -224,9 +240,13 @@ Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvForm
                 call.out = b.zeros(kType, {batch * q_len, heads, kValueDim});
                 call.cache = records ? latent_records(b, batch * pages, page_size)
                                      : b.random(kType, {batch * pages, page_size, kKeyDim});
-                call.page_table = shuffled_pages(b, batch, pages);
-                call.kv_lengths =
-                    b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
+                if (listed > 0) {
+                    call.indices = slot_lists(b, batch, length, listed);
+                } else {
+                    call.page_table = shuffled_pages(b, batch, pages);
+                    call.kv_lengths = b.integers(
+                        std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
+                }
                 call.q_starts = b.integers(starts);
                 call.max_q_len = q_len;
                 WW_ASSIGN(const i64 bytes, mla_workspace_bytes(context, call));

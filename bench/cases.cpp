@@ -105,6 +105,9 @@ void add_attention(std::vector<Case>& all) {
         all.push_back(mla_case(1, 8192, heads, 64, 1));
         for (i64 q_len : {1, 2}) all.push_back(mla_case(64, 4096, heads, 64, q_len));
         all.push_back(mla_case(64, 4096, heads, 64, 1, KvFormat::fp8_e4m3));
+        // DeepSeek-V3.2.
+        for (const KvFormat format : {KvFormat::same, KvFormat::fp8_e4m3})
+            all.push_back(mla_case(128, 4096, heads, 64, 1, format, 2048));
     }
     constexpr Limits kGemma2{4096, 50};
     all.push_back(prefill_case(8192, 16, 8, 256, true, {0, 50}));

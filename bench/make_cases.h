@@ -71,9 +71,10 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
                  Limits limits = {}, i64 q_len = 1, KvFormat kv_format = KvFormat::same);
 // One query of each sequence, whose keys are `shared` that all have and `own`.
 Case cascade_case(i64 batch, i64 shared, i64 own, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size);
-// As decode_case, of latent rows that all heads share.
-Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len,
-              KvFormat kv_format = KvFormat::same);
+// As decode_case, of latent rows that all heads share. With `listed`, each query attends to as many of its
+// sequence's.
+Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format = KvFormat::same,
+              i64 listed = 0);
 Case rmsnorm_case(i64 tokens, i64 hidden);
 Case head_norm_case(i64 tokens, i64 heads, i64 head_dim);
 Case rope_case(i64 tokens, i64 heads, i64 kv_heads, i64 head_dim);

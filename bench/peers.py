@@ -175,6 +175,9 @@ def mla(fields, words):
     if "kv" in fields:  # it has no records
         return
     batch, length, heads, q_len = (int(fields[name]) for name in ("batch", "len", "heads", "q_len"))
+    if "topk" in fields:
+        yield from sparse_mla(batch, length, heads, int(fields["topk"]))
+        return
     make = lambda: (bf16(batch, q_len * heads, 576), bf16(batch, length, 576))
 
     def call(q, cache):
@@ -188,6 +191,21 @@ def mla(fields, words):
     bytes_moved = 1152 * batch * length
     yield from attempt("torch bmm", make, call, bytes_moved)
     yield from attempt("torch sdpa", make, sdpa, bytes_moved)
+
+
+def sparse_mla(batch, length, heads, listed):
+    """The listed rows are copied, then as above."""
+    def make():
+        lists = torch.stack([torch.randperm(length, device="cuda")[:listed].sort().values for _ in range(batch)])
+        lists += torch.arange(batch, device="cuda")[:, None] * length
+        return bf16(batch, heads, 576), bf16(batch * length, 576), lists
+
+    def call(q, cache, lists):
+        rows = cache[lists]
+        weights = torch.softmax(torch.bmm(q, rows.transpose(1, 2)).float() * 192 ** -0.5, -1)
+        torch.bmm(weights.to(q.dtype), rows[..., :512])
+
+    yield from attempt("torch index + bmm", make, call, 1152 * batch * listed)
 
 
 def rmsnorm(fields, words):

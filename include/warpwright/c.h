@@ -412,6 +412,10 @@ typedef struct ww_mla {
     int64_t max_kv_len;   /* 0: what a row of the page table holds */
     float scale;          /* 0: 1 / sqrt(192) */
     int32_t causal;       /* not 0: bottom-right causal mask */
+    /* Optional, [q_tokens, max_indices] i32, in place of page_table and kv_lengths: for each query the slots
+     * of the cache, page x page_size + offset, that it attends to; -1: none. */
+    ww_tensor indices;
+    ww_tensor index_lengths; /* optional, [q_tokens] i32: how many entries of a list count */
 } ww_mla;
 WW_API ww_status ww_mla_workspace_bytes(ww_context* context, const ww_mla* call, int64_t* bytes);
 WW_API ww_status ww_prepare_mla(ww_context* context, const ww_mla* call, ww_prepared** prepared);

@@ -131,6 +131,8 @@ Mla = _sized(
     max_kv_len=c_int64,
     scale=c_float,
     causal=c_int32,
+    indices=Tensor,
+    index_lengths=Tensor,
 )
 MergeState = _sized("MergeState", "a a_lse b b_lse out lse", base=c_int32, reserved=c_int32)
 MergeStates = _sized("MergeStates", "states states_lse out lse", base=c_int32, reserved=c_int32)

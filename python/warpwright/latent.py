@@ -14,9 +14,11 @@ from .ops import _FLOATS, Stream, Tensor, _dtype_of, _extent, _given, _shape, _s
 def mla(
     q: Tensor,
     cache: Tensor,
-    page_table: Tensor,
-    kv_lengths: Tensor,
+    page_table: Optional[Tensor] = None,
+    kv_lengths: Optional[Tensor] = None,
     *,
+    indices: Optional[Tensor] = None,
+    index_lengths: Optional[Tensor] = None,
     q_starts: Optional[Tensor] = None,
     max_q_len: Optional[int] = None,
     max_kv_len: int = 0,
@@ -36,6 +38,9 @@ def mla(
     key's projection before, out by the value's after. A causal mask is bottom-right: query i of q_len sees the
     keys up to ``kv_len - q_len + i``. A query that sees no key gives zeros, and -infinity as log-sum-exp.
 
+    With ``indices`` in place of page_table and kv_lengths it is sparse (DeepSeek-V3.2): a query attends to the
+    rows of its own list and to no other.
+
     Args:
         q: [q_tokens, heads, 576], bf16 or f16; sequences one after another.
         cache: [pages, page_size, 576] like q, with a page size that is a power of two. Or FlashMLA's records,
@@ -43,8 +48,11 @@ def mla(
             of q's type. A number is code times scale, rounded to q's type.
         page_table: [sequences, max_pages] int32.
         kv_lengths: [sequences] int32, the queries' own tokens included.
+        indices: [q_tokens, max_indices] int32, for each query slots of the cache, ``page * page_size + offset``,
+            in any order, as index_topk lists them. -1, or any other number that is no slot, is no key.
+        index_lengths: [q_tokens] int32: entries of a list from there on are not read.
         q_starts: [sequences + 1] int32: where each sequence's queries begin, and the end. By default as many
-            for each row of the page table.
+            for each row of the page table; with indices all of q.
         max_q_len, max_kv_len: capacities that the launch is sized for. By default all of q, and what a row of
             the page table holds.
         scale: by default 1 / sqrt(192), that of heads of 128 + 64 columns before absorption.
@@ -65,9 +73,13 @@ def mla(
     call.tensor("cache", cache, _FLOATS + " or u8")
     call.tensor("page_table", page_table, "i32")
     call.tensor("kv_lengths", kv_lengths, "i32")
+    call.tensor("indices", indices, "i32")
+    call.tensor("index_lengths", index_lengths, "i32")
     struct: _abi.Mla = call.struct
     if q_starts is None:
         q_tokens, sequences = _extent(struct.q, 0), _extent(struct.page_table, 0)
+        if indices is not None and page_table is None:
+            sequences = 1
         if sequences == 0 or q_tokens % sequences != 0:
             raise CallerError(
                 f"mla: q_starts: expected a tensor for {q_tokens} queries of {sequences} sequences, got none"

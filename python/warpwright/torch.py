@@ -368,13 +368,27 @@ _register(
 )
 
 
-def _mla(q, cache, page_table, kv_lengths, q_starts, max_q_len=0, max_kv_len=0, causal=True, scale=0.0):
+def _mla(
+    q,
+    cache,
+    page_table,
+    kv_lengths,
+    q_starts,
+    max_q_len=0,
+    max_kv_len=0,
+    causal=True,
+    scale=0.0,
+    indices=None,
+    index_lengths=None,
+):
     lse = q.new_empty(q.shape[:2], dtype=torch.float32)
     out = latent.mla(
         q,
         cache,
         page_table,
         kv_lengths,
+        indices=indices,
+        index_lengths=index_lengths,
         q_starts=q_starts,
         max_q_len=max_q_len or None,
         max_kv_len=max_kv_len,
@@ -390,8 +404,9 @@ def _mla_fake(q, *_):
 
 
 _register(
-    "mla(Tensor q, Tensor cache, Tensor page_table, Tensor kv_lengths, Tensor q_starts, "
-    "SymInt max_q_len=0, SymInt max_kv_len=0, bool causal=True, float scale=0) "
+    "mla(Tensor q, Tensor cache, Tensor? page_table, Tensor? kv_lengths, Tensor q_starts, "
+    "SymInt max_q_len=0, SymInt max_kv_len=0, bool causal=True, float scale=0, Tensor? indices=None, "
+    "Tensor? index_lengths=None) "
     "-> (Tensor out, Tensor lse_base2)",
     _mla,
     _mla_fake,

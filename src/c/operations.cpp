@@ -124,6 +124,8 @@ Result<Mla> convert(const ww_mla& c, const Device& device) {
              .cache = arg("cache", c.cache),
              .page_table = arg("page_table", c.page_table),
              .kv_lengths = arg("kv_lengths", c.kv_lengths),
+             .indices = arg("indices", c.indices),
+             .index_lengths = arg("index_lengths", c.index_lengths),
              .q_starts = arg("q_starts", c.q_starts),
              .max_q_len = c.max_q_len,
              .max_kv_len = c.max_kv_len,

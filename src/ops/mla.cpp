@@ -22,7 +22,7 @@ struct Checked {
 };
 
 Result<Checked> check(const Mla& call, bool batch_invariant) {
-    const bool records = call.cache.dtype == DType::u8;
+    const bool records = call.cache.dtype == DType::u8, indexed = static_cast<bool>(call.indices);
     Matcher match("mla");
     match.tensor("q", call.q, {"q_tokens", "heads", "key_dim"}, {DType::bf16, DType::f16})
         .tensor("out", call.out, {"q_tokens", "heads", "value_dim"}, {call.q.dtype})
@@ -30,16 +30,24 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
         .tensor("lse_base_e", call.lse_base_e, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
         .tensor("cache", call.cache, {"pages", "page_size", records ? "record_bytes" : "key_dim"},
                 {call.q.dtype, DType::u8})
-        .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
-        .tensor("kv_lengths", call.kv_lengths, {"sequences"}, {DType::i32})
+        .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32},
+                {.optional = indexed})
+        .tensor("kv_lengths", call.kv_lengths, {"sequences"}, {DType::i32}, {.optional = indexed})
+        .tensor("indices", call.indices, {"q_tokens", "max_indices"}, {DType::i32}, {.optional = true})
+        .tensor("index_lengths", call.index_lengths, {"q_tokens"}, {DType::i32}, {.optional = true})
         .tensor("q_starts", call.q_starts, {"sequences + 1"}, {DType::i32})
         .tensor("workspace", call.workspace, {"bytes"}, {DType::u8}, {.optional = true});
     WW_TRY(match.status());
-    const i64 sequences = match["sequences"], q_tokens = match["q_tokens"], heads = match["heads"];
+    const i64 sequences = indexed ? match["sequences + 1"] - 1 : match["sequences"];
+    const i64 q_tokens = match["q_tokens"], heads = match["heads"], max_indices = match["max_indices"];
     const i64 kv_capacity = match["max_pages"] * match["page_size"];
+    const i64 num_slots = match["pages"] * match["page_size"];
     const Tensor& lse = call.lse_base_e ? call.lse_base_e : call.lse_base2;
     match
-        .require(match["sequences + 1"] == sequences + 1,
+        .require(!indexed || (!call.page_table && !call.kv_lengths),
+                 "indices exclude page_table and kv_lengths")
+        .require(indexed || !call.index_lengths, "index_lengths are of indices, which are null")
+        .require(sequences >= 0 && match["sequences + 1"] == sequences + 1,
                  fmt::format("q_starts must have {} elements (page_table has {} sequences), got {}",
                              sequences + 1, sequences, match["sequences + 1"]))
         .require(!records || match["record_bytes"] == kMlaRecordBytes,
@@ -49,7 +57,7 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                  fmt::format("q and cache must have {} columns and out {}, got {} and {}", kMlaKeyDim,
                              kMlaValueDim, match["key_dim"], match["value_dim"]))
         .require(call.max_q_len >= 1, fmt::format("max_q_len must be at least 1, got {}", call.max_q_len))
-        .require(call.max_kv_len >= 0 && call.max_kv_len <= kv_capacity,
+        .require(indexed || (call.max_kv_len >= 0 && call.max_kv_len <= kv_capacity),
                  fmt::format("max_kv_len must be 0 to {} (what the pages of a sequence hold), got {}",
                              kv_capacity, call.max_kv_len))
         .require(call.scale >= 0 && std::isfinite(call.scale),
@@ -58,7 +66,12 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
         .require(strides_fit(call.q) && strides_fit(call.out) && strides_fit(call.cache),
                  "strides must be below 2^31 elements")
         .require(sequences * std::abs(call.page_table.stride[0]) <= std::numeric_limits<i32>::max(),
-                 "page_table must be below 2^31 elements");
+                 "page_table must be below 2^31 elements")
+        .require(q_tokens * std::max(std::abs(call.indices.stride[0]), max_indices) <=
+                     std::numeric_limits<i32>::max(),
+                 "indices must be below 2^31 elements")
+        .require(num_slots <= std::numeric_limits<i32>::max(),
+                 fmt::format("the cache must have below 2^31 rows, got {}", num_slots));
     WW_TRY(match.status());
 
     Checked checked;
@@ -73,6 +86,13 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                        .page_size = match["page_size"],
                        .alignment_bytes = alignment_of({&call.q, &call.out, &call.cache}, batch_invariant),
                        .kv_format = records ? KvFormat::fp8_e4m3 : KvFormat::same};
+    if (indexed) {
+        checked.problem.sequences = q_tokens;
+        checked.problem.max_q_len = 1;
+        checked.problem.max_kv_len = std::max<i64>(1, max_indices);
+        checked.problem.causal = false;
+        checked.problem.indexed = true;
+    }
     constexpr float kDeepSeekHeadDim = 192;
     const float scale = call.scale > 0 ? call.scale : 1 / std::sqrt(kDeepSeekHeadDim);
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
@@ -83,6 +103,8 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                     .q_starts = static_cast<const i32*>(call.q_starts.data),
                     .kv_lengths = static_cast<const i32*>(call.kv_lengths.data),
                     .page_table = static_cast<const i32*>(call.page_table.data),
+                    .indices = static_cast<const i32*>(call.indices.data),
+                    .index_lengths = static_cast<const i32*>(call.index_lengths.data),
                     .partial_out = nullptr,
                     .partial_lse = nullptr,
                     .q_token_stride = narrow(call.q.stride[0]),
@@ -93,13 +115,16 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                     .page_stride = narrow(call.cache.stride[0]),
                     .token_stride = narrow(call.cache.stride[1]),
                     .page_table_stride = narrow(call.page_table.stride[0]),
+                    .index_stride = narrow(call.indices.stride[0]),
+                    .max_indices = narrow(max_indices),
+                    .num_slots = narrow(num_slots),
                     .sequences = narrow(sequences),
                     .heads = narrow(heads),
                     .q_tokens = narrow(q_tokens),
                     .max_q_len = narrow(checked.problem.max_q_len),
                     .num_splits = 1,
                     .page_shift = std::countr_zero(static_cast<u64>(match["page_size"])),
-                    .causal = call.causal ? 1 : 0,
+                    .causal = checked.problem.causal ? 1 : 0,
                     .scale_log2 = scale * kLog2E,
                     .lse_factor = call.lse_base_e ? kLn2 : 1,
                     .kv_format = checked.problem.kv_format};

@@ -365,6 +365,7 @@ TEST(Operations, Mla) {
         c.cache = c_tensor(call.cache), c.page_table = c_tensor(call.page_table);
         c.kv_lengths = c_tensor(call.kv_lengths), c.q_starts = c_tensor(call.q_starts);
         c.workspace = c_tensor(call.workspace);
+        c.indices = c_tensor(call.indices), c.index_lengths = c_tensor(call.index_lengths);
         c.scale = call.scale, c.causal = 1;  // max_q_len 0: q_tokens
         return c;
     };
@@ -375,6 +376,14 @@ TEST(Operations, Mla) {
         return call;
     };
     expect_the_same(records, to_c, ww_run_mla, ww_prepare_mla, mla);
+    const auto lists = [&](Arena& arena) {
+        Mla call = make(arena);
+        call.page_table = call.kv_lengths = {};
+        call.indices = arena.ints({3, 4}, {19, 3, -1, 7, 0, 1, 2, 3, -1, -1, 20, 5});
+        call.index_lengths = arena.ints({3}, {4, 2, 4});
+        return call;
+    };
+    expect_the_same(lists, to_c, ww_run_mla, ww_prepare_mla, mla);
 
     Arena arena;
     const Mla call = make(arena);

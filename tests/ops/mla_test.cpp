@@ -101,6 +101,13 @@ public:
         return values;
     }
 
+    // Lists of so many slots for every query, in place of pages and lengths.
+    void attend_to(std::vector<i32> lists, i64 max_indices) {
+        lists.resize(static_cast<std::size_t>(kSequences * kQueries * max_indices), -1);
+        call.indices = Tensor::dense(upload(lists), DType::i32, {kSequences * kQueries, max_indices});
+        call.page_table = call.kv_lengths = {};
+    }
+
     template <class T>
     void* upload(const std::vector<T>& values) {
         auto buffer = Buffer::allocate(context->shared_device(), values.size() * sizeof(T));
@@ -134,6 +141,15 @@ TEST(Mla, BadCallsAreRefusedBeforeALaunch) {
               "mla: scale must be finite and not negative, got -1");
     EXPECT_EQ(message([](Decode& d) { d.call.cache.dtype = DType::u8; }),
               "mla: records of the cache must have 656 bytes, got 576");
+    EXPECT_EQ(message([](Decode& d) { d.attend_to({}, 4), d.call.kv_lengths = d.call.q_starts; }),
+              "mla: indices exclude page_table and kv_lengths");
+    EXPECT_EQ(message([](Decode& d) { d.call.index_lengths = d.call.kv_lengths; }),
+              "mla: index_lengths: dimension 0 (q_tokens) is 3, but q has 6");
+    EXPECT_EQ(message([](Decode& d) {
+                  d.call.index_lengths = Tensor::dense(d.call.q_starts.data, DType::i32, {6});
+              }),
+              "mla: index_lengths are of indices, which are null");
+    EXPECT_EQ(message([](Decode& d) { d.call.page_table = {}; }), "mla: page_table is null");
     EXPECT_NE(message([](Decode& d) { d.call.out.dtype = DType::f16; }), "");
     EXPECT_NE(message([](Decode& d) { d.call.cache.shape[1] = d.call.cache.shape[1] - 1; }), "");
     EXPECT_EQ(message([](Decode&) {}), "");
@@ -166,6 +182,33 @@ TEST(Mla, BatchInvariantCallsHaveTheBitsOfOneSequence) {
                       0)
                 << device << " sequence " << sequence;
         }
+    }
+}
+
+// A list of all the keys that a query sees, in their order, gives the bits of the call without lists.
+TEST(Mla, ListsOfAllKeysHaveTheBitsOfTheDenseCall) {
+    for (const char* device : {"cpu", "emulated:h200", "emulated:l40s"}) {
+        Decode dense(device), sparse(device);
+        ASSERT_TRUE(dense.run(true).ok()) << device;
+        const i32 lengths[] = {90, 7, 41};
+        constexpr i64 kMost = 96;
+        std::vector<i32> lists;
+        for (i32 sequence = 0; sequence < Decode::kSequences; ++sequence) {
+            for (i32 query = 0; query < Decode::kQueries; ++query) {
+                const i32 visible = lengths[sequence] - Decode::kQueries + query + 1;
+                for (i32 key = 0; key < kMost; ++key) {
+                    const i32 entry = sequence * static_cast<i32>(Decode::kPages) +
+                                      key / static_cast<i32>(Decode::kPageSize);
+                    const i32 page = entry * 7 % static_cast<i32>(Decode::kSequences * Decode::kPages);
+                    lists.push_back(key < visible ? page * static_cast<i32>(Decode::kPageSize) +
+                                                        key % static_cast<i32>(Decode::kPageSize)
+                                                  : -1);
+                }
+            }
+        }
+        sparse.attend_to(lists, kMost);
+        ASSERT_TRUE(sparse.run(true).ok()) << device;
+        EXPECT_EQ(sparse.results(), dense.results()) << device;
     }
 }
 

@@ -434,6 +434,35 @@ class Operations(unittest.TestCase):
                 warpwright.mla(q, records, table, lengths, q_starts=starts, max_q_len=3, device="cpu"),
                 warpwright.mla(q, as_numbers, table, lengths, q_starts=starts, max_q_len=3, device="cpu"),
             )
+            # Lists of slots, in any order and with holes, in place of pages and lengths.
+            lists = np.full((5, 6), -1, np.int32)
+            for token, row in enumerate(lists):
+                row[token % 3 : 5] = random.permutation(28)[: 5 - token % 3]
+            lists[3] = -1
+            rows = cache.reshape(28, 1, 576)
+            parts, references = [], []
+            for token, row in enumerate(lists):
+                keys = rows[row[row >= 0]]
+                one = q[token : token + 1]
+                for real, to in ((np.float64, parts), (np.float32, references)):
+                    to.append(
+                        support.attention_oracle(one, keys, keys, scale=192**-0.5, causal=False, real=real)
+                        if len(keys)
+                        else (np.zeros((1, 6, 576)), np.full((1, 6), -np.inf), 0)
+                    )
+            exact, exact_lse = (np.concatenate([one[i] for one in parts]) for i in (0, 1))
+            reference = np.concatenate([one[0] for one in references])[..., :512]
+            scores = max(one[2] for one in parts)
+            lse = np.empty((5, 6), np.float32)
+            got = warpwright.mla(q, cache, indices=lists, lse_base2=lse, device=device)
+            support.assert_derived(self, got, exact[..., :512], reference, np.abs(cache).max() * (1 + scores))
+            self.assertTrue((got[3] == 0).all() and np.isneginf(lse[3]).all())
+            seen = [0, 1, 2, 4]
+            support.assert_derived(
+                self, lse[seen], exact_lse[seen], exact_lse[seen].astype(np.float32), 16 + scores
+            )
+            with self.assertRaisesRegex(warpwright.CallerError, "indices exclude page_table and kv_lengths"):
+                warpwright.mla(q, cache, table, lengths, q_starts=starts, indices=lists, device=device)
             with self.assertRaisesRegex(warpwright.CallerError, "records of the cache must have 656 bytes"):
                 warpwright.mla(q, records[..., :640], table, lengths, q_starts=starts, device=device)
             with self.assertRaisesRegex(warpwright.CallerError, "mla: q and cache must have 576 columns"):

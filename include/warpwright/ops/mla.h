@@ -5,6 +5,11 @@
 // projection before, and the output by the value's after. All heads read the same rows. Causal masks are
 // bottom-right: query i of q_len sees keys 0 .. kv_len - q_len + i. A query that sees no key gives zeros, and
 // -infinity as log-sum-exp. Page-table entries from a length on are not followed.
+//
+// Or sparse (DeepSeek-V3.2): every query attends to the rows of a list of its own, which index_topk makes,
+// and to no other. A list names slots of the cache, page x page_size + offset, as FlashMLA's does: one
+// look-up for a key, and the launch asks for no sequence, so that lists of any origin will do. The list is
+// the mask.
 #pragma once
 
 #include "warpwright/context.h"
@@ -26,12 +31,18 @@ struct Mla {
     Tensor page_table;  // [sequences, max_pages] i32
     Tensor kv_lengths;  // [sequences] i32, tokens including the queries' own
 
+    // In place of page_table and kv_lengths, [q_tokens, max_indices] i32: lists of slots, in any order. -1,
+    // or any other number that is no slot, is no key; one that is there twice counts twice.
+    Tensor indices;
+    Tensor index_lengths;  // optional, [q_tokens] i32: entries of a list from there on are not read
+
     // [sequences + 1] i32, ascending; the last one is q_tokens. Queries before the first one are another
     // call's: neither they nor their outputs are touched.
     Tensor q_starts;
 
     // Capacities: what the launch is sized for. Lengths are read from device memory when it runs, so that one
-    // prepared launch (or captured graph) serves growing sequences.
+    // prepared launch (or captured graph) serves growing sequences. With lists neither counts, nor does
+    // causal.
     i64 max_q_len = 1;
     i64 max_kv_len = 0;  // 0: as many as a row of the page table holds
     float scale = 0;  // of scores: 1 / sqrt(192) in DeepSeek's models (128 + 64 before absorption), by which

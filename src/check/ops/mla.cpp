@@ -83,6 +83,30 @@ Tensor make_records(Workbench& bench, const MlaProblem& problem, MlaInputs& in, 
     return cache;
 }
 
+// For each query a list of slots that hold a row of some sequence, in any order: full; with holes and with
+// numbers that are no slots; none at all; where lists have lengths, slots without a row from there on.
+void choose_lists(const MlaProblem& problem, std::mt19937_64& random, MlaInputs& in, i64 num_pages,
+                  bool with_lengths) {
+    const i32 num_slots = static_cast<i32>(num_pages * problem.page_size);
+    in.max_indices = problem.max_kv_len;
+    std::vector<i32> used, unused;
+    for (i32 slot = 0; slot < num_slots; ++slot)
+        (std::isnan(in.cache[static_cast<std::size_t>(slot) * kMlaKeyDim]) ? unused : used).push_back(slot);
+    const i32 none[] = {-1, num_slots, std::numeric_limits<i32>::max(), std::numeric_limits<i32>::min()};
+    const auto below = [&](i64 end) { return static_cast<i64>(random() % static_cast<u64>(end)); };
+    for (i32 token = 0; token < in.q_starts.back(); ++token) {
+        std::shuffle(used.begin(), used.end(), random);
+        const i64 length = token % 4 == 3 && with_lengths ? below(in.max_indices) : in.max_indices;
+        for (i64 i = 0; i < in.max_indices; ++i) {
+            i32 slot = i < static_cast<i64>(used.size()) ? used[static_cast<std::size_t>(i)] : -1;
+            if (token % 4 == 2 || (token % 4 == 1 && below(3) == 0)) slot = none[below(4)];
+            if (i >= length) slot = unused.empty() ? -1 : unused.back();
+            in.indices.push_back(slot);
+        }
+        if (with_lengths) in.index_lengths.push_back(static_cast<i32>(length));
+    }
+}
+
 struct MlaCheck {
     using Op = MlaOp;
 
@@ -116,6 +140,20 @@ struct MlaCheck {
         add_records({1, 1, 3000, 0, 8, any, true, 64});  // many splits
         add_records({2, 2, 80, 0, 128, any, true, 16});
         add_records({3, 30, 70, 0, 5, any, false, 32});
+
+        const auto add_indexed = [&](MlaProblem problem, KvFormat format) {
+            problem.causal = false;
+            problem.indexed = true;
+            problem.kv_format = format;
+            add(problem);
+        };
+        for (const KvFormat format : {KvFormat::same, KvFormat::fp8_e4m3}) {
+            add_indexed({7, 1, 100, 0, 16, any, false, 64}, format);
+            add_indexed({12, 1, 93, 0, 20, any, false, 1}, format);   // lists have lengths; large scores
+            add_indexed({7, 1, 70, 0, 128, any, false, 16}, format);  // two tiles for a query
+            add_indexed({1, 1, 2048, 0, 8, any, false, 64}, format);  // many splits
+        }
+        add_indexed({8, 1, 50, 0, 5, any, false, 8, 2}, KvFormat::same);  // nothing is aligned
         return problems;
     }
 
@@ -136,6 +174,7 @@ struct MlaCheck {
         const double magnitude = problem.max_kv_len % 2 == 1 ? 4 : 1;  // odd capacities: large scores
         const bool natural = problem.max_q_len % 2 == 0;
 
+        const bool has_lengths = problem.indexed && problem.sequences % 2 == 0;
         const i64 q_rows = in.q_starts.back() + kSpareTokens;
         const Tensor q =
             bench.input(problem.dtype, {q_rows, problem.heads, kMlaKeyDim}, magnitude, misaligned);
@@ -156,6 +195,16 @@ struct MlaCheck {
                  .max_kv_len = problem.max_kv_len,
                  .causal = problem.causal};
         call.page_table = Tensor::dense(call.page_table.data, DType::i32, {problem.sequences, in.max_pages});
+        if (problem.indexed) {
+            choose_lists(problem, bench.random(), in, num_pages, has_lengths);
+            call.page_table = call.kv_lengths = {};
+            std::vector<i32> lists = in.indices, lengths = in.index_lengths;
+            lists.resize(static_cast<std::size_t>(q_rows * in.max_indices), 0);
+            call.indices = bench.integers(lists);
+            call.indices = Tensor::dense(call.indices.data, DType::i32, {q_rows, in.max_indices});
+            lengths.resize(static_cast<std::size_t>(q_rows), 1);
+            if (has_lengths) call.index_lengths = bench.integers(lengths);
+        }
         const Result<i64> workspace_bytes = mla_workspace_bytes(bench.context(), call);
         if (!workspace_bytes.ok())
             return judge(result, bench, {false, 0, 0, workspace_bytes.status().message()}, "workspace");

@@ -25,6 +25,7 @@ struct Buffers {
     alignas(64) float out[kHeads][kMlaValueDim];
     alignas(64) float weights[kHeads][kKeys];
     alignas(64) u16 rows[kKeys][kMlaKeyDim];  // of a block, where the cache has records
+    i32 slots[kKeys];                         // of a block, of the cache
     float max[kHeads], sum[kHeads];
 };
 
@@ -45,6 +46,7 @@ void widen_record(const u8* record, u16* to) {
 
 template <class T>
 void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffers& buffers) {
+    const bool indexed = args.indices != nullptr;
     constexpr bool is_bf16 = T::kType == DType::bf16;
     const HostSimd& simd = host_simd();
     const auto products = is_bf16 ? simd.products_bf16 : simd.products_f16;
@@ -59,34 +61,57 @@ void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffer
         buffers.max[i] = -kInfinity;
         buffers.sum[i] = 0;
     }
-    const int kv_len = args.kv_lengths[sequence];
-    const auto behind = static_cast<int>(args.q_starts[sequence + 1] - token - 1);  // queries
-    const int visible = args.causal != 0 ? kv_len - behind : kv_len;
-    const i32* pages = args.page_table + sequence * args.page_table_stride;
+    int visible = args.max_indices;
+    if (!indexed) {
+        const auto behind = static_cast<int>(args.q_starts[sequence + 1] - token - 1);  // queries
+        visible = args.kv_lengths[sequence] - (args.causal != 0 ? behind : 0);
+    } else if (args.index_lengths != nullptr) {
+        visible = std::min(visible, args.index_lengths[token]);
+    }
+    const i32* entries = indexed ? args.indices + token * args.index_stride
+                                 : args.page_table + sequence * args.page_table_stride;
     const int page_size = 1 << args.page_shift;
     const bool records = args.kv_format != KvFormat::same;
     const i64 stride = records ? kMlaKeyDim : args.token_stride;
-    // The rows from a key of the block on that lie in one page, up to `most`, and where they are.
-    const auto run_of = [&](int key, int most) {
-        return std::min(most, page_size - (key & (page_size - 1)));
+    // Entries of a list that are no slots are left out.
+    const auto find_slots = [&](int first_key) {
+        int count = 0;
+        for (int key = first_key; key < std::min(first_key + kKeys, visible); ++key) {
+            const i32 slot =
+                indexed ? entries[key]
+                        : entries[key >> args.page_shift] << args.page_shift | (key & (page_size - 1));
+            if (!indexed || static_cast<u32>(slot) < static_cast<u32>(args.num_slots))
+                buffers.slots[count++] = slot;
+        }
+        return count;
     };
-    const auto offset_of = [&](int key) {
-        return i64{pages[key >> args.page_shift]} * args.page_stride +
-               i64{key & (page_size - 1)} * args.token_stride;
+    // The rows from a key of the block on that follow each other in a page, and where they are.
+    const auto run_of = [&](int first, int num_keys) {
+        const i32* slots = buffers.slots;
+        int run = 1;
+        while (first + run < num_keys && slots[first + run] == slots[first] + run &&
+               (slots[first + run] & (page_size - 1)) != 0)
+            ++run;
+        return run;
     };
-    const auto row_of = [&](int first_key, int j) {
-        return records ? buffers.rows[j] : static_cast<const u16*>(args.cache) + offset_of(first_key + j);
+    const auto offset_of = [&](int j) {
+        const i32 slot = buffers.slots[j];
+        return i64{slot >> args.page_shift} * args.page_stride +
+               i64{slot & (page_size - 1)} * args.token_stride;
+    };
+    const auto row_of = [&](int j) {
+        return records ? buffers.rows[j] : static_cast<const u16*>(args.cache) + offset_of(j);
     };
     for (int first_key = 0; first_key < visible; first_key += kKeys) {
-        const int num_keys = std::min(kKeys, visible - first_key);
+        const int num_keys = find_slots(first_key);
+        if (num_keys == 0) continue;
         if (records) {
             for (int j = 0; j < num_keys; ++j)
-                widen_record<T>(static_cast<const u8*>(args.cache) + offset_of(first_key + j),
-                                buffers.rows[j]);
+                widen_record<T>(static_cast<const u8*>(args.cache) + offset_of(j), buffers.rows[j]);
         }
         for (int j = 0, run = 0; j < num_keys; j += run) {
-            run = run_of(first_key + j, num_keys - j);
-            products(buffers.q[0], kMlaKeyDim, num_heads, row_of(first_key, j), stride, run, kMlaKeyDim,
+            run = run_of(j, num_keys);
+            products(buffers.q[0], kMlaKeyDim, num_heads, row_of(j), stride, run, kMlaKeyDim,
                      &buffers.weights[0][j], kKeys);
         }
         for (int i = 0; i < num_heads; ++i) {
@@ -108,8 +133,8 @@ void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffer
             }
         }
         for (int j = 0, run = 0; j < num_keys; j += run) {
-            run = run_of(first_key + j, num_keys - j);
-            const u16* rows = row_of(first_key, j);
+            run = run_of(j, num_keys);
+            const u16* rows = row_of(j);
             for (int i = 0; i < num_heads; ++i) {
                 for (int key = 0; key < run; ++key)
                     add_scaled(buffers.weights[i][j + key], rows + key * stride, kMlaValueDim,
@@ -129,6 +154,15 @@ template <class T>
 void mla(const void* raw, HostThreads& threads) {
     const MlaArgs& args = *static_cast<const MlaArgs*>(raw);
     const i64 groups = ceil_div(args.heads, kHeads);
+    if (args.indices != nullptr) {
+        const i64 first = args.q_starts[0], tokens = args.q_starts[args.sequences] - first;
+        threads.parallel_for(tokens * groups, 1, [&](i64 begin, i64 end) {
+            static thread_local Buffers buffers;
+            for (i64 task = begin; task < end; ++task)
+                attend<T>(args, 0, first + task / groups, task % groups * kHeads, buffers);
+        });
+        return;
+    }
     threads.parallel_for(args.sequences * args.max_q_len * groups, 1, [&](i64 begin, i64 end) {
         static thread_local Buffers buffers;
         for (i64 task = begin; task < end; ++task) {

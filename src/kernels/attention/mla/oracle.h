@@ -15,12 +15,30 @@ struct MlaInputs {
     i64 page_size = 1, max_pages = 0;
     bool causal = true;
     double scale = 1;
-    bool records = false;  // numbers of the cache are products, not rounded yet
+    bool records = false;                     // numbers of the cache are products, not rounded yet
+    std::vector<i32> indices, index_lengths;  // not empty: [q_tokens, max_indices] slots; [q_tokens]
+    i64 max_indices = 0;
 
     i64 sequences() const { return static_cast<i64>(q_starts.size()) - 1; }
     // Element offset of a key's row in the cache.
     i64 row(i64 s, i64 key) const {
         return (page_table[s * max_pages + key / page_size] * page_size + key % page_size) * kMlaKeyDim;
+    }
+    // Those of all keys that a query of the sequence attends to.
+    std::vector<i64> rows(i64 s, i64 token) const {
+        std::vector<i64> found;
+        if (indices.empty()) {
+            const i64 behind = causal ? q_starts[s + 1] - token - 1 : 0;
+            for (i64 key = 0; key < kv_lengths[s] - behind; ++key) found.push_back(row(s, key));
+            return found;
+        }
+        const i64 slots = static_cast<i64>(cache.size()) / kMlaKeyDim;
+        const i64 length = index_lengths.empty() ? max_indices : index_lengths[token];
+        for (i64 i = 0; i < std::min(length, max_indices); ++i) {
+            const i64 slot = indices[token * max_indices + i];
+            if (slot >= 0 && slot < slots) found.push_back(slot * kMlaKeyDim);
+        }
+        return found;
     }
 };
 
@@ -38,15 +56,15 @@ AttentionAnswer<Real> mla_oracle(const MlaInputs& in, DType storage) {
     };
     std::vector<Real> scores;
     for (i64 s = 0; s < in.sequences(); ++s) {
-        const i64 q_len = in.q_starts[s + 1] - in.q_starts[s], kv_len = in.kv_lengths[s];
+        const i64 q_len = in.q_starts[s + 1] - in.q_starts[s];
         for (i64 index = 0; index < q_len * in.heads; ++index) {
             const i64 row = in.q_starts[s] * in.heads + index;
-            const i64 visible = in.causal ? kv_len - q_len + index / in.heads + 1 : kv_len;
+            const std::vector<i64> keys = in.rows(s, row / in.heads);
             const float* q = &in.q[row * kMlaKeyDim];
-            scores.assign(static_cast<std::size_t>(std::max<i64>(0, visible)), 0);
+            scores.assign(keys.size(), 0);
             Real max = -std::numeric_limits<Real>::infinity(), sum = 0;
             for (std::size_t key = 0; key < scores.size(); ++key) {
-                const float* latent = &in.cache[in.row(s, static_cast<i64>(key))];
+                const float* latent = &in.cache[static_cast<std::size_t>(keys[key])];
                 for (int i = 0; i < kMlaKeyDim; ++i) scores[key] += Real{q[i]} * number(latent[i]);
                 scores[key] *= static_cast<Real>(in.scale * kLog2E);
                 max = std::max(max, scores[key]);
@@ -57,7 +75,7 @@ AttentionAnswer<Real> mla_oracle(const MlaInputs& in, DType storage) {
                 const Real weight = std::exp2(scores[key] - max);
                 sum += weight;
                 const Real stored = rounds ? static_cast<Real>(round_to(storage, float(weight))) : weight;
-                const float* latent = &in.cache[in.row(s, static_cast<i64>(key))];
+                const float* latent = &in.cache[static_cast<std::size_t>(keys[key])];
                 for (int i = 0; i < kMlaValueDim; ++i) out[i] += stored * number(latent[i]);
             }
             for (int i = 0; i < kMlaValueDim && sum != 0; ++i) {

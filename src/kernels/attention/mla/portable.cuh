@@ -17,6 +17,8 @@
 //
 // Of a step of records a warp makes numbers of those that it has copied, before scores.
 //
+// Keys are gathered by slots of the cache, which come from the page table or from a query's list.
+//
 // A row's weights are relative to the maximum so far, unless it has risen by more than 8 in log2: outputs are
 // seldom rescaled. Each row by itself, so that its bits do not depend on its neighbours.
 #include "kernels/attention/finish.cuh"
@@ -77,9 +79,18 @@ __device__ inline bool find_work(const MlaArgs& args, MlaWork& work) {
     work.first_row = static_cast<int>(num_tiles - 1 - blockIdx.x % num_tiles) * R.tile_rows;
     work.split = static_cast<int>(part % num_splits);
     work.sequence = static_cast<int>(part / num_splits);
-    work.q_start = args.q_starts[work.sequence];
-    work.q_len = args.q_starts[work.sequence + 1] - work.q_start;
-    work.kv_len = args.kv_lengths[work.sequence];
+    if (args.indices != nullptr) {
+        const int token = work.sequence;
+        if (token < args.q_starts[0] || token >= args.q_starts[args.sequences]) return false;
+        work.q_start = token;
+        work.q_len = 1;
+        work.kv_len = args.max_indices;
+        if (args.index_lengths != nullptr) work.kv_len = max(0, min(work.kv_len, args.index_lengths[token]));
+    } else {
+        work.q_start = args.q_starts[work.sequence];
+        work.q_len = args.q_starts[work.sequence + 1] - work.q_start;
+        work.kv_len = args.kv_lengths[work.sequence];
+    }
     work.num_rows = work.q_len * work.heads;
     if (work.first_row >= work.num_rows) return false;
     const int visible = visible_keys(args, work, work.first_row + R.tile_rows - 1);
@@ -101,20 +112,24 @@ __device__ inline const T* query_row(const MlaArgs& args, const MlaWork& work, i
 template <MlaRow R>
 class LatentTiles {
     using T = Storage<R.dtype>;
-    static constexpr int kRows = 4;
+    static constexpr int kRows = kMlaCopiedRows;
     static constexpr int kBytes = reads_records(R) ? kMlaRecordBytes : kRowBytes, kVectors = kBytes / 16;
     static_assert(R.kv_tile == kRows * kMlaWarps && kKeyVectors == 72);
 
 public:
     __device__ LatentTiles(const MlaArgs& args, const MlaWork& work)
-        : args_(args), first_entry_(work.sequence * args.page_table_stride), end_(work.kv_end) {
+        : args_(args),
+          first_entry_(work.sequence *
+                       (args.indices != nullptr ? args.index_stride : args.page_table_stride)),
+          end_(work.kv_end) {
         look_up(work.kv_begin);
     }
 
     __device__ int end() const { return end_; }
 
     // Starts the copies of the step from this key on, which is the next one, where there is one. Keys from
-    // the end on are zeros: a masked score has the weight 0, which would not silence a NaN.
+    // the end on, and those that a list has not, are zeros: a masked score has the weight 0, which would not
+    // silence a NaN.
     __device__ void copy(MlaShared<R>& shared, int stage, int key) {
         if (key >= end_) return;
         u32 to;
@@ -124,26 +139,32 @@ public:
             to = ptx::shared_address(shared.keys[stage]);
         }
         const int lane = lane_id();
-        const auto copy_vector = [&](int row, const unsigned char* from, int vector) {
+        const auto copy_vector = [&](int row, i32 slot, const unsigned char* from, int vector) {
             const u32 offset =
                 reads_records(R) ? (row * kVectors + vector) * 16 : KeyMap::offset_bytes(row, vector);
-            ptx::cp_async_16(to + offset, from + vector * 16, key + row < end_ ? 16 : 0);
+            ptx::cp_async_16(to + offset, from + vector * 16, slot >= 0 ? 16 : 0);
         };
-#pragma unroll
+        if (args_.indices != nullptr) {
+            const u32 present = __ballot_sync(~0u, slot_ >= 0);
+            if (lane == 0) shared.present[stage][warp_id()] = present & ((1 << kRows) - 1);
+        }
+#pragma unroll(R.tile_rows == 64 ? 1 : kRows)  // registers are short
         for (int i = 0; i < kRows; ++i) {
-            const unsigned char* from = row(i, key);
+            const i32 slot = __shfl_sync(~0u, slot_, i);
+            const unsigned char* from = row(slot);
 #pragma unroll
             for (int vector = 0; vector + 32 <= kVectors; vector += 32)
-                copy_vector(first_row() + i, from, vector + lane);
+                copy_vector(first_row() + i, slot, from, vector + lane);
         }
         // What is left of all four.
         constexpr int kRest = kVectors % 32;
 #pragma unroll
         for (int first = 0; first < kRest * kRows; first += 32) {
             const int index = min(first + lane, kRest * kRows - 1), i = index / kRest;
-            const unsigned char* from = row(i, key);
+            const i32 slot = __shfl_sync(~0u, slot_, i);
+            const unsigned char* from = row(slot);
             if (first + lane < kRest * kRows)
-                copy_vector(first_row() + i, from, kVectors / 32 * 32 + index % kRest);
+                copy_vector(first_row() + i, slot, from, kVectors / 32 * 32 + index % kRest);
         }
         look_up(key + R.kv_tile);
     }
@@ -185,19 +206,28 @@ private:
     // Table entries of other keys are not touched.
     __device__ void look_up(int step_key) {
         const int key = step_key + first_row() + lane_id() % kRows;
-        page_ = key < end_ ? args_.page_table[first_entry_ + (key >> args_.page_shift)] : 0;
+        slot_ = -1;
+        if (key >= end_) return;
+        if (args_.indices != nullptr) {
+            const i32 slot = args_.indices[first_entry_ + key];
+            if (static_cast<u32>(slot) < static_cast<u32>(args_.num_slots)) slot_ = slot;
+        } else {
+            slot_ = args_.page_table[first_entry_ + (key >> args_.page_shift)] << args_.page_shift |
+                    (key & ((1 << args_.page_shift) - 1));
+        }
     }
-    __device__ const unsigned char* row(int index, int key) const {
-        const i64 page = __shfl_sync(~0u, page_, index);
-        const i64 in_page = (key + first_row() + index) & ((1 << args_.page_shift) - 1);
+    // Any row where the slot is none.
+    __device__ const unsigned char* row(i32 slot) const {
+        const i64 page = max(slot, 0) >> args_.page_shift;
+        const i64 in_page = max(slot, 0) & ((1 << args_.page_shift) - 1);
         return static_cast<const unsigned char*>(args_.cache) +
                (page * args_.page_stride + in_page * args_.token_stride) * (reads_records(R) ? 1 : 2);
     }
 
     const MlaArgs& args_;
-    int first_entry_;  // of the page table
+    int first_entry_;  // of the page table, or of the list
     int end_;
-    i32 page_;  // of the row of the next step that this lane has looked up
+    i32 slot_;  // of the row of the next step that this lane has looked up; -1: none
 };
 
 // A warp's share of the scores of a step.
@@ -298,7 +328,7 @@ public:
 
     __device__ static int row() { return threadIdx.x / kLanes; }
 
-    __device__ void weigh(const MlaArgs& args, int first_key, MlaShared<R>& shared) {
+    __device__ void weigh(const MlaArgs& args, int first_key, int stage, MlaShared<R>& shared) {
         float s[kKeys] = {};
 #pragma unroll
         for (int part = 0; part < kMlaDepthWarps; ++part) {
@@ -312,6 +342,17 @@ public:
                 } else {
                     const float2 two = *reinterpret_cast<const float2*>(from);
                     s[2 * v] += two.x, s[2 * v + 1] += two.y;
+                }
+            }
+        }
+        if (args.indices != nullptr) {
+#pragma unroll
+            for (int v = 0; v < kKeys / kWidth; ++v) {
+                const u32 present =
+                    shared.present[stage][column(v) / kMlaCopiedRows] >> column(v) % kMlaCopiedRows;
+#pragma unroll
+                for (int i = 0; i < kWidth; ++i) {
+                    if ((present >> i & 1) == 0) s[v * kWidth + i] = -infinity();
                 }
             }
         }
@@ -510,7 +551,7 @@ __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
             scores.add(shared.keys[0], shared);
             if (group_id<R>() == 1) {
                 sync_group<R>();
-                weights.weigh(args, work.kv_begin, shared);
+                weights.weigh(args, work.kv_begin, 0, shared);
             }
         }
         int stage = 0;
@@ -532,7 +573,7 @@ __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
             }
             const bool is_last = key + R.kv_tile >= keys.end();
             if (!kIsAhead || group_id<R>() == 0) {
-                weights.weigh(args, key, shared);
+                weights.weigh(args, key, stage, shared);
                 sync_group<R>();
             }
             if (kIsAhead && group_id<R>() == 1 && !is_last) scores.add(shared.keys[next], shared);
@@ -541,7 +582,7 @@ __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
                 if (group_id<R>() == 0 && !is_last) scores.add(shared.keys[next], shared);
                 if (group_id<R>() == 1) {
                     sync_group<R>();
-                    if (!is_last) weights.weigh(args, key + R.kv_tile, shared);
+                    if (!is_last) weights.weigh(args, key + R.kv_tile, next, shared);
                 }
             }
             stage = next;

@@ -28,6 +28,7 @@ struct MlaProblem {
     i64 alignment_bytes = 16;             // what the start of every row of q, cache and out is a multiple of
     i64 max_splits = 256;                 // of the keys: what the workspace has room for
     KvFormat kv_format = KvFormat::same;  // fp8_e4m3: the cache has records
+    bool indexed = false;  // every query is a sequence of its own, whose keys are a list of max_kv_len slots
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -42,13 +43,15 @@ struct MlaProblem {
         v("alignment_bytes", self.alignment_bytes);
         v("max_splits", self.max_splits);
         v("kv_format", self.kv_format);
+        v("indexed", self.indexed);
     }
     // One row for every batch, and no splits.
     constexpr MlaProblem canonical() const {
         MlaProblem problem = *this;
-        problem.sequences = 1;
-        problem.max_q_len = problem.q_tokens = 128;
-        problem.max_kv_len = 4096;
+        problem.sequences = indexed ? 128 : 1;
+        problem.max_q_len = indexed ? 1 : 128;
+        problem.q_tokens = 128;
+        problem.max_kv_len = indexed ? 2048 : 4096;
         problem.max_splits = 1;
         return problem;
     }
@@ -71,6 +74,11 @@ struct MlaArgs {
     const i32* kv_lengths;  // [sequences]
     const i32* page_table;  // [sequences, max_pages]
 
+    // Or lists of slots of the cache, page x page_size + offset, in place of lengths and pages. An entry that
+    // is none of num_slots is no key.
+    const i32* indices;        // [q_tokens, max_indices] or null
+    const i32* index_lengths;  // [q_tokens] or null: how many of a list count
+
     // Where the keys are split: normalised partial outputs and their log-sum-exps, combined by the merge.
     float* partial_out;  // [splits, q_tokens, heads, kMlaValueDim]
     float* partial_lse;  // [splits, q_tokens, heads]
@@ -80,6 +88,8 @@ struct MlaArgs {
     i32 lse_token_stride;
     i32 page_stride, token_stride;  // of the cache
     i32 page_table_stride;
+    i32 index_stride, max_indices;
+    i32 num_slots;
     i32 sequences;
     i32 heads;
     i32 q_tokens;

@@ -37,6 +37,7 @@ struct MlaRow {
 };
 
 constexpr int kMlaWarps = 8, kMlaThreads = kMlaWarps * 32;
+constexpr int kMlaCopiedRows = 4;  // of a step, by a warp
 constexpr int kMlaDepthWarps = 4;  // that divide the 576 columns of a score between them
 
 constexpr int key_warps(const MlaRow& row) {
@@ -58,7 +59,7 @@ struct MlaKeys<R, true> {
 };
 
 // What a block works on: the tile's first packed row (query, head), the sequence's number of them, and the
-// keys of the tile and split.
+// keys of the tile and split. With lists a query is a sequence.
 struct MlaWork {
     int heads;
     int sequence, split;
@@ -73,7 +74,8 @@ struct MlaShared : MlaKeys<R> {
     alignas(128) float scores[kMlaDepthWarps][R.tile_rows * R.kv_tile];  // of a share of the depth
     alignas(128) u16 weights[R.tile_rows * R.kv_tile];
     MlaWork work;
-    float factors[R.tile_rows];  // what a row's sums are multiplied by before this step's are added
+    u8 present[R.stages][kMlaWarps];  // of lists: bits of the rows that a warp has copied
+    float factors[R.tile_rows];       // what a row's sums are multiplied by before this step's are added
 };
 
 template <MlaRow R>
@@ -83,7 +85,7 @@ consteval MlaRow sized() {
     return row;
 }
 
-// 8 to 24 bytes beyond a thread's 255 registers on some targets.
+// 8 to 16 bytes beyond a thread's 255 registers on some targets.
 inline constexpr RowName kMlaSpills{"outputs and queries of 64 rows take 200 of 255"};
 
 // clang-format off
@@ -91,9 +93,9 @@ inline constexpr RowName kMlaSpills{"outputs and queries of 64 rows take 200 of 
 inline constexpr MlaRow kMlaRows[] = {
     //          name                     class                dtype      rows  kv stages row warps, blocks
     sized<MlaRow{"mla.portable.bf16.r16", ArchClass::portable, DType::bf16, 16, 32, 2, 1, 2}>(),
-    sized<MlaRow{"mla.portable.bf16.r64", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1}>(),
+    sized<MlaRow{"mla.portable.bf16.r64", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1, KvFormat::same, kMlaSpills}>(),
     sized<MlaRow{"mla.portable.f16.r16",  ArchClass::portable, DType::f16,  16, 32, 2, 1, 2}>(),
-    sized<MlaRow{"mla.portable.f16.r64",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1}>(),
+    sized<MlaRow{"mla.portable.f16.r64",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1, KvFormat::same, kMlaSpills}>(),
     sized<MlaRow{"mla.portable.bf16.e4m3.r16", ArchClass::portable, DType::bf16, 16, 32, 2, 1, 2, KvFormat::fp8_e4m3}>(),
     sized<MlaRow{"mla.portable.bf16.e4m3.r64", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3, kMlaSpills}>(),
     {"mla.host.bf16", ArchClass::host, DType::bf16},
