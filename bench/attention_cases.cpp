@@ -6,6 +6,8 @@
 
 #include "bench/make_cases.h"
 #include "warpwright/ops/cascade.h"
+#include "warpwright/ops/index_logits.h"
+#include "warpwright/ops/index_topk.h"
 #include "warpwright/ops/mla.h"
 
 namespace warpwright::bench {
@@ -19,6 +21,13 @@ Tensor keys_or_values(Buffers& b, KvFormat format, std::initializer_list<i64> sh
     std::vector<i32> words(static_cast<std::size_t>((codes + 3) / 4));
     for (i32& word : words) word = static_cast<i32>(random() & 0xbfbfbfbfu);
     return Tensor::dense(b.integers(words).data, DType::u8, shape);
+}
+
+// Where sequences of so many queries begin.
+std::vector<i32> even_starts(i64 sequences, i64 q_len) {
+    std::vector<i32> starts(static_cast<std::size_t>(sequences + 1));
+    for (std::size_t i = 0; i < starts.size(); ++i) starts[i] = static_cast<i32>(i) * static_cast<i32>(q_len);
+    return starts;
 }
 
 // Pages in an order that is not the memory's, as in a used cache.
@@ -232,9 +241,6 @@ Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvForm
             2.0 * rows * static_cast<double>(keys) * (kKeyDim + kValueDim),
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 const i64 pages = length / page_size;
-                std::vector<i32> starts(static_cast<std::size_t>(batch + 1));
-                for (std::size_t i = 0; i < starts.size(); ++i)
-                    starts[i] = static_cast<i32>(i) * static_cast<i32>(q_len);
                 Mla call;
                 call.q = b.random(kType, {batch * q_len, heads, kKeyDim});
                 call.out = b.zeros(kType, {batch * q_len, heads, kValueDim});
@@ -247,7 +253,7 @@ Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvForm
                     call.kv_lengths = b.integers(
                         std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
                 }
-                call.q_starts = b.integers(starts);
+                call.q_starts = b.integers(even_starts(batch, q_len));
                 call.max_q_len = q_len;
                 WW_ASSIGN(const i64 bytes, mla_workspace_bytes(context, call));
                 call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
@@ -255,6 +261,71 @@ Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvForm
             },
             heads > 16 ? "latent attention, 128 heads" : "latent attention, 16 heads",
             "torch bmm",
+            Roof::read};
+}
+
+Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format) {
+    constexpr i64 kDim = 128, kRecordBytes = kDim + 4;
+    const bool codes = kv_format != KvFormat::same;
+    const double pairs = static_cast<double>(batch * q_len) *
+                         (static_cast<double>(length) - static_cast<double>(q_len - 1) / 2);
+    FieldTexts set = fields({{"sequences", batch},
+                             {"max_q_len", q_len},
+                             {"max_kv_len", length},
+                             {"heads", heads},
+                             {"page_size", page_size}});
+    if (codes) set.emplace_back("kv_format", kv_format_name(kv_format));
+    return {"index_logits",
+            fmt::format("batch={} len={} heads={} page={} q_len={}{} bf16", batch, length, heads, page_size,
+                        q_len, kv_text(kv_format)),
+            set,
+            static_cast<double>(batch * length * (codes ? kRecordBytes : 2 * kDim)) +
+                static_cast<double>(batch * q_len * heads * kDim * (codes ? 1 : 2)) + 4 * pairs,
+            2.0 * pairs * static_cast<double>(heads * kDim),
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const i64 pages = length / page_size, tokens = batch * q_len;
+                const DType type = codes ? DType::u8 : kType;
+                IndexLogits call;
+                call.q = codes ? keys_or_values(b, kv_format, {tokens, heads, kDim})
+                               : b.random(type, {tokens, heads, kDim});
+                call.weights = b.random(DType::f32, {tokens, heads});
+                call.logits = b.zeros(DType::f32, {tokens, length});
+                // Scales are what words of codes below 2 are as numbers.
+                call.cache = codes ? keys_or_values(b, kv_format, {batch * pages, page_size, kRecordBytes})
+                                   : b.random(type, {batch * pages, page_size, kDim});
+                call.page_table = shuffled_pages(b, batch, pages);
+                call.kv_lengths =
+                    b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
+                call.q_starts = b.integers(even_starts(batch, q_len));
+                call.max_q_len = q_len;
+                return preparer(context, call);
+            },
+            "indexer",
+            "torch relu",
+            Roof::read};
+}
+
+Case index_topk_case(i64 batch, i64 length, i64 k, i64 q_len) {
+    const double pairs = static_cast<double>(batch * q_len) *
+                         (static_cast<double>(length) - static_cast<double>(q_len - 1) / 2);
+    return {"index_topk",
+            fmt::format("batch={} len={} topk={} q_len={} f32", batch, length, k, q_len),
+            fields({{"sequences", batch}, {"max_q_len", q_len}, {"max_kv_len", length}, {"k", k}}),
+            4 * pairs + 4.0 * static_cast<double>(batch * q_len * k),
+            0,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                const i64 tokens = batch * q_len;
+                IndexTopk call;
+                call.logits = b.random(DType::f32, {tokens, length});
+                call.indices = b.zeros(DType::i32, {tokens, k});
+                call.kv_lengths =
+                    b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));
+                call.q_starts = b.integers(even_starts(batch, q_len));
+                call.max_q_len = q_len;
+                return preparer(context, call);
+            },
+            "indexer",
+            "torch topk",
             Roof::read};
 }
 

@@ -2,6 +2,7 @@
 #include "bench/cases.h"
 
 #include <algorithm>
+#include <array>
 
 #include "bench/make_cases.h"
 
@@ -108,6 +109,12 @@ void add_attention(std::vector<Case>& all) {
         // DeepSeek-V3.2.
         for (const KvFormat format : {KvFormat::same, KvFormat::fp8_e4m3})
             all.push_back(mla_case(128, 4096, heads, 64, 1, format, 2048));
+    }
+    for (const auto& [batch, length, q_len] :
+         {std::array<i64, 3>{64, 8192, 1}, {1, 65536, 1}, {1, 8192, 2048}}) {
+        for (const KvFormat format : {KvFormat::same, KvFormat::fp8_e4m3})
+            all.push_back(index_logits_case(batch, length, 64, 64, q_len, format));
+        all.push_back(index_topk_case(batch, length, 2048, q_len));
     }
     constexpr Limits kGemma2{4096, 50};
     all.push_back(prefill_case(8192, 16, 8, 256, true, {0, 50}));

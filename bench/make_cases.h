@@ -75,6 +75,10 @@ Case cascade_case(i64 batch, i64 shared, i64 own, i64 heads, i64 kv_heads, i64 h
 // sequence's.
 Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format = KvFormat::same,
               i64 listed = 0);
+// An indexer's scores of all keys of `batch` sequences, whose last `q_len` are queries; and the best of them.
+Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len,
+                       KvFormat kv_format = KvFormat::same);
+Case index_topk_case(i64 batch, i64 length, i64 k, i64 q_len);
 Case rmsnorm_case(i64 tokens, i64 hidden);
 Case head_norm_case(i64 tokens, i64 heads, i64 head_dim);
 Case rope_case(i64 tokens, i64 heads, i64 kv_heads, i64 head_dim);

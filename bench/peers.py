@@ -193,6 +193,28 @@ def mla(fields, words):
     yield from attempt("torch sdpa", make, sdpa, bytes_moved)
 
 
+def index_logits(fields, words):
+    """The definition, of keys without pages and without a mask; it has no codes."""
+    if "kv" in fields:
+        return
+    batch, length, heads, q_len = (int(fields[name]) for name in ("batch", "len", "heads", "q_len"))
+    make = lambda: (bf16(batch, q_len * heads, 128), torch.randn(batch, q_len, 1, heads, device="cuda"),
+                    bf16(batch, length, 128))
+
+    def call(q, weights, keys):
+        scores = torch.bmm(q, keys.transpose(1, 2)).relu().float().view(batch, q_len, heads, length)
+        torch.matmul(weights, scores)
+
+    if batch * q_len * heads * length <= 1 << 30:
+        yield from attempt("torch relu", make, call, 256 * batch * length)
+
+
+def index_topk(fields, words):
+    batch, length, k, q_len = (int(fields[name]) for name in ("batch", "len", "topk", "q_len"))
+    make = lambda: (torch.randn(batch * q_len, length, device="cuda"),)
+    yield from attempt("torch topk", make, lambda logits: torch.topk(logits, k, sorted=False), 4 * batch * q_len * length)
+
+
 def sparse_mla(batch, length, heads, listed):
     """The listed rows are copied, then as above."""
     def make():
@@ -305,7 +327,8 @@ def compiled(make, call, bytes_moved):
 
 PEERS = {"gemm": gemm, "quantized_gemm": quantized_gemm, "act_order": quantized_gemm,
          "scaled_gemm": scaled_gemm, "moe": experts,
-         "attention": attention, "mla": mla, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
+         "attention": attention, "mla": mla, "index_logits": index_logits,
+         "index_topk": index_topk, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
          "kv_append": kv_append, "embedding": embedding, "sample": sample}
 
 

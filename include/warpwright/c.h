@@ -421,6 +421,47 @@ WW_API ww_status ww_mla_workspace_bytes(ww_context* context, const ww_mla* call,
 WW_API ww_status ww_prepare_mla(ww_context* context, const ww_mla* call, ww_prepared** prepared);
 WW_API ww_status ww_run_mla(ww_context* context, const ww_mla* call, void* stream);
 
+/* ops/index_logits.h: an indexer's scores of keys in a paged cache; of keys that a query does not see,
+ * nothing. */
+typedef struct ww_index_logits {
+    size_t struct_size;
+    ww_tensor q;       /* [q_tokens, heads, 128] bf16, or u8: codes of e4m3, whose scales are in weights */
+    ww_tensor weights; /* [q_tokens, heads] f32 */
+    ww_tensor logits;  /* [q_tokens, columns] f32; columns at least max_kv_len */
+    ww_tensor cache; /* [pages, page_size, 128] bf16, or [pages, page_size, 132] u8: a page's codes, then its
+                      * keys' scales in fp32 */
+    ww_tensor page_table; /* [sequences, max_pages] i32 */
+    ww_tensor kv_lengths; /* [sequences] i32, the queries' own tokens included */
+    ww_tensor q_starts;   /* [sequences + 1] i32 */
+    int64_t max_q_len;    /* the launch is sized for; 0: q_tokens, which is always enough */
+    int64_t max_kv_len;   /* 0: what a row of the page table holds */
+    int32_t causal;       /* not 0: bottom-right causal mask */
+    int32_t reserved;
+} ww_index_logits;
+WW_API ww_status ww_prepare_index_logits(ww_context* context, const ww_index_logits* call,
+                                         ww_prepared** prepared);
+WW_API ww_status ww_run_index_logits(ww_context* context, const ww_index_logits* call, void* stream);
+
+/* ops/index_topk.h: for each query the keys of its k largest logits, ascending, then -1. */
+typedef struct ww_index_topk {
+    size_t struct_size;
+    ww_tensor logits;        /* [q_tokens, columns] f32 */
+    ww_tensor indices;       /* [q_tokens, k] i32 */
+    ww_tensor index_lengths; /* optional, [q_tokens] i32: how many of a list are keys */
+    ww_tensor kv_lengths;    /* [sequences] i32, the queries' own tokens included */
+    ww_tensor q_starts;      /* [sequences + 1] i32 */
+    ww_tensor page_table;    /* optional, [sequences, max_pages] i32: lists are of slots, page x page_size +
+                              * offset,    not of positions */
+    int64_t page_size;       /* with page_table; a power of two */
+    int64_t max_q_len;       /* the launch is sized for; 0: q_tokens, which is always enough */
+    int64_t max_kv_len;      /* 0: the logits' columns */
+    int32_t causal;          /* not 0: bottom-right causal mask */
+    int32_t reserved;
+} ww_index_topk;
+WW_API ww_status ww_prepare_index_topk(ww_context* context, const ww_index_topk* call,
+                                       ww_prepared** prepared);
+WW_API ww_status ww_run_index_topk(ww_context* context, const ww_index_topk* call, void* stream);
+
 /* ops/rmsnorm.h. */
 typedef struct ww_rmsnorm {
     size_t struct_size;

@@ -134,6 +134,23 @@ Mla = _sized(
     indices=Tensor,
     index_lengths=Tensor,
 )
+IndexLogits = _sized(
+    "IndexLogits",
+    "q weights logits cache page_table kv_lengths q_starts",
+    max_q_len=c_int64,
+    max_kv_len=c_int64,
+    causal=c_int32,
+    reserved=c_int32,
+)
+IndexTopk = _sized(
+    "IndexTopk",
+    "logits indices index_lengths kv_lengths q_starts page_table",
+    page_size=c_int64,
+    max_q_len=c_int64,
+    max_kv_len=c_int64,
+    causal=c_int32,
+    reserved=c_int32,
+)
 MergeState = _sized("MergeState", "a a_lse b b_lse out lse", base=c_int32, reserved=c_int32)
 MergeStates = _sized("MergeStates", "states states_lse out lse", base=c_int32, reserved=c_int32)
 RmsNorm = _sized(
@@ -305,6 +322,8 @@ OPERATIONS = {
     "merge_state": MergeState,
     "merge_states": MergeStates,
     "mla": Mla,
+    "index_logits": IndexLogits,
+    "index_topk": IndexTopk,
     "rmsnorm": RmsNorm,
     "rope": Rope,
     "gated_activation": GatedActivation,

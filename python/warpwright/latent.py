@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multi-head latent attention. What is common to all operations, errors too, is in ops.py."""
+"""Multi-head latent attention, and the indexer of its sparse form. What is common to all operations, errors too, is in ops.py."""
 
 from __future__ import annotations
 
@@ -76,16 +76,8 @@ def mla(
     call.tensor("indices", indices, "i32")
     call.tensor("index_lengths", index_lengths, "i32")
     struct: _abi.Mla = call.struct
-    if q_starts is None:
-        q_tokens, sequences = _extent(struct.q, 0), _extent(struct.page_table, 0)
-        if indices is not None and page_table is None:
-            sequences = 1
-        if sequences == 0 or q_tokens % sequences != 0:
-            raise CallerError(
-                f"mla: q_starts: expected a tensor for {q_tokens} queries of {sequences} sequences, got none"
-            )
-        q_starts = call.integers(_starts(q_tokens, sequences))
-        max_q_len = q_tokens // sequences if max_q_len is None else max_q_len
+    sequences = 1 if indices is not None and page_table is None else _extent(struct.page_table, 0)
+    q_starts, max_q_len = _ends(call, q_starts, max_q_len, _extent(struct.q, 0), sequences)
     call.tensor("q_starts", q_starts, "i32")
     struct.max_q_len, struct.max_kv_len = max_q_len or 0, max_kv_len
     struct.scale, struct.causal = _given("mla", "scale", scale), causal
@@ -98,3 +90,108 @@ def mla(
             workspace = call.scratch((bytes_,))
     call.tensor("workspace", workspace, "u8", written=True)
     return call.finish(result)
+
+
+def index_logits(
+    q: Tensor,
+    weights: Tensor,
+    cache: Tensor,
+    page_table: Tensor,
+    kv_lengths: Tensor,
+    *,
+    q_starts: Optional[Tensor] = None,
+    max_q_len: Optional[int] = None,
+    max_kv_len: int = 0,
+    causal: bool = True,
+    out: Optional[Tensor] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """An indexer's scores (DeepSeek-V3.2): for each query and key the sum over heads of
+    ``weight * max(0, q . k)``, over a paged cache of keys that all heads share.
+
+    Args:
+        q: [q_tokens, heads, 128] bf16, sequences one after another. Or uint8: codes of e4m3, whose scales are
+            part of the weights.
+        weights: [q_tokens, heads] fp32.
+        cache: [pages, page_size, 128] bf16, with a page size that is a power of two. Of codes DeepGEMM's pages,
+            [pages, page_size, 132] uint8: 128 codes of each key, then each key's scale in fp32.
+        page_table, kv_lengths, q_starts, max_q_len, max_kv_len, causal: as mla's.
+
+    Returns:
+        [q_tokens, columns] fp32, by default with as many columns as max_kv_len or the page table says. Of keys
+        that a query does not see, nothing is written.
+
+    Errors: as mla's.
+    """
+    call = Call("index_logits", "q", q, device, stream)
+    call.tensor("q", q, "bf16 or u8")
+    call.tensor("weights", weights, "f32")
+    call.tensor("cache", cache, "bf16 or u8")
+    call.tensor("page_table", page_table, "i32")
+    call.tensor("kv_lengths", kv_lengths, "i32")
+    struct: _abi.IndexLogits = call.struct
+    q_tokens = _extent(struct.q, 0)
+    q_starts, max_q_len = _ends(call, q_starts, max_q_len, q_tokens, _extent(struct.page_table, 0))
+    call.tensor("q_starts", q_starts, "i32")
+    struct.max_q_len, struct.max_kv_len, struct.causal = max_q_len or 0, max_kv_len, causal
+    columns = max_kv_len or _extent(struct.page_table, 1) * _extent(struct.cache, 1)
+    return call.finish(call.result("logits", out, (q_tokens, columns), "f32"))
+
+
+def index_topk(
+    logits: Tensor,
+    k: int,
+    kv_lengths: Tensor,
+    *,
+    page_table: Optional[Tensor] = None,
+    page_size: int = 0,
+    q_starts: Optional[Tensor] = None,
+    max_q_len: Optional[int] = None,
+    max_kv_len: int = 0,
+    causal: bool = True,
+    out: Optional[Tensor] = None,
+    index_lengths: Optional[Tensor] = None,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> Tensor:
+    """For each query the keys of its k largest logits, ascending, and -1 after the last where it sees fewer. Of
+    equal logits the first keys are chosen: the result is the same everywhere.
+
+    Args:
+        logits: [q_tokens, columns] fp32, as index_logits gives them. NaN counts as -infinity.
+        kv_lengths, q_starts, max_q_len, max_kv_len, causal: as mla's.
+        page_table, page_size: [sequences, max_pages] int32; the lists are of slots of a cache,
+            ``page * page_size + offset``, as mla takes them. Without it they are of positions in the sequence.
+        index_lengths: [q_tokens] int32, written: how many of a list are keys.
+
+    Returns:
+        [q_tokens, k] int32.
+
+    Errors: as mla's.
+    """
+    call = Call("index_topk", "logits", logits, device, stream)
+    call.tensor("logits", logits, "f32")
+    call.tensor("kv_lengths", kv_lengths, "i32")
+    call.tensor("page_table", page_table, "i32")
+    struct: _abi.IndexTopk = call.struct
+    q_tokens = _extent(struct.logits, 0)
+    q_starts, max_q_len = _ends(call, q_starts, max_q_len, q_tokens, _extent(struct.kv_lengths, 0))
+    call.tensor("q_starts", q_starts, "i32")
+    struct.page_size, struct.causal = page_size, causal
+    struct.max_q_len, struct.max_kv_len = max_q_len or 0, max_kv_len
+    call.tensor("index_lengths", index_lengths, "i32", written=True)
+    return call.finish(call.result("indices", out, (q_tokens, k), "i32"))
+
+
+def _ends(
+    call: Call, q_starts: Optional[Tensor], max_q_len: Optional[int], q_tokens: int, sequences: int
+) -> tuple[Tensor, Optional[int]]:
+    """Where sequences begin, by default as many queries in each, and the most queries of one."""
+    if q_starts is not None:
+        return q_starts, max_q_len
+    if sequences == 0 or q_tokens % sequences != 0:
+        raise CallerError(
+            f"{call.op}: q_starts: expected a tensor for {q_tokens} queries of {sequences} sequences, got none"
+        )
+    return call.integers(_starts(q_tokens, sequences)), max_q_len or q_tokens // sequences

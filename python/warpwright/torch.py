@@ -18,7 +18,9 @@ kv_append           (k, v, sequences, positions, page_table, k_pages!, v_pages!,
 attention           (q, k, v, q_starts, kv_starts, max_q_len, max_kv_len, ...) -> (out, lse_base2)
 paged_attention     (q, k_pages, v_pages, q_starts, page_table, kv_lengths, ...) -> (out, lse_base2)
 cascade             (q, k, v, q_starts[], kv_starts[], page_tables[], kv_lengths[], ...) -> (out, lse_base2)
-mla                 (q, cache, page_table, kv_lengths, q_starts, max_q_len, ...) -> (out, lse_base2)
+mla                 (q, cache, page_table?, kv_lengths?, q_starts, max_q_len, ...) -> (out, lse_base2)
+index_logits        (q, weights, cache, page_table, kv_lengths, q_starts, ...) -> logits
+index_topk          (logits, k, kv_lengths, q_starts, page_table?, page_size, ...) -> indices
 merge_state         (a, a_lse, b, b_lse, base) -> (out, lse)
 merge_states        (states, states_lse, base) -> (out, lse)
 logits              (x, softcap, starts?, tokens?, repetition?, addend?, bias?) -> out
@@ -410,6 +412,69 @@ _register(
     "-> (Tensor out, Tensor lse_base2)",
     _mla,
     _mla_fake,
+)
+
+
+def _columns(cache, page_table, max_kv_len):
+    return max_kv_len or page_table.shape[1] * cache.shape[1]
+
+
+def _index_logits(
+    q, weights, cache, page_table, kv_lengths, q_starts, max_q_len=0, max_kv_len=0, causal=True
+):
+    columns = _columns(cache, page_table, max_kv_len)
+    return latent.index_logits(
+        q,
+        weights,
+        cache,
+        page_table,
+        kv_lengths,
+        q_starts=q_starts,
+        max_q_len=max_q_len or None,
+        max_kv_len=max_kv_len,
+        causal=causal,
+        out=weights.new_full((q.shape[0], columns), float("-inf")),
+    )
+
+
+def _index_logits_fake(q, weights, cache, page_table, kv_lengths, q_starts, max_q_len=0, max_kv_len=0, *_):
+    return weights.new_empty((q.shape[0], _columns(cache, page_table, max_kv_len)))
+
+
+# What a query does not see is -infinity.
+_register(
+    "index_logits(Tensor q, Tensor weights, Tensor cache, Tensor page_table, Tensor kv_lengths, "
+    "Tensor q_starts, SymInt max_q_len=0, SymInt max_kv_len=0, bool causal=True) -> Tensor",
+    _index_logits,
+    _index_logits_fake,
+)
+
+
+def _index_topk(
+    logits, k, kv_lengths, q_starts, page_table=None, page_size=0, max_q_len=0, max_kv_len=0, causal=True
+):
+    return latent.index_topk(
+        logits,
+        k,
+        kv_lengths,
+        page_table=page_table,
+        page_size=page_size,
+        q_starts=q_starts,
+        max_q_len=max_q_len or None,
+        max_kv_len=max_kv_len,
+        causal=causal,
+    )
+
+
+def _index_topk_fake(logits, k, *_):
+    return logits.new_empty((logits.shape[0], k), dtype=torch.int32)
+
+
+_register(
+    "index_topk(Tensor logits, SymInt k, Tensor kv_lengths, Tensor q_starts, Tensor? page_table=None, "
+    "SymInt page_size=0, SymInt max_q_len=0, SymInt max_kv_len=0, bool causal=True) -> Tensor",
+    _index_topk,
+    _index_topk_fake,
 )
 
 

@@ -9,6 +9,8 @@
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
+#include "warpwright/ops/index_logits.h"
+#include "warpwright/ops/index_topk.h"
 #include "warpwright/ops/kv_append.h"
 #include "warpwright/ops/logits.h"
 #include "warpwright/ops/merge_state.h"
@@ -134,6 +136,38 @@ Result<Mla> convert(const ww_mla& c, const Device& device) {
              .workspace = arg("workspace", c.workspace)};
     WW_TRY(arg.status());
     if (call.max_q_len == 0) call.max_q_len = std::max<i64>(1, call.q.shape[0]);
+    return call;
+}
+
+Result<IndexLogits> convert(const ww_index_logits& c, const Device& device) {
+    Arguments arg("index_logits", device);
+    const IndexLogits call{.q = arg("q", c.q),
+                           .weights = arg("weights", c.weights),
+                           .logits = arg("logits", c.logits),
+                           .cache = arg("cache", c.cache),
+                           .page_table = arg("page_table", c.page_table),
+                           .kv_lengths = arg("kv_lengths", c.kv_lengths),
+                           .q_starts = arg("q_starts", c.q_starts),
+                           .max_q_len = or_default(c.max_q_len, std::max<i64>(1, c.q.shape[0])),
+                           .max_kv_len = c.max_kv_len,
+                           .causal = c.causal != 0};
+    WW_TRY(arg.status());
+    return call;
+}
+
+Result<IndexTopk> convert(const ww_index_topk& c, const Device& device) {
+    Arguments arg("index_topk", device);
+    const IndexTopk call{.logits = arg("logits", c.logits),
+                         .indices = arg("indices", c.indices),
+                         .index_lengths = arg("index_lengths", c.index_lengths),
+                         .kv_lengths = arg("kv_lengths", c.kv_lengths),
+                         .q_starts = arg("q_starts", c.q_starts),
+                         .page_table = arg("page_table", c.page_table),
+                         .page_size = c.page_size,
+                         .max_q_len = or_default(c.max_q_len, std::max<i64>(1, c.logits.shape[0])),
+                         .max_kv_len = c.max_kv_len,
+                         .causal = c.causal != 0};
+    WW_TRY(arg.status());
     return call;
 }
 
@@ -385,6 +419,8 @@ WW_OPERATION(cascade)
 WW_OPERATION(merge_state)
 WW_OPERATION(merge_states)
 WW_OPERATION(mla)
+WW_OPERATION(index_logits)
+WW_OPERATION(index_topk)
 WW_OPERATION(rmsnorm)
 WW_OPERATION(rope)
 WW_OPERATION(gated_activation)

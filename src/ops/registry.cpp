@@ -2,6 +2,8 @@
 // Every operation there is. Adding one is a line here, one in src/check/ops/registry.cpp, and its folder.
 #include "dispatch/nearest.h"
 #include "dispatch/operation.h"
+#include "kernels/attention/index_logits/operation.h"
+#include "kernels/attention/index_topk/operation.h"
 #include "kernels/attention/mask_bits/operation.h"
 #include "kernels/attention/merge/operation.h"
 #include "kernels/attention/merge_state/operation.h"
@@ -69,6 +71,8 @@ std::span<const Operation* const> operations() {
         instance<QuantizedExpertsOp>(),
         instance<MlaOp>(),
         instance<MaskBitsOp>(),
+        instance<IndexLogitsOp>(),
+        instance<IndexTopkOp>(),
     };
     // clang-format on
     return all;

@@ -16,6 +16,8 @@
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
+#include "warpwright/ops/index_logits.h"
+#include "warpwright/ops/index_topk.h"
 #include "warpwright/ops/kv_append.h"
 #include "warpwright/ops/logits.h"
 #include "warpwright/ops/merge_state.h"
@@ -395,6 +397,57 @@ TEST(Operations, Mla) {
     c.kv_lengths = {};
     EXPECT_EQ(ww_run_mla(handle.get(), &c, nullptr), WW_ERROR_CALLER);
     EXPECT_STREQ(ww_last_error(), "mla: kv_lengths is null");
+}
+
+TEST(Operations, Indexer) {
+    const auto logits = [](Arena& arena) {
+        return IndexLogits{.q = arena.reals(DType::bf16, {3, 5, 128}),
+                           .weights = arena.reals(DType::f32, {3, 5}),
+                           .logits = arena.reals(DType::f32, {3, 8}),
+                           .cache = arena.reals(DType::bf16, {5, 4, 128}),
+                           .page_table = arena.ints({2, 2}, {3, 1, 0, 4}),
+                           .kv_lengths = arena.ints({2}, {7, 3}),
+                           .q_starts = arena.ints({3}, {0, 2, 3}),
+                           .max_q_len = 3};
+    };
+    const auto logits_to_c = [](const IndexLogits& call) {
+        ww_index_logits c{};
+        c.struct_size = sizeof(c);
+        c.q = c_tensor(call.q), c.weights = c_tensor(call.weights), c.logits = c_tensor(call.logits);
+        c.cache = c_tensor(call.cache), c.page_table = c_tensor(call.page_table);
+        c.kv_lengths = c_tensor(call.kv_lengths), c.q_starts = c_tensor(call.q_starts);
+        c.causal = 1;  // max_q_len 0: q_tokens
+        return c;
+    };
+    expect_the_same(logits, logits_to_c, ww_run_index_logits, ww_prepare_index_logits, index_logits);
+
+    const auto topk = [](Arena& arena) {
+        return IndexTopk{.logits = arena.reals(DType::f32, {3, 8}),
+                         .indices = arena.ints({3, 3}, {9, 9, 9, 9, 9, 9, 9, 9, 9}),
+                         .index_lengths = arena.ints({3}, {9, 9, 9}),
+                         .kv_lengths = arena.ints({2}, {7, 2}),
+                         .q_starts = arena.ints({3}, {0, 2, 3}),
+                         .page_table = arena.ints({2, 2}, {3, 1, 0, 4}),
+                         .page_size = 4,
+                         .max_q_len = 3};
+    };
+    const auto topk_to_c = [](const IndexTopk& call) {
+        ww_index_topk c{};
+        c.struct_size = sizeof(c);
+        c.logits = c_tensor(call.logits), c.indices = c_tensor(call.indices);
+        c.index_lengths = c_tensor(call.index_lengths), c.kv_lengths = c_tensor(call.kv_lengths);
+        c.q_starts = c_tensor(call.q_starts), c.page_table = c_tensor(call.page_table);
+        c.page_size = call.page_size, c.causal = 1;
+        return c;
+    };
+    expect_the_same(topk, topk_to_c, ww_run_index_topk, ww_prepare_index_topk, index_topk);
+
+    Arena arena;
+    const ContextHandle handle = open_context("cpu");
+    ww_index_topk c = topk_to_c(topk(arena));
+    c.page_size = 0;
+    EXPECT_EQ(ww_run_index_topk(handle.get(), &c, nullptr), WW_ERROR_CALLER);
+    EXPECT_STREQ(ww_last_error(), "index_topk: page_size must be at least 1, got 0");
 }
 
 TEST(Operations, MergeState) {

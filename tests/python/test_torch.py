@@ -117,6 +117,23 @@ def calls(device):
             integers(0, 2, 3, device=device),
             2,
         ),
+        "index_logits": (
+            normal(3, HEADS, 128, device=device),
+            torch.randn(3, HEADS, device=device),
+            normal(5, 4, 128, device=device),
+            integers([3, 1], [0, 4], device=device),
+            integers(7, 3, device=device),
+            integers(0, 2, 3, device=device),
+            2,
+        ),
+        "index_topk": (
+            torch.randn(3, 8, device=device),
+            5,
+            integers(7, 3, device=device),
+            integers(0, 2, 3, device=device),
+            integers([3, 1], [0, 4], device=device),
+            4,
+        ),
         "merge_state": (
             normal(3, HEADS, DIM, device=device),
             torch.randn(3, HEADS, device=device),

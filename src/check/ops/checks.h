@@ -32,5 +32,7 @@ const OperationCheck& gather_columns_check();
 const OperationCheck& quantized_experts_check();
 const OperationCheck& mla_check();
 const OperationCheck& mask_bits_check();
+const OperationCheck& index_logits_check();
+const OperationCheck& index_topk_check();
 
 }  // namespace warpwright

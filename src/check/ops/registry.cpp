@@ -32,6 +32,8 @@ std::span<const OperationCheck* const> operation_checks() {
         &quantized_experts_check(),
         &mla_check(),
         &mask_bits_check(),
+        &index_logits_check(),
+        &index_topk_check(),
     };
     // clang-format on
     return checks;
