@@ -103,8 +103,6 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                     .q_starts = static_cast<const i32*>(call.q_starts.data),
                     .kv_lengths = static_cast<const i32*>(call.kv_lengths.data),
                     .page_table = static_cast<const i32*>(call.page_table.data),
-                    .indices = static_cast<const i32*>(call.indices.data),
-                    .index_lengths = static_cast<const i32*>(call.index_lengths.data),
                     .partial_out = nullptr,
                     .partial_lse = nullptr,
                     .q_token_stride = narrow(call.q.stride[0]),
@@ -115,9 +113,6 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                     .page_stride = narrow(call.cache.stride[0]),
                     .token_stride = narrow(call.cache.stride[1]),
                     .page_table_stride = narrow(call.page_table.stride[0]),
-                    .index_stride = narrow(call.indices.stride[0]),
-                    .max_indices = narrow(max_indices),
-                    .num_slots = narrow(num_slots),
                     .sequences = narrow(sequences),
                     .heads = narrow(heads),
                     .q_tokens = narrow(q_tokens),
@@ -127,7 +122,12 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                     .causal = checked.problem.causal ? 1 : 0,
                     .scale_log2 = scale * kLog2E,
                     .lse_factor = call.lse_base_e ? kLn2 : 1,
-                    .kv_format = checked.problem.kv_format};
+                    .kv_format = checked.problem.kv_format,
+                    .indices = static_cast<const i32*>(call.indices.data),
+                    .index_lengths = static_cast<const i32*>(call.index_lengths.data),
+                    .index_stride = narrow(call.indices.stride[0]),
+                    .max_indices = narrow(max_indices),
+                    .num_slots = narrow(num_slots)};
     return checked;
 }
 

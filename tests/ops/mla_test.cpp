@@ -33,6 +33,11 @@ TEST(Mla, RefusesWithTheReason) {
     EXPECT_EQ(refusal(kOp, few, "h200", records), "fp8 e4m3: needs false, got true");
     EXPECT_EQ(refusal(kOp, "mla.portable.bf16.e4m3.r16", "rtx-4090", records), "");
     EXPECT_EQ(refusal(kOp, "mla.portable.bf16.e4m3.r16", "rtx-4090", {}), "fp8 e4m3: needs true, got false");
+    const FieldTexts lists = {{"indexed", "true"}};
+    EXPECT_EQ(refusal(kOp, few, "h200", lists), "");
+    EXPECT_EQ(refusal(kOp, many, "h200", lists), "indexed: needs false, got true");
+    EXPECT_EQ(refusal(kOp, "mla.portable.bf16.r64.lists", "h200", lists), "");
+    EXPECT_EQ(refusal(kOp, "mla.portable.bf16.r64.lists", "h200", {}), "indexed: needs true, got false");
     EXPECT_EQ(refusal(kOp, "mla.host.bf16", "cpu", records), "");
     EXPECT_EQ(refusal(kOp, "mla.host.bf16", "cpu", {{"kv_format", "fp8_e5m2"}}),
               "fp8 e5m2: needs false, got true");
@@ -51,6 +56,10 @@ TEST(Mla, ChoosesByTheNumberOfRows) {
     EXPECT_EQ(row("h200", "128", "1"), "mla.portable.bf16.r64");
     EXPECT_EQ(row("h200", "16", "4"), "mla.portable.bf16.r64");
     EXPECT_EQ(row("rtx-4090", "128", "1"), "mla.portable.bf16.r16");
+    const FieldTexts lists = {
+        {"sequences", "128"}, {"max_kv_len", "2048"}, {"causal", "false"}, {"indexed", "true"}};
+    EXPECT_EQ(chosen(kOp, "h200", lists), "mla.portable.bf16.r64.lists");
+    EXPECT_EQ(chosen(kOp, "rtx-4090", lists), "mla.portable.bf16.r16");
     EXPECT_EQ(chosen(kOp, "cpu", {}), "mla.host.bf16");
 }
 

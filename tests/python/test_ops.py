@@ -472,6 +472,59 @@ class Operations(unittest.TestCase):
 
         self.on_devices(check)
 
+    def test_indexer(self):
+        """Scores of two sequences in shuffled pages, and the best keys of each query."""
+
+        def check(device, random):
+            table = np.array([[3, 0, 6, -1], [5, 1, -1, -1]], np.int32)
+            lengths, starts = np.array([11, 6], np.int32), np.array([0, 3, 5], np.int32)
+            weights = random.standard_normal((5, 6)).astype(np.float32)
+            shapes = ((5, 6, 128), (28, 128))
+            codes = [random.integers(0x20, 0x48, shape).astype(np.uint8) for shape in shapes]
+            q, keys = ((8 + code % 8) / 8 * 2.0 ** (code // 8 - 7.0) for code in codes)  # e4m3, normal
+            scales = random.uniform(0.5, 1.5, 28).astype(np.float32)
+            pages = [codes[1].reshape(7, 512), scales.view(np.uint8).reshape(7, 16)]
+            cache = np.concatenate(pages, -1).reshape(7, 4, 132)
+            logits = np.zeros((5, 16), np.float32)
+            got = warpwright.index_logits(
+                codes[0], weights, cache, table, lengths, q_starts=starts, out=logits, device=device
+            )
+            self.assertEqual(got.shape, (5, 16))
+            best = warpwright.index_topk(logits, 4, lengths, q_starts=starts, device=device)
+            counts = np.zeros(5, np.int32)
+            slots = warpwright.index_topk(
+                logits,
+                4,
+                lengths,
+                q_starts=starts,
+                page_table=table,
+                page_size=4,
+                index_lengths=counts,
+                device=device,
+                max_kv_len=16,
+            )
+            for token in range(5):
+                s = int(token >= 3)
+                visible = int(lengths[s] - starts[s + 1] + token + 1)
+                places = (table[s][:, None] * 4 + np.arange(4)).reshape(-1)
+                seen, weight = places[:visible], weights[token][:, None]
+                exact, reference = (
+                    (np.maximum(q[token].astype(real) @ keys[seen].astype(real).T, 0) * weight.astype(real)).sum(0)
+                    * scales[seen].astype(real)
+                    for real in (np.float64, np.float32)
+                )
+                largest = (np.abs(weight) * (q[token] @ keys[seen].T)).sum(0).max() * scales.max()  # all products are positive
+                support.assert_derived(self, logits[token, :visible], exact, reference, largest)
+                mine = np.sort(np.argsort(-logits[token, :visible], kind="stable")[:4])
+                padded = np.pad(mine, (0, 4 - len(mine)), constant_values=-1)
+                np.testing.assert_array_equal(best[token], padded)
+                np.testing.assert_array_equal(slots[token, : len(mine)], places[mine])
+                self.assertEqual(counts[token], len(mine))
+            with self.assertRaisesRegex(warpwright.CallerError, "a key of the cache must have 132 bytes"):
+                warpwright.index_logits(codes[0], weights, cache[..., :128], table, lengths, q_starts=starts)
+
+        self.on_devices(check)
+
     def test_rmsnorm(self):
         def check(device, random):
             x, weight, residual = half(random, 4, 96), half(random, 96), half(random, 4, 96, scale=3)

@@ -17,7 +17,8 @@
 //
 // Of a step of records a warp makes numbers of those that it has copied, before scores.
 //
-// Keys are gathered by slots of the cache, which come from the page table or from a query's list.
+// Where a row serves lists of keys, keys are gathered by slots of the cache, which come from the page table
+// or from a query's list.
 //
 // A row's weights are relative to the maximum so far, unless it has risen by more than 8 in log2: outputs are
 // seldom rescaled. Each row by itself, so that its bits do not depend on its neighbours.
@@ -59,6 +60,13 @@ __device__ inline void sync_group() {
     }
 }
 
+template <MlaRow R>
+__device__ inline bool has_lists(const MlaArgs& args) {
+    if constexpr (R.key_sources == kMlaPages) return false;
+    if constexpr (R.key_sources == kMlaLists) return true;
+    return args.indices != nullptr;
+}
+
 // Rows past the end are as the last one.
 __device__ inline int query_of(const MlaWork& work, int row) {
     return min(row, work.num_rows - 1) / work.heads;
@@ -79,7 +87,7 @@ __device__ inline bool find_work(const MlaArgs& args, MlaWork& work) {
     work.first_row = static_cast<int>(num_tiles - 1 - blockIdx.x % num_tiles) * R.tile_rows;
     work.split = static_cast<int>(part % num_splits);
     work.sequence = static_cast<int>(part / num_splits);
-    if (args.indices != nullptr) {
+    if (has_lists<R>(args)) {
         const int token = work.sequence;
         if (token < args.q_starts[0] || token >= args.q_starts[args.sequences]) return false;
         work.q_start = token;
@@ -119,8 +127,7 @@ class LatentTiles {
 public:
     __device__ LatentTiles(const MlaArgs& args, const MlaWork& work)
         : args_(args),
-          first_entry_(work.sequence *
-                       (args.indices != nullptr ? args.index_stride : args.page_table_stride)),
+          first_entry_(work.sequence * (has_lists<R>(args) ? args.index_stride : args.page_table_stride)),
           end_(work.kv_end) {
         look_up(work.kv_begin);
     }
@@ -139,32 +146,30 @@ public:
             to = ptx::shared_address(shared.keys[stage]);
         }
         const int lane = lane_id();
-        const auto copy_vector = [&](int row, i32 slot, const unsigned char* from, int vector) {
+        const auto copy_vector = [&](int row, const Source& from, int vector) {
             const u32 offset =
                 reads_records(R) ? (row * kVectors + vector) * 16 : KeyMap::offset_bytes(row, vector);
-            ptx::cp_async_16(to + offset, from + vector * 16, slot >= 0 ? 16 : 0);
+            ptx::cp_async_16(to + offset, from.row + vector * 16, exists(from, key + row) ? 16 : 0);
         };
-        if (args_.indices != nullptr) {
-            const u32 present = __ballot_sync(~0u, slot_ >= 0);
+        if (has_lists<R>(args_)) {
+            const u32 present = __ballot_sync(~0u, place_ >= 0);
             if (lane == 0) shared.present[stage][warp_id()] = present & ((1 << kRows) - 1);
         }
-#pragma unroll(R.tile_rows == 64 ? 1 : kRows)  // registers are short
+#pragma unroll
         for (int i = 0; i < kRows; ++i) {
-            const i32 slot = __shfl_sync(~0u, slot_, i);
-            const unsigned char* from = row(slot);
+            const Source from = source(i, key);
 #pragma unroll
             for (int vector = 0; vector + 32 <= kVectors; vector += 32)
-                copy_vector(first_row() + i, slot, from, vector + lane);
+                copy_vector(first_row() + i, from, vector + lane);
         }
         // What is left of all four.
         constexpr int kRest = kVectors % 32;
 #pragma unroll
         for (int first = 0; first < kRest * kRows; first += 32) {
             const int index = min(first + lane, kRest * kRows - 1), i = index / kRest;
-            const i32 slot = __shfl_sync(~0u, slot_, i);
-            const unsigned char* from = row(slot);
+            const Source from = source(i, key);
             if (first + lane < kRest * kRows)
-                copy_vector(first_row() + i, slot, from, kVectors / 32 * 32 + index % kRest);
+                copy_vector(first_row() + i, from, kVectors / 32 * 32 + index % kRest);
         }
         look_up(key + R.kv_tile);
     }
@@ -206,20 +211,39 @@ private:
     // Table entries of other keys are not touched.
     __device__ void look_up(int step_key) {
         const int key = step_key + first_row() + lane_id() % kRows;
-        slot_ = -1;
-        if (key >= end_) return;
-        if (args_.indices != nullptr) {
-            const i32 slot = args_.indices[first_entry_ + key];
-            if (static_cast<u32>(slot) < static_cast<u32>(args_.num_slots)) slot_ = slot;
+        if constexpr (R.key_sources == kMlaPages) {
+            place_ = key < end_ ? args_.page_table[first_entry_ + (key >> args_.page_shift)] : 0;
         } else {
-            slot_ = args_.page_table[first_entry_ + (key >> args_.page_shift)] << args_.page_shift |
-                    (key & ((1 << args_.page_shift) - 1));
+            place_ = -1;
+            if (key >= end_) return;
+            if (has_lists<R>(args_)) {
+                const i32 slot = args_.indices[first_entry_ + key];
+                if (static_cast<u32>(slot) < static_cast<u32>(args_.num_slots)) place_ = slot;
+            } else {
+                place_ = args_.page_table[first_entry_ + (key >> args_.page_shift)] << args_.page_shift |
+                         (key & ((1 << args_.page_shift) - 1));
+            }
         }
     }
-    // Any row where the slot is none.
-    __device__ const unsigned char* row(i32 slot) const {
-        const i64 page = max(slot, 0) >> args_.page_shift;
-        const i64 in_page = max(slot, 0) & ((1 << args_.page_shift) - 1);
+
+    struct Source {
+        const unsigned char* row;  // any, where there is none
+        bool has_slot;
+    };
+    __device__ bool exists(const Source& source, int key) const {
+        return R.key_sources == kMlaPages ? key < end_ : source.has_slot;
+    }
+    __device__ Source source(int index, int key) const {
+        const i64 place = __shfl_sync(~0u, place_, index);
+        if constexpr (R.key_sources == kMlaPages) {
+            const i64 in_page = (key + first_row() + index) & ((1 << args_.page_shift) - 1);
+            return {address(place, in_page), true};
+        } else {
+            const int slot = max(static_cast<int>(place), 0);
+            return {address(slot >> args_.page_shift, slot & ((1 << args_.page_shift) - 1)), place >= 0};
+        }
+    }
+    __device__ const unsigned char* address(i64 page, i64 in_page) const {
         return static_cast<const unsigned char*>(args_.cache) +
                (page * args_.page_stride + in_page * args_.token_stride) * (reads_records(R) ? 1 : 2);
     }
@@ -227,7 +251,7 @@ private:
     const MlaArgs& args_;
     int first_entry_;  // of the page table, or of the list
     int end_;
-    i32 slot_;  // of the row of the next step that this lane has looked up; -1: none
+    i32 place_;  // of the row of the next step that this lane has looked up: its page, or its slot or -1
 };
 
 // A warp's share of the scores of a step.
@@ -345,7 +369,7 @@ public:
                 }
             }
         }
-        if (args.indices != nullptr) {
+        if (has_lists<R>(args)) {
 #pragma unroll
             for (int v = 0; v < kKeys / kWidth; ++v) {
                 const u32 present =

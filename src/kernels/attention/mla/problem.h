@@ -74,11 +74,6 @@ struct MlaArgs {
     const i32* kv_lengths;  // [sequences]
     const i32* page_table;  // [sequences, max_pages]
 
-    // Or lists of slots of the cache, page x page_size + offset, in place of lengths and pages. An entry that
-    // is none of num_slots is no key.
-    const i32* indices;        // [q_tokens, max_indices] or null
-    const i32* index_lengths;  // [q_tokens] or null: how many of a list count
-
     // Where the keys are split: normalised partial outputs and their log-sum-exps, combined by the merge.
     float* partial_out;  // [splits, q_tokens, heads, kMlaValueDim]
     float* partial_lse;  // [splits, q_tokens, heads]
@@ -88,8 +83,6 @@ struct MlaArgs {
     i32 lse_token_stride;
     i32 page_stride, token_stride;  // of the cache
     i32 page_table_stride;
-    i32 index_stride, max_indices;
-    i32 num_slots;
     i32 sequences;
     i32 heads;
     i32 q_tokens;
@@ -100,6 +93,13 @@ struct MlaArgs {
     float scale_log2;  // scale x log2(e)
     float lse_factor;  // of log-sum-exps that leave as results: ln 2 where they are natural logarithms
     KvFormat kv_format;
+
+    // Lists of slots of the cache, page x page_size + offset, in place of lengths and pages. An entry that
+    // is none of num_slots is no key.
+    const i32* indices;        // [q_tokens, max_indices] or null
+    const i32* index_lengths;  // [q_tokens] or null: how many of a list count
+    i32 index_stride, max_indices;
+    i32 num_slots;
 };
 
 }  // namespace warpwright

@@ -7,6 +7,8 @@
 
 namespace warpwright {
 
+constexpr int kMlaPages = 1, kMlaLists = 2;
+
 struct MlaRow {
     RowName name;
     ArchClass arch = ArchClass::portable;
@@ -18,6 +20,7 @@ struct MlaRow {
                          // divide keys and depth
     int min_blocks = 1;  // that an SM must be able to hold at once: what bounds a thread's registers
     KvFormat kv_format = KvFormat::same;  // fp8_e4m3: of records
+    int key_sources = 3;                  // kMlaPages, kMlaLists: where a block's keys may come from
     RowName spill_reason{};  // not empty: some target's image of this row may spill registers, and why
     i64 shared_bytes = 0;    // dynamic
 
@@ -32,6 +35,7 @@ struct MlaRow {
         v("row_warps", self.row_warps);
         v("min_blocks", self.min_blocks);
         v("kv_format", self.kv_format);
+        v("key_sources", self.key_sources);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -74,8 +78,8 @@ struct MlaShared : MlaKeys<R> {
     alignas(128) float scores[kMlaDepthWarps][R.tile_rows * R.kv_tile];  // of a share of the depth
     alignas(128) u16 weights[R.tile_rows * R.kv_tile];
     MlaWork work;
-    u8 present[R.stages][kMlaWarps];  // of lists: bits of the rows that a warp has copied
     float factors[R.tile_rows];       // what a row's sums are multiplied by before this step's are added
+    u8 present[R.stages][kMlaWarps];  // of lists: bits of the rows that a warp has copied
 };
 
 template <MlaRow R>
@@ -85,7 +89,8 @@ consteval MlaRow sized() {
     return row;
 }
 
-// 8 to 16 bytes beyond a thread's 255 registers on some targets.
+// 8 to 24 bytes beyond a thread's 255 registers on some targets. Lists of keys in the same rows as pages
+// would make 64 rows spill more and take 14 % longer.
 inline constexpr RowName kMlaSpills{"outputs and queries of 64 rows take 200 of 255"};
 
 // clang-format off
@@ -93,11 +98,14 @@ inline constexpr RowName kMlaSpills{"outputs and queries of 64 rows take 200 of 
 inline constexpr MlaRow kMlaRows[] = {
     //          name                     class                dtype      rows  kv stages row warps, blocks
     sized<MlaRow{"mla.portable.bf16.r16", ArchClass::portable, DType::bf16, 16, 32, 2, 1, 2}>(),
-    sized<MlaRow{"mla.portable.bf16.r64", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1, KvFormat::same, kMlaSpills}>(),
+    sized<MlaRow{"mla.portable.bf16.r64", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1, KvFormat::same, kMlaPages}>(),
     sized<MlaRow{"mla.portable.f16.r16",  ArchClass::portable, DType::f16,  16, 32, 2, 1, 2}>(),
-    sized<MlaRow{"mla.portable.f16.r64",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1, KvFormat::same, kMlaSpills}>(),
+    sized<MlaRow{"mla.portable.f16.r64",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1, KvFormat::same, kMlaPages}>(),
     sized<MlaRow{"mla.portable.bf16.e4m3.r16", ArchClass::portable, DType::bf16, 16, 32, 2, 1, 2, KvFormat::fp8_e4m3}>(),
-    sized<MlaRow{"mla.portable.bf16.e4m3.r64", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3, kMlaSpills}>(),
+    sized<MlaRow{"mla.portable.bf16.e4m3.r64", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3, kMlaPages, kMlaSpills}>(),
+    sized<MlaRow{"mla.portable.bf16.r64.lists", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1, KvFormat::same, kMlaLists, kMlaSpills}>(),
+    sized<MlaRow{"mla.portable.f16.r64.lists",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1, KvFormat::same, kMlaLists, kMlaSpills}>(),
+    sized<MlaRow{"mla.portable.bf16.e4m3.r64.lists", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3, kMlaLists, kMlaSpills}>(),
     {"mla.host.bf16", ArchClass::host, DType::bf16},
     {"mla.host.f16",  ArchClass::host, DType::f16},
 };
@@ -110,6 +118,9 @@ constexpr Rejection why_not(const MlaRow& row, const TargetFacts& target, const 
     if (row.arch != ArchClass::host && row.kv_format != problem.kv_format)
         return {kv_format_name(reads_records(row) ? row.kv_format : problem.kv_format),
                 reads_records(row) ? 1 : 0, reads_records(row) ? 0 : 1, "bool"};
+    const int source = problem.indexed ? kMlaLists : kMlaPages;
+    if ((row.key_sources & source) == 0)
+        return {"indexed", problem.indexed ? 0 : 1, problem.indexed ? 1 : 0, "bool"};
     if (problem.kv_format == KvFormat::fp8_e5m2) return {"fp8_e5m2", 0, 1, "bool"};
     if (problem.heads < 1) return {"heads", 1, problem.heads, "at_least"};
     if (problem.page_size < 1 || (problem.page_size & (problem.page_size - 1)) != 0)
