@@ -81,7 +81,8 @@ KEPT = {
 # by latency.
 FAMILY = {"gemm": "gemm", "attention": "attention", "sample": "sample", "logits": "logits", "quantize": "quantize",
           "quantized_gemm": "quantized_gemm", "scaled_gemm": "scaled_gemm", "dequantize": "quantize", "moe_route": "experts",
-          "moe_permute": "experts", "moe_combine": "experts", "grouped_gemm": "grouped_gemm", "mla": "mla"}
+          "moe_permute": "experts", "moe_combine": "experts", "grouped_gemm": "grouped_gemm", "mla": "mla",
+          "index_logits": "indexer", "index_topk": "indexer"}
 
 
 class Model:

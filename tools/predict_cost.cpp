@@ -18,6 +18,8 @@
 
 #include "bench/cases.h"
 #include "dispatch/choose.h"
+#include "kernels/attention/index_logits/operation.h"
+#include "kernels/attention/index_topk/operation.h"
 #include "kernels/attention/mla/operation.h"
 #include "kernels/attention/operation.h"
 #include "kernels/fused/dequantize/operation.h"
@@ -114,6 +116,8 @@ Predict predictor_of(const Json& item) {
         {"gemm", predictor<GemmOp>},
         {"attention", predictor<AttentionOp>},
         {"mla", predictor<MlaOp>},
+        {"index_logits", predictor<IndexLogitsOp>},
+        {"index_topk", predictor<IndexTopkOp>},
         {"rmsnorm", predictor<RmsNormOp>},
         {"gated_activation", predictor<GatedActivationOp>},
         {"rope", predictor<RopeOp>},

@@ -42,7 +42,7 @@ TEST(VerdictRows, TheFixNamesTheChosenRow) {
 
 TEST(VerdictRows, NothingIsSaidOfWorkThatNoRowDoes) {
     for (const char* name : {"_Z23gemm_half_q_half_kernelILi4EEvT_", "unknown_kernel",
-                             "_ZN9deep_gemm21sm90_fp8_gemm_1d2d_impl"}) {
+                             "_ZN9deep_gemm30sm90_tf32_hc_prenorm_gemm_impl"}) {
         const std::string fix = judge(file({image("sm_90a", {kernel(name)})}), gpu(120)).fix;
         EXPECT_EQ(fix.find("warpwright has"), std::string::npos) << name << ": " << fix;
     }
@@ -60,6 +60,10 @@ TEST(VerdictRows, WorkIsReadFromNames) {
     EXPECT_EQ(work("_ZN5flash32flash_fwd_splitkv_combine_kernelIvEE"), "attention-merge");
     EXPECT_EQ(work("_ZN10flashinfer33BatchDecodeWithPagedKVCacheKernelIvEE"), "attention-decode");
     EXPECT_EQ(work("_ZN6marlin6MarlinIfEEvT_"), "gemm-int4");
+    EXPECT_EQ(work("_ZN9deep_gemm23sm90_fp8_gemm_1d2d_impl"), "gemm-scaled");
+    EXPECT_EQ(work("_ZN9deep_gemm19sm90_fp8_mqa_logitsILj64EEvv"), "indexer");
+    EXPECT_EQ(work("_Z28flash_fwd_splitkv_mla_kernelIN7cutlass10bfloat16_tEEvT_"), "mla");
+    EXPECT_EQ(work("_ZN4vllm3moe17topkGatingSoftmaxILi8EEvv"), "route");
     EXPECT_EQ(work("_ZN4vllm15rms_norm_kernelIN3c108BFloat16EEE"), "rmsnorm");
     EXPECT_EQ(work("_ZN4vllm31rms_norm_static_fp8_quant_kernelIN3c108BFloat16EEE"), "");
     EXPECT_EQ(work("_ZN7cutlass13device_kernelINS_4gemm6kernel13GemmUniversalIN7cutlass10bfloat16_tEEE"),

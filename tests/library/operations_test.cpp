@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operations through the C ABI do what the C++ calls do with the same fields, to the bit: each field has a value that
-// shows where it is lost or swapped. Attention's are in attention_operations_test.cpp.
+// Operations through the C ABI do what the C++ calls do with the same fields, to the bit: each field has a
+// value that shows where it is lost or swapped. Attention's are in attention_operations_test.cpp.
 #include <cstring>
 #include <vector>
 

@@ -139,7 +139,7 @@ TEST(AttentionOnTheCpu, RowsAgreeWithTheOracle) {
         context.kernel("attention_merge.portable.f16.w4", thread_of_merge<attention_merge_f16_w4_entry>));
     std::vector<std::string> names;
     add_rows(context, names);
-    EXPECT_EQ(names.size(), 37u);
+    EXPECT_EQ(names.size(), 40u);
     simt::machine.bank_conflicts = 0;
     for (const std::string& name : names) expect_all_pass(attention_check(), context, name);
     EXPECT_EQ(simt::machine.bank_conflicts, 0);

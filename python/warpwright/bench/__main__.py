@@ -7,7 +7,7 @@ launches, over rotating buffers of at least four times the L2, random data.
 
     python -m warpwright.bench --quick
     python -m warpwright.bench --set full --json results.json --svg results.svg
-    python -m warpwright.bench --show docs/results/2026-11-26_h100-sxm_bench.json --svg results.svg
+    python -m warpwright.bench --show docs/results/2026-11-27_h100-sxm_bench.json --svg results.svg
 """
 
 from __future__ import annotations

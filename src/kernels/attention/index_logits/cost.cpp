@@ -22,9 +22,10 @@ Prediction IndexLogitsOp::predict(const Row& row, const TargetFacts& target, con
         return roofline(target, costs, bytes, flops, fp32_tflops(target, costs),
                         costs.host.attention_memory_share, costs.host.attention_compute_share);
     }
-    // Modelled: mma.sync reaches half of the products that are quoted, and waits for shared memory as long.
-    constexpr double kMemoryShare = 0.8, kTensorShare = 0.3;
-    return roofline(target, costs, bytes, flops, target.bf16_tflops, kMemoryShare, kTensorShare);
+    // Measured on an H100 (docs/cost_model.md): of a sequence's one query every key is loaded anew.
+    constexpr double kMemoryShare = 0.65;
+    const double tensor_share = q_len > 1 ? 0.35 : 0.15;
+    return roofline(target, costs, bytes, flops, target.bf16_tflops, kMemoryShare, tensor_share);
 }
 
 }  // namespace warpwright

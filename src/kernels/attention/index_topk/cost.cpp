@@ -18,9 +18,10 @@ Prediction IndexTopkOp::predict(const Row& row, const TargetFacts& target, const
         return roofline(target, costs, bytes, tokens * seen * 20, fp32_tflops(target, costs),
                         costs.stream.elementwise_share, costs.stream.compute_share);
     }
-    constexpr double kBlockUs = 5, kKeysPerUs = 15000;
-    const double at_once = target.num_sms * static_cast<double>(target.max_threads_per_sm / row.threads);
-    const double waves = std::max(1.0, tokens / at_once);
+    // Measured on an H100 (docs/cost_model.md). Blocks of one SM share what bounds them: as if one after
+    // another.
+    constexpr double kBlockUs = 3.5, kKeysPerUs = 1100;
+    const double waves = std::max(1.0, tokens / target.num_sms);
     const double us = waves * (kBlockUs + seen / kKeysPerUs);
     const double memory_us = bytes / (target.memory_gb_s * 1e3);
     return {start_up_us(target, costs) + std::max(us, memory_us), us > memory_us ? "latency" : "memory"};
