@@ -121,6 +121,7 @@ class Scratch:
         targets = self.run("ninja", "-C", self.build, "-t", "targets", "all").stdout
         self.objects = re.findall(r"^(CMakeFiles/warpwright_(?:core|data)\.dir/\S+\.o):", targets, re.MULTILINE)
         self.embedded = re.findall(r"^(embed/\w+/files\.o):", targets, re.MULTILINE)
+        self.archives = re.findall(r"^(libww_fmt\.a):", targets, re.MULTILINE)  # none where fmt is used as headers
 
     def objects_of(self, pattern):
         return [name for name in self.objects
@@ -133,15 +134,16 @@ class Scratch:
         """Brings the objects of the registry up to date, and links a program of them and these files."""
         self.configure()
         objects = self.objects_of(OBJECTS.pattern) + self.embedded
-        self.compile(*objects)
-        command = json.loads(text_of(self.build / "compile_commands.json"))[0]["command"]
+        self.compile(*objects, *self.archives)
+        commands = json.loads(text_of(self.build / "compile_commands.json"))
+        command = next(entry["command"] for entry in commands if entry["file"].startswith(f"{self.root}/src/"))
         flags = [word for word in shlex.split(command) if re.match(r"-(I|D|f|W|std)|-isystem", word)]
         flags += [f"-I{self.root}/tests"]
         made = []
         for source in sources:
             made.append(self.build / (source.replace("/", "_") + ".o"))
             self.run(*launcher(command), *flags, "-O0", "-c", self.root / source, "-o", made[-1])
-        self.run("g++", *made, *(self.build / name for name in objects), *libraries, "-lzstd", "-lpthread", "-ldl",
+        self.run("g++", *made, *(self.build / name for name in [*objects, *self.archives]), *libraries, "-lzstd", "-lpthread", "-ldl",
                  "-o", self.build / output)
 
     def registry(self, *arguments, allowed=(0,)):
