@@ -294,6 +294,8 @@ def tests_step(report, labels):
         targets.append("warpwright")  # Python tests call it
     if "python" in labels:
         targets += ["warpwright_shared", "warpwright_beside"]
+    if "docs" in labels:
+        targets.append("predict_cost")
     selection = ["-L", f"^({'|'.join(labels)})$"] if labels else []
     timed("build", lambda report: build_step(report, "test", targets) and None, report)
     if "build" in report.failed:
