@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Forward: one pass through the model as prepared operations over fixed buffers.
 //
-//   embed -> [norm, qkv, (norms of q and k), rope + append, attention, o, (norm),      (or:
-//   latent_forward.cpp)
-//             norm, gate_up, activation, down, (norm)] x layers  (or these of shared experts, router,
-//             choices,
-//                                                                  experts of them)
+//   embed -> [norm, qkv, (norms of q and k), rope + append, attention, o, (norm),
+//             norm, gate_up, activation, down, (norm)] x layers
 //         -> norm -> rows of last tokens -> lm_head (-> softcap) [-> adjust logits] -> sample
+//
+// Experts in place of one MLP: these of shared experts, router, choices, experts of them. Latent attention
+// goes another way from qkv to o (latent_forward.h).
 //
 // Where a product multiplies codes, the norm or activation before it makes them; where nothing does,
 // `quantize`. The residual stream is one buffer; each norm adds what the product before it made. Launches

@@ -2,6 +2,9 @@
 // Parts of a tensor as tensors.
 #pragma once
 
+#include <cstddef>
+#include <utility>
+
 #include "warpwright/tensor.h"
 
 namespace warpwright {

@@ -213,7 +213,7 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
 
 // Where the bits of a mask of bytes are in the workspace: at its start.
 i64 mask_bits_bytes(const Checked& checked) {
-    return (checked.problem.q_tokens * words_of(checked.mask_columns) * 4 + 255) / 256 * 256;
+    return round_up(checked.problem.q_tokens * words_of(checked.mask_columns) * 4, 256);
 }
 
 // Bits of the mask, then the call with them.

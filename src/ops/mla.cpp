@@ -47,7 +47,8 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
         .require(!indexed || (!call.page_table && !call.kv_lengths),
                  "indices exclude page_table and kv_lengths")
         .require(indexed || !call.index_lengths, "index_lengths are of indices, which are null")
-        .require(sequences >= 0 && match["sequences + 1"] == sequences + 1,
+        .require(!indexed || sequences >= 0, "q_starts must have at least one element")
+        .require(indexed || match["sequences + 1"] == sequences + 1,
                  fmt::format("q_starts must have {} elements (page_table has {} sequences), got {}",
                              sequences + 1, sequences, match["sequences + 1"]))
         .require(!records || match["record_bytes"] == kMlaRecordBytes,

@@ -152,6 +152,11 @@ TEST(Mla, BadCallsAreRefusedBeforeALaunch) {
               "mla: records of the cache must have 656 bytes, got 576");
     EXPECT_EQ(message([](Decode& d) { d.attend_to({}, 4), d.call.kv_lengths = d.call.q_starts; }),
               "mla: indices exclude page_table and kv_lengths");
+    EXPECT_EQ(message([](Decode& d) {
+                  d.attend_to({}, 4);
+                  d.call.q_starts = Tensor::dense(d.call.q_starts.data, DType::i32, {0});
+              }),
+              "mla: q_starts must have at least one element");
     EXPECT_EQ(message([](Decode& d) { d.call.index_lengths = d.call.kv_lengths; }),
               "mla: index_lengths: dimension 0 (q_tokens) is 3, but q has 6");
     EXPECT_EQ(message([](Decode& d) {

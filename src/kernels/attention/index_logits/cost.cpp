@@ -1,23 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Products of queries and keys, and the scores on their way out.
-#include <algorithm>
-
 #include "kernels/attention/index_logits/operation.h"
+#include "kernels/attention/index_work.h"
 
 namespace warpwright {
 
 Prediction IndexLogitsOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
                                   const CostConstants& costs) {
-    const auto tokens =
-        static_cast<double>(problem.q_tokens > 0 ? problem.q_tokens : problem.sequences * problem.max_q_len);
+    const auto [tokens, q_len, seen] = index_work(problem);
     const auto kv_len = static_cast<double>(problem.max_kv_len), heads = static_cast<double>(problem.heads);
-    const double q_len = tokens / static_cast<double>(problem.sequences);
-    const double hidden = problem.causal && q_len > 1 ? std::min(q_len, kv_len) / 2 : 0;
-    const double flops = 2 * tokens * heads * (kv_len - hidden) * kIndexDim;
+    const double flops = 2 * tokens * heads * seen * kIndexDim;
     const bool codes = problem.kv_format != KvFormat::same;
     const double bytes =
         static_cast<double>(problem.sequences) * kv_len * (codes ? kIndexRecordBytes : 2 * kIndexDim) +
-        tokens * (heads * kIndexDim * (codes ? 1 : 2) + (kv_len - hidden) * 4);
+        tokens * (heads * kIndexDim * (codes ? 1 : 2) + seen * 4);
     if (row.arch == ArchClass::host) {
         return roofline(target, costs, bytes, flops, fp32_tflops(target, costs),
                         costs.host.attention_memory_share, costs.host.attention_compute_share);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scores of an indexer on the host: a task is one query and a run of blocks of its keys; products are fp32.
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "device/host_threads.h"
 #include "kernels/attention/index_logits/operation.h"
+#include "kernels/host_codes.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
-#include "kernels/kv_format.h"
 
 namespace warpwright {
 namespace {
@@ -24,16 +23,6 @@ struct Buffers {
     float scales[kKeys], sums[kKeys];
 };
 
-const std::array<float, 256>& numbers() {
-    static const std::array<float, 256> all = [] {
-        std::array<float, 256> made;
-        for (int code = 0; code < 256; ++code)
-            made[static_cast<std::size_t>(code)] = formats::decode(formats::kE4M3, static_cast<u8>(code));
-        return made;
-    }();
-    return all;
-}
-
 // A key as bf16, which holds every code exactly, and its scale.
 void read_key(const IndexLogitsArgs& args, i64 sequence, int key, u16* to, float& scale) {
     const i64 page = args.page_table[sequence * args.page_table_stride + (key >> args.page_shift)];
@@ -47,7 +36,7 @@ void read_key(const IndexLogitsArgs& args, i64 sequence, int key, u16* to, float
     }
     const u8* from = static_cast<const u8*>(args.cache) + page * args.page_stride;
     std::memcpy(&scale, from + (i64{kIndexDim} << args.page_shift) + in_page * 4, 4);
-    for (int i = 0; i < kIndexDim; ++i) HostBf16::store(to, i, numbers()[from[in_page * kIndexDim + i]]);
+    for (int i = 0; i < kIndexDim; ++i) HostBf16::store(to, i, e4m3_numbers()[from[in_page * kIndexDim + i]]);
 }
 
 void score(const IndexLogitsArgs& args, i64 sequence, i64 token, int begin, int end, Buffers& b) {
@@ -64,7 +53,7 @@ void score(const IndexLogitsArgs& args, i64 sequence, i64 token, int begin, int 
                     simd.widen_bf16(static_cast<const u16*>(args.q) + at, kIndexDim, b.q[h]);
                 } else {
                     for (int i = 0; i < kIndexDim; ++i)
-                        b.q[h][i] = numbers()[static_cast<const u8*>(args.q)[at + i]];
+                        b.q[h][i] = e4m3_numbers()[static_cast<const u8*>(args.q)[at + i]];
                 }
             }
             simd.products_bf16(b.q[0], kIndexDim, num_heads, b.keys[0], kIndexDim, num_keys, kIndexDim,

@@ -2,17 +2,15 @@
 #include <algorithm>
 
 #include "kernels/attention/index_topk/operation.h"
+#include "kernels/attention/index_work.h"
 
 namespace warpwright {
 
-// Modelled: a block reads its logits five times, most of them from L2, and two blocks share an SM.
+// A block reads its logits five times, most of them from L2.
 Prediction IndexTopkOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
                                 const CostConstants& costs) {
-    const auto tokens =
-        static_cast<double>(problem.q_tokens > 0 ? problem.q_tokens : problem.sequences * problem.max_q_len);
-    const auto kv_len = static_cast<double>(problem.max_kv_len);
-    const double q_len = tokens / static_cast<double>(problem.sequences);
-    const double seen = kv_len - (problem.causal && q_len > 1 ? std::min(q_len, kv_len) / 2 : 0);
+    const IndexWork work = index_work(problem);
+    const double tokens = work.tokens, seen = work.seen;
     const double bytes = tokens * 4 * (seen + static_cast<double>(problem.k));
     if (row.arch == ArchClass::host) {
         return roofline(target, costs, bytes, tokens * seen * 20, fp32_tflops(target, costs),

@@ -2,13 +2,13 @@
 // Multi-head latent attention on the host: a task is up to 16 heads of one query, which see the same keys;
 // scores and outputs are fp32 with an online softmax in base 2. Which thread runs a task changes nothing.
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <limits>
 
 #include "device/host_threads.h"
 #include "kernels/attention/host_finish.h"
 #include "kernels/attention/mla/operation.h"
+#include "kernels/host_codes.h"
 #include "kernels/host_math.h"
 #include "kernels/host_simd.h"
 #include "kernels/kv_format.h"
@@ -32,15 +32,10 @@ struct Buffers {
 // A record's numbers: code x scale, rounded.
 template <class T>
 void widen_record(const u8* record, u16* to) {
-    static const std::array<float, 256> kNumbers = [] {
-        std::array<float, 256> numbers;
-        for (int code = 0; code < 256; ++code)
-            numbers[code] = formats::decode(formats::kE4M3, static_cast<u8>(code));
-        return numbers;
-    }();
+    const std::array<float, 256>& numbers = e4m3_numbers();
     float scales[kMlaValueDim / kMlaGroup];
     std::memcpy(scales, record + kMlaScalesAt, sizeof(scales));
-    for (int i = 0; i < kMlaValueDim; ++i) T::store(to, i, kNumbers[record[i]] * scales[i / kMlaGroup]);
+    for (int i = 0; i < kMlaValueDim; ++i) T::store(to, i, numbers[record[i]] * scales[i / kMlaGroup]);
     std::memcpy(to + kMlaValueDim, record + kMlaRopeAt, kMlaRopeDim * 2);
 }
 
