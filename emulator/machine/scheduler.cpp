@@ -16,6 +16,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr u64 kQuantum = 4096;          // warp instructions of a turn
+constexpr u64 kIdle = 4096;             // without any change, after which a warp may be spinning,
+constexpr u64 kIdleYield = 256;         // of which a turn that ends with a yield counts for so many
 constexpr u64 kSlice = 100'000;         // of a block, before another open one runs
 constexpr int kFirstPeriod = 256;       // of the longest loop that is recognised as spinning at first,
 constexpr int kMaxPeriod = 4096;        // and later
@@ -259,15 +261,19 @@ void Scheduler::Worker::run_warp(Warp& warp) {
         const u64 bits = random();
         quantum = 1 + (bits >> 8) % (u64{1} << bits % 13);
     }
+    const u64 before = warp.num_instructions;
     const Pause pause = warp.run(quantum);
     settle(warp, pause, progress);
     if (pause != Pause::quantum && pause != Pause::yielded) return;
     if (warp.num_changes() != changes) {
-        turn.num_idle_runs = 0;
-    } else if (++turn.num_idle_runs >= turn.num_idle_runs_to_check) {
-        look_for_spin(warp);
-        turn.num_idle_runs = 0;
+        turn.idle = 0;
+        return;
     }
+    const u64 executed = warp.num_instructions - before;
+    turn.idle += pause == Pause::yielded ? std::max(executed, kIdleYield) : executed;
+    if (turn.idle < kIdle * static_cast<u64>(turn.patience)) return;
+    look_for_spin(warp);
+    turn.idle = 0;
 }
 
 void Scheduler::Worker::settle(Warp& warp, Pause pause, u64 progress) {
@@ -291,7 +297,7 @@ void Scheduler::Worker::look_for_spin(Warp& warp) {
     const u64 start = warp.num_instructions;
     warp.save(turn.state, true);
     turn.first_pc = turn.last_pc = warp.running_group().pc;
-    const int max_period = std::min(kFirstPeriod * turn.num_idle_runs_to_check, kMaxPeriod);
+    const int max_period = std::min(kFirstPeriod * turn.patience, kMaxPeriod);
     for (int step = 0; step < max_period; ++step) {
         const Pause pause = warp.run(1);
         settle(warp, pause, progress);
@@ -306,7 +312,7 @@ void Scheduler::Worker::look_for_spin(Warp& warp) {
         return;
     }
     // It computes. Looking less and less often costs little.
-    turn.num_idle_runs_to_check = std::min(2 * turn.num_idle_runs_to_check, 1 << 20);
+    turn.patience = std::min(2 * turn.patience, 1 << 20);
 }
 
 Scheduler::Scheduler(Grid& grid, u64 resident_blocks)

@@ -6,7 +6,7 @@
 
 namespace warpwright::emulator {
 
-// Everything but the registers: what tells most states apart at once.
+// Everything but the registers: what tells nearly all states apart.
 void Warp::save_position(std::vector<u32>& words, bool with_counts) const {
     words.clear();
     words.insert(words.end(), {static_cast<u32>(running_), is_forced_, exited_, carry, num_clock_reads_,
@@ -32,12 +32,14 @@ std::array<std::span<const std::byte>, 2> Warp::contents() const {
 }
 
 void Warp::save(WarpState& state, bool with_counts) const {
+    state.pc = groups_[running_].pc;
     save_position(state.position, with_counts);
     state.bytes.clear();
     for (const auto piece : contents()) state.bytes.insert(state.bytes.end(), piece.begin(), piece.end());
 }
 
 bool Warp::is_at(const WarpState& state, bool with_counts) {
+    if (groups_[running_].pc != state.pc) return false;
     save_position(scratch_, with_counts);
     if (scratch_ != state.position) return false;
     std::size_t at = 0;

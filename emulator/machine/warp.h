@@ -56,6 +56,7 @@ struct LaneGroup {
 
 // All that decides what a warp does next, but for memory that others can change.
 struct WarpState {
+    i32 pc = 0;  // of the running group: tells most states apart
     std::vector<u32> position;
     std::vector<std::byte> bytes;
 };
@@ -68,8 +69,9 @@ struct Turn {
     u64 period = 0;                 // warp instructions of a round of its loop; 0: it only asks
     i32 first_pc = 0, last_pc = 0;  // of the loop
     WarpState state;
-    int num_idle_runs = 0;           // that changed nothing
-    int num_idle_runs_to_check = 1;  // doubled when it turned out to compute
+    u64 idle = 0;  // warp instructions that changed nothing
+    int patience =
+        1;  // how much of them is looked into, see look_for_spin(); doubled when it turned out to compute
 };
 
 // Why Warp::run() came back.
