@@ -299,15 +299,14 @@ private:
                 add_call(part.name, "quantized_gemm", facts_of(part.form.format).name,
                          field_texts(moe_quantized_problem(sizes, which, weight_of(part))), plan.few);
             };
-            if (!sizes.limited) {
-                choices("experts.gate_up", up, false);
-                choices("experts.down", down, true);
-            }
+            choices("experts.gate_up", up, false);
+            choices("experts.down", down, true);
             add_call("gather", "embedding", "-", field_texts(moe_gather_problem(sizes)), plan.few);
             product(gate, MoeProduct::gate);
             product(up, MoeProduct::up);
             if (sizes.limited)
-                add_call("experts.activation", "gated_activation", "-", field_texts(moe_gate_problem(sizes)));
+                add_call("experts.activation", "gated_activation", "-", field_texts(moe_gate_problem(sizes)),
+                         plan.few);
             product(down, MoeProduct::down);
         } else {
             const char* format = dtype_name(c_.dtype);

@@ -43,7 +43,7 @@ struct Workspace {
 
 struct Parts {
     Tensor activations;  // [rows, width]; of quantised experts the gate's first
-    Tensor ups;          // [rows, width], of limited ones
+    Tensor ups;          // [rows, width], of limited ones that are permuted
     Tensor results;      // [rows, hidden]; none where down adds up; of quantised experts x's rows first
     Tensor row_of_slot, token_of_row, expert_rows, expert_of_row, chunk_counts;
 };
@@ -51,7 +51,7 @@ struct Parts {
 Parts parts_of(Workspace& space, const MoePlan& plan, const MoeSizes& sizes) {
     Parts parts;
     parts.activations = space.take(sizes.dtype, {plan.rows, sizes.width});
-    if (sizes.limited) parts.ups = space.take(sizes.dtype, {plan.rows, sizes.width});
+    if (sizes.limited && !plan.few) parts.ups = space.take(sizes.dtype, {plan.rows, sizes.width});
     if (plan.sums) return parts;
     const i64 slots = sizes.tokens * sizes.top_k;
     parts.results = space.take(sizes.dtype, {plan.rows, sizes.hidden});
@@ -127,6 +127,9 @@ Status prepare_choices(Context& context, const MoeExperts& call, const MoePlan& 
                               .ids = call.ids,
                               .row_of_slot = parts.row_of_slot,
                               .activation = call.activation,
+                              .limit = call.limit,
+                              .alpha = call.alpha,
+                              .up_offset = call.up_offset,
                               .b_is_constant = call.weights_are_constant,
                               .expected_groups = plan.expected_groups};
     const QuantizedExperts down{.a = parts.activations,
@@ -215,7 +218,7 @@ MoePlan moe_plan(const MoeSizes& s) {
     const bool aligned = row_alignment(s.hidden, s) == 16 && row_alignment(s.width, s) == 16;
     const bool choices = aligned && !s.batch_invariant;
     plan.few = s.quantized
-                   ? choices && s.one_form && !s.limited && slots <= kMostChoices && each <= kFewEach
+                   ? choices && s.one_form && slots <= kMostChoices && each <= kFewEach
                    : choices && s.tokens <= kFewTokens && slots <= kMostSlots && s.experts <= kMostSlotGroups;
     plan.sums = plan.few && !s.quantized;
     if (plan.few) return plan;

@@ -28,7 +28,7 @@ struct MoeSizes {
     i64 alignment_bytes = 16;      // of rows of x and of the weights
     bool quantized = false;        // weights are codes
     bool one_form = false;         // of gate and up, and no weight has an order
-    bool limited = false;          // of quantised experts: gated by limit, alpha and up_offset, apart
+    bool limited = false;  // of quantised experts: gated by limit, alpha and up_offset; permuted ones apart
 };
 
 MoePlan moe_plan(const MoeSizes& sizes);
@@ -42,7 +42,7 @@ GroupedGemmProblem moe_down_problem(const MoeSizes& sizes);
 // and order.
 enum class MoeProduct : u8 { gate, up, down };
 EmbeddingProblem moe_gather_problem(const MoeSizes& sizes);
-GatedActivationProblem moe_gate_problem(const MoeSizes& sizes);  // of limited ones
+GatedActivationProblem moe_gate_problem(const MoeSizes& sizes);  // of limited ones that are permuted
 QuantizedGemmProblem moe_quantized_problem(const MoeSizes& sizes, MoeProduct product,
                                            const QuantizedGemmProblem& weight);
 // The same of few tokens: gate and up, or down.

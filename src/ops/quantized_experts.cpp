@@ -38,6 +38,12 @@ Status prepare(Context& context, const QuantizedExperts& call, Prepared& prepare
         .require(!call.gate_bias || call.gate_bias.stride[0] == call.bias.stride[0],
                  "gate_bias must have the strides of bias")
         .require(!gated || same_form(b, call.b_gate), "b_gate must have the form of b, without order")
+        .require(gated || (call.limit == std::numeric_limits<float>::infinity() && call.alpha == 1 &&
+                           call.up_offset == 0),
+                 "limit, alpha and up_offset go with b_gate")
+        .require(call.alpha > 0 && call.limit >= 0,
+                 fmt::format("alpha must be positive and limit not negative, got {} and {}", call.alpha,
+                             call.limit))
         .require(
             match["k"] == b.k && match["n"] == b.n,
             fmt::format("b: n and k are {} and {}, but d has {} and a {}", b.n, b.k, match["n"], match["k"]))
@@ -85,6 +91,7 @@ Status prepare(Context& context, const QuantizedExperts& call, Prepared& prepare
     args.gate_global_scales = static_cast<const float*>(call.b_gate.global_scales.data);
     args.gate_global_scale = call.b_gate.global_scale;
     args.gate_bias = call.gate_bias.data;
+    args.gate = {call.limit, call.alpha, call.up_offset};
     args.ids = static_cast<const i32*>(call.ids.data);
     args.row_of_slot = static_cast<i32*>(call.row_of_slot.data);
     args.top_k = static_cast<i32>(top_k);

@@ -251,6 +251,7 @@ TEST_P(QuantizedExperts, EveryFormatInEveryWay) {
         expect_agrees({.format = of, .tokens = 11});
         expect_agrees({.format = of, .tokens = 27});
         expect_agrees({.format = of, .tokens = 11, .batch_invariant = true});
+        expect_agrees({.format = of, .tokens = 3, .bias = true, .limited = true});
     }
 }
 
@@ -263,6 +264,16 @@ TEST_P(QuantizedExperts, GateAndUpOfTwoForms) {
     Prepared other;
     ASSERT_TRUE(prepare(*context, layer.call, other).ok());
     EXPECT_EQ(other.steps.size(), 6u);
+}
+
+TEST_P(QuantizedExperts, LimitsAreAppliedByChoicesOrApart) {
+    for (const auto& [tokens, launches] : {std::pair<i64, std::size_t>{6, 3}, {200, 7}}) {
+        Layer layer({.format = WeightFormat::mxfp4, .tokens = tokens, .limited = true});
+        Prepared prepared;
+        ASSERT_TRUE(layer.prepare_on(*context, prepared).ok());
+        EXPECT_EQ(prepared.steps.size(), launches);
+    }
+    expect_agrees({.format = WeightFormat::mxfp4, .tokens = 200, .limited = true});
 }
 
 TEST_P(QuantizedExperts, FewAndManyTokens) {

@@ -5,9 +5,9 @@
 // A composition of operations, with nothing of its own on the device: for few tokens two products that read
 // the chosen experts' weights, the second of which adds up; for more, moe_permute, two products of groups,
 // the first of which gathers its rows of x, and moe_combine. Quantised weights: two such products for
-// few tokens, and moe_combine; else, and with a limit, alpha or up_offset, moe_permute, a copy of the rows of
-// x (embedding), three of quantized_gemm, the second of which gates (with a limit, alpha or up_offset
-// gated_activation does), and moe_combine. What comes between is rounded to x's type. Nothing goes through
+// few tokens, and moe_combine; else moe_permute, a copy of the rows of x (embedding), three of
+// quantized_gemm, the second of which gates (with a limit, alpha or up_offset gated_activation does), and
+// moe_combine. What comes between is rounded to x's type. Nothing goes through
 // the host.
 #pragma once
 

@@ -30,6 +30,7 @@ double magnitude_of(GroupedGemmOperands x) {
         for (float& value : *values) value = std::abs(value);
     }
     x.activation = Activation::none;
+    x.limit = std::numeric_limits<float>::infinity(), x.alpha = 1, x.up_offset = std::abs(x.up_offset);
     const std::vector<float> sums = grouped_gemm_oracle<float>(x, 0);
     return largest({sums.begin(), sums.end()});
 }
@@ -121,8 +122,12 @@ struct QuantizedExpertsCheck {
         GroupedGemmOperands x{.rows_of_d = slots, .n = p.n, .k = p.k};
         x.activation = p.activation;
         x.limit = std::numeric_limits<float>::infinity();
+        if (p.gated && p.n % 3 == 0) x.limit = 1.5F, x.alpha = 1.702F, x.up_offset = 1;  // gpt-oss
         QuantizedExperts call{.a = matrix(rows_of_a, p.k, k_stride, x.a),
                               .activation = p.activation,
+                              .limit = x.limit,
+                              .alpha = x.alpha,
+                              .up_offset = x.up_offset,
                               .b_is_constant = p.n % 2 == 0,
                               .ids_are_constant = p.n % 4 == 0,
                               .expected_groups = p.expected_groups};

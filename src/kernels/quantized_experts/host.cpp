@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "device/host_threads.h"
-#include "kernels/host_math.h"
+#include "kernels/host_gate.h"
 #include "kernels/quantized_experts/operation.h"
 
 namespace warpwright {
@@ -31,7 +31,7 @@ std::vector<float> product(const QuantizedExpertsArgs& args, HostFunction multip
     return sums;
 }
 
-QuantizedExpertsArgs of_gate(const QuantizedExpertsArgs& args) {
+QuantizedExpertsArgs args_of_gate(const QuantizedExpertsArgs& args) {
     QuantizedExpertsArgs gate = args;
     gate.gemm.b = args.gate_codes;
     gate.scales = args.gate_scales, gate.zeros = args.gate_zeros;
@@ -66,14 +66,14 @@ void quantized_experts(const QuantizedExpertsArgs& args, HostFunction multiply, 
             std::memcpy(a.data() + i * k, static_cast<const u16*>(gemm.a) + row * gemm.a_stride, k * 2);
         }
         std::vector<float> values = product(args, multiply, group, a, rows, threads), gate;
-        if (args.gate_codes != nullptr) gate = product(of_gate(args), multiply, group, a, rows, threads);
+        if (args.gate_codes != nullptr) gate = product(args_of_gate(args), multiply, group, a, rows, threads);
         for (i64 i = 0; i < rows * n; ++i) {
             const i64 column = i % n, bias = group * args.groups.bias_stride + column;
-            float value = values[i], gated = gate.empty() ? 0 : gate[i];
+            float value = values[i], of_gate = gate.empty() ? 0 : gate[i];
             if (gemm.bias != nullptr) value += T::load(gemm.bias, bias);
-            if (args.gate_bias != nullptr) gated += T::load(args.gate_bias, bias);
-            value =
-                gate.empty() ? activate(gemm.activation, value) : activate(gemm.activation, gated) * value;
+            if (args.gate_bias != nullptr) of_gate += T::load(args.gate_bias, bias);
+            value = gate.empty() ? activate(gemm.activation, value)
+                                 : gated(args.gate, gemm.activation, of_gate, value);
             T::store(gemm.d, mine[i / n] * gemm.d_stride + column, value);
         }
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels/quantized_gemm/problem.h"
+#include "tile/gate_args.h"
 
 namespace warpwright {
 
@@ -59,6 +60,7 @@ struct QuantizedExpertsArgs : QuantizedGemmArgs {
     const float* gate_global_scales;  // [groups], or null
     float gate_global_scale;
     const void* gate_bias;
+    GateArgs gate;     // where there is one
     const i32* ids;    // [m, top_k]
     i32* row_of_slot;  // [m, top_k] written, or null: the choice itself, -1 where it has no row
     i32 top_k;

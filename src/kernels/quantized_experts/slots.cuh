@@ -16,6 +16,7 @@
 #include "ptx/cp_async.cuh"
 #include "ptx/launch.cuh"
 #include "ptx/ldmatrix.cuh"
+#include "tile/gate.cuh"
 
 namespace warpwright {
 
@@ -294,7 +295,7 @@ __device__ inline void finish(const Args& args, Shared& shared, const Sums& sums
         float value = __fmaf_rn(sum_of(from), scale, bias_of(args.gemm.bias));
         if (gated) {
             const float gate = __fmaf_rn(sum_of(from - 16), scale_of_gate, bias_of(args.gate_bias));
-            value *= activate(args.gemm.activation, gate);
+            value = warpwright::gated(args.gate, args.gemm.activation, gate, value);
         } else {
             value = activate(args.gemm.activation, value);
         }
