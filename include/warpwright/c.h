@@ -492,6 +492,7 @@ typedef struct ww_rope {
     int32_t positions_are_ready;
     int32_t kv_format;          /* of pages; WW_KV_SAME, ... */
     ww_tensor k_scale, v_scale; /* optional, of codes: as ww_kv_append's */
+    ww_tensor q_out; /* optional, [tokens, heads, rotary_dim] like q: turned elements go there, and q stays */
 } ww_rope;
 WW_API ww_status ww_prepare_rope(ww_context* context, const ww_rope* call, ww_prepared** prepared);
 WW_API ww_status ww_run_rope(ww_context* context, const ww_rope* call, void* stream);
@@ -521,6 +522,11 @@ typedef struct ww_gated_activation {
     int32_t activation; /* WW_ACTIVATION_NONE: out = gate x up */
     int32_t reserved;
     const ww_quantized_output* quantized; /* may be null */
+    /* As ww_grouped_gemm's; not with quantized. */
+    float limit; /* 0: none */
+    float alpha; /* 0: 1 */
+    float up_offset;
+    int32_t reserved_too;
 } ww_gated_activation;
 WW_API ww_status ww_prepare_gated_activation(ww_context* context, const ww_gated_activation* call,
                                              ww_prepared** prepared);

@@ -174,6 +174,7 @@ Rope = _sized(
     kv_format=c_int32,
     k_scale=Tensor,
     v_scale=Tensor,
+    q_out=Tensor,
 )
 GatedActivation = _sized(
     "GatedActivation",
@@ -181,6 +182,10 @@ GatedActivation = _sized(
     activation=c_int32,
     reserved=c_int32,
     quantized=POINTER(QuantizedOutput),
+    limit=c_float,
+    alpha=c_float,
+    up_offset=c_float,
+    reserved_too=c_int32,
 )
 Embedding = _sized("Embedding", "ids table out", scale=c_float, reserved=c_int32)
 KvAppend = _sized(

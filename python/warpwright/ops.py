@@ -445,16 +445,21 @@ def gated_activation(
     up: Tensor,
     *,
     activation: str = "silu",
+    limit: float = 0.0,
+    alpha: float = 1.0,
+    up_offset: float = 0.0,
     quantized: Union[None, Format, QuantizedOutput] = None,
     out: Optional[Tensor] = None,
     device: Optional[str] = None,
     stream: Stream = None,
 ) -> Union[Tensor, Quantized]:
-    """activation(gate) * up, element by element.
+    """activation(gate) * up, element by element; with the next three
+    ``activation(alpha gate) / alpha * (up + up_offset)``, gate at most `limit` and up within it.
 
     Args:
         gate, up: [tokens, width], bf16 or f16; may be the halves of one [tokens, 2 width] tensor.
         activation: "silu", "gelu" (by erf), "gelu_tanh", or "none" for gate * up.
+        limit, alpha, up_offset: gpt-oss's; 0: no limit. Not with `quantized`.
         quantized: a format, or a `QuantizedOutput`: the result as codes and scales.
         out: [tokens, width]; may be gate or up.
 
@@ -469,6 +474,8 @@ def gated_activation(
     call.tensor("gate", gate, _FLOATS)
     call.tensor("up", up, _FLOATS)
     call.struct.activation = _activation("gated_activation", activation)
+    call.struct.limit, call.struct.up_offset = limit, up_offset
+    call.struct.alpha = _given("gated_activation", "alpha", alpha)
     return _finish(call, quantized, out, call.struct.gate)
 
 
@@ -525,6 +532,7 @@ def rope(
     *,
     magnitude: float = 1.0,
     interleaved: bool = False,
+    q_out: Optional[Tensor] = None,
     v: Optional[Tensor] = None,
     sequences: Optional[Tensor] = None,
     page_table: Optional[Tensor] = None,
@@ -551,20 +559,22 @@ def rope(
             on are left alone.
         magnitude: multiplies cos and sin (yarn, longrope); not 0.
         interleaved: pairs are neighbours, not halves (neox).
+        q_out: [tokens, heads, rotary_dim], like q: turned elements of queries go there, and q stays as it is.
         v, sequences, page_table, k_pages, v_pages: all or none; as in `kv_append`.
         kv_format, k_scale, v_scale: of pages, as in `kv_append`.
         positions_are_ready: the operation directly before this one in the stream does not write positions,
             frequency, sequences and page_table: they may be read while it still runs.
 
     Returns:
-        (q, k).
+        (q, k); with `q_out` that for q.
 
     Errors:
         CallerError: shapes, types or places that disagree. NoKernelError: no row serves the problem there.
         UnavailableError: the device, or a compiler for its kernels, is not there.
     """
     call = Call("rope", "q", q, device, stream)
-    call.tensor("q", q, _FLOATS, written=True)
+    call.tensor("q", q, _FLOATS, written=q_out is None)
+    call.tensor("q_out", q_out, _FLOATS, written=True)
     call.tensor("k", k, _FLOATS, written=k_pages is None)
     call.tensor("positions", positions, "i32")
     call.tensor("frequency", frequency, "f32")
@@ -580,7 +590,7 @@ def rope(
     call.struct.positions_are_ready = positions_are_ready
     call.struct.magnitude = _given("rope", "magnitude", magnitude)
     call.struct.interleaved = interleaved
-    return call.finish((q, k))
+    return call.finish((q if q_out is None else q_out, k))
 
 
 def rope_frequencies(

@@ -220,6 +220,7 @@ Result<Rope> convert(const ww_rope& c, const Device& device) {
                     .frequency = arg("frequency", c.frequency),
                     .magnitude = or_default(c.magnitude, 1),
                     .interleaved = c.interleaved != 0,
+                    .q_out = arg("q_out", c.q_out),
                     .v = arg("v", c.v),
                     .sequences = arg("sequences", c.sequences),
                     .page_table = arg("page_table", c.page_table),
@@ -239,7 +240,10 @@ Result<GatedActivation> convert(const ww_gated_activation& c, const Device& devi
                                .up = arg("up", c.up),
                                .out = arg("out", c.out),
                                .activation = arg.activation(c.activation),
-                               .quantized = arg.quantized(c.quantized)};
+                               .quantized = arg.quantized(c.quantized),
+                               .limit = or_default(c.limit, GatedActivation{}.limit),
+                               .alpha = or_default(c.alpha, 1),
+                               .up_offset = c.up_offset};
     WW_TRY(arg.status());
     return call;
 }

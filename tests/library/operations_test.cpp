@@ -188,6 +188,24 @@ TEST(Operations, Rope) {
         ww_run_rope, ww_prepare_rope, rope);
 }
 
+TEST(Operations, RopeOfQueriesElsewhere) {
+    expect_the_same(
+        [](Arena& arena) {
+            return Rope{.q = arena.reals(DType::bf16, {3, 4, 64}),
+                        .k = arena.reals(DType::bf16, {3, 2, 64}),
+                        .positions = arena.ints({3}, {0, 9, 100}),
+                        .frequency = arena.reals(DType::f32, {16}),
+                        .q_out = arena.reals(DType::bf16, {3, 4, 32})};
+        },
+        [](const Rope& call) {
+            ww_rope c{sizeof(ww_rope)};
+            c.q = c_tensor(call.q), c.k = c_tensor(call.k), c.q_out = c_tensor(call.q_out);
+            c.positions = c_tensor(call.positions), c.frequency = c_tensor(call.frequency);
+            return c;
+        },
+        ww_run_rope, ww_prepare_rope, rope);
+}
+
 TEST(Operations, RopeThatAppends) {
     expect_the_same(
         [](Arena& arena) {
@@ -224,6 +242,26 @@ TEST(Operations, GatedActivation) {
             ww_gated_activation c{sizeof(ww_gated_activation)};
             c.gate = c_tensor(call.gate), c.up = c_tensor(call.up), c.out = c_tensor(call.out);
             c.activation = WW_GELU;
+            return c;
+        },
+        ww_run_gated_activation, ww_prepare_gated_activation, gated_activation);
+}
+
+TEST(Operations, GatedActivationWithALimit) {
+    expect_the_same(
+        [](Arena& arena) {
+            return GatedActivation{.gate = arena.reals(DType::f16, {3, 24}),
+                                   .up = arena.reals(DType::f16, {3, 24}),
+                                   .out = arena.reals(DType::f16, {3, 24}),
+                                   .limit = 0.5f,
+                                   .alpha = 1.702f,
+                                   .up_offset = 1};
+        },
+        [](const GatedActivation& call) {
+            ww_gated_activation c{sizeof(ww_gated_activation)};
+            c.gate = c_tensor(call.gate), c.up = c_tensor(call.up), c.out = c_tensor(call.out);
+            c.activation = WW_SILU;
+            c.limit = 0.5f, c.alpha = 1.702f, c.up_offset = 1;
             return c;
         },
         ww_run_gated_activation, ww_prepare_gated_activation, gated_activation);

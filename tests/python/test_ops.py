@@ -553,6 +553,16 @@ class Operations(unittest.TestCase):
 
         self.on_devices(check)
 
+    def test_gated_activation_with_a_limit(self):
+        def check(device, random):
+            gate, up = half(random, 6, 80), half(random, 6, 80)
+            u, v = np.minimum(gate.astype(float), 0.5), np.clip(up.astype(float), -0.5, 0.5)
+            oracle = u / (1 + np.exp(-1.702 * u)) * (v + 1)
+            got = warpwright.gated_activation(gate, up, limit=0.5, alpha=1.702, up_offset=1.0, device=device)
+            support.assert_derived(self, got, oracle, support.round_to(oracle, "f16"), np.abs(oracle).max())
+
+        self.on_devices(check)
+
     def test_embedding(self):
         def check(device, random):
             table, ids = half(random, 11, 48), np.array([3, 10, 0, 11, 3], np.int32)
@@ -597,6 +607,19 @@ class Operations(unittest.TestCase):
             )
             np.testing.assert_array_equal(k_pages, expected_k)
             np.testing.assert_array_equal(v_pages, expected_v)
+
+        self.on_devices(check)
+
+    def test_rope_of_queries_elsewhere(self):
+        def check(device, random):
+            frequency = np.array(warpwright.rope_frequencies(10000.0, 32)[0], np.float32)
+            q, k, positions = half(random, 3, 4, 64), half(random, 3, 2, 64), np.array([0, 7, 100], np.int32)
+            turned, before, out = q.copy(), q.copy(), np.zeros((3, 4, 32), np.float16)
+            warpwright.rope(turned, k.copy(), positions, frequency, interleaved=True, device=device)
+            got, _ = warpwright.rope(q, k, positions, frequency, interleaved=True, q_out=out, device=device)
+            self.assertIs(got, out)
+            np.testing.assert_array_equal(out, turned[..., :32])
+            np.testing.assert_array_equal(q, before)
 
         self.on_devices(check)
 
