@@ -77,6 +77,12 @@ void add_scaled_gemms(std::vector<Case>& all) {
     }
     for (i64 m : {16, 4096}) all.push_back(scaled_gemm_case("fp8-block", kFp8Blocks, m, 7168, 16384));
     all.push_back(scaled_gemm_case("fp8-block", kFp8Blocks, 192, 4096, 7168, 8));
+    // Gate and up, and down, of the 32 experts of DeepSeek-V3 that one of eight GPUs has: what a layer's 128
+    // and 4096 tokens are of each of 256. All of them are 11 GB of weights.
+    for (i64 m : {4, 128}) {
+        all.push_back(scaled_gemm_case("fp8-block", kFp8Blocks, m, 4096, 7168, 32));
+        all.push_back(scaled_gemm_case("fp8-block", kFp8Blocks, m, 7168, 2048, 32));
+    }
 }
 
 void add_attention(std::vector<Case>& all) {
