@@ -472,6 +472,7 @@ typedef struct ww_rmsnorm {
     float epsilon;                        /* 0: 1e-6 */
     float weight_offset;                  /* Gemma: 1 */
     const ww_quantized_output* quantized; /* may be null; not with heads */
+    ww_tensor bias;                       /* optional, like weight: LayerNorm */
 } ww_rmsnorm;
 WW_API ww_status ww_prepare_rmsnorm(ww_context* context, const ww_rmsnorm* call, ww_prepared** prepared);
 WW_API ww_status ww_run_rmsnorm(ww_context* context, const ww_rmsnorm* call, void* stream);

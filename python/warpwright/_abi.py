@@ -159,6 +159,7 @@ RmsNorm = _sized(
     epsilon=c_float,
     weight_offset=c_float,
     quantized=POINTER(QuantizedOutput),
+    bias=Tensor,
 )
 Rope = _sized(
     "Rope",

@@ -407,6 +407,7 @@ def rmsnorm(
     epsilon: float = 1e-6,
     weight_offset: float = 0.0,
     quantized: Union[None, Format, QuantizedOutput] = None,
+    bias: Optional[Tensor] = None,
     out: Optional[Tensor] = None,
     device: Optional[str] = None,
     stream: Stream = None,
@@ -422,6 +423,8 @@ def rmsnorm(
         epsilon: more than 0.
         weight_offset: added to the weight in fp32; Gemma's is 1.
         quantized: a format, or a `QuantizedOutput`: the result as codes and scales. Not with heads.
+        bias: [hidden] or [head_dim], like weight: LayerNorm, (x - mean(x)) / sqrt(variance(x) + epsilon) *
+            (weight + weight_offset) + bias. Neither with a residual nor as codes.
         out: like x; may be x.
 
     Returns:
@@ -435,6 +438,7 @@ def rmsnorm(
     call.tensor("x", x, _FLOATS)
     call.tensor("weight", weight, _FLOATS)
     call.tensor("residual", residual, _FLOATS, written=True)
+    call.tensor("bias", bias, _FLOATS)
     call.struct.epsilon = _given("rmsnorm", "epsilon", epsilon)
     call.struct.weight_offset = weight_offset
     return _finish(call, quantized, out, call.struct.x)

@@ -207,7 +207,8 @@ Result<RmsNorm> convert(const ww_rmsnorm& c, const Device& device) {
                        .residual = arg("residual", c.residual),
                        .epsilon = or_default(c.epsilon, RmsNorm{}.epsilon),
                        .weight_offset = c.weight_offset,
-                       .quantized = arg.quantized(c.quantized)};
+                       .quantized = arg.quantized(c.quantized),
+                       .bias = arg("bias", c.bias)};
     WW_TRY(arg.status());
     return call;
 }

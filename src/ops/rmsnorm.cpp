@@ -29,6 +29,9 @@ Status prepare(Context& context, const RmsNorm& call, Prepared& prepared) {
             .tensor("out", call.out, {"tokens", hidden}, {call.x.dtype}, {.optional = true})
             .tensor("residual", call.residual, {"tokens", hidden}, {call.x.dtype}, {.optional = true});
     }
+    match.tensor("bias", call.bias, {hidden}, {call.x.dtype}, {.optional = true})
+        .require(!call.bias || !call.residual, "residual must be null where there is a bias")
+        .require(!call.bias || !call.quantized.codes, "codes must be null where there is a bias");
     WW_TRY(match.status());
     const i64 heads = per_head ? match["heads"] : 1;
     constexpr i64 kMaxRows = std::numeric_limits<i32>::max();
@@ -38,14 +41,16 @@ Status prepare(Context& context, const RmsNorm& call, Prepared& prepared) {
     WW_TRY(match.status());
     if (match["tokens"] == 0 || heads == 0) return {};
 
-    RmsNormProblem problem{.tokens = match["tokens"],
-                           .hidden = match[hidden],
-                           .dtype = call.x.dtype,
-                           .residual = static_cast<bool>(call.residual),
-                           .alignment_bytes = alignment_of({&call.x, &call.weight, &call.out, &call.residual},
-                                                           prepared.batch_invariant),
-                           .heads = heads,
-                           .weight_offset = call.weight_offset};
+    RmsNormProblem problem{
+        .tokens = match["tokens"],
+        .hidden = match[hidden],
+        .dtype = call.x.dtype,
+        .residual = static_cast<bool>(call.residual),
+        .alignment_bytes = alignment_of({&call.x, &call.weight, &call.out, &call.residual, &call.bias},
+                                        prepared.batch_invariant),
+        .heads = heads,
+        .weight_offset = call.weight_offset,
+        .bias = static_cast<bool>(call.bias)};
     RmsNormArgs args{.x = call.x.data,
                      .residual = call.residual.data,
                      .weight = call.weight.data,
@@ -59,7 +64,9 @@ Status prepare(Context& context, const RmsNorm& call, Prepared& prepared) {
                      .heads = static_cast<i32>(heads),
                      .hidden = static_cast<i32>(problem.hidden),
                      .epsilon = call.epsilon,
-                     .weight_offset = call.weight_offset};
+                     .weight_offset = call.weight_offset,
+                     .quantized = {},
+                     .bias = call.bias.data};
     WW_TRY(match_quantized("rmsnorm", call.quantized, call.x.dtype, problem.tokens, problem.hidden,
                            static_cast<bool>(call.out), problem.quantized, args.quantized));
     if (call.quantized.codes) {

@@ -58,6 +58,14 @@ struct RmsNormCheck {
                                 .alignment_bytes = 2,
                                 .heads = 9});
         }
+        // LayerNorm.
+        for (const i64 hidden : {128, 33, 1000}) {
+            problems.push_back({.tokens = 21, .hidden = hidden, .residual = false, .bias = true});
+            problems.back().alignment_bytes = hidden == 33 ? 2 : 16;
+            problems.push_back(problems.back());
+            problems.back().heads = 3;
+            problems.back().weight_offset = 1;
+        }
         for (DType dtype : {DType::bf16, DType::f16}) {
             for (const QuantizedCase& item : quantized_cases()) {
                 problems.push_back({.tokens = item.rows,
@@ -70,6 +78,11 @@ struct RmsNormCheck {
             }
         }
         return problems;
+    }
+
+    static Tensor bias_of(Workbench& bench, const RmsNormProblem& problem) {
+        return problem.bias ? bench.input(problem.dtype, {problem.hidden}, 1, problem.alignment_bytes < 16)
+                            : Tensor{};
     }
 
     // The heads of each token: a slice of [tokens, heads + 3, head_dim], as q_norm and k_norm have it. Every
@@ -91,16 +104,19 @@ struct RmsNormCheck {
             out.stride = {hidden, tokens * hidden, 1};
         }
         const std::vector<float> before = bench.read(fused);
+        const Tensor bias = bias_of(bench, problem);
         const RmsNorm call{.x = x,
                            .weight = weight,
                            .out = out,
                            .epsilon = kEpsilon,
-                           .weight_offset = problem.weight_offset};
+                           .weight_offset = problem.weight_offset,
+                           .bias = bias};
         const Status status = rmsnorm(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
         const RmsNormAnswer answer =
-            rmsnorm_oracle(before, {}, bench.read(weight), problem.weight_offset, kEpsilon, problem.dtype);
+            rmsnorm_oracle(before, {}, bench.read(weight), problem.weight_offset, kEpsilon, problem.dtype,
+                           bias ? bench.read(bias) : std::vector<float>{});
         // Where each row of the fused tensor is afterwards, and what it holds.
         std::vector<double> fused_after(before.begin(), before.end()), separate_after;
         separate_after.resize(static_cast<std::size_t>(tokens * heads * hidden));
@@ -137,7 +153,8 @@ struct RmsNormCheck {
                      .out = out,
                      .residual = residual,
                      .epsilon = kEpsilon,
-                     .weight_offset = problem.weight_offset};
+                     .weight_offset = problem.weight_offset,
+                     .bias = bias_of(bench, problem)};
         std::optional<QuantizedOutputCheck> codes;
         if (problem.quantized.quantized) {
             codes.emplace(bench, problem.quantized, problem.tokens, problem.hidden, misaligned);
@@ -146,8 +163,9 @@ struct RmsNormCheck {
         const Status status = rmsnorm(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
-        const RmsNormAnswer answer = rmsnorm_oracle(bench.read(x), residual_before, bench.read(weight),
-                                                    problem.weight_offset, kEpsilon, problem.dtype);
+        const RmsNormAnswer answer =
+            rmsnorm_oracle(bench.read(x), residual_before, bench.read(weight), problem.weight_offset,
+                           kEpsilon, problem.dtype, call.bias ? bench.read(call.bias) : std::vector<float>{});
         judge(result, bench,
               compare(bench.read(out), answer.out, rounded(answer.out, problem.dtype), largest(answer.out)),
               "out");

@@ -24,18 +24,23 @@ void rmsnorm(const void* raw, HostThreads& threads) {
             void* out = own.empty() ? args.out : own.data();
             const void* source = args.residual != nullptr ? args.residual : args.x;
             const i64 offset = args.residual != nullptr ? r : x;
-            float sum = 0;
+            float mean = 0, sum = 0;
+            if (args.bias != nullptr) {
+                for (i64 i = 0; i < args.hidden; ++i) mean += T::load(source, offset + i);
+                mean /= static_cast<float>(args.hidden);
+            }
             for (i64 i = 0; i < args.hidden; ++i) {
                 if (args.residual != nullptr) {
                     T::store(args.residual, r + i, T::load(args.residual, r + i) + T::load(args.x, x + i));
                 }
-                const float value = T::load(source, offset + i);
+                const float value = T::load(source, offset + i) - mean;
                 sum += value * value;
             }
             const float scale = 1 / std::sqrt(sum / static_cast<float>(args.hidden) + args.epsilon);
             for (i64 i = 0; i < args.hidden; ++i) {
                 const float weight = T::load(args.weight, i) + args.weight_offset;
-                T::store(out, y + i, T::load(source, offset + i) * scale * weight);
+                const float bias = args.bias != nullptr ? T::load(args.bias, i) : 0;
+                T::store(out, y + i, (T::load(source, offset + i) - mean) * scale * weight + bias);
             }
             if (args.quantized.format.codes != nullptr)
                 quantize_host_row(args.quantized, T::kType, row, static_cast<const u16*>(out) + y);

@@ -24,10 +24,16 @@ __device__ inline void normalise_vectors(const RmsNormArgs& args, float* scratch
     }
 }
 
-// No demands: element by element, the row is read twice.
+// No demands: element by element, the row is read twice, or for LayerNorm three times.
 __device__ inline void normalise_elements(const RmsNormArgs& args, float* scratch) {
     const Row row(args);
-    const float scale = element_scale(args, row, scratch);
+    const auto scale = [&] {
+        if constexpr (kRow.bias) {
+            return element_spread(args, row, scratch);
+        } else {
+            return element_scale(args, row, scratch);
+        }
+    }();
     for (int column = row.thread; column < row.hidden; column += threads_per_row(kRow))
         row.out[column] = element(args, row, scale, column);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // RMSNorm with an optional residual:  r += x;  y = r / sqrt(mean(r^2) + eps) * (weight + weight_offset).
 // Zhang & Sennrich 2019; the fused form is FlashInfer's fused_add_rmsnorm. A token has one row to normalise,
-// or one for each of its heads. The result can be codes and scales, too, or these alone.
+// or one for each of its heads. The result can be codes and scales, too, or these alone. With a bias it is
+// LayerNorm:  y = (x - mean(x)) / sqrt(variance(x) + eps) * (weight + weight_offset) + bias.
 #pragma once
 
 #include "kernels/fused/quantize/outputs.h"
@@ -17,6 +18,7 @@ struct RmsNormProblem {
     i64 heads = 1;             // of `hidden` elements each, all with the same weight
     float weight_offset = 0;
     QuantizedFields quantized{};
+    bool bias = false;  // of LayerNorm
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -28,6 +30,7 @@ struct RmsNormProblem {
         v("heads", self.heads);
         v("weight_offset", self.weight_offset);
         QuantizedFields::visit(self.quantized, v);
+        v("bias", self.bias);
     }
     constexpr RmsNormProblem canonical() const {
         RmsNormProblem problem = *this;
@@ -52,6 +55,7 @@ struct RmsNormArgs {
     float epsilon;
     float weight_offset;
     QuantizedArgs quantized;
+    const void* bias;  // [hidden], of LayerNorm; or null
 };
 
 }  // namespace warpwright

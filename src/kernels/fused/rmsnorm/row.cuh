@@ -136,6 +136,29 @@ __device__ inline float element_scale(const RmsNormArgs& args, const Row& row, f
     return rsqrtf(row_sum(sum, scratch) / args.hidden + args.epsilon);
 }
 
+// Element by element: the mean, and 1 / sqrt(variance + epsilon), of a row that is read three times.
+struct Spread {
+    float mean, scale;
+};
+
+__device__ inline Spread element_spread(const RmsNormArgs& args, const Row& row, float* scratch) {
+    float sum = 0, squares_of_rest = 0;
+    for (int column = row.thread; column < row.hidden; column += threads_per_row(kRow))
+        sum += ptx::to_float(row.x[column]);
+    const float mean = row_sum(sum, scratch) / args.hidden;
+    for (int column = row.thread; column < row.hidden; column += threads_per_row(kRow)) {
+        const float rest = ptx::to_float(row.x[column]) - mean;
+        squares_of_rest += rest * rest;
+    }
+    return {mean, rsqrtf(row_sum(squares_of_rest, scratch) / args.hidden + args.epsilon)};
+}
+
+__device__ inline T element(const RmsNormArgs& args, const Row& row, Spread spread, int column) {
+    const float weight = ptx::to_float(row.weight[column]) + args.weight_offset;
+    const float bias = ptx::to_float(static_cast<const T*>(args.bias)[column]);
+    return ptx::from_float<T>((ptx::to_float(row.x[column]) - spread.mean) * spread.scale * weight + bias);
+}
+
 __device__ inline T element(const RmsNormArgs& args, const Row& row, float scale, int column) {
     const float value = ptx::to_float(args.residual != nullptr ? row.residual[column] : row.x[column]);
     const float weight = ptx::to_float(row.weight[column]) + args.weight_offset;

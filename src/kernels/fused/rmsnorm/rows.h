@@ -16,6 +16,7 @@ struct RmsNormRow {
     int lanes = 0;             // of a warp that normalise one row together; 0: the whole block does
     bool quantizes = false;    // makes codes and scales, and the 16-bit result if that is kept
     bool fp8_convert = false;  // with cvt to fp8, instead of integer arithmetic: from 8.9 on
+    bool bias = false;         // LayerNorm
     i64 shared_bytes = 0;      // dynamic
 
     template <class Self, class Visitor>
@@ -28,6 +29,7 @@ struct RmsNormRow {
         v("lanes", self.lanes);
         v("quantizes", self.quantizes);
         v("fp8_convert", self.fp8_convert);
+        v("bias", self.bias);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -35,7 +37,7 @@ struct RmsNormRow {
 // clang-format off
 // rows:begin
 inline constexpr RmsNormRow kRmsNormRows[] = {
-    // name                                 class                dtype        threads vectors lanes quantizes cvt
+    // name                                 class                dtype        threads vectors lanes quantizes cvt bias
     {"rmsnorm.portable.bf16.l8v1",     ArchClass::portable, DType::bf16, 128, 1, 8},
     {"rmsnorm.portable.bf16.l16v1",    ArchClass::portable, DType::bf16, 128, 1, 16},
     {"rmsnorm.portable.bf16.l32v1",    ArchClass::portable, DType::bf16, 128, 1, 32},
@@ -72,6 +74,7 @@ inline constexpr RmsNormRow kRmsNormRows[] = {
     {"rmsnorm.quantized.f16.t512v4",        ArchClass::portable, DType::f16,  512, 4, 0, true},
     {"rmsnorm.quantized.f16.t512v4.cvt",    ArchClass::portable, DType::f16,  512, 4, 0, true, true},
     {"rmsnorm.quantized.f16.any",           ArchClass::portable, DType::f16,  128, 0, 32, true},
+    {"rmsnorm.portable.bf16.l32bias",  ArchClass::portable, DType::bf16, 128, 0, 32, false, false, true},
     {"rmsnorm.host.bf16",              ArchClass::host,     DType::bf16,   0, 0},
     {"rmsnorm.host.f16",               ArchClass::host,     DType::f16,    0, 0},
 };
@@ -103,6 +106,7 @@ constexpr Rejection why_not(const RmsNormRow& row, const TargetFacts& target, co
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
     if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
     if (row.arch == ArchClass::host) return accepted();
+    if (row.bias != problem.bias) return {"bias", row.bias, problem.bias, "bool"};
     if (row.quantizes != problem.quantized.quantized)
         return {"quantized", row.quantizes, problem.quantized.quantized, "bool"};
     if (row.quantizes && problem.heads != 1) return {"heads", 1, problem.heads, ""};
