@@ -15,6 +15,7 @@
 #include "engine/formats/layer_format.h"
 #include "engine/json_fields.h"
 #include "image/embedded.h"
+#include "kernels/attention/index_logits/problem.h"
 #include "kernels/attention/mla/problem.h"
 
 namespace warpwright {
@@ -88,6 +89,14 @@ Result<ModelConfig> parse_config(std::string_view text, std::string_view generat
 Status check_runs(const ModelConfig& config) {
     if (!config.is_latent()) return {};
     const LatentConfig& latent = config.latent;
+    if (config.has_indexer() && config.indexer.dim != kIndexDim) {
+        return no_kernel(fmt::format("{}: an indexer of {} columns; kernels take {}", config.architecture,
+                                     config.indexer.dim, kIndexDim));
+    }
+    if (config.has_indexer() && config.dtype != DType::bf16) {
+        return no_kernel(fmt::format("{}: an indexer in {}; kernels take bf16", config.architecture,
+                                     dtype_name(config.dtype)));
+    }
     if (latent.kv_rank == kMlaValueDim && latent.rope_dim == kMlaRopeDim) return {};
     return no_kernel(fmt::format("{}: latent rows of {} + {} numbers; kernels take {} + {}",
                                  config.architecture, latent.kv_rank, latent.rope_dim, kMlaValueDim,

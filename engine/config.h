@@ -88,6 +88,16 @@ struct LatentConfig {
     int cached() const { return kv_rank + rope_dim; }
 };
 
+// The indexer of sparse latent attention (DeepSeek-V3.2): a query attends to the keys of the top_k largest
+// scores alone (warpwright/ops/index_logits.h, index_topk.h).
+struct IndexerConfig {
+    int heads = 0;  // 0: there is none
+    int dim = 0;    // of its queries and keys
+    int top_k = 0;
+    bool interleaved = false;  // pairs of neighbours turn; of its queries and keys the first rope_dim do
+    double norm_eps = 1e-6;    // of its keys' LayerNorm
+};
+
 // generation_config.json's: how its makers want the model to be sampled. Absent fields are unset.
 struct GenerationDefaults {
     std::optional<bool> do_sample;  // false: greedy, whatever the others say
@@ -117,6 +127,7 @@ struct ModelConfig {
 
     ExpertsConfig experts;
     LatentConfig latent;
+    IndexerConfig indexer;
 
     bool qkv_bias = false, o_bias = false, mlp_bias = false;
 
@@ -151,6 +162,7 @@ struct ModelConfig {
         return experts.num_experts > 0 && experts.layers[static_cast<std::size_t>(layer)];
     }
     bool is_latent() const { return latent.kv_rank > 0; }
+    bool has_indexer() const { return indexer.heads > 0; }
     // Of what attention leaves of a token.
     i64 attended_width() const { return i64{num_heads} * (is_latent() ? latent.value_dim : head_dim); }
     // Of the MLP of a layer; of one with experts, of that beside them.

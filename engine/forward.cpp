@@ -94,7 +94,8 @@ i64 activation_bytes(const ModelConfig& c, const ModelForms& forms, const Forwar
                   shape.tokens * 4 * (experts.num_experts + i64{experts.top_k} * (c.num_layers + 1)) +
                   (experts.shared_gate ? shape.tokens * kSharedGateBytes : 0);
     const CodedInputBytes coded = coded_input_bytes(c, forms);
-    return of_experts + shape.tokens * (per_token * dtype_bytes(c.dtype) + coded.codes + coded.scales) +
+    return of_experts + index_bytes(c, shape.tokens, shape.max_kv_len) +
+           shape.tokens * (per_token * dtype_bytes(c.dtype) + coded.codes + coded.scales) +
            shape.sequences * (i64{c.vocab_size} * 4 + c.hidden_size * dtype_bytes(c.dtype) + 4);
 }
 
@@ -132,7 +133,7 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
     WW_TRY(allocate(forward.qkv_, tokens, qkv_width(config), element));
     WW_TRY(allocate(forward.attended_, tokens, attended_width(config), element));
     WW_TRY(allocate(forward.gate_up_, tokens, 2 * std::max<i64>(1, widest_mlp(config)), element));
-    if (config.is_latent()) WW_TRY(forward.create_latent(tokens));
+    if (config.is_latent()) WW_TRY(forward.create_latent(largest));
     const CodedInputBytes coded = coded_input_bytes(config, weights.forms);
     if (coded.codes > 0) WW_TRY(allocate(forward.codes_, tokens, coded.codes, 1));
     if (coded.scales > 0) WW_TRY(allocate(forward.code_scales_, tokens, coded.scales, 1));
@@ -484,9 +485,11 @@ Status Forward::prepare_layer(int layer, const ForwardShape& shape, Prepared& pr
     const Tensor residual = rows(residual_, shape.tokens, config_->hidden_size);
     const Tensor normed = rows(normed_, shape.tokens, config_->hidden_size);
     const Tensor delta = rows(delta_, shape.tokens, config_->hidden_size);
-    // The first norm is of the embeddings themselves; the others add what came before them.
-    WW_TRY(layer == 0 ? prepare_norm(residual, w.attention_norm, normed, {}, &w.qkv, prepared)
-                      : prepare_norm(delta, w.attention_norm, normed, residual, &w.qkv, prepared));
+    // The first norm is of the embeddings themselves; the others add what came before them. An indexer's
+    // weights are made of numbers.
+    const ProductWeight* next = config_->has_indexer() ? nullptr : &w.qkv;
+    WW_TRY(layer == 0 ? prepare_norm(residual, w.attention_norm, normed, {}, next, prepared)
+                      : prepare_norm(delta, w.attention_norm, normed, residual, next, prepared));
     WW_TRY(prepare_attention(layer, shape, prepared));
     const bool has_experts = config_->has_experts(layer);
     WW_TRY(prepare_norm(delta, w.mlp_norm, normed, residual, has_experts ? nullptr : &w.gate_up, prepared));

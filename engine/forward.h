@@ -84,9 +84,10 @@ private:
     QuantizedOutput made_codes(const ProductWeight& weight, const Tensor& inputs) const;
     Status prepare_attention(int layer, const ForwardShape& shape, Prepared& prepared);
     // Latent attention (latent_forward.cpp).
-    Status create_latent(i64 tokens);
+    Status create_latent(const ForwardShape& largest);
     Mla mla_call(const ForwardShape& shape, int layer) const;
     Status prepare_latent(int layer, const ForwardShape& shape, Prepared& prepared);
+    Status prepare_index(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_by_head(const Tensor& a, const Tensor& b, const Tensor& d, Prepared& prepared);
     Status prepare_mlp(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_shared_gate(int layer, const ForwardShape& shape, Prepared& prepared);
@@ -108,6 +109,8 @@ private:
     // Of latent attention: queries that come of a rank, those that latent rows are multiplied with, what it
     // leaves, and for each head that all rows of its products are there.
     Buffer q_, absorbed_, latent_, head_rows_;
+    // Of its indexer: weights of heads, logits of keys, lists.
+    Buffer index_weights_, index_logits_, index_lists_;
     Buffer ordered_;                                 // a product's input, columns in the order of its weight
     Buffer codes_, code_scales_;                     // of a product's inputs, where there are any
     Buffer adjusted_;                                // like logits_, once it is needed

@@ -72,8 +72,9 @@ public:
                            {"width", field_text(i64{c_.hidden_size})},
                            {"scale", field_text(c_.embedding_scale)}};
         add("model.embed_tokens", {}, "embedding", true, std::move(problem), {c_.hidden_size});
-        norm("model.layers.0.input_layernorm", {0}, false, &LayerForms::qkv);
-        if (c_.num_layers > 1) norm(layer_ + "input_layernorm", layers_from(1), true, &LayerForms::qkv);
+        ProductForm LayerForms::*const next = c_.has_indexer() ? nullptr : &LayerForms::qkv;
+        norm("model.layers.0.input_layernorm", {0}, false, next);
+        if (c_.num_layers > 1) norm(layer_ + "input_layernorm", layers_from(1), true, next);
     }
 
     // As latent_forward.h has it.
@@ -82,8 +83,8 @@ public:
         const LatentConfig& latent = c_.latent;
         const i64 hidden = c_.hidden_size, attended = c_.attended_width();
         const i64 qkv = latent_qkv_width(c_), query = latent_query_dim(latent);
-        const i64 q_row = latent.q_rank > 0 ? c_.num_heads * query : qkv;
-        products(name, all_, &LayerForms::qkv, {hidden, hidden, true}, false);
+        const i64 q_row = latent.q_rank > 0 ? latent_q_width(c_) : qkv;
+        products(name, all_, &LayerForms::qkv, {hidden, hidden, !c_.has_indexer()}, false);
         if (latent.q_rank > 0) {
             for (const auto& [form, layers] : by_inputs(all_, &LayerForms::q_b))
                 latent_norm(name + "q_a_layernorm", layers, latent.q_rank, *form);
@@ -103,16 +104,57 @@ public:
              {"value_dim", field_text(i64{latent.kv_rank})},
              {"q_out", field_text(true)}},
             {latent.nope_dim, query, rows_of(q_row), rows_of(qkv)});
-        add(name + "mla", all_, "mla", false,
-            {{"sequences", field_text(shape_.sequences)},
-             {"max_q_len", field_text(shape_.max_q_len)},
-             {"max_kv_len", field_text(shape_.max_kv_len)},
-             {"q_tokens", field_text(shape_.tokens)},
-             {"heads", field_text(i64{c_.num_heads})},
-             {"page_size", field_text(page_size_)}},
-            {latent.cached()});
+        if (c_.has_indexer()) indexer(name + "indexer.", qkv, q_row);
+        FieldTexts attends{
+            {"sequences", field_text(c_.has_indexer() ? shape_.tokens : shape_.sequences)},
+            {"max_q_len", field_text(c_.has_indexer() ? i64{1} : shape_.max_q_len)},
+            {"max_kv_len", field_text(c_.has_indexer() ? i64{c_.indexer.top_k} : shape_.max_kv_len)},
+            {"q_tokens", field_text(shape_.tokens)},
+            {"heads", field_text(i64{c_.num_heads})},
+            {"page_size", field_text(page_size_)}};
+        if (c_.has_indexer()) {
+            attends.emplace_back("causal", field_text(false));
+            attends.emplace_back("indexed", field_text(true));
+        }
+        add(name + "mla", all_, "mla", false, std::move(attends), {latent.cached()});
         by_head(name + "absorb_values", latent.value_dim, latent.kv_rank, {latent.kv_rank});
         products(name, all_, &LayerForms::o, {attended, attended, false}, false);
+    }
+
+    // As Forward::prepare_index has it.
+    void indexer(const std::string& name, i64 qkv, i64 q_row) {
+        const IndexerConfig& index = c_.indexer;
+        const i64 turns = c_.latent.rope_dim, key = latent_column(c_) + c_.latent.cached();
+        const i64 queries = c_.num_heads * latent_query_dim(c_.latent);
+        add(name + "k_norm", all_, "rmsnorm", true,
+            {{"tokens", field_text(shape_.tokens)},
+             {"hidden", field_text(i64{index.dim})},
+             {"residual", field_text(false)},
+             {"bias", field_text(true)}},
+            {key, rows_of(qkv)});
+        router(name + "weights_proj", all_, index.heads, false);
+        add(name + "index_rope", all_, "rope", false,
+            {{"tokens", field_text(shape_.tokens)},
+             {"heads", field_text(i64{index.heads})},
+             {"kv_heads", field_text(i64{1})},
+             {"head_dim", field_text(turns)},
+             {"rotary_dim", field_text(turns)},
+             {"interleaved", field_text(index.interleaved)},
+             {"page_size", field_text(page_size_)},
+             {"value_dim", field_text(index.dim - turns)}},
+            {index.dim, turns, key, queries, rows_of(q_row), rows_of(qkv)});
+        FieldTexts scores{{"sequences", field_text(shape_.sequences)},
+                          {"max_q_len", field_text(shape_.max_q_len)},
+                          {"max_kv_len", field_text(shape_.max_kv_len)},
+                          {"q_tokens", field_text(shape_.tokens)},
+                          {"page_size", field_text(page_size_)}};
+        FieldTexts lists = scores;
+        scores.emplace_back("heads", field_text(i64{index.heads}));
+        scores.emplace_back("alignment_bytes",
+                            field_text(alignment_bytes(c_.dtype, {index.dim, queries, rows_of(q_row)})));
+        lists.emplace_back("k", field_text(i64{index.top_k}));
+        calls_.push_back({name + "index_logits", all_, "index_logits", "-", std::move(scores), false});
+        calls_.push_back({name + "index_topk", all_, "index_topk", "-", std::move(lists), false});
     }
 
     void attention() {
@@ -509,9 +551,7 @@ private:
         add_aligned(name, layers, "rmsnorm", dtype_name(c_.dtype), std::move(problem), alignment);
     }
     // The column of the latent row, if it is what has this width.
-    i64 first_of_latent(i64 width) const {
-        return width == c_.latent.kv_rank ? latent_qkv_width(c_) - c_.latent.cached() : 0;
-    }
+    i64 first_of_latent(i64 width) const { return width == c_.latent.kv_rank ? latent_column(c_) : 0; }
 
     // A product for each head with a weight of its own.
     void by_head(std::string name, i64 n, i64 k, std::initializer_list<i64> columns) {

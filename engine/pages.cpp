@@ -4,8 +4,8 @@
 namespace warpwright {
 
 i64 kv_bytes_per_token(const ModelConfig& config, KvFormat format) {
-    const i64 values =
-        config.is_latent() ? config.latent.cached() : i64{2} * config.num_kv_heads * config.head_dim;
+    const i64 values = config.is_latent() ? config.latent.cached() + config.indexer.dim
+                                          : i64{2} * config.num_kv_heads * config.head_dim;
     return config.num_layers * values * dtype_bytes(kv_dtype(format, config.dtype));
 }
 
@@ -18,6 +18,8 @@ Result<PagePool> PagePool::create(Context& context, const ModelConfig& config, K
     pool.page_size_tokens_ = page_size_tokens;
     pool.kv_heads_ = config.num_kv_heads;
     pool.head_dim_ = config.is_latent() ? config.latent.cached() : config.head_dim;
+    pool.index_dim_ = config.indexer.dim;
+    pool.num_layers_ = config.num_layers;
     const i64 token_bytes = kv_bytes_per_token(config, format);
     const auto bytes = static_cast<std::size_t>(token_bytes * page_size_tokens * num_pages);
     WW_ASSIGN(pool.storage_, Buffer::allocate(context.shared_device(), bytes));
@@ -34,6 +36,14 @@ Tensor PagePool::latent_pages(int layer) const {
     const i64 elements = num_pages_ * page_size_tokens_ * head_dim_;
     auto* start = storage_.as<std::byte>() + layer * elements * dtype_bytes(dtype_);
     return Tensor::dense(start, dtype_, {num_pages_, page_size_tokens_, head_dim_});
+}
+
+// Behind the latent pages of all layers.
+Tensor PagePool::index_pages(int layer) const {
+    const i64 elements = num_pages_ * page_size_tokens_ * index_dim_;
+    const i64 before = num_layers_ * num_pages_ * page_size_tokens_ * head_dim_ + layer * elements;
+    auto* start = storage_.as<std::byte>() + before * dtype_bytes(dtype_);
+    return Tensor::dense(start, dtype_, {num_pages_, page_size_tokens_, index_dim_});
 }
 
 }  // namespace warpwright

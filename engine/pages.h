@@ -22,6 +22,8 @@ public:
     Tensor v_pages(int layer) const { return layer_view(2 * layer + 1); }
     // With latent attention, in place of them: [pages, page_size, kv_rank + rope_dim]
     Tensor latent_pages(int layer) const;
+    // Of an indexer, beside them: [pages, page_size, indexer.dim]
+    Tensor index_pages(int layer) const;
 
 private:
     Tensor layer_view(int index) const;
@@ -29,7 +31,8 @@ private:
     Buffer storage_;
     KvFormat format_ = KvFormat::same;
     DType dtype_ = DType::bf16;
-    i64 num_pages_ = 0, page_size_tokens_ = 0, kv_heads_ = 0, head_dim_ = 0;
+    i64 num_pages_ = 0, page_size_tokens_ = 0, kv_heads_ = 0, head_dim_ = 0, index_dim_ = 0;
+    i64 num_layers_ = 0;
 };
 
 // Of a device's memory, what weights, cache and activations may take: the rest is the driver's, the code's,

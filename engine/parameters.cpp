@@ -64,7 +64,18 @@ private:
         const LatentConfig& latent = c.latent;
         const i64 q_rows = i64{c.num_heads} * (latent.nope_dim + latent.rope_dim);
         const Part kv_a{"self_attn.kv_a_proj_with_mqa", latent.cached()};
-        if (latent.q_rank > 0) {
+        if (c.has_indexer()) {
+            const Part wk{"self_attn.indexer.wk", c.indexer.dim};
+            const Part wq_b{"self_attn.indexer.wq_b", i64{c.indexer.heads} * c.indexer.dim};
+            product(&LayerWeights::qkv, "qkv_a_proj", {{"self_attn.q_a_proj", latent.q_rank}, kv_a, wk},
+                    c.hidden_size);
+            norm(&LayerWeights::q_a_norm, "self_attn.q_a_layernorm", latent.q_rank);
+            product(&LayerWeights::q_b, "q_b_proj", {{"self_attn.q_b_proj", q_rows}, wq_b}, latent.q_rank);
+            norm(&LayerWeights::index_k_norm, "self_attn.indexer.k_norm", c.indexer.dim);
+            bias(&LayerWeights::index_k_bias, {{"self_attn.indexer.k_norm", c.indexer.dim}});
+            stack({.layer_tensor = &LayerWeights::index_weights},
+                  {{"self_attn.indexer.weights_proj", c.indexer.heads}}, "weight", c.hidden_size);
+        } else if (latent.q_rank > 0) {
             product(&LayerWeights::qkv, "qkv_a_proj", {{"self_attn.q_a_proj", latent.q_rank}, kv_a},
                     c.hidden_size);
             norm(&LayerWeights::q_a_norm, "self_attn.q_a_layernorm", latent.q_rank);
@@ -378,6 +389,8 @@ Result<const LayerFormat*> format_of_piece(const ModelConfig& config, const Para
     if (piece.view) return config.quantization->format_of(piece.name);
     if (!piece.name.ends_with(kWeight)) return none;
     if (piece.name.ends_with("embed_tokens.weight")) return none;
+    // DeepSeek's configs do not say so: what is small, and multiplied in fp32 where the model was made.
+    if (piece.name.ends_with(".indexer.weights_proj.weight")) return none;
     WW_ASSIGN(const LayerFormat* format,
               config.quantization->format_of(
                   std::string_view(piece.name).substr(0, piece.name.size() - kWeight.size())));

@@ -24,14 +24,16 @@ public:
           shard_(shard),
           forms_(forms) {}
 
-    i64 workspace_bytes(i64 batch) const {
+    i64 workspace_bytes(i64 batch, i64 context) const {
         return activation_bytes(shard_, forms_,
-                                {std::max(kMaxBatchTokens, batch), batch, kMaxBatchTokens, 1});
+                                {std::max(kMaxBatchTokens, batch), batch, kMaxBatchTokens, context});
     }
-    // Of the cache, beside a batch's workspace.
+    // Of the cache, beside a batch's workspace, where every sequence has the longest context that fits.
     i64 max_tokens(i64 batch) const {
-        return std::max<i64>(0, capacity_bytes - weight_bytes - workspace_bytes(batch)) /
-               std::max<i64>(kv_bytes_per_token, 1);
+        const i64 without = workspace_bytes(batch, 0);
+        const i64 of_context = workspace_bytes(batch, 1) - without;  // for each token of it
+        const i64 room = std::max<i64>(0, capacity_bytes - weight_bytes - without);
+        return room * batch / std::max<i64>(kv_bytes_per_token * batch + of_context, 1);
     }
     bool holds(i64 batch, i64 context) const { return max_tokens(batch) / context >= batch; }
     i64 max_batch(i64 context) const {
@@ -101,7 +103,7 @@ void plan_memory(const ModelConfig& config, const ModelConfig& shard, const Mode
     const Memory memory(shard, forms, target);
     plan.weight_bytes = memory.weight_bytes;
     plan.kv_bytes_per_token = memory.kv_bytes_per_token;
-    plan.workspace_bytes = memory.workspace_bytes(plan.batch);
+    plan.workspace_bytes = memory.workspace_bytes(plan.batch, plan.context_tokens);
     plan.capacity_bytes = memory.capacity_bytes;
     plan.max_tokens = memory.max_tokens(plan.batch);
     plan.max_context_tokens = std::min(plan.max_tokens / plan.batch, config.max_position_tokens);

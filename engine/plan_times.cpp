@@ -18,7 +18,7 @@ std::string_view kind_of(std::string_view op) {
     if (op == "gemm" || op == "quantized_gemm" || op == "scaled_gemm" || op == "grouped_gemm" ||
         op == "quantized_experts")
         return "products";
-    if (op == "attention" || op == "mla") return "attention";
+    if (op == "attention" || op == "mla" || op == "index_logits" || op == "index_topk") return "attention";
     if (op == "rmsnorm") return "norms";
     if (op == "rope" || op == "kv_append" || op == "gated_activation" || op == "embedding" ||
         op == "quantize")

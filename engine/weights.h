@@ -41,16 +41,19 @@ struct LayerWeights {
     // as queries have; q_b and the first norm only with a q_rank. kv_b is absorbed: see latent_keys().
     Tensor q_a_norm, kv_a_norm;  // [q_rank], [kv_rank]
     ProductWeight q_b;           // [heads (nope_dim + rope_dim), q_rank]
-    Tensor kv_b;                 // [heads (nope_dim + value_dim), kv_rank]
-    ProductWeight o;             // [hidden, heads head_dim]
-    Tensor o_bias;               // [hidden], only with o_bias
-    Tensor attention_post_norm;  // [hidden], only with post_norms
-    Tensor mlp_norm;             // [hidden]
-    ProductWeight gate_up;       // [2 width, hidden]: gate's rows first
-    Tensor gate_up_bias;         // [2 width], only with mlp_bias
-    ProductWeight down;          // [hidden, width]
-    Tensor down_bias;            // [hidden], only with mlp_bias
-    Tensor mlp_post_norm;        // [hidden], only with post_norms
+    // With an indexer its keys are the last rows of qkv, its queries those of q_b.
+    Tensor index_k_norm, index_k_bias;  // [indexer.dim]
+    Tensor index_weights;               // [indexer.heads, hidden]
+    Tensor kv_b;                        // [heads (nope_dim + value_dim), kv_rank]
+    ProductWeight o;                    // [hidden, heads head_dim]
+    Tensor o_bias;                      // [hidden], only with o_bias
+    Tensor attention_post_norm;         // [hidden], only with post_norms
+    Tensor mlp_norm;                    // [hidden]
+    ProductWeight gate_up;              // [2 width, hidden]: gate's rows first
+    Tensor gate_up_bias;                // [2 width], only with mlp_bias
+    ProductWeight down;                 // [hidden, width]
+    Tensor down_bias;                   // [hidden], only with mlp_bias
+    Tensor mlp_post_norm;               // [hidden], only with post_norms
     // Of a layer with experts, whose gate_up and down are those of the shared ones, or empty. The gate's rows
     // of an expert come first.
     Tensor router;               // [experts, hidden]

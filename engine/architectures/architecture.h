@@ -21,6 +21,7 @@ void read_qwen3_moe(Fields& fields, ModelConfig& config);
 void read_qwen2_moe(Fields& fields, ModelConfig& config);
 void read_deepseek_v2(Fields& fields, ModelConfig& config);
 void read_deepseek_v3(Fields& fields, ModelConfig& config);
+void read_deepseek_v32(Fields& fields, ModelConfig& config);
 void read_glm4_moe(Fields& fields, ModelConfig& config);
 void read_minimax_m2(Fields& fields, ModelConfig& config);
 void read_gpt_oss(Fields& fields, ModelConfig& config);

@@ -32,6 +32,7 @@ constexpr Architecture kArchitectures[] = {
     {"Glm4MoeForCausalLM", "glm4_moe", read_glm4_moe},
     {"DeepseekV2ForCausalLM", "deepseek_v2", read_deepseek_v2},
     {"DeepseekV3ForCausalLM", "deepseek_v3", read_deepseek_v3},
+    {"DeepseekV32ForCausalLM", "deepseek_v32", read_deepseek_v32},
     {"MiniMaxM2ForCausalLM", "minimax_m2", read_minimax_m2},
     {"GptOssForCausalLM", "gpt_oss", read_gpt_oss},
     {"Gemma2ForCausalLM", "gemma2", read_gemma2},

@@ -93,6 +93,13 @@ class Plans(unittest.TestCase):
         self.assertGreater(layers["mla"]["decode"]["chosen"]["predicted_us"], 0)
         self.assertTrue(any("absorbed into queries and outputs" in note for note in v3["model"]["weight_notes"]), v3["model"])
         self.assertEqual(plan("--model", "deepseek-v3", "--gpu", "h200", "--kv-format", "fp8").returncode, 2)
+        v32 = json.loads(plan("--model", "deepseek-v3.2-exp", "--context", "16k", *args).stdout)
+        # And a key of 128 for the indexer; logits of every key for 2048 tokens of a prompt.
+        self.assertEqual(v32["memory"]["kv_bytes_per_token"], 61 * (576 + 128) * 2)
+        self.assertGreater(v32["memory"]["workspace_bytes"] - v3["memory"]["workspace_bytes"], 2048 * 16384 * 4)
+        layers = {entry["name"].rsplit(".", 1)[-1]: entry["decode"]["op"] for entry in v32["layers"]}
+        self.assertEqual([layers[name] for name in ("k_norm", "weights_proj", "index_rope", "index_logits", "index_topk")],
+                         ["rmsnorm", "gemm", "rope", "index_logits", "index_topk"])
         lite = json.loads(plan("--model", "deepseek-v2-lite", "--gpu", "h200", "--json").stdout)
         self.assertEqual(lite["memory"]["kv_bytes_per_token"], 27 * 576 * 2)
         self.assertNotIn("model.layers.*.self_attn.q_b_proj", [entry["name"] for entry in lite["layers"]])

@@ -50,9 +50,9 @@ const char* const kTextArchitectures[] = {
     "LlamaForCausalLM",  "MistralForCausalLM", "MinistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM",
     "Gemma2ForCausalLM", "Gemma3ForCausalLM",  "Phi3ForCausalLM",      "GlmForCausalLM",   "Glm4ForCausalLM"};
 
-const char* const kMixtures[] = {"Qwen3MoeForCausalLM",   "MixtralForCausalLM",   "Qwen2MoeForCausalLM",
-                                 "Glm4MoeForCausalLM",    "MiniMaxM2ForCausalLM", "GptOssForCausalLM",
-                                 "DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM"};
+const char* const kMixtures[] = {"Qwen3MoeForCausalLM",   "MixtralForCausalLM",    "Qwen2MoeForCausalLM",
+                                 "Glm4MoeForCausalLM",    "MiniMaxM2ForCausalLM",  "GptOssForCausalLM",
+                                 "DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", "DeepseekV32ForCausalLM"};
 
 // transformers' configuration classes, and what its models compute whatever a file says.
 struct FamilyCase {
@@ -268,6 +268,49 @@ TEST(Architectures, LatentAttention) {
     EXPECT_EQ(model("DeepseekV3ForCausalLM", {{"moe_intermediate_size", 24}, {"q_lora_rank", nullptr}})
                   .latent.q_rank,
               0);
+}
+
+TEST(Architectures, DeepSeekV32) {
+    const char* const name = "DeepseekV32ForCausalLM";
+    json changes{{"moe_intermediate_size", 24}, {"rope_interleave", false}};
+    const ModelConfig config = model(name, changes);
+    EXPECT_EQ(experts_of(config),
+              "8 of 256 x 24 sigmoid renormalised scaled 4 of 8 groups selection_bias shared 24---+");
+    EXPECT_TRUE(config.is_latent());
+    EXPECT_TRUE(config.has_indexer());
+    EXPECT_EQ(config.indexer.heads, 64);
+    EXPECT_EQ(config.indexer.dim, 128);
+    EXPECT_EQ(config.indexer.top_k, 2048);
+    EXPECT_TRUE(config.rope.interleaved);
+    EXPECT_FALSE(config.indexer.interleaved);
+    EXPECT_TRUE(check_runs(config).ok());
+    EXPECT_FALSE(model("DeepseekV3ForCausalLM", {{"moe_intermediate_size", 24}}).has_indexer());
+
+    changes["index_head_dim"] = 96;
+    EXPECT_EQ(check_runs(model(name, changes)).message(),
+              "DeepseekV32ForCausalLM: an indexer of 96 columns; kernels take 128");
+    changes["index_head_dim"] = 32;
+    EXPECT_EQ(error_of(name, changes), "config.json: 'index_head_dim': expected at least 'qk_rope_head_dim'");
+    changes.erase("index_head_dim");
+    changes["torch_dtype"] = "float16";
+    EXPECT_EQ(check_runs(model(name, changes)).message(),
+              "DeepseekV32ForCausalLM: an indexer in f16; kernels take bf16");
+    changes.erase("torch_dtype");
+    changes["q_lora_rank"] = nullptr;
+    EXPECT_EQ(error_of(name, changes),
+              "config.json: 'q_lora_rank': expected a number, of which the indexer's queries are made");
+    changes.erase("q_lora_rank");
+    changes["layer_types"] = {"deepseek_sparse_attention", "full_attention", "full_attention",
+                              "full_attention"};
+    EXPECT_EQ(
+        error_of(name, changes),
+        "config.json: 'layer_types': expected deepseek_sparse_attention, got 'full_attention' in layer 1");
+    changes.erase("layer_types");
+    changes["mlp_layer_types"] = {"dense", "dense", "dense"};
+    EXPECT_EQ(error_of(name, changes),
+              "config.json: 'mlp_layer_types': expected one for each of 4 layers, got 3");
+    EXPECT_EQ(error_of("DeepseekV3ForCausalLM", {{"moe_intermediate_size", 24}, {"index_topk", 2048}}),
+              "config.json: 'index_topk': not supported for DeepseekV3ForCausalLM; expected none, got 2048");
 }
 
 TEST(Architectures, DeepSeekV2) {

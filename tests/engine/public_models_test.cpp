@@ -23,6 +23,8 @@ const std::map<std::string, i64> kParameters = {
     {"deepseek-v2", 235741434880},
     {"deepseek-v2-lite", 15706484224},
     {"deepseek-v3", 671026419200},
+    // V3's and those of the indexers.
+    {"deepseek-v3.2-exp", 671026419200 + 61LL * (1536 * 64 * 128 + 7168 * 128 + 2 * 128 + 7168 * 64)},
     {"gemma-2-27b", 27227128320},
     {"gemma-2-2b", 2614341888},
     {"gemma-2-9b", 9241705984},
