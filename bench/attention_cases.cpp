@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <numeric>
 #include <random>
@@ -62,6 +63,26 @@ Tensor latent_records(Buffers& b, i64 pages, i64 page_size) {
     return Tensor::dense(b.integers(words).data, DType::u8, {pages, page_size, 4 * kRecordWords});
 }
 
+// Slopes as ALiBi's paper has them, or a mask of [length, length] keys.
+void add_bias(Buffers& b, Bias bias, i64 length, Attention& call) {
+    if (bias == Bias::none) return;
+    if (bias == Bias::alibi) {
+        const auto heads = static_cast<std::size_t>(call.q.shape[1]);
+        std::vector<float> slopes(heads);
+        for (std::size_t i = 0; i < heads; ++i)
+            slopes[i] = std::exp2(-8.0f * static_cast<float>(i + 1) / static_cast<float>(heads));
+        call.alibi_slopes = b.floats(slopes);
+        return;
+    }
+    const i64 columns = bias == Bias::bits ? length / 32 : length;
+    const i64 words = bias == Bias::bits ? columns : length / 4;  // of a row
+    std::mt19937 random(1);
+    std::vector<i32> mask(static_cast<std::size_t>(length * words));
+    for (i32& word : mask) word = static_cast<i32>(random() & (bias == Bias::bits ? ~0u : 0x01010101u));
+    call.mask =
+        Tensor::dense(b.integers(mask).data, bias == Bias::bits ? DType::i32 : DType::u8, {length, columns});
+}
+
 }  // namespace
 
 Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits,
@@ -101,12 +122,14 @@ Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal
                 call.max_kv_len = length;
                 call.causal = causal;
                 limits.add_to(call);
+                add_bias(b, limits.bias, length, call);
                 WW_ASSIGN(const i64 bytes, attention_workspace_bytes(context, call));
                 call.workspace = b.zeros(DType::u8, {std::max<i64>(bytes, 1)});
                 return preparer(context, call);
             },
-            value_dim != head_dim ? fmt::format("prefill d{}/{}", head_dim, value_dim)
-                                  : fmt::format("prefill d{}", head_dim),
+            (value_dim != head_dim ? fmt::format("prefill d{}/{}", head_dim, value_dim)
+                                   : fmt::format("prefill d{}", head_dim)) +
+                (limits.bias != Bias::none ? ", ALiBi and masks" : ""),
             value_dim != head_dim ? "cuDNN" : "FA2"};
 }
 

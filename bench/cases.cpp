@@ -104,6 +104,9 @@ void add_attention(std::vector<Case>& all) {
     for (const auto& [heads, kv_heads] : {std::pair<i64, i64>{64, 8}, {8, 1}})
         all.push_back(decode_case(1, 65536, heads, kv_heads, 128, 64, {}, 512));
     all.push_back(prefill_case(32768, 32, 8, 128, true, {4096, 0}));
+    // The row of the same problem without, and what these add to it.
+    for (const Bias bias : {Bias::none, Bias::alibi, Bias::bits, Bias::bytes})
+        all.push_back(prefill_case(8192, 32, 8, 128, true, {0, 0, bias}));
     // What 64 sequences share is 8k of 9k tokens; and the same in one call.
     all.push_back(cascade_case(64, 8192, 1024, 32, 8, 128, 64));
     all.push_back(decode_case(64, 9216, 32, 8, 128, 64));

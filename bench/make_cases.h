@@ -16,18 +16,24 @@ namespace warpwright::bench {
 
 constexpr DType kType = DType::bf16;
 
-// A sliding window and a softcap, as Gemma 2 has them.
+// ALiBi, or a mask that hides half of the keys, of bits or of bytes.
+enum class Bias : u8 { none, alibi, bits, bytes };
+
+// A sliding window and a softcap, as Gemma 2 has them, and what is added to scores.
 struct Limits {
     i64 window = 0;  // keys that a query sees, its own included; 0: all
     float softcap = 0;
+    Bias bias = Bias::none;  // of prompts only
 
     std::string text() const {
+        constexpr const char* kBiases[] = {"", " alibi", " mask=bits", " mask=bytes"};
         return (window > 0 ? fmt::format(" window={}", window) : "") +
-               (softcap > 0 ? fmt::format(" softcap={}", softcap) : "");
+               (softcap > 0 ? fmt::format(" softcap={}", softcap) : "") + kBiases[static_cast<int>(bias)];
     }
     void add_to(FieldTexts& fields) const {
         if (window > 0) fields.emplace_back("window_left", field_text(window - 1));
         if (softcap > 0) fields.emplace_back("softcap", field_text(static_cast<double>(softcap)));
+        if (bias != Bias::none) fields.emplace_back(bias == Bias::alibi ? "alibi" : "mask", "true");
     }
     void add_to(Attention& call) const {
         call.window_left = window - 1;

@@ -139,7 +139,8 @@ def experts(fields, words):
 
 
 def attention(fields, words):
-    if fields.keys() & {"window", "softcap", "kv"}:  # scaled_dot_product_attention has none of them
+    # scaled_dot_product_attention has none of them, or no fast kernel for it.
+    if fields.keys() & {"window", "softcap", "kv", "mask"} or "alibi" in words:
         return
     heads, kv_heads = (int(x) for x in fields["heads"].split("/"))
     batch, length, dim = (int(fields[name]) for name in ("batch", "len", "d"))
