@@ -116,13 +116,16 @@ __device__ inline const T* query_row(const MlaArgs& args, const MlaWork& work, i
            i64{packed % work.heads} * args.q_head_stride;
 }
 
-// A block's copies of latent rows, or of records of them: a warp has four rows of a step.
+// A block's copies of latent rows, or of records of them: a warp has four rows of a step, or where only the
+// first group copies, eight. (It weighs while the second multiplies: copies there would keep the products
+// waiting.)
 template <MlaRow R>
 class LatentTiles {
     using T = Storage<R.dtype>;
-    static constexpr int kRows = kMlaCopiedRows;
+    static constexpr bool kByGroup = copies_by_group(R);
+    static constexpr int kRows = kByGroup ? 2 * kMlaCopiedRows : kMlaCopiedRows;
     static constexpr int kBytes = reads_records(R) ? kMlaRecordBytes : kRowBytes, kVectors = kBytes / 16;
-    static_assert(R.kv_tile == kRows * kMlaWarps && kKeyVectors == 72);
+    static_assert(R.kv_tile == kMlaCopiedRows * kMlaWarps && kKeyVectors == 72);
 
 public:
     __device__ LatentTiles(const MlaArgs& args, const MlaWork& work)
@@ -139,6 +142,85 @@ public:
     // silence a NaN.
     __device__ void copy(MlaShared<R>& shared, int stage, int key) {
         if (key >= end_) return;
+        if constexpr (kByGroup) {
+            if (group_id<R>() == 0) copy_pages(ptx::shared_address(shared.keys[stage]), key);
+        } else {
+            copy_rows(shared, stage, key);
+        }
+        look_up(key + R.kv_tile);
+    }
+
+    // Of the records that this warp has copied, numbers as they are multiplied: code x scale, rounded.
+    __device__ static void widen(MlaShared<R>& shared, int stage) {
+        const int lane = lane_id();
+#pragma unroll 1  // registers are short
+        for (int i = 0; i < 2 * kRows; ++i) {
+            const int row = first_row() + i / 2, vector = i % 2 * 32 + lane;
+            const u8* record = shared.records[stage] + row * kMlaRecordBytes;
+            const U32x2 codes = *reinterpret_cast<const U32x2*>(record + vector * 8);
+            const float scale =
+                *reinterpret_cast<const float*>(record + kMlaScalesAt + vector * 8 / kMlaGroup * 4);
+            const CodePairs a = neighbouring_pairs<Bf16, R.kv_format, false>(codes.x);
+            const CodePairs b = neighbouring_pairs<Bf16, R.kv_format, false>(codes.y);
+            store_vector(shared, row, vector,
+                         {scaled(a.first, scale), scaled(a.second, scale), scaled(b.first, scale),
+                          scaled(b.second, scale)});
+        }
+        const int row = first_row() + lane / 8, vector = lane % 8;
+        const u8* rope = shared.records[stage] + row * kMlaRecordBytes + kMlaRopeAt;
+        store_vector(shared, row, kMlaValueDim / 8 + vector,
+                     *reinterpret_cast<const U32x4*>(rope + vector * 16));
+    }
+
+private:
+    __device__ static int first_row() {
+        return warp_id() * kRows;
+    }
+    // Rows from the end on become zeros; where there are none, copies have no size: one that varies costs
+    // eight more instructions each.
+    __device__ void copy_pages(u32 to, int key) const {
+        constexpr u32 kAllRows = (1 << kRows) - 1;
+        const int own = key + first_row() + lane_id() % kRows;  // the row that this lane has looked up
+        const u32 present = __ballot_sync(~0u, own < end_) & kAllRows;
+        const u64 from = reinterpret_cast<u64>(address(place_, own & ((1 << args_.page_shift) - 1)));
+        if (present == kAllRows) {
+            copy_looked_up<true>(to, from, present);
+        } else {
+            copy_looked_up<false>(to, from, present);
+        }
+    }
+    template <bool all>
+    __device__ static void copy_looked_up(u32 to, u64 own, u32 present) {
+        static_assert(!kByGroup || kRows == 8);
+        const int lane = lane_id();
+        const auto copy_vector = [&](int i, u32 at, u64 from, int vector) {
+            const auto* source = reinterpret_cast<const unsigned char*>(from) + vector * 16;
+            if constexpr (all) {
+                ptx::cp_async_16(at, source);
+            } else {
+                ptx::cp_async_16(at, source, present >> i & 1 ? 16 : 0);
+            }
+        };
+        // Of row i: bits of its number change those of the vector's.
+        const u32 first = to + KeyMap::offset_bytes(first_row(), lane);
+#pragma unroll
+        for (int i = 0; i < kRows; ++i) {
+            const u64 from = __shfl_sync(~0u, own, i);
+#pragma unroll
+            for (int vector = 0; vector + 32 <= kVectors; vector += 32)
+                copy_vector(i, (first ^ i * 16) + i * kBytes + vector * 16, from, vector + lane);
+        }
+        // What is left of all of them: whole rounds of the lanes.
+        constexpr int kRest = kVectors % 32, kWhole = kVectors / 32 * 32;
+        static_assert(!kByGroup || kRest * kRows % 32 == 0);
+#pragma unroll
+        for (int index = lane; index < kRest * kRows; index += 32) {
+            const int i = index / kRest, vector = kWhole + index % kRest;
+            copy_vector(i, to + KeyMap::offset_bytes(first_row() + i, vector), __shfl_sync(~0u, own, i),
+                        vector);
+        }
+    }
+    __device__ void copy_rows(MlaShared<R>& shared, int stage, int key) const {
         u32 to;
         if constexpr (reads_records(R)) {
             to = ptx::shared_address(shared.records[stage]);
@@ -171,34 +253,6 @@ public:
             if (first + lane < kRest * kRows)
                 copy_vector(first_row() + i, from, kVectors / 32 * 32 + index % kRest);
         }
-        look_up(key + R.kv_tile);
-    }
-
-    // Of the records that this warp has copied, numbers as they are multiplied: code x scale, rounded.
-    __device__ static void widen(MlaShared<R>& shared, int stage) {
-        const int lane = lane_id();
-#pragma unroll 1  // registers are short
-        for (int i = 0; i < 2 * kRows; ++i) {
-            const int row = first_row() + i / 2, vector = i % 2 * 32 + lane;
-            const u8* record = shared.records[stage] + row * kMlaRecordBytes;
-            const U32x2 codes = *reinterpret_cast<const U32x2*>(record + vector * 8);
-            const float scale =
-                *reinterpret_cast<const float*>(record + kMlaScalesAt + vector * 8 / kMlaGroup * 4);
-            const CodePairs a = neighbouring_pairs<Bf16, R.kv_format, false>(codes.x);
-            const CodePairs b = neighbouring_pairs<Bf16, R.kv_format, false>(codes.y);
-            store_vector(shared, row, vector,
-                         {scaled(a.first, scale), scaled(a.second, scale), scaled(b.first, scale),
-                          scaled(b.second, scale)});
-        }
-        const int row = first_row() + lane / 8, vector = lane % 8;
-        const u8* rope = shared.records[stage] + row * kMlaRecordBytes + kMlaRopeAt;
-        store_vector(shared, row, kMlaValueDim / 8 + vector,
-                     *reinterpret_cast<const U32x4*>(rope + vector * 16));
-    }
-
-private:
-    __device__ static int first_row() {
-        return warp_id() * kRows;
     }
     __device__ static u32 scaled(u32 pair, float scale) {
         return ptx::pack<T>(__uint_as_float(pair << 16) * scale, __uint_as_float(pair & 0xffff0000u) * scale);
@@ -210,6 +264,7 @@ private:
 
     // Table entries of other keys are not touched.
     __device__ void look_up(int step_key) {
+        if (kByGroup && group_id<R>() != 0) return;
         const int key = step_key + first_row() + lane_id() % kRows;
         if constexpr (R.key_sources == kMlaPages) {
             place_ = key < end_ ? args_.page_table[first_entry_ + (key >> args_.page_shift)] : 0;
@@ -251,7 +306,7 @@ private:
     const MlaArgs& args_;
     int first_entry_;  // of the page table, or of the list
     int end_;
-    i32 place_;  // of the row of the next step that this lane has looked up: its page, or its slot or -1
+    i32 place_ = 0;  // of the row of the next step that this lane has looked up: its page, or its slot or -1
 };
 
 // A warp's share of the scores of a step.

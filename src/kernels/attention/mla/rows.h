@@ -50,6 +50,10 @@ constexpr int key_warps(const MlaRow& row) {
 constexpr bool reads_records(const MlaRow& row) {
     return row.kv_format != KvFormat::same;
 }
+// Whether one of the two groups copies for both.
+constexpr bool copies_by_group(const MlaRow& row) {
+    return row.key_sources == kMlaPages && row.row_warps == 2 && row.stages > 2;
+}
 
 // Steps as they are in memory; of records, also the numbers of the one that is attended to.
 template <MlaRow R, bool records = reads_records(R)>
@@ -89,7 +93,7 @@ consteval MlaRow sized() {
     return row;
 }
 
-// 8 to 24 bytes beyond a thread's 255 registers on some targets. Lists of keys in the same rows as pages
+// 8 to 64 bytes beyond a thread's 255 registers on some targets. Lists of keys in the same rows as pages
 // would make 64 rows spill more and take 14 % longer.
 inline constexpr RowName kMlaSpills{"outputs and queries of 64 rows take 200 of 255"};
 
@@ -98,9 +102,9 @@ inline constexpr RowName kMlaSpills{"outputs and queries of 64 rows take 200 of 
 inline constexpr MlaRow kMlaRows[] = {
     //          name                     class                dtype      rows  kv stages row warps, blocks
     sized<MlaRow{"mla.portable.bf16.r16", ArchClass::portable, DType::bf16, 16, 32, 2, 1, 2}>(),
-    sized<MlaRow{"mla.portable.bf16.r64", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1, KvFormat::same, kMlaPages}>(),
+    sized<MlaRow{"mla.portable.bf16.r64", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1, KvFormat::same, kMlaPages, kMlaSpills}>(),
     sized<MlaRow{"mla.portable.f16.r16",  ArchClass::portable, DType::f16,  16, 32, 2, 1, 2}>(),
-    sized<MlaRow{"mla.portable.f16.r64",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1, KvFormat::same, kMlaPages}>(),
+    sized<MlaRow{"mla.portable.f16.r64",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1, KvFormat::same, kMlaPages, kMlaSpills}>(),
     sized<MlaRow{"mla.portable.bf16.e4m3.r16", ArchClass::portable, DType::bf16, 16, 32, 2, 1, 2, KvFormat::fp8_e4m3}>(),
     sized<MlaRow{"mla.portable.bf16.e4m3.r64", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3, kMlaPages, kMlaSpills}>(),
     sized<MlaRow{"mla.portable.bf16.r64.lists", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1, KvFormat::same, kMlaLists, kMlaSpills}>(),
