@@ -6,7 +6,7 @@
 
 namespace warpwright {
 
-// A block reads its logits five times, most of them from L2.
+// A block reads its logits three times, most of them from L2.
 Prediction IndexTopkOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
                                 const CostConstants& costs) {
     const IndexWork work = index_work(problem);
@@ -18,7 +18,7 @@ Prediction IndexTopkOp::predict(const Row& row, const TargetFacts& target, const
     }
     // Measured on an H100 (docs/cost_model.md). Blocks of one SM share what bounds them: as if one after
     // another.
-    constexpr double kBlockUs = 3.5, kKeysPerUs = 1100;
+    constexpr double kBlockUs = 5, kKeysPerUs = 1850;
     const double waves = std::max(1.0, tokens / target.num_sms);
     const double us = waves * (kBlockUs + seen / kKeysPerUs);
     const double memory_us = bytes / (target.memory_gb_s * 1e3);
