@@ -141,9 +141,9 @@ public:
     // the end on, and those that a list has not, are zeros: a masked score has the weight 0, which would not
     // silence a NaN.
     __device__ void copy(MlaShared<R>& shared, int stage, int key) {
-        if (key >= end_) return;
+        if (key >= end_ || (kByGroup && group_id<R>() != 0)) return;
         if constexpr (kByGroup) {
-            if (group_id<R>() == 0) copy_pages(ptx::shared_address(shared.keys[stage]), key);
+            copy_pages(ptx::shared_address(shared.keys[stage]), key);
         } else {
             copy_rows(shared, stage, key);
         }
