@@ -7,17 +7,16 @@
 //   keys       by head, a query's nope_dim x keys^T -> its first kv_rank numbers
 //   rope       a query's rope_dim -> its last ones; rotated parts and latent rows to their pages
 //   mla        queries of kv_rank + rope_dim, over those pages
+//   values     by head, of the kv_rank numbers that it leaves
+//   o
 //
 // and before mla with an indexer, whose queries and keys are made with q_b and qkv:
 //
 //   index_norm     LayerNorm of a token's key, in place
 //   index_weights  of its heads, in fp32
 //   index_rope     rope_dim columns of queries, in place; keys to their pages, as these columns and the rest
-//   index_logits   of every key that a query sees; 1 / sqrt(dim heads), which no order depends on, is left
-//   out index_topk     the lists that mla goes by
-//
-//   values     by head, of the kv_rank numbers that it leaves
-//   o
+//   index_logits   of every key that a query sees, without 1 / sqrt(dim heads): no order depends on it
+//   index_topk     the lists that mla goes by
 #pragma once
 
 #include "engine/config.h"

@@ -78,14 +78,9 @@ Status prepare(Context& context, const GroupedGemm& call, Prepared& prepared) {
         .require(!gated || static_cast<bool>(call.bias) == static_cast<bool>(call.gate_bias),
                  "bias and gate_bias go together")
         .require(!call.gate_bias || same_strides(call.bias, call.gate_bias),
-                 "gate_bias must have the strides of bias")
-        .require(gated || (call.limit == std::numeric_limits<float>::infinity() && call.alpha == 1 &&
-                           call.up_offset == 0),
-                 "limit, alpha and up_offset go with b_gate")
-        .require(call.alpha > 0 && call.limit >= 0,
-                 fmt::format("alpha must be positive and limit not negative, got {} and {}", call.alpha,
-                             call.limit))
-        .require(!call.b || match["k"] > 0, "k must be at least 1, got 0")
+                 "gate_bias must have the strides of bias");
+    require_gate_limits(match, call, gated);
+    match.require(!call.b || match["k"] > 0, "k must be at least 1, got 0")
         .require(call.group_rows > 0, fmt::format("group_rows must be positive, got {}", call.group_rows))
         .require(call.expected_m >= 0 && call.expected_groups >= 0,
                  fmt::format("expected_m and expected_groups must be 0 or more, got {} and {}",

@@ -2,7 +2,10 @@
 // What products have in common, whatever their weights are.
 #pragma once
 
+#include <limits>
 #include <string>
+
+#include <fmt/format.h>
 
 #include "kernels/gemm/problem.h"
 #include "ops/match.h"
@@ -15,6 +18,17 @@ inline void require_product_sizes(Matcher& match, i64 m, i64 n, i64 k) {
     match.require(m <= kLargest && n <= kLargest && k <= kLargest,
                   "m, n and k must be below 2^31 - 4096, got " + std::to_string(m) + ", " +
                       std::to_string(n) + " and " + std::to_string(k));
+}
+
+// How gate and up become one: warpwright/ops/grouped_gemm.h.
+template <class Call>
+void require_gate_limits(Matcher& match, const Call& call, bool gated) {
+    const bool has_none =
+        call.limit == std::numeric_limits<float>::infinity() && call.alpha == 1 && call.up_offset == 0;
+    match.require(gated || has_none, "limit, alpha and up_offset go with b_gate")
+        .require(call.alpha > 0 && call.limit >= 0,
+                 fmt::format("alpha must be positive and limit not negative, got {} and {}", call.alpha,
+                             call.limit));
 }
 
 // What codes of d are made with, where it has them.

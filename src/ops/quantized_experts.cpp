@@ -37,13 +37,9 @@ Status prepare(Context& context, const QuantizedExperts& call, Prepared& prepare
                  "bias and gate_bias go together")
         .require(!call.gate_bias || call.gate_bias.stride[0] == call.bias.stride[0],
                  "gate_bias must have the strides of bias")
-        .require(!gated || same_form(b, call.b_gate), "b_gate must have the form of b, without order")
-        .require(gated || (call.limit == std::numeric_limits<float>::infinity() && call.alpha == 1 &&
-                           call.up_offset == 0),
-                 "limit, alpha and up_offset go with b_gate")
-        .require(call.alpha > 0 && call.limit >= 0,
-                 fmt::format("alpha must be positive and limit not negative, got {} and {}", call.alpha,
-                             call.limit))
+        .require(!gated || same_form(b, call.b_gate), "b_gate must have the form of b, without order");
+    require_gate_limits(match, call, gated);
+    match
         .require(
             match["k"] == b.k && match["n"] == b.n,
             fmt::format("b: n and k are {} and {}, but d has {} and a {}", b.n, b.k, match["n"], match["k"]))

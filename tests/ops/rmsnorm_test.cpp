@@ -30,6 +30,21 @@ TEST(RmsNorm, RefusesWithTheReason) {
     EXPECT_EQ(refusal(kOp, "rmsnorm.portable.bf16.any", "a100", {{"alignment_bytes", "2"}}), "");
 }
 
+TEST(RmsNorm, LayerNormHasARowOfItsOwn) {
+    EXPECT_EQ(chosen(kOp, "h200", {{"hidden", "128"}, {"residual", "false"}, {"bias", "true"}}),
+              "rmsnorm.portable.bf16.l32bias");
+    EXPECT_EQ(refusal(kOp, "rmsnorm.portable.bf16.any", "h200", {{"residual", "false"}, {"bias", "true"}}),
+              "bias: needs false, got true");
+    std::vector<u16> values(128);
+    const Tensor x = Tensor::dense(values.data(), DType::bf16, {1, 128}),
+                 weight = Tensor::dense(values.data(), DType::bf16, {128});
+    RmsNorm call{.x = x, .weight = weight, .out = x, .residual = x, .bias = weight};
+    EXPECT_EQ(rmsnorm(cpu_context(), {}, call).message(),
+              "rmsnorm: residual must be null where there is a bias");
+    call.residual = {};
+    EXPECT_TRUE(rmsnorm(cpu_context(), {}, call).ok());
+}
+
 TEST(RmsNorm, ChoosesTheRowThatFits) {
     EXPECT_EQ(chosen(kOp, "h200", {{"hidden", "1024"}}), "rmsnorm.portable.bf16.t64v2");
     EXPECT_EQ(chosen(kOp, "h200", {{"hidden", "4096"}}), "rmsnorm.portable.bf16.t256v2");

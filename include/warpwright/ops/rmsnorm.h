@@ -23,9 +23,9 @@ struct RmsNorm {
     // out as codes and scales, where x has two dimensions: FP8 for the tensor by a given scale, by token or
     // in groups, INT8 by token, MXFP8, MXFP4, NVFP4.
     QuantizedOutput quantized;
-    // Optional, like weight: LayerNorm, (x - mean(x)) / sqrt(variance(x) + epsilon) * (weight +
-    // weight_offset)
-    // + bias. Neither with a residual nor as codes; on a GPU in bf16.
+    // Optional, like weight: LayerNorm,
+    //   (x - mean(x)) / sqrt(variance(x) + epsilon) * (weight + weight_offset) + bias.
+    // Neither with a residual nor as codes; on a GPU in bf16.
     Tensor bias;
 };
 
