@@ -215,7 +215,7 @@ typedef struct ww_quantize_format {
 } ww_quantize_format;
 
 /* Keys and values in a cache (kv_format.h): the queries' type, or 8-bit codes. */
-enum { WW_KV_SAME = 0, WW_KV_FP8_E4M3 = 1, WW_KV_FP8_E5M2 = 2 };
+enum { WW_KV_SAME = 0, WW_KV_FP8_E4M3 = 1, WW_KV_FP8_E5M2 = 2, WW_KV_NVFP4 = 3 };
 
 /* ---- Operations ---------------------------------------------------------------------------------------- */
 
@@ -333,6 +333,9 @@ typedef struct ww_attention {
     ww_tensor block_columns; /* [listed] i32 */
     int64_t block_queries;   /* a multiple of 16 */
     int64_t block_keys;      /* a power of two */
+    /* Of WW_KV_NVFP4, whose k and v, or pages, have head_dim / 2 columns: e4m3 scales of 16 columns each. */
+    ww_tensor k_block_scales; /* like k, or k_pages, with head_dim / 16 columns: u8 */
+    ww_tensor v_block_scales;
 } ww_attention;
 WW_API ww_status ww_attention_workspace_bytes(ww_context* context, const ww_attention* call, int64_t* bytes);
 WW_API ww_status ww_prepare_attention(ww_context* context, const ww_attention* call, ww_prepared** prepared);

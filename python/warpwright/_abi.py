@@ -16,7 +16,7 @@ DTYPES = {"f32": 0, "f16": 1, "bf16": 2, "i32": 3, "u8": 4}
 ACTIVATIONS = {"none": 0, "silu": 1, "gelu": 2, "gelu_tanh": 3}
 CODES = {"e4m3": 0, "e5m2": 1, "i8": 2, "e2m1": 3}
 SCALES = {"f32": 0, "power_of_two": 1, "e8m0": 2, "e8m0_up": 3, "e4m3": 4}
-KV_FORMATS = {"same": 0, "fp8_e4m3": 1, "fp8_e5m2": 2}
+KV_FORMATS = {"same": 0, "fp8_e4m3": 1, "fp8_e5m2": 2, "nvfp4": 3}
 WEIGHT_FORMATS = {"int4": 0, "int8": 1, "fp8_e4m3": 2, "mxfp4": 3, "nvfp4": 4}
 PLAIN_CODES = {"u2": 0, "u3": 1, "u4": 2, "u8": 3, "i8": 4, "e4m3": 5, "e2m1": 6}
 LSE_BASES = {"two": 0, "e": 1}
@@ -107,6 +107,8 @@ Attention = _sized(
     block_columns=Tensor,
     block_queries=c_int64,
     block_keys=c_int64,
+    k_block_scales=Tensor,
+    v_block_scales=Tensor,
 )
 
 

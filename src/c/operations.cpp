@@ -25,7 +25,7 @@ using namespace warpwright::c;
 namespace {
 
 KvFormat kv_format(int32_t value, Arguments& arg) {
-    return arg.choice("kv_format", value, KvFormat::fp8_e5m2, "WW_KV_SAME to WW_KV_FP8_E5M2");
+    return arg.choice("kv_format", value, KvFormat::nvfp4, "WW_KV_SAME to WW_KV_NVFP4");
 }
 
 // convert() is overloaded by the struct.
@@ -63,6 +63,8 @@ Result<Attention> convert(const ww_attention& c, const Device& device, const cha
                    .kv_format = kv_format(c.kv_format, arg),
                    .k_scale = arg("k_scale", c.k_scale),
                    .v_scale = arg("v_scale", c.v_scale),
+                   .k_block_scales = arg("k_block_scales", c.k_block_scales),
+                   .v_block_scales = arg("v_block_scales", c.v_block_scales),
                    .q_starts = arg("q_starts", c.q_starts),
                    .max_q_len = c.max_q_len,
                    .max_kv_len = c.max_kv_len,

@@ -24,6 +24,54 @@ struct Checked {
     i64 mask_columns = 0;  // of a mask of bytes, that are made bits
 };
 
+// Of nvfp4, whose codes have been matched: the columns that they stand for, and their blocks' scales.
+void match_block_scales(Matcher& match, const Attention& call, bool paged) {
+    if (call.kv_format != KvFormat::nvfp4) {
+        match.require(!call.k_block_scales && !call.v_block_scales,
+                      fmt::format("k_block_scales and v_block_scales are for kv_format nvfp4, got {}",
+                                  kv_format_name(call.kv_format)));
+        return;
+    }
+    const auto blocks = [&](const char* name, const Tensor& scales, const char* columns, const char* halves,
+                            const char* blocks) {
+        if (paged) {
+            match.tensor(name, scales, {"pages", "page_size", "kv_heads", blocks}, {DType::u8});
+        } else {
+            match.tensor(name, scales, {"kv_tokens", "kv_heads", blocks}, {DType::u8});
+        }
+        match
+            .require(match[columns] % kKvBlock == 0,
+                     fmt::format("{} must be a multiple of {} for nvfp4, got {}", columns, kKvBlock,
+                                 match[columns]))
+            .require(match[halves] * 2 == match[columns],
+                     fmt::format("nvfp4 has two codes in a byte: expected {} bytes for {} = {}, got {}",
+                                 match[columns] / 2, columns, match[columns], match[halves]))
+            .require(
+                match[blocks] * kKvBlock == match[columns],
+                fmt::format("{} must have a scale for {} columns, {} for {} = {}, got {}", name, kKvBlock,
+                            match[columns] / kKvBlock, columns, match[columns], match[blocks]));
+    };
+    blocks("k_block_scales", call.k_block_scales, "head_dim", "head_dim / 2", "head_dim / 16");
+    blocks("v_block_scales", call.v_block_scales, "head_dim_v", "head_dim_v / 2", "head_dim_v / 16");
+    match.require(strides_fit(call.k_block_scales) && strides_fit(call.v_block_scales),
+                  "strides must be below 2^31 elements");
+}
+
+KvBlockScales block_scales_of(const Tensor& scales, bool paged) {
+    const int token = paged ? 1 : 0;
+    const auto narrow = [](i64 value) { return static_cast<i32>(value); };
+    return {static_cast<const u8*>(scales.data), paged ? narrow(scales.stride[0]) : 0,
+            narrow(scales.stride[token]), narrow(scales.stride[token + 1])};
+}
+
+// What starts of rows are a multiple of: of scales, which are copied in words, all or no vectors.
+i64 kv_alignment_of(const Attention& call, const Tensor& k, const Tensor& v, bool batch_invariant) {
+    const i64 alignment = alignment_of({&call.q, &call.out, &k, &v}, batch_invariant);
+    if (call.kv_format != KvFormat::nvfp4) return alignment;
+    const i64 blocks = alignment_of({&call.k_block_scales, &call.v_block_scales}, batch_invariant);
+    return blocks % 4 == 0 ? alignment : std::min<i64>(alignment, blocks);
+}
+
 Result<Checked> check(const Attention& call, bool batch_invariant) {
     const bool paged = static_cast<bool>(call.k_pages), has_lists = static_cast<bool>(call.block_starts);
     const bool has_bytes = call.mask.dtype == DType::u8;  // of a mask
@@ -45,18 +93,22 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     const Tensor& k = paged ? call.k_pages : call.k;
     const Tensor& v = paged ? call.v_pages : call.v;
     const DType type = kv_dtype(call.kv_format, call.q.dtype);
+    const bool packed = call.kv_format == KvFormat::nvfp4;
+    const char* const k_columns = packed ? "head_dim / 2" : "head_dim";
+    const char* const v_columns = packed ? "head_dim_v / 2" : "head_dim_v";
     if (paged) {
         match.require(!call.k && !call.v, "k and k_pages exclude each other")
-            .tensor("k_pages", k, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
-            .tensor("v_pages", v, {"pages", "page_size", "kv_heads", "head_dim_v"}, {type})
+            .tensor("k_pages", k, {"pages", "page_size", "kv_heads", k_columns}, {type})
+            .tensor("v_pages", v, {"pages", "page_size", "kv_heads", v_columns}, {type})
             .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
             .tensor("kv_lengths", call.kv_lengths, {"sequences"}, {DType::i32});
     } else {
-        match.tensor("k", k, {"kv_tokens", "kv_heads", "head_dim"}, {type})
-            .tensor("v", v, {"kv_tokens", "kv_heads", "head_dim_v"}, {type})
+        match.tensor("k", k, {"kv_tokens", "kv_heads", k_columns}, {type})
+            .tensor("v", v, {"kv_tokens", "kv_heads", v_columns}, {type})
             .tensor("kv_starts", call.kv_starts, {"sequences + 1"}, {DType::i32});
     }
     match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
+    match_block_scales(match, call, paged);
     WW_TRY(match.status());
     const i64 sequences = match["sequences + 1"] - 1;
     const i64 kv_capacity = paged ? match["max_pages"] * match["page_size"] : match["kv_tokens"];
@@ -130,7 +182,7 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                        .causal = call.causal,
                        .paged = paged,
                        .page_size = paged ? match["page_size"] : 1,
-                       .alignment_bytes = alignment_of({&call.q, &call.out, &k, &v}, batch_invariant),
+                       .alignment_bytes = kv_alignment_of(call, k, v, batch_invariant),
                        .window_left = call.window_left,
                        .softcap = call.softcap,
                        .kv_format = call.kv_format,
@@ -208,6 +260,10 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                     .block_sequence_stride = call.block_starts.stride[0],
                     .block_head_stride = match["block_heads"] > 1 ? call.block_starts.stride[1] : 0,
                     .block_columns = static_cast<const i32*>(call.block_columns.data)};
+    if (packed) {
+        checked.args.k_blocks = block_scales_of(call.k_block_scales, paged);
+        checked.args.v_blocks = block_scales_of(call.v_block_scales, paged);
+    }
     return checked;
 }
 

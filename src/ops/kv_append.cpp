@@ -21,6 +21,7 @@ Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
         .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
         .tensor("k_pages", call.k_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
         .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type});
+    match_written_format(match, call.kv_format);
     match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
     WW_TRY(match.status());
     if (match["tokens"] == 0) return {};

@@ -15,7 +15,7 @@ inline void match_kv_scales(Matcher& match, KvFormat format, const Tensor& k_sca
         if (!tensor) return;
         match
             .require(format != KvFormat::same,
-                     fmt::format("{} is for kv_format fp8_e4m3 or fp8_e5m2, got same", name))
+                     fmt::format("{} is for kv_format fp8_e4m3, fp8_e5m2 or nvfp4, got same", name))
             .tensor(name, tensor, {name}, {DType::f32});
         const i64 count = match[name], heads = match["kv_heads"];
         match.require(count == 1 || count == heads,
@@ -23,6 +23,13 @@ inline void match_kv_scales(Matcher& match, KvFormat format, const Tensor& k_sca
     };
     scale("k_scale", k_scale);
     scale("v_scale", v_scale);
+}
+
+// Of what writes codes.
+inline void match_written_format(Matcher& match, KvFormat format) {
+    match.require(format != KvFormat::nvfp4,
+                  "kv_format nvfp4 is only read: quantize makes its codes and scales, and kv_append takes "
+                  "them into pages as tensors of 16-bit elements");
 }
 
 // Elements from a kv head's scale to the next one's.

@@ -29,6 +29,7 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
             .tensor("k_pages", call.k_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
             .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "value_dim"}, {type});
     }
+    match_written_format(match, call.kv_format);
     match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
     match.require(appends || !(call.v || call.sequences || call.page_table || call.v_pages),
                   "v, sequences, page_table and v_pages: expected k_pages too");

@@ -57,6 +57,14 @@ __device__ inline void cp_async_4(u32 shared_address, const void* source, int so
                  : "memory");
 }
 
+// ptx: cp.async.ca.shared.global.L2::cache_hint 4, src-size | PTX ISA 9.7.9.25.3.1 | sm_80. Of constants, or
+// of what the predecessor does not write, as cp_async_16 with a policy.
+__device__ inline void cp_async_4(u32 shared_address, const void* source, int source_bytes, u64 policy) {
+    asm volatile("cp.async.ca.shared.global.L2::cache_hint [%0], [%1], 4, %2, %3;" ::"r"(shared_address),
+                 "l"(source), "r"(source_bytes), "l"(policy)
+                 : "memory");
+}
+
 // ptx: cp.async.commit_group | PTX ISA 9.7.9.25.3.2 | sm_80
 __device__ inline void cp_async_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");

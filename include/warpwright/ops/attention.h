@@ -36,6 +36,10 @@ struct Attention {
     // What codes are multiplied by, read on the device: [1] f32, or [kv_heads], one for each kv head;
     // null: 1. Codes of NaN and infinity make the outputs of all that see them unspecified.
     Tensor k_scale, v_scale;
+    // Of nvfp4, and only of it: scales in e4m3 of 16 columns each, [kv_tokens, kv_heads, head_dim / 16] u8 or
+    // [pages, page_size, kv_heads, head_dim / 16]; k and v, or their pages, have head_dim / 2 columns then.
+    // `quantize` makes both of rows of head_dim, and kv_append takes either into pages as 16-bit elements.
+    Tensor k_block_scales, v_block_scales;
 
     // [sequences + 1] i32, ascending; the last one is q_tokens. Queries before the first one are another
     // call's: neither they nor their outputs are touched.

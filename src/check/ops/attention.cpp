@@ -108,7 +108,7 @@ void* write_codes(Workbench& bench, KvFormat format, const std::vector<float>& v
 // k and v are stored as [count, k then v: rows, ...] in one tensor: strides that are not those of a dense
 // one.
 struct Interleaved {
-    Tensor k, v;
+    Tensor k, v, k_blocks, v_blocks;
     std::vector<float> k_values, v_values;
 };
 Interleaved interleave(Workbench& bench, const AttentionProblem& problem, const AttentionInputs& in,
@@ -151,6 +151,52 @@ Interleaved interleave(Workbench& bench, const AttentionProblem& problem, const 
     };
     result.k = part(0, problem.head_dim);
     result.v = part(block, value_dim(problem));
+    return result;
+}
+
+// The same of nvfp4: scales are interleaved as their codes are, of keys that are not read NaN.
+Interleaved interleave_packed(Workbench& bench, const AttentionProblem& problem, const AttentionInputs& in,
+                              i64 count, i64 rows, double magnitude, bool misaligned) {
+    const i64 heads = rows * problem.kv_heads, columns[] = {problem.head_dim, value_dim(problem)};
+    const i64 first[] = {0, heads * columns[0]}, both = heads * (columns[0] + columns[1]);
+    Interleaved result;
+    std::vector<float>* const values[] = {&result.k_values, &result.v_values};
+    const std::size_t before = misaligned ? 1 : 0;
+    std::vector<u8> codes(static_cast<std::size_t>(count * both / 2) + before);
+    std::vector<u8> scales(static_cast<std::size_t>(count * both / kKvBlock) + before);
+    std::normal_distribution<float> normal(0, static_cast<float>(magnitude));
+    std::uniform_real_distribution<float> share(0.2f, 0.6f);
+    for (int part = 0; part < 2; ++part) {
+        std::vector<float>& numbers = *values[part];
+        numbers.resize(static_cast<std::size_t>(count * heads * columns[part]));
+        poison_unused(in, columns[part], numbers);
+        for (i64 i = 0; i < std::ssize(numbers); i += kKvBlock) {
+            const i64 at = i / (heads * columns[part]) * both + first[part] + i % (heads * columns[part]);
+            u8& scale = scales[before + static_cast<std::size_t>(at / kKvBlock)];
+            const bool unused = std::isnan(numbers[static_cast<std::size_t>(i)]);
+            const float wanted = static_cast<float>(magnitude) * share(bench.random());
+            scale = unused ? 0x7f : formats::encode(formats::kE4M3, wanted);
+            const float of_block = formats::decode(formats::kE4M3, scale);
+            for (i64 c = 0; c < kKvBlock; ++c) {
+                const u8 code =
+                    formats::encode(formats::kE2M1, unused ? 1.f : normal(bench.random()) / of_block);
+                u8& byte = codes[before + static_cast<std::size_t>((at + c) / 2)];
+                byte = static_cast<u8>(byte | code << c % 2 * 4);
+                numbers[static_cast<std::size_t>(i + c)] = formats::decode(formats::kE2M1, code) * of_block;
+            }
+        }
+    }
+    const auto tensor = [&](const std::vector<u8>& bytes, int part, i64 per_byte) {
+        auto* data = static_cast<std::byte*>(bench.bytes(std::as_bytes(std::span(bytes)), DType::u8).data);
+        data += before + static_cast<std::size_t>(first[part] / per_byte);
+        const i64 width = columns[part] / per_byte;
+        Tensor all = problem.paged ? Tensor::dense(data, DType::u8, {count, rows, problem.kv_heads, width})
+                                   : Tensor::dense(data, DType::u8, {count, problem.kv_heads, width});
+        all.stride[0] = both / per_byte;
+        return all;
+    };
+    result.k = tensor(codes, 0, 2), result.v = tensor(codes, 1, 2);
+    result.k_blocks = tensor(scales, 0, kKvBlock), result.v_blocks = tensor(scales, 1, kKvBlock);
     return result;
 }
 
@@ -307,6 +353,21 @@ struct AttentionCheck {
         add_asking({6, 70, 301, 0, 8, 2, 96, any, true, true, 1}, blocks(16, 64), softcap, window(99, 3));
         add_asking({2, 150, 300, 0, 4, 1, 128, any, true, true, 8}, blocks(32, 256), chunk);
         add_asking({1, 2, 3000, 0, 4, 1, 128, any, true, true, 64}, blocks(128, 128));  // splits
+
+        // Packed keys and values.
+        const KvFormat nvfp4 = KvFormat::nvfp4;
+        const auto packed = [](AttentionProblem& p) { p.kv_format = KvFormat::nvfp4; };
+        add_coded(nvfp4, {6, 1, 700, 0, 8, 2, 128, any, true, true, 16});
+        add_coded(nvfp4, {6, 5, 301, 0, 8, 1, 128, any, true, true, 1}, 99, 30);  // large scores
+        add_coded(nvfp4, {4, 70, 131, 0, 2, 2, 128, any, false, true, 64});
+        add_coded(nvfp4, {6, 1, 300, 0, 8, 2, 64, any, true, true, 16});
+        add_coded(nvfp4, {6, 3, 200, 0, 2, 1, 128, any, true, false});
+        add_coded(nvfp4, {6, 3, 100, 0, 4, 2, 96, any, true, false});
+        add_coded(nvfp4, {1, 1, 6000, 0, 4, 1, 128, any, true, true, 256});  // many splits
+        add_coded(nvfp4, {6, 20, 100, 0, 4, 2, 80, any, true, true, 4, 2}, 17, 20);
+        add_coded(nvfp4, {3, 40, 90, 0, 2, 1, 256, any, true, true, 8});
+        add_asking({6, 5, 301, 0, 8, 1, 192, any, true, true, 1}, values(128), packed);
+        add_asking({6, 40, 150, 0, 2, 1, 128, any, true, false}, packed, sinks, alibi, mask);
         return problems;
     }
 
@@ -381,7 +442,8 @@ struct AttentionCheck {
             bench.output(problem.dtype, {q_rows, problem.heads, value_dim(problem)}, misaligned);
         const Tensor lse = bench.output(DType::f32, {q_rows, problem.heads});
         const i64 rows = problem.paged ? problem.page_size : 1;
-        Interleaved kv = interleave(bench, problem, in, count, rows, magnitude, misaligned);
+        Interleaved kv = (problem.kv_format == KvFormat::nvfp4 ? interleave_packed : interleave)(
+            bench, problem, in, count, rows, magnitude, misaligned);
         in.q = bench.read(q);
         in.k = std::move(kv.k_values);
         in.v = std::move(kv.v_values);
@@ -422,6 +484,8 @@ struct AttentionCheck {
             };
             call.k_scale = draw(in.k_scale);
             call.v_scale = draw(in.v_scale);
+            call.k_block_scales = kv.k_blocks;
+            call.v_block_scales = kv.v_blocks;
         }
         if (problem.sinks) call.sinks = choose_of_heads(bench, problem.heads, 6, in.sinks);
         if (problem.alibi) call.alibi_slopes = choose_of_heads(bench, problem.heads, 0.5f, in.alibi_slopes);

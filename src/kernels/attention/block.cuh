@@ -12,6 +12,7 @@
 #include "ptx/ldmatrix.cuh"
 #include "ptx/memory.cuh"
 #include "tile/code_pairs.cuh"
+#include "tile/packed_codes.cuh"
 
 namespace warpwright {
 
@@ -53,6 +54,12 @@ constexpr bool kConvertsFp8 = facts_of(static_cast<BuildTarget>(WW_TARGET)).firs
 // What scores, or outputs, of codes are multiplied by.
 __device__ inline float scale_of_head(const float* scales, i32 stride, int kv_head) {
     return scales == nullptr ? 1 : scales[kv_head * stride];
+}
+
+// What makes of the products with numbers of codes those with what they stand for.
+template <AttentionRow R, class T>
+__device__ constexpr float code_factor() {
+    return is_packed(R) ? kPackedFactor<T> : 1;
 }
 
 struct BlockWork {
@@ -207,7 +214,18 @@ __device__ inline void load_query(const AttentionArgs& args, const BlockWork& wo
                      i64{work.kv_head * work.group + row % work.group} * args.q_head_stride;
 #pragma unroll
         for (int step = 0; step < R.head_dim / 16; ++step) {
-            if constexpr (reads_codes(R)) {
+            if constexpr (reads_codes(R) && is_packed(R)) {
+                // In the order of packed_pair of a key's codes 8 * member to 8 * member + 7 of 32: of two
+                // steps each has pairs (c, c + 4).
+                const int column = step / 2 * 32 + 8 * member + step % 2 * 2;
+                U32x2 ends{0, 0};
+                if (column < args.head_dim) {
+                    const auto* pairs = reinterpret_cast<const u32*>(q + column);
+                    ends = {pairs[0], pairs[2]};
+                }
+                keep(step, half, __byte_perm(ends.x, ends.y, 0x5410));
+                keep(step, half + 2, __byte_perm(ends.x, ends.y, 0x7632));
+            } else if constexpr (reads_codes(R)) {
                 // In the order of alternating_pairs of a key's codes 4 * member to 4 * member + 3.
                 const int column = step * 16 + 4 * member;
                 U32x2 four{0, 0};
@@ -297,7 +315,8 @@ __device__ inline Finished finish_row(const AttentionArgs& args, const BlockWork
                                       float sum) {
     Finished finished = finish(max, sum, args.scale_log2, args.sinks, head, args.lse_factor);
     if constexpr (is_coded(R))
-        finished.scale *= scale_of_head(args.v_scale, args.v_scale_stride, work.kv_head);
+        finished.scale *=
+            scale_of_head(args.v_scale, args.v_scale_stride, work.kv_head) * code_factor<R, ValueType<R>>();
     return finished;
 }
 

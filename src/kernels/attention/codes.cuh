@@ -58,9 +58,18 @@ __device__ inline void add_coded_values(u32 v, const float (&s)[2][4], float (&o
     }
 }
 
-// A lane's outputs of columns 16 * n + 4 * member and the three behind it.
-template <int kBlocks>
+// A lane's outputs of the columns from first_of_four(n) on.
+template <AttentionRow R>
+__device__ inline int first_of_four(int n) {
+    const int member = lane_id() % 4;
+    return is_packed(R) ? n / 2 * 32 + 8 * member + n % 2 * 4 : n * 16 + 4 * member;
+}
+template <AttentionRow R, int kBlocks>
 __device__ inline float4 four_columns(const float (&out)[kBlocks][4], int n, int half) {
+    if constexpr (is_packed(R)) {
+        const int first = n / 2 * 4, i = 2 * half + n % 2;
+        return {out[first][i], out[first + 1][i], out[first + 2][i], out[first + 3][i]};
+    }
     const float(&even)[4] = out[2 * n];
     const float(&odd)[4] = out[2 * n + 1];
     return {even[2 * half], odd[2 * half], even[2 * half + 1], odd[2 * half + 1]};

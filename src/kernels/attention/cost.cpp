@@ -87,11 +87,10 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     work.blocks = tiles * problem.sequences * problem.kv_heads;
     work.slots = target.num_sms * blocks_per_sm(row, target);
     work.steps = std::ceil(keys / row.kv_tile);
-    const int kv_bytes = dtype_bytes(kv_dtype(problem.kv_format, problem.dtype));
     const double columns =
         static_cast<double>(problem.head_dim + value_dim(problem));  // of a key and its value
     const double row_columns = row.head_dim + value_dim(row);
-    work.step_bytes = row.kv_tile * columns * kv_bytes;
+    work.step_bytes = row.kv_tile * columns * kv_bytes(problem.kv_format, problem.dtype);
     work.memory_bytes = work.step_bytes * (fresh + (1 - fresh) / costs.l2_factor);
     work.padding = (row_columns - columns) / row_columns;
     work.step_flops = 2.0 * tile_rows * row.kv_tile * row_columns;
@@ -210,7 +209,7 @@ Prediction AttentionOp::predict(const Row& row, const TargetFacts& target, const
         const double read =
             has_first(problem) ? keys_seen(problem, q_len, q_len) : double(problem.max_kv_len);
         const double bytes = 1.0 * problem.sequences * problem.kv_heads * read * columns *
-                             dtype_bytes(kv_dtype(problem.kv_format, problem.dtype));
+                             kv_bytes(problem.kv_format, problem.dtype);
         return roofline(target, costs, bytes, flops, fp32_tflops(target, costs),
                         costs.host.attention_memory_share, costs.host.attention_compute_share);
     }

@@ -132,28 +132,54 @@ struct ListedBlocks {
     }
 };
 
-// Keys or values of a kv head, one stride apart: as they are, or decoded.
+// Keys or values of a kv head: as they are, or decoded.
+template <DType kType>
 struct HostRows {
     const void* first;
-    i64 stride;
-    const u16* table = nullptr;  // null: 16 bits
+    i64 page_stride, token_stride;
+    const u16* table = nullptr;  // of codes of 8 bits
     float scale = 1;
+    KvBlockScales blocks{};  // of packed codes
 
-    HostRows(const void* data, i64 offset, i64 token_stride, const u16* numbers, const float* scales,
-             i64 scale_index)
-        : first(static_cast<const std::byte*>(data) + offset * (numbers == nullptr ? 2 : 1)),
-          stride(token_stride),
-          table(numbers),
-          scale(scales == nullptr ? 1 : scales[scale_index]) {}
+    // Keys' or values' elements from `offset` on.
+    HostRows(const void* data, i64 offset, i64 page, i64 token, KvFormat format)
+        : page_stride(page), token_stride(token) {
+        const int bytes = dtype_bytes(kv_dtype(format, kType));
+        first = static_cast<const std::byte*>(data) + offset * bytes;
+        if (format == KvFormat::fp8_e4m3 || format == KvFormat::fp8_e5m2)
+            table = CodeTable<kType>::of(format).numbers;
+    }
 
-    // `count` rows from this element on; their stride.
-    std::pair<const u16*, i64> read(i64 at, int count, i64 head_dim, Buffers& buffers) const {
-        if (table == nullptr) return {static_cast<const u16*>(first) + at, stride};
+    // `count` keys from this one on, which are one stride apart; the stride between them.
+    std::pair<const u16*, i64> read(const Sequence& sequence, int key, int count, i64 columns,
+                                    Buffers& buffers) const {
+        const i64 at = sequence.row(key, page_stride, token_stride);
+        if (table == nullptr && blocks.first == nullptr)
+            return {static_cast<const u16*>(first) + at, token_stride};
         const u8* codes = static_cast<const u8*>(first) + at;
+        const u8* scales = nullptr;
+        if (blocks.first != nullptr)
+            scales = blocks.first + sequence.row(key, blocks.page_stride, blocks.token_stride);
         for (int row = 0; row < count; ++row) {
-            for (i64 i = 0; i < head_dim; ++i) buffers.decoded[row][i] = table[codes[row * stride + i]];
+            if (scales != nullptr) {
+                unpack(codes + row * token_stride, scales + i64{row} * blocks.token_stride, columns,
+                       buffers.decoded[row]);
+            } else {
+                for (i64 i = 0; i < columns; ++i)
+                    buffers.decoded[row][i] = table[codes[row * token_stride + i]];
+            }
         }
         return {buffers.decoded[0], kMaxHeadDim};
+    }
+
+    // Exact: a product has six bits.
+    static void unpack(const u8* codes, const u8* scales, i64 columns, u16* numbers) {
+        for (i64 i = 0; i < columns; ++i) {
+            const u8 code = codes[i / 2] >> (i % 2 * 4) & 15;
+            store_float(numbers, kType, i,
+                        formats::decode(formats::kE2M1, code) *
+                            formats::decode(formats::kE4M3, scales[i / kKvBlock]));
+        }
     }
 };
 
@@ -163,12 +189,17 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
     const int num_queries = std::min(kQueries, sequence.q_len - first_query);
     const int head_dim = args.head_dim, value_dim = args.head_dim_v;
     const i64 kv_head = head / (args.heads / args.kv_heads);
-    const u16* numbers =
-        args.kv_format == KvFormat::same ? nullptr : CodeTable<kType>::of(args.kv_format).numbers;
-    const HostRows k(args.k, kv_head * args.k_head_stride, args.k_token_stride, numbers, args.k_scale,
-                     kv_head * args.k_scale_stride);
-    const HostRows v(args.v, kv_head * args.v_head_stride, args.v_token_stride, numbers, args.v_scale,
-                     kv_head * args.v_scale_stride);
+    HostRows<kType> k(args.k, kv_head * args.k_head_stride, args.k_page_stride, args.k_token_stride,
+                      args.kv_format);
+    HostRows<kType> v(args.v, kv_head * args.v_head_stride, args.v_page_stride, args.v_token_stride,
+                      args.kv_format);
+    if (args.k_scale != nullptr) k.scale = args.k_scale[kv_head * args.k_scale_stride];
+    if (args.v_scale != nullptr) v.scale = args.v_scale[kv_head * args.v_scale_stride];
+    if (args.kv_format == KvFormat::nvfp4) {
+        k.blocks = args.k_blocks, v.blocks = args.v_blocks;
+        k.blocks.first += kv_head * k.blocks.head_stride;
+        v.blocks.first += kv_head * v.blocks.head_stride;
+    }
     const auto products = products_of(simd, kType);
     const auto add_scaled = add_scaled_of(simd, kType);
     for (int i = 0; i < num_queries; ++i) {
@@ -189,8 +220,7 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
         for (int j = skipped, run = 0; j < num_keys; j += run) {
             run = listed.run(first_key + j, sequence.run(first_key + j, num_keys - j));
             if (!listed.has(first_key + j)) continue;
-            const auto [rows, stride] = k.read(
-                sequence.row(first_key + j, args.k_page_stride, args.k_token_stride), run, head_dim, buffers);
+            const auto [rows, stride] = k.read(sequence, first_key + j, run, head_dim, buffers);
             products(buffers.q[0], kMaxHeadDim, num_queries, rows, stride, run, head_dim,
                      &buffers.weights[0][j], kKeys);
         }
@@ -199,7 +229,7 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
             const int first = std::clamp(sequence.first_visible(first_query + i) - first_key, 0, seen);
             float* weights = buffers.weights[i];
             float max = buffers.max[i];
-            if (numbers != nullptr) {
+            if (args.kv_format != KvFormat::same) {
                 for (int j = first; j < seen; ++j) weights[j] *= k.scale;
             }
             if (args.tanh_scale != 0) {
@@ -237,9 +267,7 @@ void attend(const AttentionArgs& args, const Sequence& sequence, i64 head, int f
         for (int j = skipped, run = 0; j < num_keys; j += run) {
             run = listed.run(first_key + j, sequence.run(first_key + j, num_keys - j));
             if (!listed.has(first_key + j)) continue;
-            const auto [rows, stride] =
-                v.read(sequence.row(first_key + j, args.v_page_stride, args.v_token_stride), run, value_dim,
-                       buffers);
+            const auto [rows, stride] = v.read(sequence, first_key + j, run, value_dim, buffers);
             for (int i = 0; i < num_queries; ++i) {
                 const int seen = std::min(run, sequence.visible(first_query + i) - first_key - j);
                 const int first = std::max(0, sequence.first_visible(first_query + i) - first_key - j);

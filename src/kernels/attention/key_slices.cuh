@@ -17,12 +17,30 @@
 
 namespace warpwright {
 
+// Where a kv head's scales of blocks begin.
+template <AttentionRow R, bool packed = is_packed(R)>
+struct BlockScales {
+    __device__ BlockScales(const AttentionArgs&, int) {}
+    __device__ void advance(const AttentionArgs&, i32) {}
+};
+template <AttentionRow R>
+struct BlockScales<R, true> {
+    const u8 *k, *v;
+    __device__ BlockScales(const AttentionArgs& args, int kv_head)
+        : k(args.k_blocks.first + i64{kv_head} * args.k_blocks.head_stride),
+          v(args.v_blocks.first + i64{kv_head} * args.v_blocks.head_stride) {}
+    __device__ void advance(const AttentionArgs& args, i32 tokens) {
+        k += i64{tokens} * args.k_blocks.token_stride;
+        v += i64{tokens} * args.v_blocks.token_stride;
+    }
+};
+
 // A warp's copies of its slices of K and V.
 template <AttentionRow R>
 class KeySlices {
     using T = KvElement<R>;
     using Step = typename AttentionShared<R>::Step;
-    static constexpr int kElements = 16 / sizeof(T);  // of a vector
+    static constexpr int kElements = is_packed(R) ? 32 : 16 / sizeof(T);  // of a vector
     static constexpr int kVectors = R.head_dim / kElements;
     using Map = Swizzle<kVectors>;
     static constexpr int kKeys = 16;
@@ -40,6 +58,7 @@ public:
         : args_(args),
           k_(static_cast<const T*>(args.k) + i64{place.kv_head} * args.k_head_stride),
           v_(static_cast<const T*>(args.v) + i64{place.kv_head} * args.v_head_stride),
+          blocks_(args, place.kv_head),
           stride_(args.num_splits * R.kv_tile),
           key_(place.split * R.kv_tile + warp_id() * kKeys) {
         if (args.page_table != nullptr) {
@@ -59,6 +78,7 @@ public:
     __device__ void limit(const BlockWork& work, i32 kv_start) {
         k_ += i64{kv_start} * args_.k_token_stride;
         v_ += i64{kv_start} * args_.v_token_stride;
+        blocks_.advance(args_, kv_start);
         begin_ = work.kv_first;
         end_ = work.kv_end;
         if (!args_.has_first) return;
@@ -114,9 +134,10 @@ private:
         for (int i = 0; i < kKeys * kVectors / 32; ++i) {
             const int row = (i * 32 + lane_id()) / kVectors, vector = (i * 32 + lane_id()) % kVectors;
             const u32 to = Map::offset_bytes(warp_id() * kKeys + row, vector);
-            copy_vector(k_shared + to, k + i64{row} * args_.k_token_stride + vector * kElements);
-            copy_vector(v_shared + to, v + i64{row} * args_.v_token_stride + vector * kElements);
+            copy_vector(k_shared + to, k + i64{row} * args_.k_token_stride + vector * (16 / sizeof(T)));
+            copy_vector(v_shared + to, v + i64{row} * args_.v_token_stride + vector * (16 / sizeof(T)));
         }
+        copy_blocks(step, page, true);
     }
 
     // Lane l addresses row l % 16, of K in the lower half of the warp and of V in the upper one. Keys before
@@ -141,10 +162,32 @@ private:
             copy_vector(k_shared + to, reinterpret_cast<const void*>(k + vector * 16), bytes);
             copy_vector(v_shared + to, reinterpret_cast<const void*>(v + vector * 16), bytes);
         }
+        copy_blocks(step, page, false);
+    }
+
+    // Scales of the slice's blocks: a lane has four of a key of K and of V.
+    __device__ void copy_blocks(Step& step, i32 page, bool all) const {
+        if constexpr (is_packed(R)) {
+            static_assert(R.head_dim == 8 * kKvBlock);
+            const int row = lane_id() / 2, word = lane_id() % 2, key = key_ + row;
+            const i32 own_page = all || in_one_page_ ? page : __shfl_sync(~0u, page, row);
+            const bool reads = all || (key >= begin_ && key < end_);
+            const int bytes =
+                reads ? min(4, max(0, args_.head_dim / static_cast<int>(kKvBlock) - 4 * word)) : 0;
+            const int to = (warp_id() * kKeys + row) * 8 + word * 4;
+            const auto copy_word = [&](u8* shared, const u8* first, const KvBlockScales& scales) {
+                const i64 at = reads ? offset(own_page, key, scales.page_stride, scales.token_stride) : 0;
+                ptx::cp_async_4(ptx::shared_address(shared) + to, first + at + (bytes > 0 ? word * 4 : 0),
+                                bytes, policy_);
+            };
+            copy_word(step.k_blocks, blocks_.k, args_.k_blocks);
+            copy_word(step.v_blocks, blocks_.v, args_.v_blocks);
+        }
     }
 
     const AttentionArgs& args_;
     const T *k_, *v_;
+    BlockScales<R> blocks_;
     const i32* pages_ = nullptr;
     const u64 policy_ = ptx::read_once_policy();
     int page_mask_ = ~0;       // of the bits of a key that count within its page; ragged keys are one page
@@ -192,7 +235,8 @@ __device__ inline void attend_slices(const AttentionArgs& args, const BlockWork&
     when_waited();
 
     if constexpr (reads_codes(R))
-        softmax.key_scale = scale_of_head(args.k_scale, args.k_scale_stride, work.kv_head);
+        softmax.key_scale = scale_of_head(args.k_scale, args.k_scale_stride, work.kv_head) *
+                            code_factor<R, Storage<R.dtype>>();
     Query<R> query;
     load_query<R>(args, work, work.first_row,
                   [&](int step, int i, u32 value) { query.keep(shared, step, i, value); });
@@ -223,7 +267,8 @@ __device__ inline void attend_slices(const AttentionArgs& args, const BlockWork&
             softmax.template attend<16>(
                 args, [&](int depth, u32(&a)[4]) { query.get(shared, depth, a); },
                 ptx::shared_address(shared.steps[stage].k) + k_row,
-                ptx::shared_address(shared.steps[stage].v) + v_row, first_key, masked);
+                ptx::shared_address(shared.steps[stage].v) + v_row,
+                PackedBlocks<R>(shared.steps[stage], warp_id() * 16), first_key, masked);
         }
         if (kAhead == R.stages) {
             __syncwarp();  // all lanes have read this step

@@ -9,11 +9,44 @@
 
 namespace warpwright {
 
+// Where the scale of a lane's vector is; of packed codes only.
+template <AttentionRow R, bool packed = is_packed(R)>
+struct VectorBlocks {
+    struct At {};
+    __device__ At at(const AttentionArgs&, i64, i64) const { return {}; }
+    __device__ void advance(const AttentionArgs&, int) {}
+};
+template <AttentionRow R>
+struct VectorBlocks<R, true> {
+    struct At {
+        const u8 *k, *v;
+    };
+    At first;  // page 0's first row, or the next step's row of the first pass
+
+    __device__ void set(const AttentionArgs& args, const BlockWork& work, int row, int block) {
+        const auto start = [&](const KvBlockScales& scales) {
+            const u8* at = scales.first + i64{work.kv_head} * scales.head_stride + block;
+            if (args.page_table != nullptr) return at;
+            return at + (i64{args.kv_starts[work.sequence]} + work.kv_begin + row) * scales.token_stride;
+        };
+        first = {start(args.k_blocks), start(args.v_blocks)};
+    }
+    __device__ At at(const AttentionArgs& args, i64 page, i64 token) const {
+        return {first.k + page * args.k_blocks.page_stride + token * args.k_blocks.token_stride,
+                first.v + page * args.v_blocks.page_stride + token * args.v_blocks.token_stride};
+    }
+    __device__ void advance(const AttentionArgs& args, int tokens) {
+        first.k += i64{tokens} * args.k_blocks.token_stride;
+        first.v += i64{tokens} * args.v_blocks.token_stride;
+    }
+};
+
 template <AttentionRow R>
 class KvTiles {
     using T = KvElement<R>;
     using Step = typename AttentionShared<R>::Step;
     static constexpr int kElements = copies_codes(R) ? 16 : 8;  // of a vector
+    static constexpr int kPerElement = is_packed(R) ? 2 : 1;    // columns
     static constexpr int kVectors = R.head_dim / kElements, kValueVectors = value_dim(R) / kElements;
     static constexpr int kRowBytes = kVectors * 16;
     using Map = Swizzle<kVectors>;
@@ -43,10 +76,12 @@ public:
             first_k = token * args.k_token_stride;
             first_v = token * args.v_token_stride;
         }
-        k_ = static_cast<const T*>(args.k) + i64{work.kv_head} * args.k_head_stride + vector * kElements +
-             first_k;
-        v_ = static_cast<const T*>(args.v) + i64{work.kv_head} * args.v_head_stride + vector * kElements +
-             first_v;
+        const int column = vector * kElements / kPerElement;
+        k_ = static_cast<const T*>(args.k) + i64{work.kv_head} * args.k_head_stride + column + first_k;
+        v_ = static_cast<const T*>(args.v) + i64{work.kv_head} * args.v_head_stride + column + first_v;
+        if constexpr (is_packed(R)) {
+            blocks_.set(args, work, row, vector * kElements / static_cast<int>(kKvBlock));
+        }
         begin_ = work.kv_first;
         end_ = work.kv_end;
         key_ = work.kv_begin;
@@ -66,9 +101,9 @@ public:
 #pragma unroll
             for (int pass = 0; pass < kPasses; ++pass) {
                 const i64 row = pass * kPassRows;
-                copy_row<copies_k, copies_v, from_start>(k_shared, v_shared, pass,
-                                                         k_ + row * args_.k_token_stride,
-                                                         v_ + row * args_.v_token_stride);
+                copy_row<copies_k, copies_v, from_start>(
+                    k_shared, v_shared, pass, k_ + row * args_.k_token_stride,
+                    v_ + row * args_.v_token_stride, blocks_.at(args_, 0, row));
             }
         } else {
 #pragma unroll
@@ -79,7 +114,8 @@ public:
                 copy_row<copies_k, copies_v, from_start>(
                     k_shared, v_shared, pass,
                     k_ + page * args_.k_page_stride + in_page * args_.k_token_stride,
-                    v_ + page * args_.v_page_stride + in_page * args_.v_token_stride);
+                    v_ + page * args_.v_page_stride + in_page * args_.v_token_stride,
+                    blocks_.at(args_, page, in_page));
             }
         }
     }
@@ -90,6 +126,7 @@ public:
         if (args_.page_table == nullptr) {
             k_ += i64{R.kv_tile} * args_.k_token_stride;
             v_ += i64{R.kv_tile} * args_.v_token_stride;
+            blocks_.advance(args_, R.kv_tile);
         } else {
             look_up();
         }
@@ -113,7 +150,8 @@ private:
     }
 
     template <bool copies_k, bool copies_v, bool from_start>
-    __device__ void copy_row(u32 k_shared, u32 v_shared, int pass, const T* k, const T* v) const {
+    __device__ void copy_row(u32 k_shared, u32 v_shared, int pass, const T* k, const T* v,
+                             const typename VectorBlocks<R>::At& blocks) const {
         const int row = pass * kPassRows + thread() / kLanes, key = key_ + row, vector = thread() % kLanes;
         if constexpr (kStrided) {
             const bool in_range = key < end_ && (from_start || key >= begin_);
@@ -129,7 +167,14 @@ private:
         u32 offset = offset_ + pass * kPassRows * kRowBytes;
         if constexpr (kPassRows % 8 != 0) offset = Map::offset_bytes(row, vector);
         // Of vectors behind head_dim no key is read.
-        if constexpr (R.elementwise) {
+        if constexpr (is_packed(R)) {
+            const bool reads = key < end_ && (from_start || key >= begin_);
+            if constexpr (copies_k)
+                unpack<Storage<R.dtype>>(k_shared + offset, k, blocks.k,
+                                         reads && vector * 8 < args_.head_dim);
+            if constexpr (copies_v)
+                unpack<ValueType<R>>(v_shared + offset, v, blocks.v, reads && vector * 8 < args_.head_dim_v);
+        } else if constexpr (R.elementwise) {
             const bool reads = key < end_ && (from_start || key >= begin_);
             copy_elements<copies_k, Storage<R.dtype>>(k_shared + offset, k, reads, vector, args_.head_dim);
             copy_elements<copies_v, ValueType<R>>(v_shared + offset, v, reads, vector, args_.head_dim_v);
@@ -148,6 +193,21 @@ private:
             const int column = (thread() % 8 + 8 * i) * kElements;
             ptx::cp_async_16(shared + i * 128, from + i * 8 * kElements, reads && column < columns ? 16 : 0);
         }
+    }
+
+    // Eight numbers of four bytes.
+    template <class Number>
+    __device__ void unpack(u32 shared, const T* from, const u8* scale, bool reads) const {
+        U32x4 numbers{0, 0, 0, 0};
+        if (reads) {
+            const u32 codes = from[0].bits | from[1].bits << 8 | from[2].bits << 16 | from[3].bits << 24;
+            const u32 scales = block_scales<Number>(*scale * 0x01000100u);
+            const u32 a = packed_pair<Number, 0>(codes, scales), b = packed_pair<Number, 1>(codes, scales);
+            const u32 c = packed_pair<Number, 2>(codes, scales), d = packed_pair<Number, 3>(codes, scales);
+            numbers = {__byte_perm(a, b, 0x5410), __byte_perm(c, d, 0x5410), __byte_perm(a, b, 0x7632),
+                       __byte_perm(c, d, 0x7632)};
+        }
+        ptx::store_shared(shared, numbers);
     }
 
     template <bool copies, class Number>
@@ -181,6 +241,7 @@ private:
 
     const AttentionArgs& args_;
     const T *k_, *v_;  // of this lane's vector: page 0's first row, or the next step's row of the first pass
+    VectorBlocks<R> blocks_;
     const i32* pages_;
     int begin_, end_;
     int key_;     // the first of the next step

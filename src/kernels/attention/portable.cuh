@@ -41,7 +41,9 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
     const int last_begin = is_plain ? 0 : work.first_key(args, last_row);
     const u32 k_row = SoftmaxRows<R>::first_k_row(0), v_row = SoftmaxRows<R>::first_v_row(0);
     float key_scale = 1;
-    if constexpr (is_coded(R)) key_scale = scale_of_head(args.k_scale, args.k_scale_stride, work.kv_head);
+    if constexpr (is_coded(R))
+        key_scale = scale_of_head(args.k_scale, args.k_scale_stride, work.kv_head) *
+                    code_factor<R, Storage<R.dtype>>();
 
     [[maybe_unused]] const BiasedRow* own = nullptr;  // of this lane
     if constexpr (R.biases) {

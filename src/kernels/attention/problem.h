@@ -109,7 +109,14 @@ constexpr ChunkSize chunk_size(i64 size) {
     return {static_cast<i32>(size), static_cast<u32>((dividend + divisor - 1) / divisor), shift};
 }
 
-// Strides count elements.
+// Scales in e4m3 of blocks of nvfp4, where their codes are: [kv_tokens, kv_heads, head_dim / 16] or
+// [pages, page_size, kv_heads, head_dim / 16].
+struct KvBlockScales {
+    const u8* first;
+    i32 page_stride, token_stride, head_stride;
+};
+
+// Strides count elements, of packed codes bytes.
 struct AttentionArgs {
     const void* q;          // [q_tokens, heads, head_dim]
     void* out;              // [q_tokens, heads, head_dim_v]
@@ -171,6 +178,8 @@ struct AttentionArgs {
     i64 block_sequence_stride;  // of block_starts
     i64 block_head_stride;      // the same; 0: one list for all heads
     const i32* block_columns;
+
+    KvBlockScales k_blocks, v_blocks;  // of nvfp4
 };
 
 // Columns of a row of partial output: whole 16-byte vectors of floats.

@@ -99,6 +99,11 @@ constexpr bool reads_codes(const AttentionRow& row) {
     return is_coded(row) && row.kv_warps > 1;
 }
 
+// Codes of four bits, and scales of blocks of them.
+constexpr bool is_packed(const AttentionRow& row) {
+    return row.kv_format == KvFormat::nvfp4;
+}
+
 template <AttentionRow R, bool in_shared = keeps_q_in_shared(R)>
 struct QueryFragments {};
 template <AttentionRow R>
@@ -129,6 +134,14 @@ struct KvStep {  // 16-byte vectors are swizzled: tile/swizzle.h
     Element v[R.kv_tile * value_dim(R)];
 };
 
+template <AttentionRow R>
+struct PackedKvStep {  // codes as those of KvStep, scales a key after another
+    u8 k[R.kv_tile * R.head_dim / 2];
+    u8 v[R.kv_tile * R.head_dim / 2];
+    u8 k_blocks[R.kv_tile * R.head_dim / kKvBlock];
+    u8 v_blocks[R.kv_tile * R.head_dim / kKvBlock];
+};
+
 // The numbers that all warps read, made of a step's codes.
 template <AttentionRow R, bool widens = copies_codes(R) && !reads_codes(R)>
 struct WideStep {};
@@ -137,14 +150,19 @@ struct WideStep<R, true> {
     alignas(128) KvStep<R, u16> wide;
 };
 
-template <AttentionRow R, bool codes = copies_codes(R)>
+template <AttentionRow R, bool codes = copies_codes(R), bool packed = is_packed(R)>
 struct KvSteps {
     using Step = KvStep<R, u16>;
     alignas(128) Step steps[R.stages];
 };
 template <AttentionRow R>
-struct KvSteps<R, true> {
+struct KvSteps<R, true, false> {
     using Step = KvStep<R, u8>;
+    alignas(128) Step steps[R.stages];
+};
+template <AttentionRow R>
+struct KvSteps<R, true, true> {
+    using Step = PackedKvStep<R>;
     alignas(128) Step steps[R.stages];
 };
 
@@ -259,6 +277,10 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.portable.bf16.d128.r64.lists",    ArchClass::portable, DType::bf16, 128,  64,  64, 1, 2, false, 16, 2, false, false, KvFormat::same, {}, false, 0, true}>(),
     sized<AttentionRow{"attention.portable.f16.d128.lists",        ArchClass::portable, DType::f16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 0, true}>(),
     sized<AttentionRow{"attention.portable.f16.d128.r64.lists",    ArchClass::portable, DType::f16, 128,  64,  64, 1, 2, false, 16, 2, false, false, KvFormat::same, {}, false, 0, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.nvfp4.d256.any",     ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::nvfp4, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.f16.nvfp4.d256.any",      ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::nvfp4, kSpills, true}>(),
+    sized<AttentionRow{"attention.decode.bf16.nvfp4.d128",           ArchClass::portable, DType::bf16, 128,  16,  64, 4, 5, false, 16, 1, false, false, KvFormat::nvfp4}>(),
+    sized<AttentionRow{"attention.decode.f16.nvfp4.d128",            ArchClass::portable, DType::f16,  128,  16,  64, 4, 5, false, 16, 1, false, false, KvFormat::nvfp4}>(),
     {"attention.host.bf16", ArchClass::host, DType::bf16, 256},
     {"attention.host.f16",  ArchClass::host, DType::f16,  256},
 };
@@ -307,8 +329,14 @@ constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
     if (problem.paged && (problem.page_size < 1 || (problem.page_size & (problem.page_size - 1)) != 0)) {
         return {"page_size", 0, problem.page_size, "power_of_two"};
     }
+    if (problem.kv_format == KvFormat::nvfp4) {
+        if (problem.head_dim % kKvBlock != 0) return {"head_dim", kKvBlock, problem.head_dim, "multiple"};
+        if (value_dim(problem) % kKvBlock != 0)
+            return {"head_dim_v", kKvBlock, value_dim(problem), "multiple"};
+    }
     if (is_device && !row.elementwise) {
-        const i64 vector = is_coded(row) ? 16 : 8;
+        // Of packed codes' scales, whole words.
+        const i64 vector = is_packed(row) ? 4 * kKvBlock : is_coded(row) ? 16 : 8;
         if (problem.head_dim % vector != 0) return {"head_dim", vector, problem.head_dim, "multiple"};
         if (value_dim(problem) % vector != 0) return {"head_dim_v", vector, value_dim(problem), "multiple"};
         if (problem.alignment_bytes % 16 != 0) return {"alignment", 16, problem.alignment_bytes, "multiple"};

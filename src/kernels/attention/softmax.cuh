@@ -5,7 +5,7 @@
 // blocks of S are the A operand of P V as they lie: P is rounded to the storage type and repacked in place.
 #pragma once
 
-#include "kernels/attention/codes.cuh"
+#include "kernels/attention/packed.cuh"
 #include "ptx/math.cuh"
 #include "ptx/mma.cuh"
 #include "tile/swizzle.h"
@@ -23,8 +23,9 @@ struct KeyScale<R, true> {
 template <AttentionRow R>
 struct SoftmaxRows : KeyScale<R> {
     using T = Storage<R.dtype>;
-    using Map = Swizzle<R.head_dim / (reads_codes(R) ? 16 : 8)>;
-    using ValueMap = Swizzle<value_dim(R) / (reads_codes(R) ? 16 : 8)>;
+    static constexpr int kVectorElements = !reads_codes(R) ? 8 : is_packed(R) ? 32 : 16;
+    using Map = Swizzle<R.head_dim / kVectorElements>;
+    using ValueMap = Swizzle<value_dim(R) / kVectorElements>;
     static constexpr int kDepthSteps = R.head_dim / 16;  // m16n8k16 steps along head_dim
 
     float out[value_dim(R) / 8][4];
@@ -87,12 +88,16 @@ struct SoftmaxRows : KeyScale<R> {
 
     // k and v: the shared addresses of this lane's ldmatrix row of vector 0 (see first_k_row, first_v_row).
     template <int kKeys, class Query>  // query(depth step, fragment)
-    __device__ void attend(const AttentionArgs& args, Query&& query, u32 k, u32 v, int first_key,
-                           bool masked) {
+    __device__ void attend(const AttentionArgs& args, Query&& query, u32 k, u32 v, PackedBlocks<R> blocks,
+                           int first_key, bool masked) {
         constexpr int kRowBytes = R.head_dim * 2;
         float s[kKeys / 8][4] = {};
         if constexpr (reads_codes(R)) {
-            score_codes<R>(query, k, s);
+            if constexpr (is_packed(R)) {
+                score_packed<R>(query, k, blocks, s);
+            } else {
+                score_codes<R>(query, k, s);
+            }
 #pragma unroll
             for (auto& block : s) {
 #pragma unroll
@@ -138,7 +143,11 @@ struct SoftmaxRows : KeyScale<R> {
             }
         }
         if constexpr (reads_codes(R)) {
-            add_coded_values<R>(v, s, out);
+            if constexpr (is_packed(R)) {
+                add_packed_values<R>(v, blocks, s, out);
+            } else {
+                add_coded_values<R>(v, s, out);
+            }
         } else {
 #pragma unroll
             for (int n = 0; n < kKeys / 16; ++n) {

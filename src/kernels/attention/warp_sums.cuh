@@ -19,21 +19,27 @@ __device__ inline void add_share(const AttentionArgs& args, float2 max_and_sum, 
     total.w += part.w * share;
 }
 
+// Of 16 keys, or values, as they were copied.
+constexpr int slice_bytes(const AttentionRow& row) {
+    return 16 * row.head_dim * (is_packed(row) ? 1 : reads_codes(row) ? 2 : 4) / 2;
+}
+
 // Where a warp leaves its sums: in the buffers of its own slices, which no other warp touches. Rows are
 // exchanged in groups of 8 columns, so that four rows of a fragment lie in different banks.
 template <AttentionRow R>
 __device__ inline float* sums_of(AttentionShared<R>& shared, int warp, int row, int column) {
-    constexpr int kRows = reads_codes(R) ? 4 : 8;  // that a slice of K or V has room for
+    constexpr int kRows = slice_bytes(R) / (4 * R.head_dim);  // that a slice of K or V has room for
     const int part = row / kRows;
     auto& step = shared.steps[part / 2];
-    auto* slice = (part % 2 == 0 ? step.k : step.v) + warp * 16 * R.head_dim;
+    auto* slice = reinterpret_cast<unsigned char*>(part % 2 == 0 ? step.k : step.v) + warp * slice_bytes(R);
     return reinterpret_cast<float*>(slice) + row % kRows * R.head_dim + (column ^ row % 4 * 8);
 }
 template <AttentionRow R>
 __device__ inline float2* max_and_sum_of(AttentionShared<R>& shared, int warp, int row) {
-    constexpr int kStep = reads_codes(R) ? 2 : 1;  // behind those of sums_of
+    constexpr int kStep = kMmaRows * 4 * R.head_dim / (2 * slice_bytes(R));  // behind those of sums_of
     static_assert(R.stages > kStep);
-    return reinterpret_cast<float2*>(shared.steps[kStep].k + warp * 16 * R.head_dim) + row;
+    auto* slice = reinterpret_cast<unsigned char*>(shared.steps[kStep].k) + warp * slice_bytes(R);
+    return reinterpret_cast<float2*>(slice) + row;
 }
 
 // The sums of the block's warps, scaled to their common maximum and added up in warp order, four columns of a
@@ -55,8 +61,8 @@ __device__ inline void combine_warps(const AttentionArgs& args, int num_rows, So
         if constexpr (reads_codes(R)) {
 #pragma unroll
             for (int n = 0; n < R.head_dim / 16; ++n) {
-                *reinterpret_cast<float4*>(sums_of<R>(shared, warp_id(), row, n * 16 + 4 * member)) =
-                    four_columns(softmax.out, n, half);
+                *reinterpret_cast<float4*>(sums_of<R>(shared, warp_id(), row, first_of_four<R>(n))) =
+                    four_columns<R>(softmax.out, n, half);
             }
         } else {
 #pragma unroll
