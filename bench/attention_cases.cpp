@@ -24,6 +24,22 @@ Tensor keys_or_values(Buffers& b, KvFormat format, std::initializer_list<i64> sh
     return Tensor::dense(b.integers(words).data, DType::u8, shape);
 }
 
+// The call's keys and values, in pages or one sequence's.
+void add_keys(Buffers& b, KvFormat format, i64 pages, i64 page_size, i64 kv_heads, i64 head_dim,
+              i64 value_dim, Attention& call) {
+    const bool paged = page_size > 0, packed = format == KvFormat::nvfp4;
+    const auto tensor = [&](KvFormat stored, i64 columns) {
+        return paged ? keys_or_values(b, stored, {pages, page_size, kv_heads, columns})
+                     : keys_or_values(b, stored, {pages, kv_heads, columns});
+    };
+    call.kv_format = format;
+    (paged ? call.k_pages : call.k) = tensor(format, packed ? head_dim / 2 : head_dim);
+    (paged ? call.v_pages : call.v) = tensor(format, packed ? value_dim / 2 : value_dim);
+    if (!packed) return;
+    call.k_block_scales = tensor(KvFormat::fp8_e4m3, head_dim / kKvBlock);
+    call.v_block_scales = tensor(KvFormat::fp8_e4m3, value_dim / kKvBlock);
+}
+
 // Where sequences of so many queries begin.
 std::vector<i32> even_starts(i64 sequences, i64 q_len) {
     std::vector<i32> starts(static_cast<std::size_t>(sequences + 1));
@@ -88,7 +104,6 @@ void add_bias(Buffers& b, Bias bias, i64 length, Attention& call) {
 Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal, Limits limits,
                   KvFormat kv_format, i64 head_dim_v) {
     const i64 value_dim = head_dim_v > 0 ? head_dim_v : head_dim, columns = head_dim + value_dim;
-    const DType kv_type = kv_dtype(kv_format, kType);
     // Causal queries that the window does not shorten see half of its keys on average.
     const double keys = causal ? limits.keys(length) * (1 - 0.5 * limits.keys(length) / length) : length;
     const double flops = 2.0 * heads * length * keys * columns;
@@ -107,14 +122,12 @@ Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal
                         head_dim, value_dim != head_dim ? fmt::format(" dv={}", value_dim) : "",
                         causal ? " causal" : "", limits.text(), kv_text(kv_format)),
             set,
-            1.0 * length * (2 * heads + dtype_bytes(kv_type) * kv_heads) * columns,
+            1.0 * length * (2 * heads + kv_bytes(kv_format, kType) * kv_heads) * columns,
             flops,
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 Attention call;
                 call.q = b.random(kType, {length, heads, head_dim});
-                call.kv_format = kv_format;
-                call.k = keys_or_values(b, kv_format, {length, kv_heads, head_dim});
-                call.v = keys_or_values(b, kv_format, {length, kv_heads, value_dim});
+                add_keys(b, kv_format, length, 0, kv_heads, head_dim, value_dim, call);
                 call.out = b.zeros(kType, {length, heads, value_dim});
                 call.q_starts = b.integers({0, static_cast<i32>(length)});
                 call.kv_starts = call.q_starts;
@@ -136,7 +149,6 @@ Case prefill_case(i64 length, i64 heads, i64 kv_heads, i64 head_dim, bool causal
 Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size, Limits limits,
                  i64 q_len, KvFormat kv_format) {
     const i64 keys = limits.keys(length);
-    const DType kv_type = kv_dtype(kv_format, kType);
     FieldTexts set = fields({{"sequences", batch},
                              {"max_q_len", q_len},
                              {"max_kv_len", length},
@@ -151,7 +163,7 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
                         kv_heads, head_dim, page_size, q_len > 1 ? fmt::format(" q_len={}", q_len) : "",
                         limits.text(), kv_text(kv_format)),
             set,
-            2.0 * dtype_bytes(kv_type) * batch * keys * kv_heads * head_dim +
+            2.0 * kv_bytes(kv_format, kType) * batch * keys * kv_heads * head_dim +
                 4.0 * batch * q_len * heads * head_dim,
             4.0 * batch * q_len * heads * keys * head_dim,
             [=](Context& context, Buffers& b) -> Result<Preparer> {
@@ -162,9 +174,7 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
                 Attention call;
                 call.q = b.random(kType, {batch * q_len, heads, head_dim});
                 call.out = b.zeros(kType, {batch * q_len, heads, head_dim});
-                call.kv_format = kv_format;
-                call.k_pages = keys_or_values(b, kv_format, {batch * pages, page_size, kv_heads, head_dim});
-                call.v_pages = keys_or_values(b, kv_format, {batch * pages, page_size, kv_heads, head_dim});
+                add_keys(b, kv_format, batch * pages, page_size, kv_heads, head_dim, head_dim, call);
                 call.page_table = shuffled_pages(b, batch, pages);
                 call.kv_lengths =
                     b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));

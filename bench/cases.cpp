@@ -133,9 +133,12 @@ void add_attention(std::vector<Case>& all) {
     all.push_back(decode_case(1, 32768, 16, 8, 256, 64, kGemma2));
     const KvFormat e4m3 = KvFormat::fp8_e4m3;
     for (i64 length : {1024, 8192}) all.push_back(decode_case(64, length, 32, 8, 128, 64, {}, 1, e4m3));
-    all.push_back(decode_case(64, 8192, 32, 8, 128, 64, {}, 1, KvFormat::fp8_e5m2));
-    all.push_back(decode_case(1, 32768, 32, 8, 128, 64, {}, 1, e4m3));
-    all.push_back(prefill_case(8192, 32, 32, 128, true, {}, e4m3));
+    for (const KvFormat format : {KvFormat::fp8_e5m2, KvFormat::nvfp4})
+        all.push_back(decode_case(64, 8192, 32, 8, 128, 64, {}, 1, format));
+    for (const KvFormat format : {e4m3, KvFormat::nvfp4})
+        all.push_back(decode_case(1, 32768, 32, 8, 128, 64, {}, 1, format));
+    for (const KvFormat format : {e4m3, KvFormat::nvfp4})
+        all.push_back(prefill_case(8192, 32, 32, 128, true, {}, format));
     // Prompts of DeepSeek-V3, whose latent rows are written out as keys and values.
     for (i64 heads : {16, 128}) {
         for (i64 length : {2048, 8192})

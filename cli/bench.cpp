@@ -19,13 +19,14 @@ namespace {
 constexpr double kRowBudgetUs = 40'000;  // of device time, where all rows are timed
 
 struct Options {
-    std::string device = "auto", set = "quick", op, row, rows = "chosen", peers, out;
+    std::string device = "auto", set = "quick", op, problem, row, rows = "chosen", peers, out;
     bool json = false, list = false, quick = false, resume = false, no_roofline = false, host = false;
 };
 
 std::string command_of(const Options& options) {
     std::string command = fmt::format("warpwright bench --device {} --set {}", options.device, options.set);
     if (!options.op.empty()) command += " --op " + options.op;
+    if (!options.problem.empty()) command += " --problem '" + options.problem + "'";
     if (!options.row.empty()) command += " --row " + options.row;
     if (options.rows != "chosen") command += " --rows " + options.rows;
     if (!options.peers.empty()) command += " --peers FILE";
@@ -92,7 +93,9 @@ Result<bench::Json> measure(Context& context, const Options& options, const benc
 std::vector<bench::Case> selected_cases(const Options& options) {
     std::vector<bench::Case> selected;
     for (bench::Case& item : bench::cases(options.set)) {
-        if (options.op.empty() || options.op == item.op) selected.push_back(std::move(item));
+        const bool is_asked = (options.op.empty() || options.op == item.op) &&
+                              item.problem.find(options.problem) != std::string::npos;
+        if (is_asked) selected.push_back(std::move(item));
     }
     return selected;
 }
@@ -128,7 +131,12 @@ int run(Options options) {
     if (options.quick) options.set = "quick";
     if (const Status status = check_options(options); !status.ok()) return report(status);
     const std::vector<bench::Case> cases = selected_cases(options);
-    if (cases.empty()) return report(caller_error(fmt::format("--op: no problem of '{}'", options.op)));
+    if (cases.empty()) {
+        const std::string with = options.problem.empty() ? "" : fmt::format(" with '{}'", options.problem);
+        return report(
+            caller_error(fmt::format("{}: no problem of '{}'{}", with.empty() ? "--op" : "--problem",
+                                     options.op.empty() ? "any operation" : options.op, with)));
+    }
     if (options.list) {
         for (const bench::Case& item : cases) fmt::print("{} {}\n", item.op, item.problem);
         return 0;
@@ -192,6 +200,7 @@ void add_bench(CLI::App& app, Action& action) {
     verb->add_option("--set", options->set, "quick or full")->capture_default_str();
     verb->add_flag("--quick", options->quick, "--set quick: with its peers, within two minutes");
     verb->add_option("--op", options->op, "this operation only");
+    verb->add_option("--problem", options->problem, "problems with this text only, as --list prints them");
     verb->add_option("--row", options->row, "force this row of --op");
     verb->add_option("--rows", options->rows,
                      "all: time every row that serves, and say how good the chosen ones are")

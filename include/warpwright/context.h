@@ -55,6 +55,13 @@ public:
     void forbid_overlap();
     bool overlaps_launches() const;
 
+    // Whether operations that are prepared from now on read the starts, lengths, page tables, lists and
+    // positions that they are given in device memory, once what is before them in the stream has ended, and
+    // refuse those that are out of range, by name and place: causal queries without a key too. For
+    // debugging: waits, cannot be captured, and what changes after the preparation is not seen.
+    void check_inputs(bool wanted);
+    bool checks_inputs() const;
+
     // Another context of the same device, with this one's wishes and kernels: what is forced in one is not
     // in the other.
     std::shared_ptr<Context> sibling() const;
@@ -80,6 +87,7 @@ private:
     std::unique_ptr<ChoiceCache> choices_;
     bool contracts_ = true;
     bool overlaps_ = true;
+    bool checks_inputs_ = false;
 };
 
 // What an operation is after all host work is done: launches with their arguments. Launching allocates
@@ -99,6 +107,10 @@ public:
     }
 
     std::vector<Step> steps;
+
+    // Set before anything is prepared into it: the stream whose work writes what a context that checks inputs
+    // reads.
+    Stream inputs{};
 
     // Set before anything is prepared into it: every row is chosen, and every schedule made, without regard
     // to how many tokens and sequences the call has. What a token gets is then the same bits whatever is in

@@ -441,6 +441,7 @@ FUNCTIONS = {
     "ww_context_json": (STATUS, [c_void_p, _text_out]),
     "ww_context_force": (STATUS, [c_void_p, c_char_p, c_char_p]),
     "ww_context_forbid": (STATUS, [c_void_p, c_char_p, c_char_p]),
+    "ww_context_check_inputs": (STATUS, [c_void_p, c_int32]),
     "ww_allocate": (STATUS, [c_void_p, c_size_t, _handle_out]),
     "ww_release": (NONE, [c_void_p, c_void_p]),
     "ww_import_host": (STATUS, [c_void_p, c_void_p, c_size_t, c_int32, _handle_out]),

@@ -62,6 +62,13 @@ class Context:
         """From now on this row is not chosen, and refusals give `reason`; None: it may be chosen again."""
         check(library().ww_context_forbid(self._handle, row.encode(), encoded(reason)))
 
+    def check_inputs(self, wanted: bool = True) -> None:
+        """Whether operations read the starts, lengths, page tables, lists and positions that they are given on
+        the device, and raise CallerError for those that are out of range, by name and place; for causal
+        queries without a key too. For debugging: each operation waits, and none can be captured.
+        """
+        check(library().ww_context_check_inputs(self._handle, wanted))
+
     def synchronize(self, stream: int = 0) -> None:
         """Waits for a stream."""
         check(library().ww_stream_synchronize(self._handle, stream))

@@ -125,6 +125,8 @@ def attention(
     block_columns: Optional[Tensor] = None,
     block_queries: int = 0,
     block_keys: int = 0,
+    k_block_scales: Optional[Tensor] = None,
+    v_block_scales: Optional[Tensor] = None,
     past_is_ready: bool = False,
     out: Optional[Tensor] = None,
     lse_base2: Optional[Tensor] = None,
@@ -155,8 +157,9 @@ def attention(
         window_tokens: keys that a query sees, its own position included (Hugging Face's sliding_window); 0:
             all.
         softcap: scores become ``softcap * tanh(score / softcap)`` before masks; 0: they do not.
-        kv_format: "same", "fp8_e4m3" or "fp8_e5m2", how keys and values are stored; by default what their
-            type says, which uint8 does not.
+        kv_format: "same", "fp8_e4m3", "fp8_e5m2" or "nvfp4", how keys and values are stored; by default what
+            their type says, which uint8 does not. "nvfp4" has two codes in a byte of k and v, the first in the
+            low bits, and block scales; `quantize` makes both.
         k_scale, v_scale: what their codes are multiplied by: a number, [1] fp32, or [kv_heads]. By default 1.
         window_right: keys behind its own position that a query sees, where it is not causal; None: all.
         chunk_tokens: a causal query at position p sees no key before ``p // chunk_tokens * chunk_tokens``
@@ -172,6 +175,8 @@ def attention(
             see; no other keys are read (FlashInfer's indptr and indices). Each block once, in any order.
         block_queries, block_keys: how many queries share a list, a multiple of 16, and a block's keys, a power
             of two: 64 or 128 are served by all GPUs.
+        k_block_scales, v_block_scales: of "nvfp4", uint8: e4m3 of 16 columns each, like k and v with head_dim / 16
+            columns.
         past_is_ready: the operation directly before this one in the stream writes neither starts, lengths and
             page table nor keys and values of tokens before the queries' own (kv_append writes only those):
             they may be read while it still runs.
@@ -207,6 +212,7 @@ def attention(
     )
     _put_masks(call, window_right, chunk_tokens, sinks, alibi_slopes, mask, mask_of_queries)
     _put_lists(call, block_starts, block_columns, block_queries, block_keys)
+    _put_block_scales(call, k_block_scales, v_block_scales)
     _put_kv_scales(call, k_scale, v_scale)
     call.struct.past_is_ready = past_is_ready
     result = call.result("out", out, _attention_shape(call.struct, paged), _dtype_of(call.struct.q))
@@ -245,6 +251,8 @@ def attention_workspace_bytes(
     block_columns: Optional[Tensor] = None,
     block_queries: int = 0,
     block_keys: int = 0,
+    k_block_scales: Optional[Tensor] = None,
+    v_block_scales: Optional[Tensor] = None,
     device: Optional[str] = None,
 ) -> int:
     """How many bytes of workspace are of use to a call of `attention` with these arguments.
@@ -272,6 +280,7 @@ def attention_workspace_bytes(
     )
     _put_masks(call, window_right, chunk_tokens, sinks, alibi_slopes, mask, mask_of_queries)
     _put_lists(call, block_starts, block_columns, block_queries, block_keys)
+    _put_block_scales(call, k_block_scales, v_block_scales)
     call.tensor("out", q)  # only its form counts
     call.struct.out.shape[2] = _attention_shape(call.struct, paged)[2]
     return _workspace_bytes(call)
@@ -281,6 +290,8 @@ def _attention_shape(struct: Any, paged: bool) -> tuple[int, ...]:
     """Of the output: values may have other columns than keys."""
     v = struct.v_pages if paged else struct.v
     columns = v.shape[v.rank - 1] if v.rank > 0 else struct.q.shape[2]
+    if struct.kv_format == _abi.KV_FORMATS["nvfp4"]:
+        columns *= 2
     return (*struct.q.shape[:2], columns)
 
 
@@ -381,11 +392,15 @@ def _put_kv(call: Call, k_name: str, k: Any, v_name: str, v: Any, kv_format: Opt
     call.tensor(v_name, v, _FLOATS + " or codes", written, codes)
     if kv_format is None:
         if dtype == "u8":
-            raise CallerError(
-                f"{call.op}: kv_format: expected fp8_e4m3 or fp8_e5m2 for {k_name} of u8, got none"
-            )
+            known = "fp8_e4m3 or fp8_e5m2" if written else "fp8_e4m3, fp8_e5m2 or nvfp4"
+            raise CallerError(f"{call.op}: kv_format: expected {known} for {k_name} of u8, got none")
         kv_format = _KV_TYPES.get(dtype, "same")
     call.struct.kv_format = word_of(call.op, "kv_format", kv_format, _abi.KV_FORMATS)
+
+
+def _put_block_scales(call: Call, k_block_scales: Any, v_block_scales: Any) -> None:
+    call.tensor("k_block_scales", k_block_scales, "u8 or e4m3", codes=("float8_e4m3fn",))
+    call.tensor("v_block_scales", v_block_scales, "u8 or e4m3", codes=("float8_e4m3fn",))
 
 
 def _put_kv_scales(call: Call, k_scale: Any, v_scale: Any) -> None:

@@ -239,6 +239,8 @@ def _with_lse(
     block_columns=None,
     block_queries=0,
     block_keys=0,
+    k_block_scales=None,
+    v_block_scales=None,
     **where,
 ):
     lse = q.new_empty(q.shape[:2], dtype=torch.float32)
@@ -266,6 +268,8 @@ def _with_lse(
         block_columns=block_columns,
         block_queries=block_queries,
         block_keys=block_keys,
+        k_block_scales=k_block_scales,
+        v_block_scales=v_block_scales,
         lse_base2=lse,
         **where,
     )
@@ -282,8 +286,10 @@ def _paged_attention(q, k_pages, v_pages, q_starts, page_table, kv_lengths, *res
     )
 
 
-def _attention_fake(q, k, v, *_, **__):
-    return q.new_empty((*q.shape[:2], v.shape[-1])), q.new_empty(q.shape[:2], dtype=torch.float32)
+def _attention_fake(q, k, v, *rest, **__):
+    # Of nvfp4, which block scales are for, a byte of v has two columns.
+    columns = v.shape[-1] * (2 if rest and rest[-1] is not None else 1)
+    return q.new_empty((*q.shape[:2], columns)), q.new_empty(q.shape[:2], dtype=torch.float32)
 
 
 _MASK = (
@@ -291,7 +297,8 @@ _MASK = (
     "Tensor? k_scale=None, Tensor? v_scale=None, bool past_is_ready=False, SymInt? window_right=None, "
     "SymInt chunk_tokens=0, Tensor? sinks=None, Tensor? alibi_slopes=None, Tensor? mask=None, "
     "bool mask_of_queries=False, Tensor? block_starts=None, Tensor? block_columns=None, "
-    "SymInt block_queries=0, SymInt block_keys=0) -> (Tensor out, Tensor lse_base2)"
+    "SymInt block_queries=0, SymInt block_keys=0, Tensor? k_block_scales=None, "
+    "Tensor? v_block_scales=None) -> (Tensor out, Tensor lse_base2)"
 )
 _register(
     "attention(Tensor q, Tensor k, Tensor v, Tensor q_starts, Tensor kv_starts, SymInt max_q_len=0, "

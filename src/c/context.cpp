@@ -103,6 +103,14 @@ ww_status ww_context_forbid(ww_context* context, const char* row, const char* re
     });
 }
 
+ww_status ww_context_check_inputs(ww_context* context, int32_t wanted) {
+    return guarded([&]() -> Status {
+        WW_TRY(check_context(context, "ww_context_check_inputs"));
+        context->context->check_inputs(wanted != 0);
+        return {};
+    });
+}
+
 ww_status ww_allocate(ww_context* context, size_t bytes, void** pointer) {
     return guarded([&]() -> Status {
         WW_TRY(check_context(context, "ww_allocate"));

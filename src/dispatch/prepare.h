@@ -59,6 +59,7 @@ Status prepare_step(Context& context, const typename Op::Problem& problem, const
 template <class Call>
 Status run_now(Context& context, Stream stream, const Call& call) {
     Prepared prepared;
+    prepared.inputs = stream;
     WW_TRY(prepare(context, call, prepared));
     return prepared.launch(context.device(), stream);
 }

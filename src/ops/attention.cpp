@@ -9,6 +9,7 @@
 
 #include "kernels/attention/mask_bits/operation.h"
 #include "kernels/attention/operation.h"
+#include "ops/check_inputs.h"
 #include "ops/kv_scales.h"
 #include "ops/match.h"
 #include "ops/split_keys.h"
@@ -317,6 +318,24 @@ Status prepare(Context& context, const Attention& call, Prepared& prepared) {
     const bool misplaced = reinterpret_cast<std::uintptr_t>(call.workspace.data) % 16 != 0;
     if (misplaced) return caller_error("attention: workspace must start at a multiple of 16 bytes");
     if (checked.mask_columns > 0) return prepare_with_bits(context, call, checked, prepared);
+    WW_TRY(check_key_inputs(context, prepared.inputs,
+                            {.op = "attention",
+                             .q_starts = call.q_starts,
+                             .kv_starts = call.kv_starts,
+                             .kv_lengths = call.kv_lengths,
+                             .page_table = call.page_table,
+                             .q_tokens = problem.q_tokens,
+                             .kv_tokens = call.k.shape[0],
+                             .pages = call.k_pages.shape[0],
+                             .page_size = problem.page_size,
+                             .max_q_len = problem.max_q_len,
+                             .max_kv_len = problem.max_kv_len,
+                             .causal = problem.causal,
+                             .window_left = problem.window_left,
+                             .chunk = problem.chunk,
+                             .block_starts = call.block_starts,
+                             .block_columns = call.block_columns,
+                             .block_keys = problem.block_keys}));
     const i64 given_bytes = call.workspace ? call.workspace.shape[0] : 0;
     problem.max_splits = std::min(problem.max_splits, max_splits_in(problem, given_bytes));
     AttentionArgs args = checked.args;

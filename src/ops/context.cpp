@@ -32,6 +32,7 @@ std::shared_ptr<Context> Context::sibling() const {
     other->kernels_ = kernels_;
     other->contracts_ = contracts_;
     other->overlaps_ = overlaps_;
+    other->checks_inputs_ = checks_inputs_;
     return other;
 }
 
@@ -82,6 +83,16 @@ void Context::forbid_overlap() {
 bool Context::overlaps_launches() const {
     const std::lock_guard lock(mutex_);
     return overlaps_;
+}
+
+void Context::check_inputs(bool wanted) {
+    const std::lock_guard lock(mutex_);
+    checks_inputs_ = wanted;
+}
+
+bool Context::checks_inputs() const {
+    const std::lock_guard lock(mutex_);
+    return checks_inputs_;
 }
 
 bool Context::allows_contraction() const {

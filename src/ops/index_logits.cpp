@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "kernels/attention/index_logits/operation.h"
+#include "ops/check_inputs.h"
 #include "ops/match.h"
 #include "ops/split_keys.h"
 
@@ -51,6 +52,20 @@ Status prepare(Context& context, const IndexLogits& call, Prepared& prepared) {
     WW_TRY(match.status());
     if (sequences == 0 || q_tokens == 0 || heads == 0 || max_kv_len == 0) return {};
 
+    WW_TRY(check_key_inputs(context, prepared.inputs,
+                            {.op = "index_logits",
+                             .q_starts = call.q_starts,
+                             .kv_starts = {},
+                             .kv_lengths = call.kv_lengths,
+                             .page_table = call.page_table,
+                             .q_tokens = q_tokens,
+                             .pages = call.cache.shape[0],
+                             .page_size = page_size,
+                             .max_q_len = call.max_q_len,
+                             .max_kv_len = kv_capacity,
+                             .causal = call.causal,
+                             .block_starts = {},
+                             .block_columns = {}}));
     Tensor aligned = call.cache;  // of codes only the pages need be: a key's lie between those of others
     if (codes) aligned.rank = 2;
     const IndexLogitsProblem problem{

@@ -3,11 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <limits>
 
 #include "dispatch/prepare.h"
 #include "kernels/attention/index_topk/operation.h"
+#include "ops/check_inputs.h"
 #include "ops/match.h"
 
 namespace warpwright {
@@ -44,6 +46,20 @@ Status prepare(Context& context, const IndexTopk& call, Prepared& prepared) {
     WW_TRY(match.status());
     if (sequences == 0 || q_tokens == 0) return {};
 
+    WW_TRY(check_key_inputs(context, prepared.inputs,
+                            {.op = "index_topk",
+                             .q_starts = call.q_starts,
+                             .kv_starts = {},
+                             .kv_lengths = call.kv_lengths,
+                             .page_table = call.page_table,
+                             .q_tokens = q_tokens,
+                             .pages = -1,
+                             .page_size = std::max<i64>(1, page_size),
+                             .max_q_len = call.max_q_len,
+                             .max_kv_len = call.page_table ? kv_capacity : std::numeric_limits<i32>::max(),
+                             .causal = call.causal,
+                             .block_starts = {},
+                             .block_columns = {}}));
     const IndexTopkProblem problem{.sequences = sequences,
                                    .max_q_len = std::min(call.max_q_len, q_tokens),
                                    .max_kv_len = max_kv_len,

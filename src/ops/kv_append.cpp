@@ -5,6 +5,7 @@
 
 #include "dispatch/prepare.h"
 #include "kernels/fused/kv_append/operation.h"
+#include "ops/check_inputs.h"
 #include "ops/kv_scales.h"
 #include "ops/kv_strides.h"
 #include "ops/match.h"
@@ -25,6 +26,13 @@ Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
     match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
     WW_TRY(match.status());
     if (match["tokens"] == 0) return {};
+    WW_TRY(check_slot_inputs(context, prepared.inputs,
+                             {.op = "kv_append",
+                              .sequences = call.sequences,
+                              .positions = call.positions,
+                              .page_table = call.page_table,
+                              .pages = match["pages"],
+                              .page_size = match["page_size"]}));
 
     const KvAppendProblem problem{
         .tokens = match["tokens"],

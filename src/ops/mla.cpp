@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "kernels/attention/mla/operation.h"
+#include "ops/check_inputs.h"
 #include "ops/match.h"
 #include "ops/split_keys.h"
 
@@ -153,6 +154,20 @@ Status prepare(Context& context, const Mla& call, Prepared& prepared) {
     MlaProblem problem = checked.problem;
     const bool misplaced = reinterpret_cast<std::uintptr_t>(call.workspace.data) % 16 != 0;
     if (misplaced) return caller_error("mla: workspace must start at a multiple of 16 bytes");
+    WW_TRY(check_key_inputs(context, prepared.inputs,
+                            {.op = "mla",
+                             .q_starts = call.q_starts,
+                             .kv_starts = {},
+                             .kv_lengths = call.kv_lengths,
+                             .page_table = call.page_table,
+                             .q_tokens = problem.q_tokens,
+                             .pages = call.cache.shape[0],
+                             .page_size = problem.page_size,
+                             .max_q_len = call.indices ? problem.q_tokens : problem.max_q_len,
+                             .max_kv_len = problem.max_kv_len,
+                             .causal = problem.causal,
+                             .block_starts = {},
+                             .block_columns = {}}));
     const i64 given_bytes = call.workspace ? call.workspace.shape[0] : 0;
     problem.max_splits = std::min(problem.max_splits, max_splits_in(problem, given_bytes));
     MlaArgs args = checked.args;

@@ -7,6 +7,7 @@
 
 #include "dispatch/prepare.h"
 #include "kernels/fused/rope/operation.h"
+#include "ops/check_inputs.h"
 #include "ops/kv_scales.h"
 #include "ops/kv_strides.h"
 #include "ops/match.h"
@@ -43,6 +44,15 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
                               match["rotary_dim"]));
     WW_TRY(match.status());
     if (match["tokens"] == 0 || (match["pairs"] == 0 && !appends)) return {};
+    if (appends) {
+        WW_TRY(check_slot_inputs(context, prepared.inputs,
+                                 {.op = "rope",
+                                  .sequences = call.sequences,
+                                  .positions = call.positions,
+                                  .page_table = call.page_table,
+                                  .pages = match["pages"],
+                                  .page_size = match["page_size"]}));
+    }
 
     const RopeProblem problem{
         .tokens = match["tokens"],

@@ -231,6 +231,16 @@ class Answers(Scratch):
         self.assertIn("1 problems are not served by rmsnorm.host.f16", result.stderr)
         self.assertEqual(warpwright("bench", "--device", "cpu", "--row", "rmsnorm.host.f16").returncode, 2)
 
+    def test_bench_takes_the_problems_that_have_a_text(self):
+        bench = ["bench", "--device", "cpu", "--set", "full", "--list"]
+        listed = warpwright(*bench, "--op", "attention", "--problem", "kv=nvfp4").stdout.splitlines()
+        everything = warpwright(*bench).stdout.splitlines()
+        self.assertEqual(listed, [line for line in everything if line.startswith("attention ") and "kv=nvfp4" in line])
+        self.assertEqual(len(listed), 3)
+        result = warpwright(*bench, "--problem", "m=5 n=6")
+        self.assertEqual(result.returncode, 2)
+        self.assertIn("--problem: no problem of 'any operation' with 'm=5 n=6'", result.stderr)
+
     def test_check_report_names_what_was_checked(self):
         report = self.path / "report.json"
         result = warpwright("check", "--device", "cpu", "--op", "embedding", "--report", str(report))

@@ -150,7 +150,81 @@ TEST(KvFormat, WhatDisagreesIsNamed) {
     EXPECT_EQ(coded.error(), "attention: k must be bf16, got u8");
     coded.set_keys(coded.numbers.data(), DType::bf16);
     coded.call.v_scale = Tensor::dense(coded.scales.data(), DType::f32, {1});
-    EXPECT_EQ(coded.error(), "attention: v_scale is for kv_format fp8_e4m3 or fp8_e5m2, got same");
+    EXPECT_EQ(coded.error(), "attention: v_scale is for kv_format fp8_e4m3, fp8_e5m2 or nvfp4, got same");
+}
+
+// The same of nvfp4: random codes, scales of blocks that are powers of two, and bf16 numbers.
+struct PackedCall : CodedCall {
+    std::vector<u8> packed, blocks;
+
+    PackedCall() : CodedCall(KvFormat::fp8_e4m3) {
+        std::mt19937 random(5);
+        for (std::size_t i = 0; i < numbers.size(); ++i) {
+            if (i % kKvBlock == 0)
+                blocks.push_back(formats::encode(formats::kE4M3, std::exp2(float(random() % 4) - 3)));
+            const u8 code = static_cast<u8>(random() & 15);
+            if (i % 2 == 0) packed.push_back(0);
+            packed.back() = static_cast<u8>(packed.back() | code << i % 2 * 4);
+            numbers[i] = float_to_bf16(formats::decode(formats::kE2M1, code) *
+                                       formats::decode(formats::kE4M3, blocks.back()));
+        }
+        call.kv_format = KvFormat::nvfp4;
+        call.k = Tensor::dense(packed.data(), DType::u8, {kKeys, kKvHeads, kHeadDim / 2});
+        call.v = Tensor::dense(packed.data() + packed.size() / 2, DType::u8, {kKeys, kKvHeads, kHeadDim / 2});
+        call.k_block_scales = Tensor::dense(blocks.data(), DType::u8, {kKeys, kKvHeads, kHeadDim / kKvBlock});
+        call.v_block_scales = call.k_block_scales;
+        call.v_block_scales.data = blocks.data() + blocks.size() / 2;
+    }
+};
+
+TEST(KvFormat, PackedCodesAreTheirNumbersTimesTheirBlocksAndHeadsScale) {
+    PackedCall coded;
+    coded.call.k_scale = coded.call.v_scale = Tensor::dense(coded.scales.data(), DType::f32, {2});
+    const std::vector<u16> got = coded.run();
+    for (std::size_t i = 0; i < coded.numbers.size(); ++i) {
+        const float scale = coded.scales[i / CodedCall::kHeadDim % 2];
+        coded.numbers[i] = float_to_bf16(bf16_to_float(coded.numbers[i]) * scale);
+    }
+    coded.set_keys(coded.numbers.data(), DType::bf16);
+    coded.call.kv_format = KvFormat::same;
+    coded.call.k_scale = coded.call.v_scale = coded.call.k_block_scales = coded.call.v_block_scales = {};
+    EXPECT_EQ(got, coded.run());
+}
+
+TEST(KvFormat, WhatDisagreesOfPackedCodesIsNamed) {
+    PackedCall coded;
+    EXPECT_EQ(coded.error(), "");
+    coded.call.k_block_scales.shape[2] = 2;
+    EXPECT_EQ(coded.error(),
+              "attention: k_block_scales must have a scale for 16 columns, 3 for head_dim = 48, got 2");
+    coded.call.k_block_scales = {};
+    EXPECT_NE(coded.error().find("attention: k_block_scales"), std::string::npos) << coded.error();
+    coded = PackedCall();
+    coded.call.k.shape[2] = coded.call.v.shape[2] = 48;
+    EXPECT_EQ(coded.error(),
+              "attention: nvfp4 has two codes in a byte: expected 24 bytes for head_dim = 48, got 48");
+    CodedCall other(KvFormat::fp8_e4m3);
+    other.call.v_block_scales = PackedCall().call.v_block_scales;
+    EXPECT_EQ(other.error(),
+              "attention: k_block_scales and v_block_scales are for kv_format nvfp4, got fp8_e4m3");
+
+    std::vector<u16> values(16);
+    std::vector<u8> pages(16);
+    i32 zero = 0;
+    const Tensor token = Tensor::dense(values.data(), DType::bf16, {1, 1, 16});
+    const Tensor page = Tensor::dense(pages.data(), DType::u8, {1, 1, 1, 16});
+    const KvAppend append{.k = token,
+                          .v = token,
+                          .sequences = Tensor::dense(&zero, DType::i32, {1}),
+                          .positions = Tensor::dense(&zero, DType::i32, {1}),
+                          .page_table = Tensor::dense(&zero, DType::i32, {1, 1}),
+                          .k_pages = page,
+                          .v_pages = page,
+                          .kv_format = KvFormat::nvfp4};
+    Prepared prepared;
+    EXPECT_EQ(prepare(cpu_context(), append, prepared).message(),
+              "kv_append: kv_format nvfp4 is only read: quantize makes its codes and scales, and kv_append "
+              "takes them into pages as tensors of 16-bit elements");
 }
 
 TEST(KvFormat, RowsAreOfOneFormat) {
@@ -184,6 +258,25 @@ TEST(KvFormat, EveryShapeHasARow) {
             }
         }
     }
+    for (const char* target : {"a100", "rtx-4090", "h200", "rtx-pro-6000", "cpu"}) {
+        for (const char* dtype : {"bf16", "f16"}) {
+            for (const char* head_dim : {"16", "64", "80", "128", "256"}) {
+                for (const char* alignment : {"1", "16"}) {
+                    const FieldTexts fields = {{"dtype", dtype},
+                                               {"kv_format", "nvfp4"},
+                                               {"head_dim", head_dim},
+                                               {"alignment_bytes", alignment}};
+                    EXPECT_NE(chosen("attention", target, fields), "") << target << " " << head_dim;
+                }
+            }
+        }
+    }
+    EXPECT_EQ(
+        refusal("attention", "attention.host.bf16", "cpu", {{"kv_format", "nvfp4"}, {"head_dim", "72"}}),
+        "head dim: needs a multiple of 16, got 72");
+    EXPECT_EQ(
+        chosen("attention", "h200", {{"sequences", "64"}, {"max_kv_len", "8192"}, {"kv_format", "nvfp4"}}),
+        "attention.decode.bf16.nvfp4.d128");
     const FieldTexts decode = {{"sequences", "64"}, {"max_kv_len", "8192"}, {"kv_format", "fp8_e4m3"}};
     EXPECT_EQ(chosen("attention", "h200", decode), "attention.decode.bf16.e4m3.d128");
     EXPECT_EQ(chosen("attention", "h200", {{"max_q_len", "2048"}, {"kv_format", "fp8_e4m3"}}),

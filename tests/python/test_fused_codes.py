@@ -246,7 +246,7 @@ class Codes(unittest.TestCase):
             k_scale=np.ones(3, np.float32),
         )
         self.refuses(
-            "attention: k_scale is for kv_format fp8_e4m3 or fp8_e5m2, got same",
+            "attention: k_scale is for kv_format fp8_e4m3, fp8_e5m2 or nvfp4, got same",
             warpwright.attention,
             k,
             k,
