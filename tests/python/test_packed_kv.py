@@ -62,6 +62,19 @@ class PackedKv(unittest.TestCase):
         self.assertEqual(got.shape, (q_len, HEADS, DIM))
         np.testing.assert_allclose(got.astype(np.float64), expected, rtol=0, atol=2e-3)
 
+    def test_a_page_that_is_none_is_named_where_inputs_are_checked(self):
+        q, pages = np.zeros((1, 2, 64), np.float16), np.zeros((3, 8, 2, 64), np.float16)
+        call = {"page_table": np.array([[2, 3]], np.int32), "kv_lengths": np.array([9], np.int32)}
+        context = warpwright.Context.of("cpu")
+        context.check_inputs()
+        try:
+            with self.assertRaises(warpwright.CallerError) as caught:
+                warpwright.attention(q, pages, pages, **call)
+        finally:
+            context.check_inputs(False)
+        self.assertEqual(str(caught.exception), "attention: page_table[0, 1] must be 0 to 2, as sequence 0 has 9 "
+                                                "keys of 8 a page, got 3")
+
     def test_what_is_missing_is_said(self):
         q, k = np.zeros((1, 2, 64), np.float16), np.zeros((4, 2, 32), np.uint8)
         with self.assertRaisesRegex(warpwright.CallerError, "attention: k_block_scales"):
