@@ -18,23 +18,26 @@ struct MaskBitsCheck {
         for (const i64 columns : {1, 31, 32, 100, 1024, 1057, 3000}) {
             for (const i64 rows : {1, 5, 70}) problems.push_back({.rows = rows, .columns = columns});
         }
+        for (const i64 columns : {4080, 4096}) problems.push_back({.rows = 7, .columns = columns});
         return problems;
     }
 
     static void run(Workbench& bench, const MaskBitsProblem& problem, CheckResult& result) {
-        // Rows that begin anywhere; any byte but 0 is true.
-        const i64 stride = problem.columns + 3, words = words_of(problem.columns);
-        std::vector<u8> bytes(static_cast<std::size_t>(problem.rows * stride + 1)), mask;
+        // Rows that begin anywhere, or of many columns at vectors; any byte but 0 is true.
+        const bool is_aligned = problem.columns > 4000;
+        const i64 before = is_aligned ? 16 : 1;
+        const i64 stride = problem.columns + (is_aligned ? 16 : 3), words = words_of(problem.columns);
+        std::vector<u8> bytes(static_cast<std::size_t>(problem.rows * stride + before)), mask;
         for (u8& byte : bytes) byte = static_cast<u8>(bench.random()() % 2 * (1 + bench.random()() % 255));
         for (i64 row = 0; row < problem.rows; ++row) {
-            const auto first = bytes.begin() + 1 + row * stride;
+            const auto first = bytes.begin() + before + row * stride;
             mask.insert(mask.end(), first, first + problem.columns);
         }
         const auto* start =
             static_cast<const u8*>(bench.bytes(std::as_bytes(std::span(bytes)), DType::u8).data);
         const Tensor bits =
             bench.integers(std::vector<i32>(static_cast<std::size_t>(problem.rows * words + 1), 7));
-        const MaskBitsArgs args{.mask = start + 1,
+        const MaskBitsArgs args{.mask = start + before,
                                 .bits = static_cast<u32*>(bits.data),
                                 .row_stride = stride,
                                 .rows = static_cast<i32>(problem.rows),
