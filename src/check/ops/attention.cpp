@@ -354,6 +354,20 @@ struct AttentionCheck {
         add_asking({2, 150, 300, 0, 4, 1, 128, any, true, true, 8}, blocks(32, 256), chunk);
         add_asking({1, 2, 3000, 0, 4, 1, 128, any, true, true, 64}, blocks(128, 128));  // splits
 
+        // Loops that ALiBi and masks have alone: steps that a mask hides or shows as a whole, keys behind all
+        // own ones, a lane's rows of several heads, splits.
+        for (i64 head_dim : {64, 128, 256}) {
+            add_asking({2, 150, 700, 0, 4, 1, head_dim, any, true, false}, mask);
+            add_asking({3, 200, 210, 0, 2, 1, head_dim, any, true, false}, alibi, window(-1, -1));
+            add_asking({4, 70, 301, 0, 8, 1, head_dim, any, true, true, 16}, alibi, sinks);  // large scores
+        }
+        add_asking({2, 150, 700, 0, 2, 1, 64, any, true, false}, alibi, mask, window(-1, -1));
+        add_asking({3, 90, 333, 0, 4, 4, 128, any, true, false}, mask, sinks, window(-1, 7));  // large scores
+        add_asking({4, 60, 150, 0, 6, 2, 128, any, true, true, 8}, alibi);
+        add_asking({4, 60, 150, 0, 8, 2, 128, any, true, false}, alibi, window(-1, 9));
+        add_asking(split, alibi);
+        add_asking({1, 40, 6000, 0, 4, 1, 128, any, true, true, 256}, mask);
+
         // Packed keys and values.
         const KvFormat nvfp4 = KvFormat::nvfp4;
         const auto packed = [](AttentionProblem& p) { p.kv_format = KvFormat::nvfp4; };
@@ -395,15 +409,18 @@ struct AttentionCheck {
         return bench.bytes(std::as_bytes(std::span(values)), DType::f32);
     }
 
-    // Rows of words, some of queries that see nothing; of few queries the queries' own keys only.
+    // Rows of words, some of queries that see nothing; of few queries the queries' own keys only; of many
+    // keys blocks that are hidden, or seen, as a whole.
     static Tensor choose_mask(Workbench& bench, const AttentionProblem& problem, i64 rows,
                               AttentionInputs& in) {
         in.mask_of_queries = problem.max_q_len <= 32 && problem.causal;
         in.mask_words = ceil_div(in.mask_of_queries ? problem.max_q_len : problem.max_kv_len, 32) + 1;
         for (i64 i = 0; i < rows * in.mask_words; ++i) {
             const u64 bits = bench.random()();
-            const bool none = i / in.mask_words % 5 == 3;
-            in.mask.push_back(none ? 0 : static_cast<u32>(bits | bits >> 32));
+            const i64 row = i / in.mask_words, word = i % in.mask_words;
+            const i64 kind = problem.max_kv_len > 500 && !in.mask_of_queries ? (row / 64 + word / 4) % 3 : 0;
+            const bool none = row % 5 == 3 || kind == 1;
+            in.mask.push_back(none ? 0 : kind == 2 ? ~0u : static_cast<u32>(bits | bits >> 32));
         }
         const Tensor words = bench.bytes(std::as_bytes(std::span(in.mask)), DType::i32);
         Tensor mask = Tensor::dense(words.data, DType::i32, {rows, in.mask_words - 1});

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// What few calls ask for, done to a warp's scores between softcap and softmax: ALiBi's distances, and masks
-// of single bits.
+// What few calls ask for: ALiBi's distances, and masks of single bits.
 //
 // A mask is words of 32 bits for each query; bit j of word i is the key 32 i + j, counted from the sequence's
 // first or, of trees of drafted tokens, from the first query's own. Keys before are seen, those behind the
 // words are not.
+//
+// A call that asks for one of both, and for no window or softcap, has a loop of its own: OwnAlibi, OwnMask.
 #pragma once
 
 #include "kernels/attention/block.cuh"
@@ -91,5 +92,135 @@ __device__ inline void add_alibi(const BlockWork& work, const BiasedRow* rows, i
         }
     }
 }
+
+// Whether ALiBi has a loop of its own: all of a lane's rows are of one head.
+__device__ inline bool has_own_alibi(const AttentionArgs& args, int group) {
+    return args.alibi_slopes != nullptr && args.mask == nullptr && 8 % group == 0;
+}
+__device__ inline bool has_own_mask(const AttentionArgs& args) {
+    return args.alibi_slopes == nullptr && args.mask != nullptr && args.mask_of_queries == 0;
+}
+
+// ALiBi where a lane's rows have one slope. Scores begin with it, as the products' third operand.
+template <AttentionRow R, bool causal>
+class OwnAlibi {
+    static constexpr int kTiles = R.warp_rows / kMmaRows, kBlocks = R.kv_tile / 8;
+
+public:
+    using Scores = float[kTiles][kBlocks][4];
+
+    // own: the lane's first packed row.
+    __device__ OwnAlibi(const BlockWork& work, const BiasedRow* own)
+        : slope_(own->slope),
+          own_key_(work.kv_len - work.q_len + own->query),
+          queries_(static_cast<float>(8 / work.group)) {}
+
+    __device__ bool sees_any() const { return true; }
+    __device__ void skip(const AttentionArgs&, int) {}
+
+    // What the scores of a step begin with. Keys behind a row's own, if causal, are masked afterwards.
+    __device__ void start(int first_key, Scores& s) const {
+        const float first = static_cast<float>(first_key + 2 * (lane_id() % 4) - own_key_);
+#pragma unroll
+        for (int half = 0; half < 2 * kTiles; ++half) {
+            const float behind = __fmaf_rn(static_cast<float>(-half), queries_, first);
+            const float common = slope_ * behind;
+#pragma unroll
+            for (int i = 0; i < 2 * kBlocks; ++i) {
+                const float column = static_cast<float>(i / 2 * 8 + i % 2);
+                float& score = s[half / 2][i / 2][half % 2 * 2 + i % 2];
+                if constexpr (!causal) {
+                    score = -slope_ * fabsf(behind + column);
+                } else {
+                    score = i == 0 ? common : __fmaf_rn(slope_, column, common);
+                }
+            }
+        }
+    }
+
+    __device__ void finish(const AttentionArgs&, int, Scores&) {}
+
+private:
+    float slope_;
+    int own_key_;    // of the lane's first row
+    float queries_;  // from a row of the lane to its next one
+};
+
+// Scores of keys from a row's limit on get no weight. own: the lane's first packed row; limits are made anew,
+// as few steps have one.
+template <AttentionRow R, class Scores>
+__device__ inline void mask_behind(const AttentionArgs& args, const BlockWork& work, const BiasedRow* own,
+                                   int first_key, Scores& s) {
+#pragma unroll
+    for (int half = 0; half < 2 * R.warp_rows / kMmaRows; ++half) {
+        const int own_key = work.kv_len - work.q_len + own[8 * half].query;
+        const int limit = min(work.kv_len, own_key + 1 + args.window_right) - first_key - 2 * (lane_id() % 4);
+#pragma unroll
+        for (int i = 0; i < R.kv_tile / 4; ++i) {
+            if (i / 2 * 8 + i % 2 >= limit) s[half / 2][i / 2][half % 2 * 2 + i % 2] = -infinity();
+        }
+    }
+}
+
+// A mask whose words begin with the sequence's first key. Lanes have the words of a row each, read a step
+// before they are needed.
+template <AttentionRow R>
+class OwnMask {
+    static constexpr int kTiles = R.warp_rows / kMmaRows, kBlocks = R.kv_tile / 8, kWords = R.kv_tile / 32;
+    static_assert(R.warp_rows <= 32 && (!R.biases || R.elementwise || R.kv_tile % 32 == 0));
+
+public:
+    using Scores = float[kTiles][kBlocks][4];
+
+    __device__ OwnMask(const AttentionArgs& args, const BlockWork& work, const BiasedRow* rows, int key)
+        : words_(args.mask + i64{work.q_start + rows[lane_id() % R.warp_rows].query} * args.mask_stride) {
+        skip(args, key);
+    }
+    // Whether a row of the warp sees a key of the step.
+    __device__ bool sees_any() const {
+        u32 all = of_row_[0];
+#pragma unroll
+        for (const u32 word : of_row_) all |= word;
+        return __any_sync(~0u, all != 0);
+    }
+    // To the step of this first key.
+    __device__ void skip(const AttentionArgs& args, int key) {
+#pragma unroll
+        for (int i = 0; i < kWords; ++i) {
+            const bool reads = static_cast<u32>((key >> 5) + i) < static_cast<u32>(args.mask_words);
+            of_row_[i] = reads ? words_[(key >> 5) + i] : 0;
+        }
+    }
+    __device__ void start(int, Scores& s) const {
+#pragma unroll
+        for (auto& tile : s) {
+#pragma unroll
+            for (auto& block : tile) block[0] = block[1] = block[2] = block[3] = 0;
+        }
+    }
+    // Scores of keys that are not seen get no weight; then to the step of this first key.
+    __device__ void finish(const AttentionArgs& args, int key, Scores& s) {
+#pragma unroll
+        for (int half = 0; half < 2 * kTiles; ++half) {
+#pragma unroll
+            for (int i = 0; i < kWords; ++i) {
+                const u32 word = __shfl_sync(~0u, of_row_[i], 8 * half + lane_id() / 4);
+                // Two bits of each byte are the lane's: together in the last byte, whose bits become
+                // predicates at once.
+                const u32 bits = (word >> (2 * (lane_id() % 4)) & 0x03030303) * 0x01041040u;
+#pragma unroll
+                for (int j = 0; j < 8; ++j) {
+                    if ((bits & (1u << (24 + j))) == 0)
+                        s[half / 2][4 * i + j / 2][half % 2 * 2 + j % 2] = -infinity();
+                }
+            }
+        }
+        skip(args, key);
+    }
+
+private:
+    const u32* words_;  // of the lane's row
+    u32 of_row_[kWords];
+};
 
 }  // namespace warpwright

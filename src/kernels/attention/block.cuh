@@ -84,7 +84,19 @@ struct BlockWork {
         return max(0, max(own - args.window_left, args.chunk.multiple_below(own)));
     }
     __device__ int head(int row) const { return kv_head * group + row % group; }
+
+    // The first key of the step that is read first.
+    template <AttentionRow R>
+    __device__ int first_step() const {
+        if (!R.biases) return kv_begin;
+        return kv_begin + ((kv_end - kv_begin + R.kv_tile - 1) / R.kv_tile - 1) * R.kv_tile;
+    }
 };
+
+// From a step's first key to that of the one read after it.
+constexpr int key_step(const AttentionRow& row) {
+    return row.biases ? -row.kv_tile : row.kv_tile;
+}
 
 // The block's part of the grid. Splits change fastest and row tiles slowest, the last tile first: with a
 // causal mask it has the most keys.

@@ -27,7 +27,7 @@ struct VectorBlocks<R, true> {
         const auto start = [&](const KvBlockScales& scales) {
             const u8* at = scales.first + i64{work.kv_head} * scales.head_stride + block;
             if (args.page_table != nullptr) return at;
-            return at + (i64{args.kv_starts[work.sequence]} + work.kv_begin + row) * scales.token_stride;
+            return at + (i64{args.kv_starts[work.sequence]} + work.template first_step<R>() + row) * scales.token_stride;
         };
         first = {start(args.k_blocks), start(args.v_blocks)};
     }
@@ -72,7 +72,7 @@ public:
         if (args.page_table != nullptr) {
             pages_ = args.page_table + i64{work.sequence} * args.page_table_stride;
         } else {
-            const i64 token = i64{args.kv_starts[work.sequence]} + work.kv_begin + row;
+            const i64 token = i64{args.kv_starts[work.sequence]} + work.template first_step<R>() + row;
             first_k = token * args.k_token_stride;
             first_v = token * args.v_token_stride;
         }
@@ -84,7 +84,7 @@ public:
         }
         begin_ = work.kv_first;
         end_ = work.kv_end;
-        key_ = work.kv_begin;
+        key_ = work.template first_step<R>();
         offset_ = Map::offset_bytes(row, vector);
         look_up();
     }
@@ -94,10 +94,10 @@ public:
 
     // Starts the copies of the next step, of K, V or both. Keys before the window and from the end on are
     // zeros: a masked score has the weight 0, which would not silence a NaN in V.
-    template <bool copies_k, bool copies_v, bool from_start = false>
+    template <bool copies_k, bool copies_v, bool from_start = false, bool ragged = false>
     __device__ void copy(Step& step) const {
         const u32 k_shared = ptx::shared_address(step.k), v_shared = ptx::shared_address(step.v);
-        if (args_.page_table == nullptr) {
+        if (ragged || args_.page_table == nullptr) {
 #pragma unroll
             for (int pass = 0; pass < kPasses; ++pass) {
                 const i64 row = pass * kPassRows;
@@ -120,13 +120,19 @@ public:
         }
     }
 
-    // To the next step; its page numbers are read one step before they are needed.
+    // To the next step; its page numbers are read one step before they are needed. from_start: as in copy.
+    template <bool from_start = false, bool ragged = false>
     __device__ void advance() {
-        key_ += R.kv_tile;
-        if (args_.page_table == nullptr) {
-            k_ += i64{R.kv_tile} * args_.k_token_stride;
-            v_ += i64{R.kv_tile} * args_.v_token_stride;
-            blocks_.advance(args_, R.kv_tile);
+        key_ += key_step(R);
+        if (ragged || args_.page_table == nullptr) {
+            k_ += i64{key_step(R)} * args_.k_token_stride;
+            v_ += i64{key_step(R)} * args_.v_token_stride;
+            blocks_.advance(args_, key_step(R));
+        } else if constexpr (from_start && key_step(R) < 0) {
+            static_assert(kLookUps <= 2);
+#pragma unroll
+            for (int i = 0; i < kLookUps; ++i)
+                pages_of_[i] = key_ >= 0 ? pages_[(key_ + i * 32 + thread() % 32) >> args_.page_shift] : 0;
         } else {
             look_up();
         }
@@ -179,8 +185,10 @@ private:
             copy_elements<copies_k, Storage<R.dtype>>(k_shared + offset, k, reads, vector, args_.head_dim);
             copy_elements<copies_v, ValueType<R>>(v_shared + offset, v, reads, vector, args_.head_dim_v);
         } else {
+            // Backwards, what follows the first step has all its keys, or none.
             const bool reads =
-                key < end_ && (from_start || key >= begin_) && vector * kElements < args_.head_dim;
+                (from_start && key_step(R) < 0 ? key_ >= 0 : key < end_ && (from_start || key >= begin_)) &&
+                vector * kElements < args_.head_dim;
             if constexpr (copies_k) ptx::cp_async_16(k_shared + offset, k, reads ? 16 : 0);
             if constexpr (copies_v) ptx::cp_async_16(v_shared + offset, v, reads ? 16 : 0);
         }

@@ -28,9 +28,17 @@ struct StepsOf<R, true> : ListedSteps<R> {
     using ListedSteps<R>::ListedSteps;
 };
 
+// What of biases.cuh a loop has: `alibi` is for queries that see no keys behind their own.
+enum class Bias { none, alibi, alibi_both_sides, mask, any };
+constexpr bool has_own_loop(Bias bias) {
+    return bias != Bias::none && bias != Bias::any;
+}
+
 // The steps over a block's keys. Windows, chunks and softcaps have a variant of their own, and what
-// biases.cuh has is for rows of its own: they would cost the others registers.
-template <AttentionRow R, bool is_plain, class Steps>
+// biases.cuh has is for rows of its own: they would cost the others registers. Rows with biases read the last
+// step first: ALiBi is largest there, and outputs would be rescaled whenever it rises. ragged: no pages,
+// whose numbers cost registers.
+template <AttentionRow R, bool is_plain, Bias bias, bool ragged, class Steps>
 __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, KvTiles<R>& keys,
                               const QueryOperand<R>& query, WarpRows<R>& rows, AttentionShared<R>& shared,
                               Steps& steps) {
@@ -45,37 +53,67 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
         key_scale = scale_of_head(args.k_scale, args.k_scale_stride, work.kv_head) *
                     code_factor<R, Storage<R.dtype>>();
 
-    [[maybe_unused]] const BiasedRow* own = nullptr;  // of this lane
+    [[maybe_unused]] const BiasedRow *rows_of_warp = nullptr, *own = nullptr;  // own: of this lane
     if constexpr (R.biases) {
-        BiasedRow* const rows_of_warp = shared.biased + warp_id() * R.warp_rows;
-        find_biased_rows<R.warp_rows>(args, work, first_row, rows_of_warp);
-        own = rows_of_warp + lane_id() / 4;
+        BiasedRow* const found = shared.biased + warp_id() * R.warp_rows;
+        find_biased_rows<R.warp_rows>(args, work, first_row, found);
+        rows_of_warp = found, own = found + lane_id() / 4;
     }
+    [[maybe_unused]] auto own_bias = [&] {
+        if constexpr (!has_own_loop(bias)) {
+            return 0;
+        } else if constexpr (bias == Bias::mask) {
+            return OwnMask<R>(args, work, rows_of_warp, work.template first_step<R>());
+        } else {
+            return OwnAlibi<R, bias == Bias::alibi>(work, own);
+        }
+    }();
 
     int stage = 0, stage_ahead = R.stages - 1;
     [[maybe_unused]] int next_key = 0;
-    for (int first_key = work.kv_begin; first_key < (R.lists ? ListedSteps<R>::kNone : work.kv_end);
-         first_key = R.lists ? next_key : first_key + R.kv_tile) {
+    for (int first_key = work.template first_step<R>();
+         R.biases ? first_key >= work.kv_begin : first_key < (R.lists ? ListedSteps<R>::kNone : work.kv_end);
+         first_key = R.lists ? next_key : first_key + key_step(R)) {
         const bool sees = first_key < last_limit && (is_plain || first_key + R.kv_tile > first_begin);
         auto& step = numbers_of(shared, stage);
         ptx::cp_async_wait<R.stages == 1 ? 0 : R.stages - 2>();
         __syncthreads();  // this step's K (and V) of all warps is there, and all have read the step before
-        keys.template copy<R.stages != 1, true, is_plain>(shared.steps[stage_ahead]);
+        keys.template copy<R.stages != 1, true, is_plain, ragged>(shared.steps[stage_ahead]);
         ptx::cp_async_commit();
         if constexpr (R.lists) {
             static_assert(R.stages == 2);  // what is copied is the step after this one
             next_key = keys.key();
             keys.advance(steps);
         } else {
-            keys.advance();
+            keys.template advance<is_plain, ragged>();
         }
         if constexpr (copies_codes(R)) {
             widen_step<R>(shared.steps[stage], step);
             __syncthreads();
         }
 
+        if constexpr (has_own_loop(bias)) {
+            static_assert(is_plain && R.stages > 1 && !is_coded(R));
+            const u32 k = ptx::shared_address(step.k) + k_row, v = ptx::shared_address(step.v) + v_row;
+            const int following = first_key - R.kv_tile;
+            stage = stage + 1 == R.stages ? 0 : stage + 1;
+            stage_ahead = stage_ahead + 1 == R.stages ? 0 : stage_ahead + 1;
+            if (!sees || !own_bias.sees_any()) {
+                own_bias.skip(args, following);
+                continue;
+            }
+            typename WarpRows<R>::Scores s;
+            own_bias.start(first_key, s);
+            rows.score(query, k, s);
+            own_bias.finish(args, following, s);
+            if (first_key + R.kv_tile > first_limit) mask_behind<R>(args, work, own, first_key, s);
+            rows.raise_max(s, args.scale_log2);
+            rows.add_values(s, v, args.scale_log2);
+            continue;
+        }
+
         [[maybe_unused]] MaskBits<R.kv_tile> bits[WarpRows<R>::kTiles];
-        if constexpr (R.biases) {
+        if constexpr (bias == Bias::any) {
 #pragma unroll
             for (int tile = 0; tile < WarpRows<R>::kTiles; ++tile) {
                 if (sees && args.mask != nullptr)
@@ -101,7 +139,7 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
                 for (auto& scores : s) warp_tanh<R.kv_tile / 8 * 4>(scores[0], args.tanh_scale);
             }
         }
-        if constexpr (R.biases) rows.add_biases(args, work, own, first_key, bits, s);
+        if constexpr (bias == Bias::any) rows.add_biases(args, work, own, first_key, bits, s);
         if (first_key + R.kv_tile > first_limit || (!is_plain && first_key < last_begin)) {
             rows.template mask<is_plain>(args, work, first_row + lane_id() / 4, first_key, s);
         }
@@ -197,10 +235,28 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
     }
 
     WarpRows<R> rows;
-    if (!R.biases && !args.has_first && args.tanh_scale == 0) {
-        attend<R, true>(args, work, keys, query, rows, shared, steps);
+    const bool is_plain = !args.has_first && args.tanh_scale == 0;
+    if constexpr (R.biases && !R.elementwise) {
+        if (is_plain && has_own_alibi(args, work.group)) {
+            if (args.window_right == 0) {
+                attend<R, true, Bias::alibi, false>(args, work, keys, query, rows, shared, steps);
+            } else {
+                attend<R, true, Bias::alibi_both_sides, false>(args, work, keys, query, rows, shared, steps);
+            }
+        } else if (is_plain && has_own_mask(args)) {
+            if (args.page_table == nullptr) {
+                attend<R, true, Bias::mask, true>(args, work, keys, query, rows, shared, steps);
+            } else {
+                attend<R, true, Bias::mask, false>(args, work, keys, query, rows, shared, steps);
+            }
+        } else {
+            attend<R, false, Bias::any, false>(args, work, keys, query, rows, shared, steps);
+        }
+    } else if (!R.biases && is_plain) {
+        attend<R, true, Bias::none, false>(args, work, keys, query, rows, shared, steps);
     } else {
-        attend<R, false>(args, work, keys, query, rows, shared, steps);
+        attend<R, false, R.biases ? Bias::any : Bias::none, false>(args, work, keys, query, rows, shared,
+                                                                   steps);
     }
     ptx::cp_async_wait<0>();
     if constexpr (R.q_in_shared) {
