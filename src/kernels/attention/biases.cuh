@@ -146,18 +146,21 @@ private:
     float queries_;  // from a row of the lane to its next one
 };
 
-// Scores of keys from a row's limit on get no weight. own: the lane's first packed row; limits are made anew,
-// as few steps have one.
-template <AttentionRow R, class Scores>
-__device__ inline void mask_behind(const AttentionArgs& args, const BlockWork& work, const BiasedRow* own,
+// WarpRows::mask without a register for each row. own: the lane's first packed row.
+template <AttentionRow R, bool from_start, class Scores>
+__device__ inline void mask_biased(const AttentionArgs& args, const BlockWork& work, const BiasedRow* own,
                                    int first_key, Scores& s) {
+    const int key = first_key + 2 * (lane_id() % 4);  // the lane's first
 #pragma unroll
     for (int half = 0; half < 2 * R.warp_rows / kMmaRows; ++half) {
         const int own_key = work.kv_len - work.q_len + own[8 * half].query;
-        const int limit = min(work.kv_len, own_key + 1 + args.window_right) - first_key - 2 * (lane_id() % 4);
+        const int limit = work.visible_keys_of(args, own_key) - key;
+        const int first = from_start ? 0 : work.first_key_of(args, own_key) - key;
 #pragma unroll
         for (int i = 0; i < R.kv_tile / 4; ++i) {
-            if (i / 2 * 8 + i % 2 >= limit) s[half / 2][i / 2][half % 2 * 2 + i % 2] = -infinity();
+            const int column = i / 2 * 8 + i % 2;
+            if (column >= limit || (!from_start && column < first))
+                s[half / 2][i / 2][half % 2 * 2 + i % 2] = -infinity();
         }
     }
 }

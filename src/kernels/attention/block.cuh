@@ -76,11 +76,17 @@ struct BlockWork {
     __device__ int own_key(int row) const { return kv_len - q_len + query(row); }
     // Keys that it sees.
     __device__ int visible_keys(const AttentionArgs& args, int row) const {
-        return min(kv_len, max(0, own_key(row) + 1 + args.window_right));
+        return visible_keys_of(args, own_key(row));
+    }
+    __device__ int visible_keys_of(const AttentionArgs& args, int own_key) const {
+        return min(kv_len, max(0, own_key + 1 + args.window_right));
     }
     // The first of them; not above the number of visible keys of this row or a later one.
     __device__ int first_key(const AttentionArgs& args, int row) const {
-        const int own = max(0, own_key(row));
+        return first_key_of(args, own_key(row));
+    }
+    __device__ int first_key_of(const AttentionArgs& args, int own_key) const {
+        const int own = max(0, own_key);
         return max(0, max(own - args.window_left, args.chunk.multiple_below(own)));
     }
     __device__ int head(int row) const { return kv_head * group + row % group; }

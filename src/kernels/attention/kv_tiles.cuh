@@ -85,6 +85,7 @@ public:
         begin_ = work.kv_first;
         end_ = work.kv_end;
         key_ = work.template first_step<R>();
+        lane_key_ = key_ + row;
         offset_ = Map::offset_bytes(row, vector);
         look_up();
     }
@@ -110,7 +111,7 @@ public:
             for (int pass = 0; pass < kPasses; ++pass) {
                 const int row = pass * kPassRows + thread() / kLanes;
                 const i64 page = __shfl_sync(~0u, pages_of_[pass * kPassRows / 32], row % 32);
-                const i64 in_page = (key_ + row) & ((1 << args_.page_shift) - 1);
+                const i64 in_page = key_of(pass) & ((1 << args_.page_shift) - 1);
                 copy_row<copies_k, copies_v, from_start>(
                     k_shared, v_shared, pass,
                     k_ + page * args_.k_page_stride + in_page * args_.k_token_stride,
@@ -124,6 +125,7 @@ public:
     template <bool from_start = false, bool ragged = false>
     __device__ void advance() {
         key_ += key_step(R);
+        lane_key_ += key_step(R);
         if (ragged || args_.page_table == nullptr) {
             k_ += i64{key_step(R)} * args_.k_token_stride;
             v_ += i64{key_step(R)} * args_.v_token_stride;
@@ -154,11 +156,16 @@ private:
     __device__ static int thread() {
         return static_cast<int>(threadIdx.x);
     }
+    // Of this lane's row of a pass. Backwards a number of its own saves one for each pass.
+    __device__ int key_of(int pass) const {
+        if (key_step(R) < 0) return lane_key_ + pass * kPassRows;
+        return key_ + (pass * kPassRows + thread() / kLanes);
+    }
 
     template <bool copies_k, bool copies_v, bool from_start>
     __device__ void copy_row(u32 k_shared, u32 v_shared, int pass, const T* k, const T* v,
                              const typename VectorBlocks<R>::At& blocks) const {
-        const int row = pass * kPassRows + thread() / kLanes, key = key_ + row, vector = thread() % kLanes;
+        const int row = pass * kPassRows + thread() / kLanes, key = key_of(pass), vector = thread() % kLanes;
         if constexpr (kStrided) {
             const bool in_range = key < end_ && (from_start || key >= begin_);
             // The same vector of a row of values lies by as much sooner as the rows before it are shorter.
@@ -252,7 +259,8 @@ private:
     VectorBlocks<R> blocks_;
     const i32* pages_;
     int begin_, end_;
-    int key_;     // the first of the next step
+    int key_;  // the first of the next step
+    int lane_key_;
     u32 offset_;  // of the first pass
     int pages_of_[kLookUps];
 };

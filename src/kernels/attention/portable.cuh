@@ -106,7 +106,7 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
             own_bias.start(first_key, s);
             rows.score(query, k, s);
             own_bias.finish(args, following, s);
-            if (first_key + R.kv_tile > first_limit) mask_behind<R>(args, work, own, first_key, s);
+            if (first_key + R.kv_tile > first_limit) mask_biased<R, true>(args, work, own, first_key, s);
             rows.raise_max(s, args.scale_log2);
             rows.add_values(s, v, args.scale_log2);
             continue;
@@ -141,7 +141,11 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
         }
         if constexpr (bias == Bias::any) rows.add_biases(args, work, own, first_key, bits, s);
         if (first_key + R.kv_tile > first_limit || (!is_plain && first_key < last_begin)) {
-            rows.template mask<is_plain>(args, work, first_row + lane_id() / 4, first_key, s);
+            if constexpr (R.biases) {
+                mask_biased<R, is_plain>(args, work, own, first_key, s);
+            } else {
+                rows.template mask<is_plain>(args, work, first_row + lane_id() / 4, first_key, s);
+            }
         }
         rows.raise_max(s, args.scale_log2);
         rows.add_values(s, ptx::shared_address(step.v) + v_row, args.scale_log2);
