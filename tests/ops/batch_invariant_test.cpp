@@ -121,11 +121,13 @@ struct AttentionCase {
     const char* name;
     i64 head_dim, window_left;
     float softcap;
+    bool alibi = false, mask = false;
 };
 
 class InvariantAttention : public Invariant {
 protected:
     static constexpr i64 kQueries = 150, kHeads = 4, kKvHeads = 2, kPageSize = 16, kPages = 10;
+    static constexpr i64 kWords = kPages * kPageSize / 32;
 
     // The outputs of the pieces, which are the sequences of one call.
     std::vector<u16> attend(const AttentionCase& test, const std::vector<Piece>& pieces) {
@@ -142,6 +144,11 @@ protected:
         const Buffer out = upload(std::vector<u16>(static_cast<std::size_t>(count * kHeads * dim)));
         const Buffer table_buffer = upload(table), lengths_buffer = upload(lengths),
                      starts_buffer = upload(starts);
+        Tensor slopes, mask;
+        if (test.alibi) slopes = Tensor::dense(slopes_.data(), DType::f32, {kHeads});
+        if (test.mask)
+            mask =
+                rows_of(Tensor::dense(mask_.data(), DType::i32, {kQueries, kWords}), {first, first + count});
         run(Attention{.q = rows_of(Tensor::dense(q_.data(), DType::bf16, {kQueries, kHeads, dim}),
                                    {first, first + count}),
                       .out = Tensor::dense(out.data(), DType::bf16, {count, kHeads, dim}),
@@ -152,20 +159,29 @@ protected:
                       .q_starts = Tensor::dense(starts_buffer.data(), DType::i32, {sequences + 1}),
                       .max_q_len = longest,
                       .window_left = test.window_left,
-                      .softcap = test.softcap});
+                      .softcap = test.softcap,
+                      .alibi_slopes = slopes,
+                      .mask = mask});
         return download<u16>(out);
     }
 
-    Buffer q_, k_, v_;
+    Buffer q_, k_, v_, slopes_, mask_;
 };
 
 TEST_P(InvariantAttention, PiecesAloneAndTogether) {
     for (const AttentionCase& test :
          {AttentionCase{"plain", 64, -1, 0}, AttentionCase{"d128", 128, -1, 0},
-          AttentionCase{"window of 10", 64, 9, 0}, AttentionCase{"window of 100, softcap", 128, 99, 3}}) {
+          AttentionCase{"window of 10", 64, 9, 0}, AttentionCase{"window of 100, softcap", 128, 99, 3},
+          AttentionCase{"ALiBi", 128, -1, 0, true}, AttentionCase{"mask", 64, -1, 0, false, true},
+          AttentionCase{"both, window of 50", 128, 49, 0, true, true}}) {
         q_ = upload(random_bf16(kQueries * kHeads * test.head_dim, 2));
         k_ = upload(random_bf16(kPages * kPageSize * kKvHeads * test.head_dim, 1));
         v_ = upload(random_bf16(kPages * kPageSize * kKvHeads * test.head_dim, 1));
+        slopes_ = upload(std::vector<float>{0.9f, 0.31f, 0.07f, 0.003f});
+        std::vector<i32> words(kQueries * kWords);
+        std::mt19937 random(1);
+        for (i32& word : words) word = static_cast<i32>(random() | random());
+        mask_ = upload(words);
         const auto ways = ways_to_cut(kQueries);
         const std::vector<u16> whole = attend(test, ways[0]);
         EXPECT_TRUE(attend(test, ways[1]) == whole) << test.name << ": single queries in one call";
