@@ -357,16 +357,16 @@ struct AttentionCheck {
         // Loops that ALiBi and masks have alone: steps that a mask hides or shows as a whole, keys behind all
         // own ones, a lane's rows of several heads, splits.
         for (i64 head_dim : {64, 128, 256}) {
-            add_asking({2, 150, 700, 0, 4, 1, head_dim, any, true, false}, mask);
-            add_asking({3, 200, 210, 0, 2, 1, head_dim, any, true, false}, alibi, window(-1, -1));
+            add_asking({2, 100, 520, 0, 4, 1, head_dim, any, true, false}, mask);
+            add_asking({3, 100, 130, 0, 2, 1, head_dim, any, true, false}, alibi, window(-1, -1));
             add_asking({4, 70, 301, 0, 8, 1, head_dim, any, true, true, 16}, alibi, sinks);  // large scores
         }
-        add_asking({2, 150, 700, 0, 2, 1, 64, any, true, false}, alibi, mask, window(-1, -1));
+        add_asking({2, 100, 520, 0, 2, 1, 64, any, true, false}, alibi, mask, window(-1, -1));
         add_asking({3, 90, 333, 0, 4, 4, 128, any, true, false}, mask, sinks, window(-1, 7));  // large scores
         add_asking({4, 60, 150, 0, 6, 2, 128, any, true, true, 8}, alibi);
         add_asking({4, 60, 150, 0, 8, 2, 128, any, true, false}, alibi, window(-1, 9));
         add_asking(split, alibi);
-        add_asking({1, 40, 6000, 0, 4, 1, 128, any, true, true, 256}, mask);
+        add_asking({1, 40, 2000, 0, 4, 1, 128, any, true, true, 256}, mask);
 
         // Packed keys and values.
         const KvFormat nvfp4 = KvFormat::nvfp4;
