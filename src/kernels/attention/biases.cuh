@@ -9,6 +9,7 @@
 #pragma once
 
 #include "kernels/attention/block.cuh"
+#include "ptx/packed.cuh"
 
 namespace warpwright {
 
@@ -116,7 +117,7 @@ public:
           queries_(static_cast<float>(8 / work.group)) {}
 
     __device__ bool sees_any() const { return true; }
-    __device__ void skip(const AttentionArgs&, int) {}
+    __device__ void advance(const AttentionArgs&, int) {}
 
     // What the scores of a step begin with. Keys behind a row's own, if causal, are masked afterwards.
     __device__ void start(int first_key, Scores& s) const {
@@ -138,7 +139,9 @@ public:
         }
     }
 
-    __device__ void finish(const AttentionArgs&, int, Scores&) {}
+    __device__ bool settle(Scores&) const {
+        return false;
+    }
 
 private:
     float slope_;
@@ -177,7 +180,7 @@ public:
 
     __device__ OwnMask(const AttentionArgs& args, const BlockWork& work, const BiasedRow* rows, int key)
         : words_(args.mask + i64{work.q_start + rows[lane_id() % R.warp_rows].query} * args.mask_stride) {
-        skip(args, key);
+        advance(args, key);
     }
     // Whether a row of the warp sees a key of the step.
     __device__ bool sees_any() const {
@@ -187,41 +190,59 @@ public:
         return __any_sync(~0u, all != 0);
     }
     // To the step of this first key.
-    __device__ void skip(const AttentionArgs& args, int key) {
+    __device__ void advance(const AttentionArgs& args, int key) {
 #pragma unroll
         for (int i = 0; i < kWords; ++i) {
             const bool reads = static_cast<u32>((key >> 5) + i) < static_cast<u32>(args.mask_words);
             of_row_[i] = reads ? words_[(key >> 5) + i] : 0;
         }
     }
+    // What the scores of a step begin with: 0, or for keys that are not seen what no product makes large.
     __device__ void start(int, Scores& s) const {
-#pragma unroll
-        for (auto& tile : s) {
-#pragma unroll
-            for (auto& block : tile) block[0] = block[1] = block[2] = block[3] = 0;
-        }
-    }
-    // Scores of keys that are not seen get no weight; then to the step of this first key.
-    __device__ void finish(const AttentionArgs& args, int key, Scores& s) {
 #pragma unroll
         for (int half = 0; half < 2 * kTiles; ++half) {
 #pragma unroll
             for (int i = 0; i < kWords; ++i) {
-                const u32 word = __shfl_sync(~0u, of_row_[i], 8 * half + lane_id() / 4);
-                // Two bits of each byte are the lane's: together in the last byte, whose bits become
-                // predicates at once.
-                const u32 bits = (word >> (2 * (lane_id() % 4)) & 0x03030303) * 0x01041040u;
+                // Two bits of each byte are the lane's: as the byte's sign.
+                const u32 hidden = ~word(half, i);
+                const u32 even = hidden << (7 - 2 * (lane_id() % 4)),
+                          odd = hidden << (6 - 2 * (lane_id() % 4));
+                begin<0>(even, odd, &s[half / 2][4 * i][half % 2 * 2]);
+                begin<1>(even, odd, &s[half / 2][4 * i + 1][half % 2 * 2]);
+                begin<2>(even, odd, &s[half / 2][4 * i + 2][half % 2 * 2]);
+                begin<3>(even, odd, &s[half / 2][4 * i + 3][half % 2 * 2]);
+            }
+        }
+    }
+    // Before a maximum rises: keys that are not seen get no weight, whatever their products are.
+    __device__ bool settle(Scores& s) const {
+#pragma unroll
+        for (int half = 0; half < 2 * kTiles; ++half) {
+#pragma unroll
+            for (int i = 0; i < kWords; ++i) {
+                const u32 bits = word(half, i) >> (2 * (lane_id() % 4));
 #pragma unroll
                 for (int j = 0; j < 8; ++j) {
-                    if ((bits & (1u << (24 + j))) == 0)
+                    if ((bits & (1u << (j / 2 * 8 + j % 2))) == 0)
                         s[half / 2][4 * i + j / 2][half % 2 * 2 + j % 2] = -infinity();
                 }
             }
         }
-        skip(args, key);
+        return true;
     }
 
 private:
+    __device__ u32 word(int half, int i) const {
+        return __shfl_sync(~0u, of_row_[i], 8 * half + lane_id() / 4);
+    }
+    // -2^127 where a byte's sign is 1: its last byte is the sign eight times, the others are 0.
+    template <int byte>
+    __device__ static void begin(u32 even, u32 odd, float* pair) {
+        constexpr u32 kSelector = (8u | byte) << 12 | 0x444;
+        pair[0] = __uint_as_float(ptx::permute_bytes<kSelector>(even, 0));
+        pair[1] = __uint_as_float(ptx::permute_bytes<kSelector>(odd, 0));
+    }
+
     const u32* words_;  // of the lane's row
     u32 of_row_[kWords];
 };

@@ -99,15 +99,19 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
             stage = stage + 1 == R.stages ? 0 : stage + 1;
             stage_ahead = stage_ahead + 1 == R.stages ? 0 : stage_ahead + 1;
             if (!sees || !own_bias.sees_any()) {
-                own_bias.skip(args, following);
+                own_bias.advance(args, following);
                 continue;
             }
             typename WarpRows<R>::Scores s;
             own_bias.start(first_key, s);
             rows.score(query, k, s);
-            own_bias.finish(args, following, s);
             if (first_key + R.kv_tile > first_limit) mask_biased<R, true>(args, work, own, first_key, s);
-            rows.raise_max(s, args.scale_log2);
+            float raised[2 * WarpRows<R>::kTiles];
+            if (__any_sync(~0u, rows.rises_in(s, args.scale_log2, raised))) {
+                if (own_bias.settle(s)) rows.rises_in(s, args.scale_log2, raised);
+                rows.rescale(args.scale_log2, raised);
+            }
+            own_bias.advance(args, following);
             rows.add_values(s, v, args.scale_log2);
             continue;
         }

@@ -85,7 +85,12 @@ struct WarpRows {
     }
 
     __device__ void raise_max(const Scores& s, float scale_log2) {
-        float raised[2 * kTiles];  // of this lane's columns
+        float raised[2 * kTiles];
+        if (__any_sync(~0u, rises_in(s, scale_log2, raised))) rescale(scale_log2, raised);
+    }
+
+    // Whether a row of this lane's columns has a score for which its maximum must rise; the columns' maxima.
+    __device__ bool rises_in(const Scores& s, float scale_log2, float (&raised)[2 * kTiles]) const {
         bool rises = false;
 #pragma unroll
         for (int half = 0; half < 2 * kTiles; ++half) {
@@ -97,7 +102,10 @@ struct WarpRows {
             raised[half] = value;
             rises = rises || rises_above(value, tiles[half / 2].max[half % 2], scale_log2);
         }
-        if (!__any_sync(~0u, rises)) return;
+        return rises;
+    }
+
+    __device__ void rescale(float scale_log2, const float (&raised)[2 * kTiles]) {
 #pragma unroll
         for (int half = 0; half < 2 * kTiles; ++half) {
             SoftmaxRows<R>& rows = tiles[half / 2];
