@@ -195,6 +195,30 @@ TEST_P(InvariantAttention, PiecesAloneAndTogether) {
     }
 }
 
+// Products with keys that a mask hides may be infinite: they have no weight all the same.
+TEST_P(InvariantAttention, HiddenKeysMayBeLarge) {
+    const AttentionCase test{"mask", 128, -1, 0, false, true};
+    const i64 dim = test.head_dim, keys = kPages * kPageSize;
+    q_ = upload(random_bf16(kQueries * kHeads * dim, 2));
+    v_ = upload(random_bf16(keys * kKvHeads * dim, 1));
+    std::vector<u16> k = random_bf16(keys * kKvHeads * dim, 1);
+    std::vector<i32> words(kQueries * kWords);
+    for (std::size_t i = 0; i < words.size(); ++i) words[i] = i / kWords % 2 == 0 ? 0x55aa55aa : ~0x00ff0000;
+    for (std::size_t i = 0; i < words.size(); ++i) words[i] &= ~0x00030000;  // keys 16 and 17 of each word
+    mask_ = upload(words);
+    k_ = upload(k);
+    const std::vector<u16> before = attend(test, {{0, kQueries}});
+    for (i64 key = 0; key < keys; ++key) {
+        if (key % 32 != 16 && key % 32 != 17) continue;
+        const i64 token = (kPages - 1 - key / kPageSize) * kPageSize + key % kPageSize;
+        const auto row = k.begin() + token * kKvHeads * dim;
+        std::fill(row, row + kKvHeads * dim, u16{0});
+        for (i64 head = 0; head < kKvHeads; ++head) row[head * dim] = float_to_bf16(3e38f);
+    }
+    k_ = upload(k);
+    EXPECT_TRUE(attend(test, {{0, kQueries}}) == before);
+}
+
 std::vector<std::string> devices() {
     std::vector<std::string> all{"cpu", "emulated:h100-sxm,checks=off"};
     for (const std::string& id : list_devices().ids) {
