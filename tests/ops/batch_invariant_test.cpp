@@ -8,8 +8,10 @@
 #include <random>
 
 #include "kernels/host_math.h"
+#include "kernels/quantized_gemm/layout.h"
 #include "warpwright/ops/attention.h"
 #include "warpwright/ops/gemm.h"
+#include "warpwright/ops/quantized_gemm.h"
 #include "warpwright/ops/rmsnorm.h"
 
 namespace warpwright {
@@ -96,6 +98,43 @@ TEST_P(Invariant, Gemm) {
     }
     EXPECT_TRUE(results[1] == results[0]) << "row by row";
     EXPECT_TRUE(results[2] == results[0]) << "in pieces";
+}
+
+// A tile of rows that all exist has a loop of its own.
+TEST_P(Invariant, QuantizedGemm) {
+    constexpr i64 m = 70, n = 72, k = 640, group = 128;
+    for (const WeightFormat format : {WeightFormat::int4, WeightFormat::int8}) {
+        const std::string name = facts_of(format).name;
+        if (context->target().facts.build_target != BuildTarget::host)
+            context->force("quantized_gemm", "quantized_gemm.portable.bf16." + name + ".64x128");
+        const auto random_bytes = [&](i64 count, u32 largest) {
+            std::vector<u8> values;
+            for (i64 i = 0; i < count; ++i) values.push_back(static_cast<u8>(random() % (largest + 1)));
+            return values;
+        };
+        const i64 scales = packed_scales(n, k, group);
+        const Buffer a = upload(random_bf16(m * k, 1)), scale = upload(random_bf16(scales, 0.01f)),
+                     data = upload(random_bytes(packed_data_bytes(format, n, k), 255)),
+                     zero = upload(random_bytes(scales, (1u << facts_of(format).bits) - 1));
+        for (const bool zeros : {false, true}) {
+            QuantizedWeight b{.format = format, .n = n, .k = k, .group = group};
+            b.data = Tensor::dense(data.data(), DType::u8, {packed_data_bytes(format, n, k)});
+            b.scales = Tensor::dense(scale.data(), DType::bf16, {scales});
+            if (zeros) b.zeros = Tensor::dense(zero.data(), DType::u8, {scales});
+            std::vector<std::vector<u32>> results;  // fp32's bits
+            for (const auto& pieces : ways_to_cut(m)) {
+                const Buffer d = upload(std::vector<u32>(m * n));
+                for (const Piece& piece : pieces) {
+                    run(QuantizedGemm{.a = rows_of(Tensor::dense(a.data(), DType::bf16, {m, k}), piece),
+                                      .b = b,
+                                      .d = rows_of(Tensor::dense(d.data(), DType::f32, {m, n}), piece)});
+                }
+                results.push_back(download<u32>(d));
+            }
+            EXPECT_TRUE(results[1] == results[0]) << name << (zeros ? ", zero points" : "") << ": row by row";
+            EXPECT_TRUE(results[2] == results[0]) << name << (zeros ? ", zero points" : "") << ": in pieces";
+        }
+    }
 }
 
 TEST_P(Invariant, RmsNorm) {

@@ -218,7 +218,8 @@ private:
                               {13, 100, 96, 0},
                               {31, 64, 128, 128},
                               {70, 150, 448, 64},
-                              {130, 136, 256, 128}}) {
+                              {130, 136, 256, 128},
+                              {130, 72, 1152, 128}}) {
             add(s, nothing);
         }
         add({3, 40, 256, 128}, [&](auto& p) { p.out = DType::f32; });
@@ -232,6 +233,7 @@ private:
             add({1, 80, 512, 128}, [](auto& p) { p.zeros = true; });
             add({9, 36, 192, 32}, [](auto& p) { p.zeros = true; });
             add({40, 100, 192, 64}, [](auto& p) { p.zeros = true; });
+            add({70, 72, 640, 128}, [](auto& p) { p.zeros = true; });
             add({1, 80, 512, 128}, [](auto& p) { p.order = true; });
             add({20, 36, 192, 32}, [](auto& p) { p.order = p.zeros = true; });
         }

@@ -108,7 +108,7 @@ struct Copies {
         }
     }
 
-    template <bool early, bool general>
+    template <bool early, bool general, bool scaled = true>
     __device__ void copy_weights(const QuantizedGemmArgs& args, u32 stage_bytes, int step) const {
         const auto copy = [&](u32 address, const unsigned char* from) {
             if constexpr (early) {
@@ -130,8 +130,8 @@ struct Copies {
                  here + (tile >= 4 ? second_rows : 0) + (i * 4 + tile % 4) * kPackedTileBytes);
         }
         const int group = step >> args.group_shift;
-        if (scales != nullptr) copy(to + kScales, scales + i64{group} * args.scale_step_bytes);
-        if (general && zeros != nullptr) {
+        if (scaled && scales != nullptr) copy(to + kScales, scales + i64{group} * args.scale_step_bytes);
+        if (general && scaled && zeros != nullptr) {
             copy(to + kZeros, zeros + i64{group} * (args.halves ? 2 * kPackedRows : kPackedRows));
         }
     }
@@ -171,8 +171,9 @@ struct Copies {
     }
 
     // Of a step that is whole, where all rows of A exist: without a condition between the copies.
+    template <bool scaled, bool zeroed>
     __device__ void copy_whole(const QuantizedGemmArgs& args, u32 stage_bytes) const {
-        copy_weights<false, false>(args, stage_bytes, next);
+        copy_weights<false, zeroed, scaled>(args, stage_bytes, next);
 #pragma unroll
         for (int pass = 0; pass < kPassesA; ++pass) {
             ptx::cp_async_16(to_a + stage_bytes + pass * (kRowsPerPass * kPackedK * 2),
@@ -229,18 +230,30 @@ struct Fragments {
 
 using Partial = float[kTiles][kTokens][4];
 
-template <bool general>
+template <bool general, class OfTile>
 __device__ inline void multiply_half(Sums& sums, Partial& partial, const Fragments& f,
-                                     const TileScales<kRow, general> (&scales)[kTiles], int half,
-                                     bool ends = true) {
+                                     const OfTile (&scales)[kTiles], int half, bool ends = true,
+                                     bool one_group = false) {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
 #pragma unroll
         for (int tile = 0; tile < kTiles; ++tile) {
             multiply_sixteen<kRow, general, kTokens>(sums[tile], partial[tile], f.words[tile] + i * kBlocksK,
-                                                     f.a, scales[tile], half * 2 + i, ends);
+                                                     f.a, scales[tile], half * 2 + i, ends, one_group);
         }
     }
+}
+
+// Whether two steps are summed before their sums are scaled: a group is no less than that, or scales are in
+// the weights. It says nothing of m, so that a row of A has the same bits among any others. Of mxfp4, whose
+// every step has sums to scale, there would be no register left.
+constexpr bool kMayBeWhole = kRow.aligned && kRow.warps_k == 1 && kRow.format != WeightFormat::mxfp4;
+constexpr int kAheadWhole = kRow.stages - 2;
+static_assert(!kMayBeWhole || (kRow.stages % 2 == 0 && kAheadWhole > 0));
+
+__device__ inline bool steps_are_paired(const QuantizedGemmArgs& args) {
+    return kMayBeWhole && !args.halves && args.gemm.k % (2 * kPackedK) == 0 &&
+           (facts_of(kRow.format).group != 0 || args.group_shift > 0);
 }
 
 template <bool general>
@@ -255,8 +268,11 @@ __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, Copi
     Fragments fragments[2];
     if (kRow.warps_k == 1 || group < num_steps) fragments[0].load(places, 0, 0);
     u32 stage = 0, to = kRingBytes - kRoundBytes;  // bytes
+    const bool paired = steps_are_paired(args);
+    Partial partial = {};
 #pragma unroll 1
     for (int first = 0; first < num_steps; first += kRow.warps_k) {
+        const bool ends = !paired || first % 2 == 1;
         const bool exists = kRow.warps_k == 1 || first + group < num_steps;
         TileScales<kRow, general> scales[kTiles];
         if (exists) {
@@ -274,63 +290,86 @@ __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, Copi
             copies.advance();
         }
         ptx::cp_async_commit();
-        Partial partial = {};
-        if (exists) multiply_half<general>(sums, partial, fragments[0], scales, 0);
+        if (exists) multiply_half<general>(sums, partial, fragments[0], scales, 0, ends, paired);
         // The next round has landed for everybody, and everybody has read this one.
         ptx::cp_async_wait<kAhead - 1>();
         __syncthreads();
         to = stage;
         stage = stage == kRingBytes - kRoundBytes ? 0 : stage + kRoundBytes;
         if (first + kRow.warps_k + group < num_steps) fragments[0].load(places, stage, 0);
-        if (exists) multiply_half<general>(sums, partial, fragments[1], scales, 1);
+        if (exists) multiply_half<general>(sums, partial, fragments[1], scales, 1, ends, paired);
     }
     ptx::cp_async_wait<0>();
     __syncthreads();
 }
 
-// The same where every row of A and of k exists, and a group is no less than two steps or the format's own:
-// two steps a turn, whose sums are scaled together.
-__device__ inline void whole_loop(Sums& sums, const QuantizedGemmArgs& args, Copies& copies,
-                                  const Places& places) {
-    constexpr bool kFixed = facts_of(kRow.format).group != 0;
-    constexpr u32 kRingBytes = kRow.stages * kRoundBytes;
-    const int num_steps = args.gemm.k / kPackedK;
-    const int first_n = threadIdx.x / 32 % kWarpsN * kRow.warp_n;
-    ptx::cp_async_wait<kAhead - 1>();
-    __syncthreads();
+// The same where every row of A and of k exists and pairs are summed together: a turn is two steps, with one
+// barrier.
+template <bool zeros>
+struct WholeLoop {
+    static constexpr u32 kTurnBytes = 2 * kRoundBytes, kRingBytes = kRow.stages * kRoundBytes;
     Fragments fragments[2];
-    fragments[0].load(places, 0, 0);
-    u32 stage = 0, to = kRingBytes - kRoundBytes;  // bytes
-#pragma unroll 1
-    for (int first = 0; first < num_steps; first += 2) {
-        Partial partial = {};
+    TileScales<kRow, false> scales[kTiles];
+    u32 stage = 0, to = kRingBytes - kTurnBytes;  // bytes
+
+    __device__ void read_scales(const QuantizedGemmArgs& args, const Places& places, u32 at) {
+        const int first_n = threadIdx.x / 32 % kWarpsN * kRow.warp_n;
 #pragma unroll
-        for (int step = 0; step < 2; ++step) {
-            TileScales<kRow, false> scales[kTiles];
-#pragma unroll
-            for (int tile = 0; tile < kTiles; ++tile) {
-                const u32 at = places.scales + stage;
-                if (kFixed || step == 1) {
-                    scales[tile].read(at, 0, first_n + tile * 16, args);
-                } else {
-                    scales[tile].set_zeros();
-                }
+        for (int tile = 0; tile < kTiles; ++tile) {
+            scales[tile].read(places.scales + at, 0, first_n + tile * 16, args);
+            if constexpr (zeros) {
+                scales[tile].read_zeros(places.scales + at + (kZeros - kScales), first_n + tile * 16);
             }
-            fragments[1].load(places, stage, 1);
-            if (copies.next < num_steps) {
-                copies.copy_whole(args, to);
-                copies.advance();
-            }
-            ptx::cp_async_commit();
-            multiply_half<false>(sums, partial, fragments[0], scales, 0, step == 1);
-            ptx::cp_async_wait<kAhead - 1>();
-            __syncthreads();
-            to = stage;
-            stage = stage == kRingBytes - kRoundBytes ? 0 : stage + kRoundBytes;
-            if (step == 0 || first + 2 < num_steps) fragments[0].load(places, stage, 0);
-            multiply_half<false>(sums, partial, fragments[1], scales, 1, step == 1);
         }
     }
+
+    // `copied`: the turn after those that are on their way exists.
+    template <bool copied>
+    __device__ void turn(Sums& sums, const QuantizedGemmArgs& args, Copies& copies, const Places& places,
+                         bool last) {
+        constexpr bool kFixed = facts_of(kRow.format).group != 0;
+        Partial partial = {};
+        read_scales(args, places, stage);
+        fragments[1].load(places, stage, 1);
+        if constexpr (copied) {
+            copies.copy_whole<true, zeros>(args, to);
+            copies.advance();
+            copies.copy_whole<kFixed, zeros>(args, to + kRoundBytes);
+            copies.advance();
+        }
+        ptx::cp_async_commit();
+        ptx::cp_async_commit();
+        multiply_half<zeros>(sums, partial, fragments[0], scales, 0, false);
+        fragments[0].load(places, stage + kRoundBytes, 0);
+        multiply_half<zeros>(sums, partial, fragments[1], scales, 1, false);
+        if constexpr (kFixed) read_scales(args, places, stage + kRoundBytes);
+        fragments[1].load(places, stage + kRoundBytes, 1);
+        multiply_half<zeros>(sums, partial, fragments[0], scales, 0, false);
+        // The next turn has landed for everybody, and everybody has read this one.
+        ptx::cp_async_wait<kAheadWhole - 2>();
+        __syncthreads();
+        to = stage;
+        stage = stage == kRingBytes - kTurnBytes ? 0 : stage + kTurnBytes;
+        if (!last) fragments[0].load(places, stage, 0);
+        multiply_half<zeros>(sums, partial, fragments[1], scales, 1);
+    }
+};
+
+template <bool zeros>
+__device__ inline void whole_loop(Sums& sums, const QuantizedGemmArgs& args, Copies& copies,
+                                  const Places& places) {
+    const int num_steps = args.gemm.k / kPackedK;
+    ptx::cp_async_wait<kAheadWhole - 2>();
+    __syncthreads();
+    WholeLoop<zeros> loop;
+    loop.fragments[0].load(places, 0, 0);
+    int first = 0;
+#pragma unroll 1
+    for (; first + kAheadWhole < num_steps; first += 2)
+        loop.template turn<true>(sums, args, copies, places, false);
+#pragma unroll 1
+    for (; first < num_steps; first += 2)
+        loop.template turn<false>(sums, args, copies, places, first + 2 >= num_steps);
     ptx::cp_async_wait<0>();
     __syncthreads();
 }
@@ -341,13 +380,15 @@ __device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block b
     const u32 ring = ptx::shared_address(&shared.ring[0][group]);
     Copies copies(args, block, ring);
     copies.clear_missing_rows();
+    const bool whole = steps_are_paired(args) && block.m + kRow.tile_m <= block.end_m;
+    const int ahead = whole ? kAheadWhole : kAhead;
 
     // As in gemm: the blocks that start first ask for constant weights before they wait for A.
     const u32 num_first = static_cast<u32>(args.gemm.num_sms * kRow.blocks_per_sm);
     const bool early = kRow.aligned && kRow.tile_m <= 64 && args.gemm.b_is_constant && blockIdx.x < num_first;
     if (early) {
 #pragma unroll 1
-        for (int round = 0; round < kAhead; ++round) {
+        for (int round = 0; round < ahead; ++round) {
             const int step = round * kRow.warps_k + group;
             if (step < num_steps) copies.copy_weights<true, true>(args, round * kRoundBytes, step);
         }
@@ -355,23 +396,26 @@ __device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block b
     ptx::wait_for_predecessor();
     ptx::release_successor();
 #pragma unroll 1
-    for (int round = 0; round < kAhead; ++round) {
+    for (int round = 0; round < ahead; ++round) {
         if (copies.next < num_steps) {
-            if (!early) copies.copy_weights<false, true>(args, round * kRoundBytes, copies.next);
-            copies.copy_a(args, round * kRoundBytes);
+            if (kMayBeWhole && whole && !early) {
+                copies.copy_whole<true, is_integer(kRow.format)>(args, round * kRoundBytes);
+            } else {
+                if (!early) copies.copy_weights<false, true>(args, round * kRoundBytes, copies.next);
+                copies.copy_a(args, round * kRoundBytes);
+            }
             copies.advance();
         }
         ptx::cp_async_commit();
     }
     const Places places(ring);
-    // mxfp4 would spill a register, and has sums to scale in every step anyway.
-    constexpr bool kMayBeWhole = kRow.aligned && kRow.warps_k == 1 && kRow.format != WeightFormat::mxfp4;
-    const bool whole = block.m + kRow.tile_m <= block.end_m && args.gemm.k % (2 * kPackedK) == 0 &&
-                       (facts_of(kRow.format).group != 0 || args.group_shift > 0);
-    if (is_general(args)) {
+    if (kMayBeWhole && whole) {
+        if constexpr (kMayBeWhole && is_integer(kRow.format)) {
+            if (args.zeros != nullptr) return whole_loop<true>(sums, args, copies, places);
+        }
+        if constexpr (kMayBeWhole) whole_loop<false>(sums, args, copies, places);
+    } else if (is_general(args)) {
         main_loop<true>(sums, args, copies, places);
-    } else if (kMayBeWhole && whole) {
-        if constexpr (kMayBeWhole) whole_loop(sums, args, copies, places);
     } else {
         main_loop<false>(sums, args, copies, places);
     }
@@ -406,6 +450,10 @@ __device__ inline void epilogue(Sums& sums, const QuantizedGemmArgs& args, Block
     move_results(gemm, args.groups, block.group);
     const float scale = last_scale<kRow>(args, block.group);
     Finish<T> finish(gemm);
+    // Sums as they are need little code.
+    const bool plain = gemm.out_aligned && !gemm.out_f32 && gemm.d_scale == nullptr && gemm.bias == nullptr &&
+                       gemm.gate == nullptr && gemm.residual == nullptr &&
+                       gemm.activation == Activation::none;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, place = warp % kWarpsMN;
     const i64 first_m = block.m + place / kWarpsN * kRow.warp_m;
     const i64 first_n = block.n + place % kWarpsN * kRow.warp_n;
@@ -432,7 +480,9 @@ __device__ inline void epilogue(Sums& sums, const QuantizedGemmArgs& args, Block
             if (m >= block.end_m) break;
             if (!row_exists(args.groups, m)) continue;
             const Eight sum = sum_of(shared, place, row, column, scale);
-            if (gemm.out_aligned && n + 8 <= gemm.n) {
+            if (plain && n + 8 <= gemm.n) {
+                store_eight<T>(gemm.d, m * gemm.d_stride + n, sum);
+            } else if (gemm.out_aligned && n + 8 <= gemm.n) {
                 finish(gemm, m, n, sum);
             } else {
                 float* kept = &shared.result[place][row][column];  // read by this lane only

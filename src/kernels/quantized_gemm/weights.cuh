@@ -161,6 +161,13 @@ struct TileScales {
         }
     }
 
+    // Of the step's only group.
+    __device__ void read_zeros(u32 zeros_at, int row) {
+        using T = Storage<R.dtype>;
+        const u32 zeros = ptx::load_shared_2(zeros_at + row + static_cast<int>(threadIdx.x) % 32 / 4 * 2);
+        adjustment[0] = {{offset_of<R.format, T>(zeros & 0xff), offset_of<R.format, T>(zeros >> 8)}};
+    }
+
     // `scales` and `zeros` are the addresses of a step's in the shared window, of the tile that begins at row
     // `row` of the block.
     __device__ void read(u32 scales_at, u32 zeros_at, int row, const QuantizedGemmArgs& args) {
@@ -231,10 +238,11 @@ __device__ inline void add_group(float (&sums)[tokens][4], float (&partial)[toke
 
 // Sixteen of k, `i` of the step's four, with which a group ends if `ends` or the format says so: the words of
 // a tile times `tokens` x 8 rows of A, of which a lane holds eight of k of this half of the step.
+// `one_group`: whatever the format says, the step is of one group, which ends with it if `ends`.
 template <QuantizedGemmRow R, bool general, int tokens, class OfTile>
 __device__ inline void multiply_sixteen(float (&sums)[tokens][4], float (&partial)[tokens][4],
                                         const u32* words, const U32x4 (&a)[tokens], const OfTile& scales,
-                                        int i, bool ends = true) {
+                                        int i, bool ends = true, bool one_group = false) {
     using T = Storage<R.dtype>;
     constexpr int kGroups = OfTile::kGroups;
     u32 weights[4];
@@ -249,7 +257,7 @@ __device__ inline void multiply_sixteen(float (&sums)[tokens][4], float (&partia
             ptx::mma<T>(to[token], weights, {a[token].z, a[token].w});
         }
     }
-    if (!kDirect && (i + 1) * kGroups % 4 == 0 && (ends || kGroups > 1)) {
+    if (!kDirect && (i + 1) * kGroups % 4 == 0 && (one_group ? ends && i == 3 : ends || kGroups > 1)) {
         add_group<tokens>(sums, partial, scales.scales[i * kGroups / 4]);
     }
 }
