@@ -99,14 +99,19 @@ Prediction QuantizedGemmOp::predict(const Row& row, const TargetFacts& target, c
     // Instructions of a warp's step: registers that are decoded, products with their loads, sums that are
     // scaled, and the copies' own. A scheduler was seen to issue so many a clock, less where more rows of A
     // are waited for: H200, 2026-11-26.
-    constexpr double kOfStep = 120;
+    // Where two steps of whole tiles are a turn: H100, 2026-11-27.
+    const bool paired =
+        may_pair_steps(row) && rows >= row.tile_m && problem.k % (2 * kPackedK) == 0 &&
+        (facts_of(row.format).group != 0 || problem.group == 0 || problem.group >= 2 * kPackedK);
+    const double of_step = paired ? 90 : 120;
     const double issued = row.tile_m <= 8 ? 0.68 : 0.43;
     const double registers = row.warp_n * kPackedK / 64.0;
     const double products = row.warp_n / 16.0 * (row.warp_m / 8.0) * (kPackedK / 16.0);
     const double groups =
         std::max<double>(1, problem.group > 0 ? static_cast<double>(kPackedK) / problem.group : 1);
-    const double scaled = row.format == WeightFormat::nvfp4 ? 0 : row.warp_n * row.warp_m / 32.0 * groups;
-    const double a_step = kOfStep + registers * instructions_a_register(row) + products * 1.3 + scaled;
+    const double scaled =
+        row.format == WeightFormat::nvfp4 ? 0 : row.warp_n * row.warp_m / 32.0 * groups / (paired ? 2 : 1);
+    const double a_step = of_step + registers * instructions_a_register(row) + products * 1.3 + scaled;
     const double warp_steps = padded_k / kPackedK * num_warps(row) / row.warps_k;
     const double issue_us =
         per_sm * warp_steps * a_step * (row.aligned ? 1 : 3) / (4 * issued * target.boost_mhz);

@@ -245,14 +245,13 @@ __device__ inline void multiply_half(Sums& sums, Partial& partial, const Fragmen
 }
 
 // Whether two steps are summed before their sums are scaled: a group is no less than that, or scales are in
-// the weights. It says nothing of m, so that a row of A has the same bits among any others. Of mxfp4, whose
-// every step has sums to scale, there would be no register left.
-constexpr bool kMayBeWhole = kRow.aligned && kRow.warps_k == 1 && kRow.format != WeightFormat::mxfp4;
+// the weights. It says nothing of m, so that a row of A has the same bits among any others.
+constexpr bool kMayPair = may_pair_steps(kRow);
 constexpr int kAheadWhole = kRow.stages - 2;
-static_assert(!kMayBeWhole || (kRow.stages % 2 == 0 && kAheadWhole > 0));
+static_assert(!kMayPair || (kRow.stages % 2 == 0 && kAheadWhole > 0));
 
 __device__ inline bool steps_are_paired(const QuantizedGemmArgs& args) {
-    return kMayBeWhole && !args.halves && args.gemm.k % (2 * kPackedK) == 0 &&
+    return kMayPair && !args.halves && args.gemm.k % (2 * kPackedK) == 0 &&
            (facts_of(kRow.format).group != 0 || args.group_shift > 0);
 }
 
@@ -398,7 +397,7 @@ __device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block b
 #pragma unroll 1
     for (int round = 0; round < ahead; ++round) {
         if (copies.next < num_steps) {
-            if (kMayBeWhole && whole && !early) {
+            if (kMayPair && whole && !early) {
                 copies.copy_whole<true, is_integer(kRow.format)>(args, round * kRoundBytes);
             } else {
                 if (!early) copies.copy_weights<false, true>(args, round * kRoundBytes, copies.next);
@@ -409,11 +408,11 @@ __device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block b
         ptx::cp_async_commit();
     }
     const Places places(ring);
-    if (kMayBeWhole && whole) {
-        if constexpr (kMayBeWhole && is_integer(kRow.format)) {
+    if (kMayPair && whole) {
+        if constexpr (kMayPair && is_integer(kRow.format)) {
             if (args.zeros != nullptr) return whole_loop<true>(sums, args, copies, places);
         }
-        if constexpr (kMayBeWhole) whole_loop<false>(sums, args, copies, places);
+        if constexpr (kMayPair) whole_loop<false>(sums, args, copies, places);
     } else if (is_general(args)) {
         main_loop<true>(sums, args, copies, places);
     } else {

@@ -59,6 +59,12 @@ constexpr int num_threads(const QuantizedGemmRow& row) {
     return num_warps(row) * 32;
 }
 
+// Tile rows that may sum two steps before they scale the sums. Of mxfp4, whose every step has sums to scale,
+// there would be no register left.
+constexpr bool may_pair_steps(const QuantizedGemmRow& row) {
+    return !is_stream(row) && row.aligned && row.warps_k == 1 && row.format != WeightFormat::mxfp4;
+}
+
 // One step of 64 of k: what a block, or one of the warps or groups of warps that share out k, takes at a
 // time.
 template <QuantizedGemmRow R>
