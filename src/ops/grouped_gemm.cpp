@@ -157,7 +157,8 @@ Status prepare(Context& context, const GroupedGemm& call, Prepared& prepared) {
                                .top_k = static_cast<i32>(problem.top_k),
                                .group_rows = static_cast<i32>(problem.group_rows),
                                .a_of_slots = a_of_slots,
-                               .ids_are_constant = call.ids_are_constant};
+                               .ids_are_constant = call.ids_are_constant,
+                               .lists_are_constant = call.lists_are_constant};
     return prepare_step<GroupedGemmOp>(context, problem, args, prepared);
 }
 

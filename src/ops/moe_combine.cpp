@@ -42,7 +42,8 @@ Status prepare(Context& context, const MoeCombine& call, Prepared& prepared) {
                               .tokens = static_cast<i32>(problem.tokens),
                               .top_k = static_cast<i32>(problem.top_k),
                               .width = static_cast<i32>(problem.width),
-                              .num_rows = static_cast<i32>(match["rows"])};
+                              .num_rows = static_cast<i32>(match["rows"]),
+                              .places_are_constant = call.places_are_constant};
     return prepare_step<MoeCombineOp>(context, problem, args, prepared);
 }
 

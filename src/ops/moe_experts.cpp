@@ -98,6 +98,7 @@ Status prepare_products(Context& context, const MoeExperts& call, const MoePlan&
     } else {
         up.group_of_row = down.group_of_row = parts.expert_of_row;
         up.row_of_a = parts.token_of_row;
+        down.lists_are_constant = true;  // as ids above
         down.d = parts.results;
     }
     WW_TRY(prepare(context, up, prepared));
@@ -423,7 +424,8 @@ Status prepare(Context& context, const MoeExperts& call, Prepared& prepared) {
                               .row_of_slot = parts.row_of_slot,
                               .weights = call.weights,
                               .out = call.out,
-                              .base = call.base},
+                              .base = call.base,
+                              .places_are_constant = true},  // as ids of prepare_products
                    prepared);
 }
 

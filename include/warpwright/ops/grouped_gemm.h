@@ -50,9 +50,10 @@ struct GroupedGemm {
 
     Tensor ids;      // [tokens, top_k] i32, dense
     Tensor weights;  // optional, [tokens, top_k] f32, dense
-    // The launch before this one does not write ids and weights, nor did the one before that, unless both
-    // wait for their predecessors before they release their successors. Then they are read while it runs.
+    // The launch before this one does not write ids and weights, and waits for its predecessor before it
+    // releases this one, as products do. Then they are read while it runs.
     bool ids_are_constant = false;
+    bool lists_are_constant = false;  // the same of group_of_row, rows_of_group and row_of_a
 };
 
 // Errors: shapes or types that disagree (caller); no row (no_kernel). No rows, or no columns, is no error and

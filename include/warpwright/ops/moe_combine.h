@@ -16,6 +16,8 @@ struct MoeCombine {
     Tensor weights;      // [tokens, top_k] f32, dense
     Tensor out;          // [tokens, width] like rows, written
     Tensor base;         // optional, like out: a shared expert's result, or a residual; may be out
+    // row_of_slot and weights are as ids and weights of warpwright/ops/grouped_gemm.h: read before the wait.
+    bool places_are_constant = false;
 };
 
 // Errors: shapes or types that disagree (caller). No tokens is no error and prepares nothing.

@@ -149,7 +149,8 @@ struct GroupedGemmCheck {
                          .group_rows = p.group_rows,
                          .expected_groups = p.expected_groups,
                          .expected_m = p.expected_m,
-                         .ids_are_constant = p.n % 4 == 0};
+                         .ids_are_constant = p.n % 4 == 0,
+                         .lists_are_constant = p.n % 4 == 0};
         call.a = view(matrix(p.dtype, rows_of_a, p.k, k_stride, 1, x.a), masked && !p.gather ? p.groups : 0,
                       p.gather ? rows_of_a
                       : masked ? p.m

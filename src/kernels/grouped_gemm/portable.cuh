@@ -37,6 +37,27 @@ constexpr TileShape kShape{.tile_m = kRow.tile_m,
 using Ring = TileRing<kShape>;
 using Result = TileResult<kShape, float>;
 
+// The first weights are under way before the wait, where lists are constant: of rows that stream them.
+constexpr bool kReadsAhead = kRow.aligned && kRow.tile_m <= 32;
+
+__device__ inline bool reads_ahead(const GroupedGemmArgs& args) {
+    return kReadsAhead && args.lists_are_constant && args.gemm.b_is_constant;
+}
+__device__ inline i32 read_list(const GroupedGemmArgs& args, const i32* from) {
+    return reads_ahead(args) ? ptx::load_constant_i32(from) : *from;
+}
+
+// As blocks.cuh's.
+__device__ inline bool enter_group(Block& block, const GroupedGemmArgs& args) {
+    if (!reads_ahead(args)) return enter_group(block, args.groups);
+    if (args.groups.kind == Grouping::masked) {
+        block.end_m = min(ptx::load_constant_i32(args.groups.num_rows + block.group), block.end_m);
+        return block.m < block.end_m;
+    }
+    block.group = ptx::load_constant_i32(args.groups.of_row + block.m);
+    return block.group >= 0;
+}
+
 // As blocks.cuh's, with half as many columns of D where they are gated.
 __device__ inline Block this_block(const GroupedGemmArgs& args) {
     constexpr u32 kHeight = 2048 / kRow.tile_m;
@@ -87,8 +108,8 @@ struct Copies {
                 row[pass] = first + pass * kRowsPerPass;
                 const i32 m = block.m + row[pass];
                 if (list != nullptr) {
-                    row[pass] = m < args.gemm.m ? list[m] : 0;
-                } else if (!masked && (m >= args.gemm.m || args.groups.of_row[m] < 0)) {
+                    row[pass] = m < args.gemm.m ? read_list(args, list + m) : 0;
+                } else if (!masked && (m >= args.gemm.m || read_list(args, args.groups.of_row + m) < 0)) {
                     row[pass] = 0;  // nobody need have written what lies between groups
                 }
             }
@@ -141,8 +162,21 @@ struct Copies {
         }
     }
 
+    // B of the tile `ahead` from here on, which `copy` then leaves out.
+    __device__ void copy_b(u32 stage, int ahead) const {
+        const int left = k_left - ahead * kRow.tile_k, elements = left < 0 ? 0 : left < 8 ? left : 8;
+#pragma unroll
+        for (int pass = kPassesA; pass < kPasses; ++pass) {
+            const int pass_b = pass - kPassesA;
+            const char* source = b[pass_b * kRowsPerPass % kRow.warp_n / kHalf] + from_b[pass_b];
+            ptx::cp_async_16(stage + offset + pass * (kRowsPerPass * kShape.row_bytes),
+                             source + ahead * kShape.row_bytes, (exists >> pass & 1) != 0 ? elements * 2 : 0,
+                             ptx::read_once_policy());
+        }
+    }
+
     // As TileRing's.
-    template <Ring::Tiles tiles>
+    template <Ring::Tiles tiles, bool with_b = true>
     __device__ void copy(u32 stage, int part, int parts) {
         if (tiles == Ring::Tiles::whole || tiles_left >= 0) {
             const int elements = k_left < 0 ? 0 : k_left < 8 ? k_left : 8;
@@ -150,6 +184,7 @@ struct Copies {
             for (int pass = 0; pass < kPasses; ++pass) {
                 if (pass * parts / kPasses != part) continue;
                 const bool is_a = pass < kPassesA;
+                if (!is_a && !with_b) continue;
                 const int pass_b = is_a ? 0 : pass - kPassesA;
                 const char* source = is_a ? a + from_a[is_a ? pass : 0]
                                           : b[pass_b * kRowsPerPass % kRow.warp_n / kHalf] + from_b[pass_b];
@@ -252,18 +287,36 @@ extern "C" __global__ void __launch_bounds__(warpwright::Ring::kThreads, warpwri
     extern __shared__ __align__(128) unsigned char shared_memory[];
     Shared& shared = *reinterpret_cast<Shared*>(shared_memory);
     Block block = this_block(args);
-    ptx::wait_for_predecessor();
-    ptx::release_successor();
+    const auto wait = [] {
+        ptx::wait_for_predecessor();
+        ptx::release_successor();
+    };
+    if (!reads_ahead(args)) wait();
     const Copies::Places places(args, block);
-    if (!enter_group(block, args.groups) || block.group >= args.groups.groups) return;
+    if (!enter_group(block, args) || block.group >= args.groups.groups) {
+        if (reads_ahead(args)) wait();
+        return;
+    }
 
     Products products;
     {
         const u32 begin = ptx::shared_address(&shared);
         Copies copies(args, block, places);
+        if (reads_ahead(args)) {
 #pragma unroll 1
-        for (int stage = 0; stage < kRow.stages - 1; ++stage) {
-            copies.copy<Ring::Tiles::any>(begin + stage * Ring::kStageBytes, 0, 1);
+            for (int stage = 0; stage < kRow.stages - 1; ++stage) {
+                copies.copy_b(begin + stage * Ring::kStageBytes, stage);
+            }
+            wait();
+#pragma unroll 1
+            for (int stage = 0; stage < kRow.stages - 1; ++stage) {
+                copies.copy<Ring::Tiles::any, false>(begin + stage * Ring::kStageBytes, 0, 1);
+            }
+        } else {
+#pragma unroll 1
+            for (int stage = 0; stage < kRow.stages - 1; ++stage) {
+                copies.copy<Ring::Tiles::any>(begin + stage * Ring::kStageBytes, 0, 1);
+            }
         }
         Ring::run_ring(products, copies, begin, args.gemm.k, all_exist(args, block));
     }

@@ -87,6 +87,7 @@ struct GroupedGemmArgs {
     i32 group_rows;
     bool a_of_slots;  // slots and sums: A has a row for each choice, not for each token
     bool ids_are_constant;
+    bool lists_are_constant;  // of groups, and row_of_a
 };
 
 }  // namespace warpwright

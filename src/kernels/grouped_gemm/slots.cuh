@@ -84,6 +84,40 @@ __device__ inline int read_choices(Shared& shared, const GroupedGemmArgs& args) 
     return count;
 }
 
+// The rank-th group, where there are as many choices as groups, else that of choice `rank`, unless an earlier
+// one is the same; and who chose it. Every warp finds out by itself, in the place of its number.
+__device__ inline bool find_group(Shared& shared, const GroupedGemmArgs& args, int rank) {
+    const int slots = args.gemm.m * args.top_k, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    const bool by_group = slots >= args.groups.groups;
+    i32 ids[kMostSlots / 32];
+#pragma unroll
+    for (int i = 0; i < kMostSlots / 32; ++i) {
+        const int slot = i * 32 + lane;
+        ids[i] = slot < slots ? load_choice(args, slot) : -1;
+    }
+    const i32 group = by_group ? rank : load_choice(args, rank);
+    if (group < 0 || group >= args.groups.groups) return false;
+    u16* slot_of = shared.slot[warp];
+    if (lane < kRow.tile_m) slot_of[lane] = kNoSlot;
+    if (lane == 0) shared.groups[warp] = static_cast<u16>(group);
+    __syncwarp();
+    int first = kMostSlots;
+    // From the end, so that of a token's equal choices the first is what stays.
+#pragma unroll
+    for (int i = kMostSlots / 32 - 1; i >= 0; --i) {
+        const u32 mine = __ballot_sync(~0u, ids[i] == group);
+        if (mine == 0) continue;
+        first = i * 32 + __ffs(mine) - 1;
+        if (ids[i] == group) {
+            const int slot = i * 32 + lane, token = slot / args.top_k;
+            const u32 earlier = mine & ((1u << lane) - 1) & (~0u << max(token * args.top_k - i * 32, 0));
+            if (earlier == 0) slot_of[token] = static_cast<u16>(slot);
+        }
+        __syncwarp();
+    }
+    return by_group ? first < kMostSlots : first == rank;
+}
+
 // A part of the (group, k) that a warp takes, in its order.
 struct Item {
     int group;  // the n-th chosen one
@@ -267,8 +301,9 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
         ptx::release_successor();
     };
     if (!args.ids_are_constant) wait();
-    const int count = read_choices(shared, args);
-    const int first = sums_tokens ? 0 : rank, num_groups = sums_tokens ? count : rank < count ? 1 : 0;
+    // Where their places in shared memory are, and how many.
+    const int first = sums_tokens ? 0 : static_cast<int>(threadIdx.x) / 32;
+    const int num_groups = sums_tokens ? read_choices(shared, args) : find_group(shared, args, rank) ? 1 : 0;
 
     Sums sums = {};
     Stream(args, shared, first_n).run(sums, first, num_groups, [&] {
@@ -290,7 +325,7 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
     }
     __syncthreads();
     GemmArgs gemm = args.gemm;
-    const i32 group = sums_tokens ? 0 : shared.groups[rank];
+    const i32 group = sums_tokens ? 0 : shared.groups[first];
     if (!sums_tokens) gemm.bias = moved(gemm.bias, group * args.groups.bias_stride, 2);
     for (int i = threadIdx.x; i < kRow.tile_m * columns; i += kThreads) {
         const int token = i / columns, at = i % columns;
@@ -309,7 +344,7 @@ extern "C" __global__ void __launch_bounds__(warpwright::kThreads, warpwright::k
             finish_one<T>(plain, token, column, sum_of(at) + bias);
             continue;
         }
-        const u16 slot = shared.slot[rank][token];
+        const u16 slot = shared.slot[first][token];
         if (slot == kNoSlot) continue;
         if (!gated) {
             finish_one<T>(gemm, slot, column, sum_of(at));

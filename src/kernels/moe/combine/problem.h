@@ -43,6 +43,7 @@ struct MoeCombineArgs {
     i32 top_k;
     i32 width;
     i32 num_rows;
+    bool places_are_constant;  // row_of_slot and weights
 };
 
 }  // namespace warpwright

@@ -136,6 +136,7 @@ __device__ inline void permute(const MoePermuteArgs& args, Shared& shared) {
 extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::MoePermuteArgs args) {
     using namespace warpwright;
+    ptx::release_successor();
     ptx::wait_for_predecessor();
     if constexpr (kCounted) {
         __shared__ CountedShared shared;
@@ -144,5 +145,4 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
         __shared__ Shared shared;
         permute(args, shared);
     }
-    ptx::release_successor();
 }
