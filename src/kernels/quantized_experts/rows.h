@@ -34,6 +34,7 @@ inline constexpr QuantizedGemmRow kQuantizedExpertsRows[] = {
     sized_experts<QuantizedGemmRow{"quantized_experts.slots.bf16.int4.n32.k4",         ArchClass::portable, DType::bf16, WeightFormat::int4,      true,  8,    8, 32,  8, 32,  4, 4, 4}>(),
     sized_experts<QuantizedGemmRow{"quantized_experts.slots.bf16.int4.n64.k4",         ArchClass::portable, DType::bf16, WeightFormat::int4,      true,  8,    8, 64,  8, 64,  3, 4, 4}>(),
     sized_experts<QuantizedGemmRow{"quantized_experts.slots.bf16.int8.n64.k4",         ArchClass::portable, DType::bf16, WeightFormat::int8,      true,  8,    8, 64,  8, 64,  3, 4, 2}>(),
+    sized_experts<QuantizedGemmRow{"quantized_experts.slots.bf16.fp8_e4m3.n32.k4",     ArchClass::portable, DType::bf16, WeightFormat::fp8_e4m3,  true,  8,    8, 32,  8, 32,  3, 4, 4}>(),
     sized_experts<QuantizedGemmRow{"quantized_experts.slots.bf16.fp8_e4m3.n64.k4",     ArchClass::portable, DType::bf16, WeightFormat::fp8_e4m3,  true,  8,    8, 64,  8, 64,  3, 4, 2}>(),
     sized_experts<QuantizedGemmRow{"quantized_experts.slots.bf16.mxfp4.n64.k4",        ArchClass::portable, DType::bf16, WeightFormat::mxfp4,     true,  8,    8, 64,  8, 64,  3, 4, 4}>(),
     sized_experts<QuantizedGemmRow{"quantized_experts.slots.bf16.nvfp4.n64.k4",        ArchClass::portable, DType::bf16, WeightFormat::nvfp4,     true,  8,    8, 64,  8, 64,  3, 4, 4}>(),
