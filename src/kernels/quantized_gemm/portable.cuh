@@ -255,7 +255,8 @@ __device__ inline bool steps_are_paired(const QuantizedGemmArgs& args) {
            (facts_of(kRow.format).group != 0 || args.group_shift > 0);
 }
 
-template <bool general>
+// `paired`: steps_are_paired.
+template <bool general, bool paired>
 __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, Copies& copies,
                                  const Places& places) {
     const int num_steps = static_cast<int>(ceil_div(args.gemm.k, kPackedK));
@@ -267,36 +268,40 @@ __device__ inline void main_loop(Sums& sums, const QuantizedGemmArgs& args, Copi
     Fragments fragments[2];
     if (kRow.warps_k == 1 || group < num_steps) fragments[0].load(places, 0, 0);
     u32 stage = 0, to = kRingBytes - kRoundBytes;  // bytes
-    const bool paired = steps_are_paired(args);
-    Partial partial = {};
+    constexpr int kSteps = paired ? 2 : 1;         // that are scaled together
 #pragma unroll 1
-    for (int first = 0; first < num_steps; first += kRow.warps_k) {
-        const bool ends = !paired || first % 2 == 1;
-        const bool exists = kRow.warps_k == 1 || first + group < num_steps;
-        TileScales<kRow, general> scales[kTiles];
-        if (exists) {
+    for (int first = 0; first < num_steps; first += kSteps * kRow.warps_k) {
+        Partial partial = {};
 #pragma unroll
-            for (int tile = 0; tile < kTiles; ++tile) {
-                const u32 at = places.scales + stage;
-                scales[tile].read(at, at + (kZeros - kScales), first_n + tile * 16, args);
+        for (int step = 0; step < kSteps; ++step) {
+            const int now = first + step * kRow.warps_k;
+            const bool ends = step == kSteps - 1;
+            const bool exists = kRow.warps_k == 1 || now + group < num_steps;
+            TileScales<kRow, general> scales[kTiles];
+            if (exists) {
+#pragma unroll
+                for (int tile = 0; tile < kTiles; ++tile) {
+                    const u32 at = places.scales + stage;
+                    scales[tile].read(at, at + (kZeros - kScales), first_n + tile * 16, args);
+                }
+                fragments[1].load(places, stage, 1);
             }
-            fragments[1].load(places, stage, 1);
+            // Everybody has read the round before.
+            if (copies.next < num_steps) {
+                copies.copy_weights<false, general>(args, to, copies.next);
+                copies.copy_a(args, to);
+                copies.advance();
+            }
+            ptx::cp_async_commit();
+            if (exists) multiply_half<general>(sums, partial, fragments[0], scales, 0, ends, paired);
+            // The next round has landed for everybody, and everybody has read this one.
+            ptx::cp_async_wait<kAhead - 1>();
+            __syncthreads();
+            to = stage;
+            stage = stage == kRingBytes - kRoundBytes ? 0 : stage + kRoundBytes;
+            if (now + kRow.warps_k + group < num_steps) fragments[0].load(places, stage, 0);
+            if (exists) multiply_half<general>(sums, partial, fragments[1], scales, 1, ends, paired);
         }
-        // Everybody has read the round before.
-        if (copies.next < num_steps) {
-            copies.copy_weights<false, general>(args, to, copies.next);
-            copies.copy_a(args, to);
-            copies.advance();
-        }
-        ptx::cp_async_commit();
-        if (exists) multiply_half<general>(sums, partial, fragments[0], scales, 0, ends, paired);
-        // The next round has landed for everybody, and everybody has read this one.
-        ptx::cp_async_wait<kAhead - 1>();
-        __syncthreads();
-        to = stage;
-        stage = stage == kRingBytes - kRoundBytes ? 0 : stage + kRoundBytes;
-        if (first + kRow.warps_k + group < num_steps) fragments[0].load(places, stage, 0);
-        if (exists) multiply_half<general>(sums, partial, fragments[1], scales, 1, ends, paired);
     }
     ptx::cp_async_wait<0>();
     __syncthreads();
@@ -413,10 +418,15 @@ __device__ inline void sum_up(Sums& sums, const QuantizedGemmArgs& args, Block b
             if (args.zeros != nullptr) return whole_loop<true>(sums, args, copies, places);
         }
         if constexpr (kMayPair) whole_loop<false>(sums, args, copies, places);
+    } else if (kMayPair && steps_are_paired(args)) {
+        if constexpr (kMayPair) {
+            if (is_general(args)) return main_loop<true, true>(sums, args, copies, places);
+            main_loop<false, true>(sums, args, copies, places);
+        }
     } else if (is_general(args)) {
-        main_loop<true>(sums, args, copies, places);
+        main_loop<true, false>(sums, args, copies, places);
     } else {
-        main_loop<false>(sums, args, copies, places);
+        main_loop<false, false>(sums, args, copies, places);
     }
 }
 
