@@ -99,7 +99,7 @@ inline constexpr GroupedGemmRow kGroupedGemmRows[] = {
     sized<GroupedGemmRow{"grouped_gemm.portable.bf16.16x64x128.k4",  ArchClass::portable, DType::bf16, true,   0,  16,  64, 128, 16,  64,  5,  4, 2}>(),
     sized<GroupedGemmRow{"grouped_gemm.portable.bf16.16x32x128.k4",  ArchClass::portable, DType::bf16, true,   0,  16,  32, 128, 16,  32,  8,  4, 2}>(),
     sized<GroupedGemmRow{"grouped_gemm.portable.bf16.any",           ArchClass::portable, DType::bf16, false,  0,  16,  64, 128, 16,  64,  2,  4, 2}>(),
-    sized<GroupedGemmRow{"grouped_gemm.slots.bf16.m8.n16",           ArchClass::portable, DType::bf16, true,   8,   8,  16,  64,  8,  16,  3,  8, 2}>(),
+    sized<GroupedGemmRow{"grouped_gemm.slots.bf16.m8.n16",           ArchClass::portable, DType::bf16, true,   8,   8,  16, 128,  8,  16,  2,  8, 1}>(),
     sized<GroupedGemmRow{"grouped_gemm.slots.bf16.m8.n16.k4",        ArchClass::portable, DType::bf16, true,   8,   8,  16,  64,  8,  16,  3,  4, 4}>(),
     sized<GroupedGemmRow{"grouped_gemm.slots.bf16.m8.n32.k4",        ArchClass::portable, DType::bf16, true,   8,   8,  32,  64,  8,  32,  2,  4, 3}>(),
     sized<GroupedGemmRow{"grouped_gemm.slots.bf16.m16.n16",          ArchClass::portable, DType::bf16, true,  16,  16,  16,  64, 16,  16,  2,  8, 2}>(),
