@@ -90,8 +90,9 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     ptx::release_successor();
     const int column =
         (static_cast<int>(blockIdx.y) * kRow.threads + static_cast<int>(threadIdx.x)) * kElements;
-    if (!args.places_are_constant) ptx::wait_for_predecessor();
+    const auto wait = [] { ptx::wait_for_predecessor(); };
+    if (!args.places_are_constant) wait();
     const Places places(args, blockIdx.x, 0);
-    if (args.places_are_constant) ptx::wait_for_predecessor();
+    if (args.places_are_constant) wait();
     if (column < args.width) combine(args, blockIdx.x, column, places);
 }
