@@ -129,9 +129,10 @@ WW_API ww_status ww_context_force(ww_context* context, const char* op, const cha
 WW_API ww_status ww_context_forbid(ww_context* context, const char* row, const char* reason);
 
 /* Not 0: what is prepared or run from now on reads the starts, lengths, page tables, lists and positions that
- * it is given in device memory, once what is before it in the stream (prepared: the default stream) has ended,
- * and refuses those that are out of range, by name and place, as caller errors; causal queries without a key
- * too. For debugging: it waits, cannot be captured, and sees nothing that changes after the preparation. */
+ * it is given in device memory, once what is before it in the stream (prepared: the default stream) has
+ * ended, and refuses those that are out of range, by name and place, as caller errors; causal queries without
+ * a key too. For debugging: it waits, cannot be captured, and sees nothing that changes after the
+ * preparation. */
 WW_API ww_status ww_context_check_inputs(ww_context* context, int32_t wanted);
 
 /* ---- Memory, streams, graphs: for callers without a framework ------------------------------------------ */

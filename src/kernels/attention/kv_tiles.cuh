@@ -27,7 +27,8 @@ struct VectorBlocks<R, true> {
         const auto start = [&](const KvBlockScales& scales) {
             const u8* at = scales.first + i64{work.kv_head} * scales.head_stride + block;
             if (args.page_table != nullptr) return at;
-            return at + (i64{args.kv_starts[work.sequence]} + work.template first_step<R>() + row) * scales.token_stride;
+            return at + (i64{args.kv_starts[work.sequence]} + work.template first_step<R>() + row) *
+                            scales.token_stride;
         };
         first = {start(args.k_blocks), start(args.v_blocks)};
     }
