@@ -27,6 +27,9 @@ inline void cp_async_16(u32 shared_address, const void* source, int source_bytes
 inline void cp_async_4(u32 shared_address, const void* source, int source_bytes = 4) {
     copy_groups().back().push_back({shared_address, source, 4, source_bytes});
 }
+inline void cp_async_4(u32 shared_address, const void* source, int source_bytes, u64) {
+    cp_async_4(shared_address, source, source_bytes);
+}
 inline void cp_async_commit() {
     copy_groups().emplace_back();
 }

@@ -143,6 +143,7 @@ inline constexpr QuantizedGemmRow kQuantizedGemmRows[] = {
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.fp8_e4m3.m8.n32",   ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  true ,  8,   8,  32,   8,  32,  3, 8, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.fp8_e4m3.m16.n64",  ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  true , 16,  16,  64,  16,  64,  3, 8, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.fp8_e4m3.m16.n32.k4", ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  true , 16,  16,  32,  16,  32,  4, 4, 2}>(),
+    sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.fp8_e4m3.m16.n64.k4", ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  true , 16,  16,  64,  16,  64,  3, 4, 3}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.mxfp4.64x128",    ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     true ,  0,  64, 128,  64,  32,  4, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.mxfp4.32x64.k4",  ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     true ,  0,  32,  64,  32,  32,  3, 4, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.mxfp4.any",       ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     false,  0,  64,  64,  32,  32,  2, 1, 2}>(),
