@@ -44,7 +44,7 @@ std::string line_of(const bench::Case& item, const std::vector<bench::RowTime>& 
 std::vector<bench::Case> selected_cases(const Options& options) {
     std::vector<bench::Case> selected;
     for (bench::Case& item : bench::cases("tune")) {
-        if (!item.rows_of.empty()) continue;  // several launches, each of which has problems of its own
+        if (item.operation() != item.op) continue;  // several launches, each of which has problems of its own
         if (options.op.empty() || options.op == item.op) selected.push_back(std::move(item));
     }
     return selected;
