@@ -355,9 +355,9 @@ TEST(Operations, WordsThatAreNone) {
     EXPECT_STREQ(ww_last_error(),
                  "scaled_gemm: b_format.scale: expected WW_SCALE_F32 to WW_SCALE_E4M3, got -1");
     ww_kv_append append{sizeof(ww_kv_append)};
-    append.kv_format = 3;
+    append.kv_format = 4;
     EXPECT_EQ(ww_run_kv_append(context.get(), &append, nullptr), WW_ERROR_CALLER);
-    EXPECT_STREQ(ww_last_error(), "kv_append: kv_format: expected WW_KV_SAME to WW_KV_FP8_E5M2, got 3");
+    EXPECT_STREQ(ww_last_error(), "kv_append: kv_format: expected WW_KV_SAME to WW_KV_NVFP4, got 4");
     ww_quantized_output output{};
     ww_rmsnorm norm{sizeof(ww_rmsnorm)};
     norm.quantized = &output;

@@ -99,9 +99,9 @@ Prediction QuantizedGemmOp::predict(const Row& row, const TargetFacts& target, c
     // Instructions of a warp's step: registers that are decoded, products with their loads, sums that are
     // scaled, and the copies' own. A scheduler was seen to issue so many a clock, less where more rows of A
     // are waited for: H200, 2026-11-26.
-    // Where two steps of whole tiles are a turn: H100, 2026-11-27.
+    // Where two steps are a turn: H100, 2026-11-27.
     const bool paired =
-        may_pair_steps(row) && rows >= row.tile_m && problem.k % (2 * kPackedK) == 0 &&
+        may_pair_steps(row) && problem.k % (2 * kPackedK) == 0 &&
         (facts_of(row.format).group != 0 || problem.group == 0 || problem.group >= 2 * kPackedK);
     const double of_step = paired ? 90 : 120;
     const double issued = row.tile_m <= 8 ? 0.68 : 0.43;
