@@ -136,7 +136,6 @@ __device__ inline void permute(const MoePermuteArgs& args, Shared& shared) {
 extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::MoePermuteArgs args) {
     using namespace warpwright;
-    ptx::release_successor();
     ptx::wait_for_predecessor();
     if constexpr (kCounted) {
         __shared__ CountedShared shared;
@@ -145,4 +144,5 @@ extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
         __shared__ Shared shared;
         permute(args, shared);
     }
+    ptx::release_successor();
 }

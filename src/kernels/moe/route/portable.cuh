@@ -212,9 +212,13 @@ __device__ inline void route_token(const MoeRouteArgs& args, i64 token, int lane
 extern "C" __global__ void __launch_bounds__(warpwright::kRow.threads)
     WW_ENTRY(const __grid_constant__ warpwright::MoeRouteArgs args) {
     using namespace warpwright;
-    ptx::release_successor();
+    // Of few tokens: where blocks fill the GPU, those of the next launch would wait in their places.
+    const bool leaves_room = gridDim.x <= 16;
+    const auto release = [] { ptx::release_successor(); };
+    if (leaves_room) release();
     ptx::wait_for_predecessor();
     const int warp = threadIdx.x / kWarpThreads, lane = threadIdx.x % kWarpThreads;
     const i64 token = static_cast<i64>(blockIdx.x) * (kRow.threads / kWarpThreads) + warp;
     if (token < args.tokens) route_token(args, token, lane);
+    if (!leaves_room) release();
 }
