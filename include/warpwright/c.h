@@ -55,7 +55,7 @@ extern "C" {
 /* WW_ABI_VERSION is raised when a program compiled against an older header would go wrong, and is the number
  * in libwarpwright.so.N; WW_ABI_REVISION with every addition. */
 #define WW_ABI_VERSION 1
-#define WW_ABI_REVISION 2
+#define WW_ABI_REVISION 3
 
 WW_API int32_t ww_abi_version(void); /* of the library that was loaded */
 WW_API int32_t ww_abi_revision(void);

@@ -114,7 +114,7 @@ class Abi(unittest.TestCase):
             ("quantize_format", "CodeType", ["WW_CODE_E4M3", "WW_CODE_E5M2", "WW_CODE_I8", "WW_CODE_E2M1"]),
             ("quantize_format", "ScaleType", ["WW_SCALE_F32", "WW_SCALE_POWER_OF_TWO", "WW_SCALE_E8M0",
                                               "WW_SCALE_E8M0_UP", "WW_SCALE_E4M3"]),
-            ("kv_format", "KvFormat", ["WW_KV_SAME", "WW_KV_FP8_E4M3", "WW_KV_FP8_E5M2"]),
+            ("kv_format", "KvFormat", ["WW_KV_SAME", "WW_KV_FP8_E4M3", "WW_KV_FP8_E5M2", "WW_KV_NVFP4"]),
             ("weight_format", "WeightFormat", ["WW_INT4", "WW_INT8", "WW_FP8_E4M3", "WW_MXFP4", "WW_NVFP4"]),
             ("ops/merge_state", "LseBase", ["WW_LSE_BASE_TWO", "WW_LSE_BASE_E"]),
             ("expert_score", "ExpertScore", ["WW_SCORE_SOFTMAX", "WW_SCORE_SIGMOID", "WW_SCORE_SQRT_SOFTPLUS"]),
