@@ -131,12 +131,10 @@ int run(Options options) {
     if (options.quick) options.set = "quick";
     if (const Status status = check_options(options); !status.ok()) return report(status);
     const std::vector<bench::Case> cases = selected_cases(options);
-    if (cases.empty()) {
-        const std::string with = options.problem.empty() ? "" : fmt::format(" with '{}'", options.problem);
-        return report(
-            caller_error(fmt::format("{}: no problem of '{}'{}", with.empty() ? "--op" : "--problem",
-                                     options.op.empty() ? "any operation" : options.op, with)));
-    }
+    if (cases.empty())
+        return report(caller_error(options.problem.empty()
+                                       ? fmt::format("--op: no problem of '{}'", options.op)
+                                       : fmt::format("--problem: none has '{}'", options.problem)));
     if (options.list) {
         for (const bench::Case& item : cases) fmt::print("{} {}\n", item.op, item.problem);
         return 0;

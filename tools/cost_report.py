@@ -118,7 +118,7 @@ A target is data (`data/targets.toml`); the numbers of the model itself stand in
 {num_constants} are fitted: the others have no measurement to speak of them here and are called modelled there.
 
 **Our rows.** Measured on an {gpu} on {date} ([times](results/{bench}), one run of
-{bench_command}), each problem on the row that was chosen. No H200 has run this yet: an H100 SXM has the same SMs and less memory bandwidth.
+{bench_command}), each problem on the row that was chosen. An H200, whose times are not among these (results/h200), has the same SMs and more memory bandwidth.
 
 **Published kernels.** Times of NVIDIA's aiconfigurator database, {engines},
 on five GPUs (`tools/published_kernels.toml`). They use wgmma on Hopper and tcgen05 on datacenter Blackwell; our rows there use mma.sync, so

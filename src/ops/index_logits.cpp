@@ -55,7 +55,6 @@ Status prepare(Context& context, const IndexLogits& call, Prepared& prepared) {
     WW_TRY(check_key_inputs(context, prepared.inputs,
                             {.op = "index_logits",
                              .q_starts = call.q_starts,
-                             .kv_starts = {},
                              .kv_lengths = call.kv_lengths,
                              .page_table = call.page_table,
                              .q_tokens = q_tokens,
@@ -63,9 +62,7 @@ Status prepare(Context& context, const IndexLogits& call, Prepared& prepared) {
                              .page_size = page_size,
                              .max_q_len = call.max_q_len,
                              .max_kv_len = kv_capacity,
-                             .causal = call.causal,
-                             .block_starts = {},
-                             .block_columns = {}}));
+                             .causal = call.causal}));
     Tensor aligned = call.cache;  // of codes only the pages need be: a key's lie between those of others
     if (codes) aligned.rank = 2;
     const IndexLogitsProblem problem{

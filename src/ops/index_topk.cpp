@@ -49,7 +49,6 @@ Status prepare(Context& context, const IndexTopk& call, Prepared& prepared) {
     WW_TRY(check_key_inputs(context, prepared.inputs,
                             {.op = "index_topk",
                              .q_starts = call.q_starts,
-                             .kv_starts = {},
                              .kv_lengths = call.kv_lengths,
                              .page_table = call.page_table,
                              .q_tokens = q_tokens,
@@ -57,9 +56,7 @@ Status prepare(Context& context, const IndexTopk& call, Prepared& prepared) {
                              .page_size = std::max<i64>(1, page_size),
                              .max_q_len = call.max_q_len,
                              .max_kv_len = call.page_table ? kv_capacity : std::numeric_limits<i32>::max(),
-                             .causal = call.causal,
-                             .block_starts = {},
-                             .block_columns = {}}));
+                             .causal = call.causal}));
     const IndexTopkProblem problem{.sequences = sequences,
                                    .max_q_len = std::min(call.max_q_len, q_tokens),
                                    .max_kv_len = max_kv_len,

@@ -26,13 +26,7 @@ Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
     match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
     WW_TRY(match.status());
     if (match["tokens"] == 0) return {};
-    WW_TRY(check_slot_inputs(context, prepared.inputs,
-                             {.op = "kv_append",
-                              .sequences = call.sequences,
-                              .positions = call.positions,
-                              .page_table = call.page_table,
-                              .pages = match["pages"],
-                              .page_size = match["page_size"]}));
+    WW_TRY(check_slot_inputs(context, prepared.inputs, slots_of("kv_append", call)));
 
     const KvAppendProblem problem{
         .tokens = match["tokens"],

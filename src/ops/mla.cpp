@@ -157,7 +157,6 @@ Status prepare(Context& context, const Mla& call, Prepared& prepared) {
     WW_TRY(check_key_inputs(context, prepared.inputs,
                             {.op = "mla",
                              .q_starts = call.q_starts,
-                             .kv_starts = {},
                              .kv_lengths = call.kv_lengths,
                              .page_table = call.page_table,
                              .q_tokens = problem.q_tokens,
@@ -165,9 +164,7 @@ Status prepare(Context& context, const Mla& call, Prepared& prepared) {
                              .page_size = problem.page_size,
                              .max_q_len = call.indices ? problem.q_tokens : problem.max_q_len,
                              .max_kv_len = problem.max_kv_len,
-                             .causal = problem.causal,
-                             .block_starts = {},
-                             .block_columns = {}}));
+                             .causal = problem.causal}));
     const i64 given_bytes = call.workspace ? call.workspace.shape[0] : 0;
     problem.max_splits = std::min(problem.max_splits, max_splits_in(problem, given_bytes));
     MlaArgs args = checked.args;

@@ -44,15 +44,7 @@ Status prepare(Context& context, const Rope& call, Prepared& prepared) {
                               match["rotary_dim"]));
     WW_TRY(match.status());
     if (match["tokens"] == 0 || (match["pairs"] == 0 && !appends)) return {};
-    if (appends) {
-        WW_TRY(check_slot_inputs(context, prepared.inputs,
-                                 {.op = "rope",
-                                  .sequences = call.sequences,
-                                  .positions = call.positions,
-                                  .page_table = call.page_table,
-                                  .pages = match["pages"],
-                                  .page_size = match["page_size"]}));
-    }
+    if (appends) WW_TRY(check_slot_inputs(context, prepared.inputs, slots_of("rope", call)));
 
     const RopeProblem problem{
         .tokens = match["tokens"],

@@ -239,7 +239,7 @@ class Answers(Scratch):
         self.assertEqual(len(listed), 3)
         result = warpwright(*bench, "--problem", "m=5 n=6")
         self.assertEqual(result.returncode, 2)
-        self.assertIn("--problem: no problem of 'any operation' with 'm=5 n=6'", result.stderr)
+        self.assertIn("--problem: none has 'm=5 n=6'", result.stderr)
 
     def test_check_report_names_what_was_checked(self):
         report = self.path / "report.json"

@@ -10,9 +10,12 @@
 
 #include "ops/check_test.h"
 #include "warpwright/ops/attention.h"
+#include "warpwright/ops/cascade.h"
+#include "warpwright/ops/index_logits.h"
 #include "warpwright/ops/index_topk.h"
 #include "warpwright/ops/kv_append.h"
 #include "warpwright/ops/mla.h"
+#include "warpwright/ops/rope.h"
 
 namespace warpwright {
 namespace {
@@ -185,6 +188,52 @@ TEST_P(CheckInputs, WhereNewKeysGo) {
               "kv_append: positions[2] must be below 12 (what the pages of a sequence hold), got 12");
     call.positions = integers({8, -1, 11});
     EXPECT_EQ(error(call), "kv_append: page_table[0, 2] must be 0 to 5, as token 0 goes there, got 9");
+}
+
+TEST_P(CheckInputs, WhereRopePutsKeys) {
+    Rope call;
+    call.q = numbers({2, 2, 64});
+    call.k = call.v = numbers({2, 1, 64});
+    call.frequency = tensor(std::vector<float>(32), DType::f32, {32});
+    call.k_pages = numbers({6, 4, 1, 64});
+    call.v_pages = numbers({6, 4, 1, 64});
+    call.page_table = tensor<i32>({5, 6}, DType::i32, {1, 2});
+    call.sequences = integers({0, 0});
+    call.positions = integers({2, 3});
+    EXPECT_EQ(error(call), "");
+    call.positions = integers({3, 4});
+    EXPECT_EQ(error(call), "rope: page_table[0, 1] must be 0 to 5, as token 1 goes there, got 6");
+}
+
+TEST_P(CheckInputs, LevelsOfCascadesAndAnIndexersPages) {
+    const Attention own = paged();
+    Cascade cascade;
+    cascade.call = own;
+    cascade.call.q_starts = cascade.call.page_table = cascade.call.kv_lengths = {};
+    CascadeLevel level{.q_starts = own.q_starts,
+                       .page_table = tensor<i32>({5, 0, -1, 1, 2, 8}, DType::i32, {2, 3}),
+                       .kv_lengths = own.kv_lengths,
+                       .max_q_len = own.max_q_len};
+    cascade.levels = {level};
+    EXPECT_NE(
+        error(cascade).find("page_table[1, 2] must be 0 to 5, as sequence 1 has 9 keys of 4 a page, got 8"),
+        std::string::npos)
+        << error(cascade);
+    cascade.levels[0].page_table = own.page_table;
+    EXPECT_EQ(error(cascade), "");
+
+    IndexLogits logits;
+    logits.q = tensor(std::vector<u16>(64 * 128), DType::bf16, {1, 64, 128});
+    logits.weights = tensor(std::vector<float>(64), DType::f32, {1, 64});
+    logits.logits = tensor(std::vector<float>(128), DType::f32, {1, 128});
+    logits.cache = tensor(std::vector<u16>(2 * 64 * 128), DType::bf16, {2, 64, 128});
+    logits.page_table = tensor<i32>({1, 3}, DType::i32, {1, 2});
+    logits.kv_lengths = integers({64});
+    logits.q_starts = integers({0, 1});
+    EXPECT_EQ(error(logits), "");
+    logits.kv_lengths = integers({65});
+    EXPECT_EQ(error(logits),
+              "index_logits: page_table[0, 1] must be 0 to 1, as sequence 0 has 65 keys of 64 a page, got 3");
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, CheckInputs, testing::Values("cpu", "emulated:h200"),

@@ -86,9 +86,9 @@ struct Attention {
     // The operation directly before this one in the stream (in a model it appends the queries' own tokens)
     // writes neither q_starts, kv_starts, kv_lengths and page_table nor keys and values before the queries'
     // own, those from kv_len - q_len on. Then those may be read while it still runs, when all before it has
-    // ended: a kernel of the caller's that lets this one start early must have waited. rmsnorm and
-    // gated_activation have not: where one of them is directly before, the same is promised of the operation
-    // before it, and so on. Results are the same.
+    // ended: a kernel of the caller's that lets this one start early must have waited. rmsnorm,
+    // gated_activation, moe_route and moe_combine have not: where one of them is directly before, the same is
+    // promised of the operation before it, and so on. Results are the same.
     bool past_is_ready = false;
 
     // Where few sequences would leave the GPU idle, their keys are split and partial results go here.

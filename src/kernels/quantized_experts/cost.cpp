@@ -9,7 +9,7 @@ namespace warpwright {
 namespace {
 
 // Such a block finds its expert and fills its ring: by 32 and 64 rows of weights at 8 and 32 tokens, H100
-// SXM.
+// SXM, 2026-11-27.
 constexpr double kLaterBlockUs = 0.15;
 
 }  // namespace
