@@ -55,6 +55,7 @@ void add_quantized_gemms(std::vector<Case>& all) {
                                         {WeightFormat::nvfp4, 16}}) {
         for (i64 m : {1, 16, 64, 4096}) all.push_back(quantized_gemm_case(format, m, 28672, 4096, group));
     }
+    for (i64 m : {1, 16}) all.push_back(quantized_gemm_case(WeightFormat::fp8_e4m3, m, 28672, 4096, 0));
     for (i64 k : {4096, 14336}) {
         for (i64 m : {1, 16}) all.push_back(quantized_gemm_case(WeightFormat::int4, m, 4096, k, 128));
     }
@@ -107,6 +108,13 @@ void add_attention(std::vector<Case>& all) {
     // The row of the same problem without, and what these add to it.
     for (const Bias bias : {Bias::none, Bias::alibi, Bias::bits, Bias::bytes})
         all.push_back(prefill_case(8192, 32, 8, 128, true, {0, 0, bias}));
+    for (i64 head_dim : {64, 256}) {
+        for (bool causal : {true, false}) {
+            for (const Bias bias : {Bias::alibi, Bias::bits})
+                all.push_back(
+                    prefill_case(8192, 4096 / head_dim, 4096 / head_dim, head_dim, causal, {0, 0, bias}));
+        }
+    }
     // What 64 sequences share is 8k of 9k tokens; and the same in one call.
     all.push_back(cascade_case(64, 8192, 1024, 32, 8, 128, 64));
     all.push_back(decode_case(64, 9216, 32, 8, 128, 64));

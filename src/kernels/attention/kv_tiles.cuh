@@ -132,7 +132,6 @@ public:
             v_ += i64{key_step(R)} * args_.v_token_stride;
             blocks_.advance(args_, key_step(R));
         } else if constexpr (from_start && key_step(R) < 0) {
-            static_assert(kLookUps <= 2);
 #pragma unroll
             for (int i = 0; i < kLookUps; ++i)
                 pages_of_[i] = key_ >= 0 ? pages_[(key_ + i * 32 + thread() % 32) >> args_.page_shift] : 0;

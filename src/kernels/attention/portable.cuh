@@ -69,6 +69,8 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
         }
     }();
 
+    // With one stage the values of the first step are copied in the loop, too.
+    constexpr bool kHasAllKeys = is_plain && !(R.biases && R.stages == 1);
     int stage = 0, stage_ahead = R.stages - 1;
     [[maybe_unused]] int next_key = 0;
     for (int first_key = work.template first_step<R>();
@@ -78,7 +80,7 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
         auto& step = numbers_of(shared, stage);
         ptx::cp_async_wait<R.stages == 1 ? 0 : R.stages - 2>();
         __syncthreads();  // this step's K (and V) of all warps is there, and all have read the step before
-        keys.template copy<R.stages != 1, true, is_plain, ragged>(shared.steps[stage_ahead]);
+        keys.template copy<R.stages != 1, true, kHasAllKeys, ragged>(shared.steps[stage_ahead]);
         ptx::cp_async_commit();
         if constexpr (R.lists) {
             static_assert(R.stages == 2);  // what is copied is the step after this one
@@ -93,18 +95,32 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
         }
 
         if constexpr (has_own_loop(bias)) {
-            static_assert(is_plain && R.stages > 1 && !is_coded(R));
+            static_assert(is_plain && !is_coded(R));
             const u32 k = ptx::shared_address(step.k) + k_row, v = ptx::shared_address(step.v) + v_row;
             const int following = first_key - R.kv_tile;
-            stage = stage + 1 == R.stages ? 0 : stage + 1;
-            stage_ahead = stage_ahead + 1 == R.stages ? 0 : stage_ahead + 1;
-            if (!sees || !own_bias.sees_any()) {
+            const bool attends = sees && own_bias.sees_any();
+            typename WarpRows<R>::Scores s;
+            if constexpr (R.stages == 1) {
+                if (attends) {
+                    own_bias.start(first_key, s);
+                    rows.score(query, k, s);
+                }
+                ptx::cp_async_wait<0>();
+                __syncthreads();  // V is there, and all have read K
+                keys.template copy<true, false, kHasAllKeys, ragged>(step);
+                ptx::cp_async_commit();
+            } else {
+                stage = stage + 1 == R.stages ? 0 : stage + 1;
+                stage_ahead = stage_ahead + 1 == R.stages ? 0 : stage_ahead + 1;
+            }
+            if (!attends) {
                 own_bias.advance(args, following);
                 continue;
             }
-            typename WarpRows<R>::Scores s;
-            own_bias.start(first_key, s);
-            rows.score(query, k, s);
+            if constexpr (R.stages > 1) {
+                own_bias.start(first_key, s);
+                rows.score(query, k, s);
+            }
             if (first_key + R.kv_tile > first_limit) mask_biased<R, true>(args, work, own, first_key, s);
             float raised[2 * WarpRows<R>::kTiles];
             if (__any_sync(~0u, rows.rises_in(s, args.scale_log2, raised))) {

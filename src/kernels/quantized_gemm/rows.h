@@ -109,10 +109,18 @@ struct QuantizedGemmShared<R, true, true> {
     };
 };
 
+// Of an SM's 228 KiB, and 1 KiB more for each block, what leaves no place for one block more than
+// blocks_per_sm: the next launch's blocks, which come early, would gather where there is one.
+constexpr i64 smallest_shared_bytes(const QuantizedGemmRow& row) {
+    if (!row.wide) return 0;
+    return (i64{228} * 1024 / (row.blocks_per_sm + 1) - 1024) / 128 * 128 + 128;
+}
+
 template <QuantizedGemmRow R>
 consteval QuantizedGemmRow sized() {
     QuantizedGemmRow row = R;
-    row.shared_bytes = sizeof(QuantizedGemmShared<R>);
+    const i64 needed = sizeof(QuantizedGemmShared<R>), smallest = smallest_shared_bytes(R);
+    row.shared_bytes = needed > smallest ? needed : smallest;
     return row;
 }
 
@@ -144,6 +152,7 @@ inline constexpr QuantizedGemmRow kQuantizedGemmRows[] = {
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.fp8_e4m3.m16.n64",  ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  true , 16,  16,  64,  16,  64,  3, 8, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.fp8_e4m3.m16.n32.k4", ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  true , 16,  16,  32,  16,  32,  4, 4, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.stream.bf16.fp8_e4m3.m16.n64.k4", ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  true , 16,  16,  64,  16,  64,  3, 4, 3}>(),
+    sized<QuantizedGemmRow{"quantized_gemm.wide.bf16.fp8_e4m3.m16.n112.k4", ArchClass::portable, DType::bf16,  WeightFormat::fp8_e4m3,  true , 16,  16, 112,  16, 112,  2, 4, 2, true}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.mxfp4.64x128",    ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     true ,  0,  64, 128,  64,  32,  4, 1, 2}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.mxfp4.32x64.k4",  ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     true ,  0,  32,  64,  32,  32,  3, 4, 1}>(),
     sized<QuantizedGemmRow{"quantized_gemm.portable.bf16.mxfp4.any",       ArchClass::portable, DType::bf16,  WeightFormat::mxfp4,     false,  0,  64,  64,  32,  32,  2, 1, 2}>(),
