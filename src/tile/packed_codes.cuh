@@ -4,6 +4,7 @@
 // the codes' exponents, put where the type's are, are too small by more than a scale has room for.
 #pragma once
 
+#include "ptx/memory.cuh"
 #include "tile/code_pairs.cuh"
 
 namespace warpwright {
@@ -40,6 +41,15 @@ __device__ inline u32 packed_pair(u32 codes, u32 scales) {
                            0x00070007u << PackedPlaces<T>::kLowest;
     const u32 moved = ptx::and_or(codes << (12 - 4 * i), 0x80008000, magnitudes);
     return ptx::fma_pair<T>(moved, scales, 0x80008000);
+}
+
+// Eight codes' numbers, in their order.
+template <class T>
+__device__ inline U32x4 eight_packed(u32 codes, u32 scales) {
+    const u32 a = packed_pair<T, 0>(codes, scales), b = packed_pair<T, 1>(codes, scales);
+    const u32 c = packed_pair<T, 2>(codes, scales), d = packed_pair<T, 3>(codes, scales);
+    return {__byte_perm(a, b, 0x5410), __byte_perm(c, d, 0x5410), __byte_perm(a, b, 0x7632),
+            __byte_perm(c, d, 0x7632)};
 }
 
 }  // namespace warpwright

@@ -277,6 +277,13 @@ TEST(KvFormat, EveryShapeHasARow) {
     EXPECT_EQ(
         chosen("attention", "h200", {{"sequences", "64"}, {"max_kv_len", "8192"}, {"kv_format", "nvfp4"}}),
         "attention.decode.bf16.nvfp4.d128");
+    for (const char* target : {"a100", "rtx-4090", "h200", "b200", "rtx-5090"}) {
+        for (const char* head_dim : {"64", "128"}) {
+            const FieldTexts prompt = {{"max_q_len", "2048"}, {"kv_format", "nvfp4"}, {"head_dim", head_dim}};
+            EXPECT_EQ(chosen("attention", target, prompt), "attention.portable.bf16.nvfp4.d128.r128")
+                << target << " " << head_dim;
+        }
+    }
     const FieldTexts decode = {{"sequences", "64"}, {"max_kv_len", "8192"}, {"kv_format", "fp8_e4m3"}};
     EXPECT_EQ(chosen("attention", "h200", decode), "attention.decode.bf16.e4m3.d128");
     EXPECT_EQ(chosen("attention", "h200", {{"max_q_len", "2048"}, {"kv_format", "fp8_e4m3"}}),

@@ -45,6 +45,11 @@ inline U32x2 load_shared_8(u32 address) {
     std::memcpy(&v, simt::shared_pointer(address, 8, 8), 8);
     return v;
 }
+inline u32 load_shared_2(u32 address) {
+    u16 v;
+    std::memcpy(&v, simt::shared_pointer(address, 2, 2), 2);
+    return v;
+}
 inline void store_shared(u32 address, U32x4 v) {
     std::memcpy(simt::shared_pointer(address, 16, 16), &v, 16);
 }

@@ -109,6 +109,7 @@ constexpr std::string_view kChecked[] = {
     "attention.portable.bf16.d128.r64.lists",
     "attention.portable.bf16.d256.r128",
     "attention.portable.bf16.e4m3.d64.r128",
+    "attention.portable.bf16.nvfp4.d128.r128",
     "attention.decode.bf16.d64",
     "attention.decode.bf16.d256",
     "attention.decode.bf16.e4m3.d64",

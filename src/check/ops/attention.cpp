@@ -382,6 +382,15 @@ struct AttentionCheck {
         add_coded(nvfp4, {3, 40, 90, 0, 2, 1, 256, any, true, true, 8});
         add_asking({6, 5, 301, 0, 8, 1, 192, any, true, true, 1}, values(128), packed);
         add_asking({6, 40, 150, 0, 2, 1, 128, any, true, false}, packed, sinks, alibi, mask);
+
+        // Prompts of them.
+        add_coded(nvfp4, {4, 150, 190, 0, 4, 1, 128, any, true, false});
+        add_coded(nvfp4, {2, 140, 301, 0, 4, 4, 128, any, true, true, 16}, 99, 30);  // large scores
+        add_coded(nvfp4, {6, 70, 131, 0, 4, 2, 64, any, false, true, 64}, 20);
+        add_coded(nvfp4, {6, 40, 133, 0, 4, 2, 128, any, true, true, 1});
+        add_coded(nvfp4, {1, 40, 2000, 0, 4, 1, 128, any, true, true, 256});  // splits
+        add_asking({4, 60, 150, 0, 2, 1, 128, any, true, false}, packed, sinks, window(-1, 5));
+        add_asking({4, 60, 150, 0, 2, 1, 64, any, true, true, 8}, packed, chunk);
         return problems;
     }
 

@@ -10,20 +10,21 @@
 namespace warpwright {
 
 // Where the scale of a lane's vector is; of packed codes only.
-template <AttentionRow R, bool packed = is_packed(R)>
+template <AttentionRow R, bool packed = is_packed(R), bool copied = copies_codes(R)>
 struct VectorBlocks {
     struct At {};
     __device__ At at(const AttentionArgs&, i64, i64) const { return {}; }
     __device__ void advance(const AttentionArgs&, int) {}
 };
 template <AttentionRow R>
-struct VectorBlocks<R, true> {
+struct VectorBlocks<R, true, false> {
     struct At {
         const u8 *k, *v;
     };
     At first;  // page 0's first row, or the next step's row of the first pass
 
-    __device__ void set(const AttentionArgs& args, const BlockWork& work, int row, int block) {
+    __device__ void set(const AttentionArgs& args, const BlockWork& work, int row, int vector) {
+        const int block = vector * 8 / static_cast<int>(kKvBlock);
         const auto start = [&](const KvBlockScales& scales) {
             const u8* at = scales.first + i64{work.kv_head} * scales.head_stride + block;
             if (args.page_table != nullptr) return at;
@@ -41,13 +42,38 @@ struct VectorBlocks<R, true> {
         first.v += i64{tokens} * args.v_blocks.token_stride;
     }
 };
+// Of rows that copy codes, scales are copied in words of four: of a key's four lanes two have one of K, two
+// one of V.
+template <AttentionRow R>
+struct VectorBlocks<R, true, true> {
+    static_assert(R.head_dim == 8 * kKvBlock);
+    using At = const u8*;
+    const u8* first;
+    i32 page_stride, token_stride;
+
+    __device__ static int word(int vector) { return vector % 2; }
+    __device__ static bool is_of_v(int vector) { return vector >= 2; }
+    __device__ void set(const AttentionArgs& args, const BlockWork& work, int row, int vector) {
+        const bool of_v = is_of_v(vector);
+        page_stride = of_v ? args.v_blocks.page_stride : args.k_blocks.page_stride;
+        token_stride = of_v ? args.v_blocks.token_stride : args.k_blocks.token_stride;
+        first = (of_v ? args.v_blocks.first : args.k_blocks.first) + 4 * word(vector) +
+                i64{work.kv_head} * (of_v ? args.v_blocks.head_stride : args.k_blocks.head_stride);
+        if (args.page_table == nullptr)
+            advance(args, args.kv_starts[work.sequence] + work.template first_step<R>() + row);
+    }
+    __device__ At at(const AttentionArgs&, i64 page, i64 token) const {
+        return first + page * page_stride + token * token_stride;
+    }
+    __device__ void advance(const AttentionArgs&, int tokens) { first += i64{tokens} * token_stride; }
+};
 
 template <AttentionRow R>
 class KvTiles {
     using T = KvElement<R>;
     using Step = typename AttentionShared<R>::Step;
-    static constexpr int kElements = copies_codes(R) ? 16 : 8;  // of a vector
-    static constexpr int kPerElement = is_packed(R) ? 2 : 1;    // columns
+    static constexpr int kElements = !copies_codes(R) ? 8 : is_packed(R) ? 32 : 16;  // columns of a vector
+    static constexpr int kPerElement = is_packed(R) ? 2 : 1;
     static constexpr int kVectors = R.head_dim / kElements, kValueVectors = value_dim(R) / kElements;
     static constexpr int kRowBytes = kVectors * 16;
     using Map = Swizzle<kVectors>;
@@ -81,7 +107,7 @@ public:
         k_ = static_cast<const T*>(args.k) + i64{work.kv_head} * args.k_head_stride + column + first_k;
         v_ = static_cast<const T*>(args.v) + i64{work.kv_head} * args.v_head_stride + column + first_v;
         if constexpr (is_packed(R)) {
-            blocks_.set(args, work, row, vector * kElements / static_cast<int>(kKvBlock));
+            blocks_.set(args, work, row, vector);
         }
         begin_ = work.kv_first;
         end_ = work.kv_end;
@@ -103,9 +129,11 @@ public:
 #pragma unroll
             for (int pass = 0; pass < kPasses; ++pass) {
                 const i64 row = pass * kPassRows;
-                copy_row<copies_k, copies_v, from_start>(
-                    k_shared, v_shared, pass, k_ + row * args_.k_token_stride,
-                    v_ + row * args_.v_token_stride, blocks_.at(args_, 0, row));
+                const auto blocks = blocks_.at(args_, 0, row);
+                copy_row<copies_k, copies_v, from_start>(k_shared, v_shared, pass,
+                                                         k_ + row * args_.k_token_stride,
+                                                         v_ + row * args_.v_token_stride, blocks);
+                copy_blocks<from_start>(step, pass, blocks);
             }
         } else {
 #pragma unroll
@@ -113,11 +141,12 @@ public:
                 const int row = pass * kPassRows + thread() / kLanes;
                 const i64 page = __shfl_sync(~0u, pages_of_[pass * kPassRows / 32], row % 32);
                 const i64 in_page = key_of(pass) & ((1 << args_.page_shift) - 1);
+                const auto blocks = blocks_.at(args_, page, in_page);
                 copy_row<copies_k, copies_v, from_start>(
                     k_shared, v_shared, pass,
                     k_ + page * args_.k_page_stride + in_page * args_.k_token_stride,
-                    v_ + page * args_.v_page_stride + in_page * args_.v_token_stride,
-                    blocks_.at(args_, page, in_page));
+                    v_ + page * args_.v_page_stride + in_page * args_.v_token_stride, blocks);
+                copy_blocks<from_start>(step, pass, blocks);
             }
         }
     }
@@ -180,7 +209,7 @@ private:
         u32 offset = offset_ + pass * kPassRows * kRowBytes;
         if constexpr (kPassRows % 8 != 0) offset = Map::offset_bytes(row, vector);
         // Of vectors behind head_dim no key is read.
-        if constexpr (is_packed(R)) {
+        if constexpr (is_packed(R) && R.elementwise) {
             const bool reads = key < end_ && (from_start || key >= begin_);
             if constexpr (copies_k)
                 unpack<Storage<R.dtype>>(k_shared + offset, k, blocks.k,
@@ -210,17 +239,28 @@ private:
         }
     }
 
+    // Of a lane's key, its word of scales of packed codes.
+    template <bool from_start>
+    __device__ void copy_blocks(Step& step, int pass, const typename VectorBlocks<R>::At& blocks) const {
+        if constexpr (is_packed(R) && copies_codes(R)) {
+            static_assert(R.stages > 1);  // with K and V
+            constexpr int kRowBlocks = R.head_dim / kKvBlock;
+            const int key = key_of(pass), vector = thread() % kLanes, word = blocks_.word(vector);
+            const bool reads = key < end_ && (from_start || key >= begin_) &&
+                               word * 4 * static_cast<int>(kKvBlock) < args_.head_dim;
+            u8* const of_row = (blocks_.is_of_v(vector) ? step.v_blocks : step.k_blocks) +
+                               (pass * kPassRows + thread() / kLanes) * kRowBlocks;
+            ptx::cp_async_4(ptx::shared_address(of_row + 4 * word), blocks, reads ? 4 : 0);
+        }
+    }
+
     // Eight numbers of four bytes.
     template <class Number>
     __device__ void unpack(u32 shared, const T* from, const u8* scale, bool reads) const {
         U32x4 numbers{0, 0, 0, 0};
         if (reads) {
             const u32 codes = from[0].bits | from[1].bits << 8 | from[2].bits << 16 | from[3].bits << 24;
-            const u32 scales = block_scales<Number>(*scale * 0x01000100u);
-            const u32 a = packed_pair<Number, 0>(codes, scales), b = packed_pair<Number, 1>(codes, scales);
-            const u32 c = packed_pair<Number, 2>(codes, scales), d = packed_pair<Number, 3>(codes, scales);
-            numbers = {__byte_perm(a, b, 0x5410), __byte_perm(c, d, 0x5410), __byte_perm(a, b, 0x7632),
-                       __byte_perm(c, d, 0x7632)};
+            numbers = eight_packed<Number>(codes, block_scales<Number>(*scale * 0x01000100u));
         }
         ptx::store_shared(shared, numbers);
     }

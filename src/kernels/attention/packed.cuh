@@ -5,6 +5,8 @@
 //   codes 8 * member to 8 * member + 7 of a key's 32       two steps along head_dim, of one block
 //   keys 2 * member and 2 * member + 1 (transposed), columns 4 * (lane / 4) to 4 * (lane / 4) + 3 of each: a
 //   B operand a column. Outputs 4 * n to 4 * n + 3 are columns 0 to 3 of each four of 32.
+//
+// Or a step of them made numbers for all warps of a block.
 #pragma once
 
 #include "kernels/attention/codes.cuh"
@@ -97,6 +99,39 @@ __device__ inline void add_packed_values(u32 v, const PackedBlocks<R>& blocks, c
             ptx::mma<V>(to[3], p, {packed_pair<V, 3>(low, low_scale), packed_pair<V, 3>(high, high_scale)});
         }
     }
+}
+
+// A vector's 32 codes are four vectors of numbers. Which of them a lane stores first is chosen so that stores
+// of eight lanes, which share two rows, touch every bank once.
+template <class T, AttentionRow R>
+__device__ inline void widen_packed_rows(u32 codes, u32 blocks, u32 numbers) {
+    constexpr int kVectors = R.head_dim / 32, kAll = R.kv_tile * kVectors, kThreads = num_threads(R);
+    static_assert(kAll % kThreads == 0 && kVectors == 4);
+#pragma unroll
+    for (int i = 0; i < kAll / kThreads; ++i) {
+        const int index = i * kThreads + static_cast<int>(threadIdx.x);
+        const int row = index / kVectors, vector = index % kVectors;
+        const bool odd = vector / 2 % 2 != 0, upper = row % 2 != 0;
+        const U32x4 from = ptx::load_shared(codes + Swizzle<kVectors>::offset_bytes(row, vector));
+        const u32 scales = ptx::load_shared_2(blocks + 2 * index);
+        const U32x2 first = upper ? U32x2{from.z, from.w} : U32x2{from.x, from.y};
+        const U32x2 second = upper ? U32x2{from.x, from.y} : U32x2{from.z, from.w};
+        const u32 first_scale = block_scales<T>(__byte_perm(scales, 0, upper ? 0x1414 : 0x0404));
+        const u32 second_scale = block_scales<T>(__byte_perm(scales, 0, upper ? 0x0404 : 0x1414));
+        const u32 to = numbers + Swizzle<4 * kVectors>::offset_bytes(row, 4 * vector + 2 * upper + odd);
+        ptx::store_shared(to, eight_packed<T>(odd ? first.y : first.x, first_scale));
+        ptx::store_shared(to ^ 16, eight_packed<T>(odd ? first.x : first.y, first_scale));
+        ptx::store_shared(to ^ 32, eight_packed<T>(odd ? second.y : second.x, second_scale));
+        ptx::store_shared(to ^ 48, eight_packed<T>(odd ? second.x : second.y, second_scale));
+    }
+}
+
+template <AttentionRow R>
+__device__ inline void widen_step(const PackedKvStep<R>& codes, KvStep<R, u16>& numbers) {
+    widen_packed_rows<Storage<R.dtype>, R>(ptx::shared_address(codes.k), ptx::shared_address(codes.k_blocks),
+                                           ptx::shared_address(numbers.k));
+    widen_packed_rows<ValueType<R>, R>(ptx::shared_address(codes.v), ptx::shared_address(codes.v_blocks),
+                                       ptx::shared_address(numbers.v));
 }
 
 }  // namespace warpwright

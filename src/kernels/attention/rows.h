@@ -283,6 +283,8 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.portable.f16.nvfp4.d256.any",      ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::nvfp4, kSpills, true}>(),
     sized<AttentionRow{"attention.decode.bf16.nvfp4.d128",           ArchClass::portable, DType::bf16, 128,  16,  64, 4, 5, false, 16, 1, false, false, KvFormat::nvfp4}>(),
     sized<AttentionRow{"attention.decode.f16.nvfp4.d128",            ArchClass::portable, DType::f16,  128,  16,  64, 4, 5, false, 16, 1, false, false, KvFormat::nvfp4}>(),
+    sized<AttentionRow{"attention.portable.bf16.nvfp4.d128.r128",     ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::nvfp4, kSpills}>(),
+    sized<AttentionRow{"attention.portable.f16.nvfp4.d128.r128",      ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::nvfp4, kSpills}>(),
     {"attention.host.bf16", ArchClass::host, DType::bf16, 256},
     {"attention.host.f16",  ArchClass::host, DType::f16,  256},
 };
