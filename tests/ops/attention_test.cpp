@@ -112,6 +112,8 @@ TEST(Attention, ServesEveryMultipleOfEightUpTo256) {
                     problem.sinks = problem.alibi = problem.mask = true;
                     problem.softcap = 50, problem.window_left = 99, problem.chunk = 512;
                     EXPECT_TRUE(is_served(facts, problem)) << target << " " << head_dim;
+                    problem.max_q_len = 2048, problem.block_queries = problem.block_keys = 16;
+                    EXPECT_TRUE(is_served(facts, problem)) << target << " " << head_dim;
                 }
                 const AttentionProblem beyond{.head_dim = 264, .dtype = dtype, .kv_format = format};
                 EXPECT_FALSE(is_served(facts, beyond)) << target;
@@ -377,6 +379,45 @@ TEST(Attention, RefusesListsThatTilesDoNotFit) {
     EXPECT_EQ(refusal(kOp, "attention.portable.bf16.d128.r128", "h200", lists),
               "block lists: needs false, got true");
     EXPECT_EQ(chosen(kOp, "h200", lists), "attention.portable.bf16.d128.r64.lists");
+}
+
+TEST(Attention, ListsAreServedOfEverySizeAndWithAllElse) {
+    const auto chosen_with = [](const char* target, FieldTexts fields, const FieldTexts& changes) {
+        fields.insert(fields.end(), changes.begin(), changes.end());
+        return chosen(kOp, target, fields);
+    };
+    const FieldTexts whole{{"max_q_len", "2048"}, {"block_queries", "128"}, {"block_keys", "128"}};
+    const FieldTexts small{{"max_q_len", "2048"}, {"block_queries", "16"}, {"block_keys", "16"}};
+    const char* any = "attention.portable.bf16.d256.any.biased";
+    for (const char* target : {"a100", "rtx-4090", "h200", "b200", "rtx-5090"}) {
+        for (const char* head_dim : {"64", "96", "128"}) {
+            const std::string fast = chosen_with(target, whole, {{"head_dim", head_dim}});
+            EXPECT_TRUE(fast.ends_with("d128.lists") || fast.ends_with("d128.r64.lists"))
+                << target << " " << head_dim << " " << fast;
+            EXPECT_EQ(chosen_with(target, small, {{"head_dim", head_dim}}), any) << target;
+        }
+        for (const FieldTexts& lists : {whole, small}) {
+            EXPECT_EQ(chosen_with(target, lists, {{"head_dim", "256"}}), any) << target;
+            EXPECT_EQ(chosen_with(target, lists, {{"head_dim", "80"}, {"head_dim_v", "33"}}), any) << target;
+            EXPECT_EQ(chosen_with(target, lists, {{"alibi", "true"}}), any) << target;
+            EXPECT_EQ(chosen_with(target, lists, {{"mask", "true"}, {"heads", "8"}}), any) << target;
+            EXPECT_EQ(chosen_with(target, lists, {{"kv_format", "fp8_e4m3"}}),
+                      "attention.portable.bf16.e4m3.d256.any.biased")
+                << target;
+            EXPECT_EQ(chosen_with(target, lists, {{"kv_format", "fp8_e5m2"}, {"dtype", "f16"}}),
+                      "attention.portable.f16.e5m2.d256.any.biased")
+                << target;
+            EXPECT_EQ(chosen_with(target, lists, {{"kv_format", "nvfp4"}}),
+                      "attention.portable.bf16.nvfp4.d256.any")
+                << target;
+        }
+    }
+    FieldTexts blocks_of_8 = small;
+    blocks_of_8.back().second = "8";
+    EXPECT_EQ(refusal(kOp, any, "h200", blocks_of_8), "block keys: needs a multiple of 16, got 8");
+    EXPECT_EQ(refusal(kOp, "attention.portable.bf16.d256.any", "h200", small),
+              "block lists: needs false, got true");
+    EXPECT_EQ(refusal(kOp, any, "h200", {}), "");
 }
 
 TEST(Attention, ValuesOfOtherColumnsHaveRowsOfTheirOwn) {

@@ -16,6 +16,7 @@ struct float4 {
 #include "check/ops/checks.h"
 #include "kernels/attention/key_slices.cuh"
 #include "kernels/attention/kv_tiles.cuh"
+#include "kernels/attention/listed_steps.cuh"
 #include "kernels/attention/merge/operation.h"
 #include "kernels/attention/operation.h"
 #include "kernels/attention/warp_rows.cuh"

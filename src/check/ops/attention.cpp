@@ -391,6 +391,24 @@ struct AttentionCheck {
         add_coded(nvfp4, {1, 40, 2000, 0, 4, 1, 128, any, true, true, 256});  // splits
         add_asking({4, 60, 150, 0, 2, 1, 128, any, true, false}, packed, sinks, window(-1, 5));
         add_asking({4, 60, 150, 0, 2, 1, 64, any, true, true, 8}, packed, chunk);
+
+        // Lists with all else, and of as few queries and keys as there may be: several lists in a tile.
+        add_asking({4, 100, 260, 0, 4, 2, 64, any, true, false}, blocks(64, 64));
+        add_asking({2, 90, 301, 0, 2, 2, 256, any, false, true, 16}, blocks(16, 16));  // large scores
+        add_asking({4, 90, 260, 0, 4, 1, 128, any, true, true, 16}, blocks(32, 64), codes, sinks);
+        add_asking({3, 70, 200, 0, 2, 2, 256, any, true, false}, blocks(48, 32), codes);
+        add_asking({3, 70, 200, 0, 4, 2, 128, any, true, true, 8}, blocks(16, 32), mask);
+        add_asking({6, 7, 300, 0, 8, 1, 64, any, true, true, 4}, blocks(16, 16), mask, chunk);
+        add_asking({4, 70, 301, 0, 2, 1, 96, any, true, false}, blocks(32, 64), alibi);  // large scores
+        add_asking({3, 60, 200, 0, 4, 4, 128, any, true, false}, blocks(16, 16), alibi, mask, window(99, 3));
+        add_asking({3, 60, 200, 0, 4, 1, 256, any, true, true, 64}, blocks(16, 128), window(50, -1), softcap);
+        add_asking({3, 60, 200, 0, 3, 1, 33, any, true, true, 4, 2}, blocks(48, 32), mask);
+        add_asking({3, 60, 150, 0, 2, 1, 128, any, true, true, 8}, blocks(16, 16), packed);
+        add_asking({3, 60, 150, 0, 2, 2, 192, any, true, false}, blocks(32, 32), values(128));
+        add_asking({1, 2, 3000, 0, 4, 1, 256, any, true, true, 64}, blocks(128, 128), codes);  // splits
+        add_asking({1, 40, 1500, 0, 2, 2, 64, any, true, false}, blocks(16, 64), alibi);       // the same
+        add_asking({3, 20, 150, 0, 2, 1, 128, any, true, true, 16}, blocks(16, 16), mask,
+                   [](auto& p) { p.kv_format = KvFormat::fp8_e5m2; });
         return problems;
     }
 

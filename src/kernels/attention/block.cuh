@@ -91,11 +91,14 @@ struct BlockWork {
     }
     __device__ int head(int row) const { return kv_head * group + row % group; }
 
-    // The first key of the step that is read first.
+    // The first key of the last step, and of the step that is read first.
+    template <AttentionRow R>
+    __device__ int last_step() const {
+        return kv_begin + ((kv_end - kv_begin + R.kv_tile - 1) / R.kv_tile - 1) * R.kv_tile;
+    }
     template <AttentionRow R>
     __device__ int first_step() const {
-        if (!R.biases) return kv_begin;
-        return kv_begin + ((kv_end - kv_begin + R.kv_tile - 1) / R.kv_tile - 1) * R.kv_tile;
+        return R.biases && !R.lists ? last_step<R>() : kv_begin;
     }
 };
 
@@ -170,52 +173,6 @@ __device__ inline bool find_work(const AttentionArgs& args, BlockWork& work) {
     const Lengths lengths(args, work.sequence, [](const i32* address) { return *address; });
     return find_keys<R>(args, lengths, work);
 }
-
-// The blocks of keys that a tile's queries see, as steps: a block's own follow each other.
-template <AttentionRow R>
-class ListedSteps {
-public:
-    static constexpr int kNone = kNoWindow;  // the key behind the last step
-
-    // This split's.
-    __device__ ListedSteps(const AttentionArgs& args, const BlockWork& work) : shift_(args.block_shift) {
-        const i32* starts = args.block_starts + work.sequence * args.block_sequence_stride +
-                            work.kv_head * args.block_head_stride +
-                            work.query(work.first_row) / args.block_queries;
-        columns_ = args.block_columns + starts[0];
-        const int num_steps = (starts[1] - starts[0]) << (shift_ - kTileShift);
-        const int per_split = (num_steps + args.num_splits - 1) / args.num_splits;
-        step_ = min(num_steps, work.split * per_split);
-        end_ = min(num_steps, step_ + per_split);
-        column_ = column_of(step_);
-        next_ = column_of((step_ | (block_steps() - 1)) + 1);
-    }
-    // The step's first.
-    __device__ int key() const {
-        if (step_ >= end_) return kNone;
-        return (column_ << shift_) + (step_ & (block_steps() - 1)) * R.kv_tile;
-    }
-    // A block's number is read one block before it is needed.
-    __device__ void advance() {
-        ++step_;
-        if ((step_ & (block_steps() - 1)) != 0) return;
-        column_ = next_;
-        next_ = column_of((step_ | (block_steps() - 1)) + 1);
-    }
-
-private:
-    static constexpr int kTileShift = R.kv_tile == 32 ? 5 : 6;
-    static_assert(!R.lists || (1 << kTileShift) == R.kv_tile);
-
-    __device__ int block_steps() const { return 1 << (shift_ - kTileShift); }
-    __device__ int column_of(int step) const {
-        return step < end_ ? columns_[step >> (shift_ - kTileShift)] : 0;
-    }
-
-    const i32* columns_;
-    int shift_, step_, end_;
-    int column_, next_;
-};
 
 // A lane's share of the query fragments of 16 packed rows, in the order of an mma's A operand.
 template <AttentionRow R, class Keep>  // keep(depth step, register, value)

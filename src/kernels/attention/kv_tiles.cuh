@@ -168,14 +168,17 @@ public:
             look_up();
         }
     }
-    // To the next step that is listed.
-    __device__ void advance(ListedSteps<R>& steps) {
+    // The same of listed steps.
+    template <class Steps>
+    __device__ void advance(Steps& steps) {
         steps.advance();
-        const int before = key_;
-        key_ = steps.key();
+        const int moved = steps.key() - key_;
+        key_ += moved;
+        lane_key_ += moved;
         if (args_.page_table == nullptr) {
-            k_ += i64{key_ - before} * args_.k_token_stride;
-            v_ += i64{key_ - before} * args_.v_token_stride;
+            k_ += i64{moved} * args_.k_token_stride;
+            v_ += i64{moved} * args_.v_token_stride;
+            blocks_.advance(args_, moved);
         } else {
             look_up();
         }

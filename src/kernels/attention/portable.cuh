@@ -9,24 +9,12 @@
 // All warps read every step, one barrier a step; with one stage V is copied during S and the next K during P
 // V, two barriers a step. Steps that no row of a warp sees are skipped.
 #include "kernels/attention/kv_tiles.cuh"
+#include "kernels/attention/listed_steps.cuh"
 #include "kernels/attention/warp_rows.cuh"
 #include "kernels/attention/warp_tile.cuh"
 #include "ptx/launch.cuh"
 
 namespace warpwright {
-
-// Steps that are not listed follow each other.
-struct AllSteps {
-    __device__ AllSteps(const AttentionArgs&, const BlockWork&) {}
-};
-template <AttentionRow R, bool lists = R.lists>
-struct StepsOf : AllSteps {
-    using AllSteps::AllSteps;
-};
-template <AttentionRow R>
-struct StepsOf<R, true> : ListedSteps<R> {
-    using ListedSteps<R>::ListedSteps;
-};
 
 // What of biases.cuh a loop has: `alibi` is for queries that see no keys behind their own.
 enum class Bias { none, alibi, alibi_both_sides, mask, any };
@@ -74,9 +62,10 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
     int stage = 0, stage_ahead = R.stages - 1;
     [[maybe_unused]] int next_key = 0;
     for (int first_key = work.template first_step<R>();
-         R.biases ? first_key >= work.kv_begin : first_key < (R.lists ? ListedSteps<R>::kNone : work.kv_end);
+         R.biases && !R.lists ? first_key >= work.kv_begin : first_key < (R.lists ? kNoKey : work.kv_end);
          first_key = R.lists ? next_key : first_key + key_step(R)) {
-        const bool sees = first_key < last_limit && (is_plain || first_key + R.kv_tile > first_begin);
+        const bool sees = first_key < last_limit && (is_plain || first_key + R.kv_tile > first_begin) &&
+                          steps.before_is_own();
         auto& step = numbers_of(shared, stage);
         ptx::cp_async_wait<R.stages == 1 ? 0 : R.stages - 2>();
         __syncthreads();  // this step's K (and V) of all warps is there, and all have read the step before
@@ -227,7 +216,8 @@ __device__ inline void prefill(const AttentionArgs& args, AttentionShared<R>& sh
     StepsOf<R> steps(args, work);
     if constexpr (R.lists) {
         work.kv_begin = steps.key();
-        work.kv_end = work.visible_keys(args, work.first_row + R.tile_rows - 1);
+        if (has_only_lists(R) || args.block_starts != nullptr)
+            work.kv_end = work.visible_keys(args, work.first_row + R.tile_rows - 1);
     }
     KvTiles<R> keys(args, work);
     const auto fill = [&](int from, int to) {

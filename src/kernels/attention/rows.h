@@ -25,7 +25,7 @@ struct AttentionRow {
     RowName spill_reason{};  // not empty: some target's image of this row may spill registers, and why
     bool biases = false;     // ALiBi and masks of bits, which others are not slowed by
     int head_dim_v = 0;      // the largest served of values; 0: head_dim
-    bool lists = false;      // blocks of keys are listed, and no others are read
+    bool lists = false;      // blocks of keys may be listed, and no others are read then
     i64 shared_bytes = 0;    // dynamic
 
     template <class Self, class Visitor>
@@ -97,6 +97,11 @@ constexpr bool copies_codes(const AttentionRow& row) {
 }
 constexpr bool reads_codes(const AttentionRow& row) {
     return is_coded(row) && row.kv_warps > 1;
+}
+
+// Whether a row is for calls with lists alone: a test would cost it registers.
+constexpr bool has_only_lists(const AttentionRow& row) {
+    return row.lists && !row.elementwise;
 }
 
 // Codes of four bits, and scales of blocks of them.
@@ -262,25 +267,25 @@ inline constexpr AttentionRow kAttentionRows[] = {
     sized<AttentionRow{"attention.portable.bf16.d128.r64.biased",    ArchClass::portable, DType::bf16, 128,  64,  64, 1, 2, false, 16, 2, false, false, KvFormat::same, kSpills, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d256.biased",        ArchClass::portable, DType::bf16, 256,  64,  32, 1, 2, false, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d256.r128k96.biased", ArchClass::portable, DType::bf16, 256, 128,  96, 1, 1, false, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.d256.any.biased",    ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.e4m3.d256.any.biased", ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e4m3, kSpills, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.e5m2.d256.any.biased", ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.d256.any.biased",    ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::same, kSpills, true, 0, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.e4m3.d256.any.biased", ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e4m3, kSpills, true, 0, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.e5m2.d256.any.biased", ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2, kSpills, true, 0, true}>(),
     sized<AttentionRow{"attention.portable.f16.d64.biased",          ArchClass::portable, DType::f16,   64, 128,  64, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, true}>(),
     sized<AttentionRow{"attention.portable.f16.d128.biased",         ArchClass::portable, DType::f16,  128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, true}>(),
     sized<AttentionRow{"attention.portable.f16.d128.r64.biased",     ArchClass::portable, DType::f16,  128,  64,  64, 1, 2, false, 16, 2, false, false, KvFormat::same, kSpills, true}>(),
     sized<AttentionRow{"attention.portable.f16.d256.biased",         ArchClass::portable, DType::f16,  256,  64,  32, 1, 2, false, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
     sized<AttentionRow{"attention.portable.f16.d256.r128k96.biased", ArchClass::portable, DType::f16, 256, 128,  96, 1, 1, false, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
-    sized<AttentionRow{"attention.portable.f16.d256.any.biased",     ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::same, kSpills, true}>(),
-    sized<AttentionRow{"attention.portable.f16.e4m3.d256.any.biased",  ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e4m3, kSpills, true}>(),
-    sized<AttentionRow{"attention.portable.f16.e5m2.d256.any.biased",  ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.f16.d256.any.biased",     ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::same, kSpills, true, 0, true}>(),
+    sized<AttentionRow{"attention.portable.f16.e4m3.d256.any.biased",  ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e4m3, kSpills, true, 0, true}>(),
+    sized<AttentionRow{"attention.portable.f16.e5m2.d256.any.biased",  ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::fp8_e5m2, kSpills, true, 0, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d192v128.r128",      ArchClass::portable, DType::bf16, 192, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 128}>(),
     sized<AttentionRow{"attention.portable.f16.d192v128.r128",       ArchClass::portable, DType::f16,  192, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 128}>(),
     sized<AttentionRow{"attention.portable.bf16.d128.lists",        ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 0, true}>(),
     sized<AttentionRow{"attention.portable.bf16.d128.r64.lists",    ArchClass::portable, DType::bf16, 128,  64,  64, 1, 2, false, 16, 2, false, false, KvFormat::same, {}, false, 0, true}>(),
     sized<AttentionRow{"attention.portable.f16.d128.lists",        ArchClass::portable, DType::f16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::same, kSpills, false, 0, true}>(),
     sized<AttentionRow{"attention.portable.f16.d128.r64.lists",    ArchClass::portable, DType::f16, 128,  64,  64, 1, 2, false, 16, 2, false, false, KvFormat::same, {}, false, 0, true}>(),
-    sized<AttentionRow{"attention.portable.bf16.nvfp4.d256.any",     ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::nvfp4, kSpills, true}>(),
-    sized<AttentionRow{"attention.portable.f16.nvfp4.d256.any",      ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::nvfp4, kSpills, true}>(),
+    sized<AttentionRow{"attention.portable.bf16.nvfp4.d256.any",     ArchClass::portable, DType::bf16, 256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::nvfp4, kSpills, true, 0, true}>(),
+    sized<AttentionRow{"attention.portable.f16.nvfp4.d256.any",      ArchClass::portable, DType::f16,  256,  64,  16, 1, 2, true, 16, 1, true, false, KvFormat::nvfp4, kSpills, true, 0, true}>(),
     sized<AttentionRow{"attention.decode.bf16.nvfp4.d128",           ArchClass::portable, DType::bf16, 128,  16,  64, 4, 5, false, 16, 1, false, false, KvFormat::nvfp4}>(),
     sized<AttentionRow{"attention.decode.f16.nvfp4.d128",            ArchClass::portable, DType::f16,  128,  16,  64, 4, 5, false, 16, 1, false, false, KvFormat::nvfp4}>(),
     sized<AttentionRow{"attention.portable.bf16.nvfp4.d128.r128",     ArchClass::portable, DType::bf16, 128, 128,  32, 1, 2, false, 32, 2, true, false, KvFormat::nvfp4, kSpills}>(),
@@ -312,16 +317,16 @@ constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
     }
     if (problem.kv_heads < 1) return {"kv_heads", 1, problem.kv_heads, "at_least"};
     if (problem.heads % problem.kv_heads != 0) return {"heads", problem.kv_heads, problem.heads, "multiple"};
-    if (is_device && row.lists != (problem.block_queries > 0))
+    if (is_device && (problem.block_queries > 0 ? !row.lists : has_only_lists(row)))
         return {"block_lists", row.lists ? 1 : 0, row.lists ? 0 : 1, "bool"};
     if (problem.block_queries > 0) {
         if ((problem.block_keys & (problem.block_keys - 1)) != 0)
             return {"block_keys", 0, problem.block_keys, "power_of_two"};
-        // A tile of rows is of one block, and so is a step of keys.
+        // A tile of rows, or a warp's rows of it, is of one block, and so is a step of keys.
         const i64 group = is_device ? problem.heads / problem.kv_heads : 1;
-        const i64 tile_rows = is_device ? row.tile_rows : 16;
-        if (problem.block_queries * group % tile_rows != 0 && problem.max_q_len > problem.block_queries)
-            return {"block_queries", ceil_div(tile_rows, group), problem.block_queries, "multiple"};
+        const i64 rows = !is_device ? 16 : has_only_lists(row) ? row.tile_rows : row.warp_rows;
+        if (problem.block_queries * group % rows != 0 && problem.max_q_len > problem.block_queries)
+            return {"block_queries", ceil_div(rows, group), problem.block_queries, "multiple"};
         if (is_device && problem.block_keys % row.kv_tile != 0)
             return {"block_keys", row.kv_tile, problem.block_keys, "multiple"};
     }
