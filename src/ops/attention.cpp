@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -71,6 +72,16 @@ i64 kv_alignment_of(const Attention& call, const Tensor& k, const Tensor& v, boo
     if (call.kv_format != KvFormat::nvfp4) return alignment;
     const i64 blocks = alignment_of({&call.k_block_scales, &call.v_block_scales}, batch_invariant);
     return blocks % 4 == 0 ? alignment : std::min<i64>(alignment, blocks);
+}
+
+// How many keys a list has on average, as far as the length of block_columns tells; a power of two, so that
+// calls which differ in little are one problem.
+i64 listed_keys(const Attention& call, i64 max_kv_len) {
+    const Tensor& starts = call.block_starts;
+    const i64 lists = std::max<i64>(1, starts.shape[0] * starts.shape[1] * (starts.shape[2] - 1));
+    const i64 blocks = std::clamp<i64>(ceil_div(call.block_columns.shape[0], lists), 1,
+                                       std::max<i64>(1, ceil_div(max_kv_len, call.block_keys)));
+    return static_cast<i64>(std::bit_ceil(static_cast<u64>(blocks * call.block_keys)));
 }
 
 Result<Checked> check(const Attention& call, bool batch_invariant) {
@@ -169,12 +180,13 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
     WW_TRY(match.status());
 
     Checked checked;
+    const i64 max_kv_len = call.max_kv_len > 0 ? call.max_kv_len : kv_capacity;
     if (call.mask && has_bytes) checked.mask_columns = std::max<i64>(1, mask_keys);
     checked.empty =
         sequences == 0 || match["q_tokens"] == 0 || heads == 0 || head_dim == 0 || head_dim_v == 0;
     checked.problem = {.sequences = sequences,
                        .max_q_len = max_q_len,
-                       .max_kv_len = call.max_kv_len > 0 ? call.max_kv_len : kv_capacity,
+                       .max_kv_len = max_kv_len,
                        .q_tokens = match["q_tokens"],
                        .heads = heads,
                        .kv_heads = kv_heads,
@@ -194,7 +206,8 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                        .mask = static_cast<bool>(call.mask),
                        .head_dim_v = head_dim_v == head_dim ? 0 : head_dim_v,
                        .block_queries = has_lists ? call.block_queries : 0,
-                       .block_keys = has_lists ? call.block_keys : 0};
+                       .block_keys = has_lists ? call.block_keys : 0,
+                       .listed_keys = has_lists ? listed_keys(call, max_kv_len) : 0};
     const float scale = call.scale > 0 ? call.scale : 1 / std::sqrt(static_cast<float>(head_dim));
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
     // A window, or a chunk, as long as the longest sequence is none; a chunk of one key is a window of none.

@@ -236,6 +236,48 @@ TEST(Attention, AWindowIsPaidForByItsKeys) {
     EXPECT_GT(AttentionOp::num_splits(decode, facts, {.max_kv_len = 131072, .window_left = 8191}), 8);
 }
 
+// The same of lists, as far as the length of block_columns tells.
+TEST(Attention, ListsArePaidForByTheirKeys) {
+    const TargetFacts& facts = find_target("h200")->facts;
+    int num_rows = 0;
+    for (const AttentionRow& row : AttentionOp::rows()) {
+        AttentionProblem all{
+            .max_q_len = 16384, .max_kv_len = 16384, .block_queries = 128, .block_keys = 128};
+        if (AttentionOp::why_not(row, facts, all)) continue;
+        AttentionProblem few = all;
+        few.listed_keys = 1024;
+        const auto us = [&](const AttentionProblem& problem) {
+            return AttentionOp::predict(row, facts, problem).us;
+        };
+        EXPECT_LT(us(few), 0.2 * us(all)) << row.name.text;
+        few.listed_keys = 16384;
+        EXPECT_EQ(us(few), us(all)) << row.name.text;
+        ++num_rows;
+    }
+    EXPECT_GE(num_rows, 3);
+
+    auto context = Context::open("emulated:h200");
+    ASSERT_TRUE(context.ok()) << context.status().message();
+    const auto workspace_bytes = [&](i64 num_listed) {
+        std::vector<std::byte> memory(16);  // not read
+        const auto tensor = [&](DType dtype, std::initializer_list<i64> shape) {
+            return Tensor::dense(memory.data(), dtype, shape);
+        };
+        const Attention call{.q = tensor(DType::bf16, {1, 4, 128}),
+                             .out = tensor(DType::bf16, {1, 4, 128}),
+                             .k = tensor(DType::bf16, {65536, 1, 128}),
+                             .v = tensor(DType::bf16, {65536, 1, 128}),
+                             .kv_starts = tensor(DType::i32, {2}),
+                             .q_starts = tensor(DType::i32, {2}),
+                             .block_starts = tensor(DType::i32, {1, 1, 2}),
+                             .block_columns = tensor(DType::i32, {num_listed}),
+                             .block_queries = 128,
+                             .block_keys = 128};
+        return *attention_workspace_bytes(**context, call);
+    };
+    EXPECT_LT(workspace_bytes(1), workspace_bytes(512) / 8);
+}
+
 TEST(Attention, FewerSplitsInASmallerWorkspace) {
     AttentionProblem problem{.max_kv_len = 8192};
     for (i64 splits : {1, 2, 7, 200}) {

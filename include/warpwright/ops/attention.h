@@ -79,7 +79,7 @@ struct Attention {
     // with, block_columns[block_starts[s, h, b + 1]], each at most once, in any order (FlashInfer's indptr
     // and indices). Numbers of blocks behind a sequence's keys count for nothing.
     Tensor block_starts;    // [sequences, kv_heads or 1 for all, blocks of queries + 1] i32
-    Tensor block_columns;   // [listed] i32, from 0 on
+    Tensor block_columns;   // [listed] i32, from 0 on; predictions go by how many there are
     i64 block_queries = 0;  // a multiple of 16
     i64 block_keys = 0;     // a power of two
 

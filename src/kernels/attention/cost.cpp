@@ -54,7 +54,14 @@ double mean_min(double from, double to, double most) {
     return ((most - from) * (from + most) / 2 + (to - most) * most) / (to - from);
 }
 
-// Keys that `queries` neighbouring queries see between them, on average over a sequence's queries.
+// Of keys that queries see otherwise, those of their lists.
+double listed(const AttentionProblem& problem, double keys) {
+    if (problem.block_queries == 0 || problem.listed_keys == 0) return keys;
+    return std::min(keys, static_cast<double>(problem.listed_keys));
+}
+
+// Keys that `queries` neighbouring queries see between them, on average over a sequence's queries, were all
+// listed.
 double keys_seen(const AttentionProblem& problem, double q_len, double queries) {
     const auto kv_len = static_cast<double>(problem.max_kv_len);
     const double before =
@@ -76,9 +83,13 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     const double tiles = std::max(1.0, q_len * group / row.tile_rows);
     const double tile_queries =
         std::max(1.0, std::min(q_len, double(row.tile_rows) / static_cast<double>(group)));
-    const double keys = std::max(1.0, keys_seen(problem, q_len, tile_queries));
+    const double all_keys = std::max(1.0, keys_seen(problem, q_len, tile_queries));
+    // Lists of a tile follow each other.
+    const double lists =
+        problem.block_queries > 0 ? std::max(1.0, tile_queries / double(problem.block_queries)) : 1;
+    const double keys = lists * listed(problem, all_keys);
     // Of the keys that tiles read, the share that no other tile has read before.
-    double fresh = 1 / tiles;
+    double fresh = std::min(1.0, all_keys / keys / tiles);
     if (has_first(problem)) fresh = std::min(1.0, keys_seen(problem, q_len, q_len) / (tiles * keys));
     const double tile_rows =
         std::min<double>(row.tile_rows, round_up(problem.max_q_len * group, row.warp_rows));
@@ -206,7 +217,7 @@ Prediction AttentionOp::predict(const Row& row, const TargetFacts& target, const
     if (row.arch == ArchClass::host) {
         const double tokens = static_cast<double>(total_q_tokens(problem));
         const double q_len = tokens / problem.sequences;
-        const double keys = keys_seen(problem, q_len, 1);
+        const double keys = listed(problem, keys_seen(problem, q_len, 1));
         const double columns = static_cast<double>(problem.head_dim + value_dim(problem));
         const double flops = 2 * tokens * problem.heads * keys * columns;
         const double read =

@@ -34,6 +34,7 @@ struct AttentionProblem {
     i64 head_dim_v = 0;                   // columns of v and out; 0: head_dim
     i64 block_queries = 0;                // that share a list of blocks of keys; 0: no lists
     i64 block_keys = 0;                   // of a listed block
+    i64 listed_keys = 0;                  // of a list, on average; 0: as many as there are
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -61,6 +62,7 @@ struct AttentionProblem {
         v("head_dim_v", self.head_dim_v);
         v("block_queries", self.block_queries);
         v("block_keys", self.block_keys);
+        v("listed_keys", self.listed_keys);
     }
     // A prompt's row loses less at decoding than a decode row at prompts. Splits depend on lengths.
     constexpr AttentionProblem canonical() const {
@@ -69,6 +71,7 @@ struct AttentionProblem {
         problem.max_q_len = problem.q_tokens = 2048;
         problem.max_kv_len = 4096;
         problem.max_splits = problem.max_cluster = 1;
+        problem.listed_keys = 0;
         return problem;
     }
     // For measured times: what is spelled in two ways, and how many splits there is room for at most.
