@@ -163,6 +163,7 @@ void add_fused(std::vector<Case>& all) {
         all.push_back(rope_case(tokens, 32, 8, 128));
         all.push_back(kv_append_case(tokens, 8, 128, 64));
         all.push_back(kv_append_case(tokens, 8, 128, 64, KvFormat::fp8_e4m3));
+        for (i64 columns : {576, 128}) all.push_back(latent_append_case(tokens, columns, 64));
         all.push_back(embedding_case(tokens, 16384, 4096));
     }
     all.push_back(logits_case(64, 256000, 30, 500));

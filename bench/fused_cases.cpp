@@ -6,6 +6,7 @@
 #include "warpwright/ops/embedding.h"
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/kv_append.h"
+#include "warpwright/ops/latent_append.h"
 #include "warpwright/ops/logits.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
@@ -153,7 +154,23 @@ Case rope_case(i64 tokens, i64 heads, i64 kv_heads, i64 head_dim) {
             Roof::copy};
 }
 
-// One sequence's new tokens, in pages whose order is not the memory's.
+// Where one sequence's new tokens go: into pages whose order is not the memory's. Returns how many.
+template <class Call>
+i64 put_tokens(Buffers& b, i64 tokens, i64 page_size, Call& call) {
+    const i64 pages = (tokens + page_size - 1) / page_size;
+    std::vector<i32> positions(static_cast<std::size_t>(tokens)), table(static_cast<std::size_t>(pages));
+    std::iota(positions.begin(), positions.end(), 0);
+    std::iota(table.begin(), table.end(), 0);
+    std::reverse(table.begin(), table.end());
+    call.sequences = b.integers(std::vector<i32>(static_cast<std::size_t>(tokens), 0));
+    call.positions = b.integers(positions);
+    call.page_table = b.integers(table);
+    call.page_table.rank = 2;
+    call.page_table.shape = {1, pages};
+    call.page_table.stride = {pages, 1};
+    return pages;
+}
+
 Case kv_append_case(i64 tokens, i64 kv_heads, i64 head_dim, i64 page_size, KvFormat kv_format) {
     const DType kv_type = kv_dtype(kv_format, kType);
     FieldTexts set = fields(
@@ -166,21 +183,10 @@ Case kv_append_case(i64 tokens, i64 kv_heads, i64 head_dim, i64 page_size, KvFor
             2.0 * (2 + dtype_bytes(kv_type)) * tokens * kv_heads * head_dim,
             0,
             [=](Context& context, Buffers& b) -> Result<Preparer> {
-                const i64 pages = (tokens + page_size - 1) / page_size;
-                std::vector<i32> positions(static_cast<std::size_t>(tokens)),
-                    table(static_cast<std::size_t>(pages));
-                std::iota(positions.begin(), positions.end(), 0);
-                std::iota(table.begin(), table.end(), 0);
-                std::reverse(table.begin(), table.end());
                 KvAppend call;
+                const i64 pages = put_tokens(b, tokens, page_size, call);
                 call.k = b.random(kType, {tokens, kv_heads, head_dim});
                 call.v = b.random(kType, {tokens, kv_heads, head_dim});
-                call.sequences = b.integers(std::vector<i32>(static_cast<std::size_t>(tokens), 0));
-                call.positions = b.integers(positions);
-                call.page_table = b.integers(table);
-                call.page_table.rank = 2;
-                call.page_table.shape = {1, pages};
-                call.page_table.stride = {pages, 1};
                 call.kv_format = kv_format;
                 call.k_pages = b.zeros(kv_type, {pages, page_size, kv_heads, head_dim});
                 call.v_pages = b.zeros(kv_type, {pages, page_size, kv_heads, head_dim});
@@ -188,6 +194,28 @@ Case kv_append_case(i64 tokens, i64 kv_heads, i64 head_dim, i64 page_size, KvFor
             },
             "kv append",
             "torch index_copy_",
+            Roof::copy};
+}
+
+Case latent_append_case(i64 tokens, i64 columns, i64 page_size) {
+    const bool keys = columns == 128;
+    const i64 bytes = keys ? 132 : 656;
+    FieldTexts set = fields({{"tokens", tokens}, {"page_size", page_size}});
+    set.emplace_back("pages", keys ? "index_keys" : "records");
+    return {"latent_append",
+            fmt::format("tokens={} columns={} page={} bf16", tokens, columns, page_size),
+            set,
+            static_cast<double>(tokens * (2 * columns + bytes)),
+            0,
+            [=](Context& context, Buffers& b) -> Result<Preparer> {
+                LatentAppend call;
+                const i64 pages = put_tokens(b, tokens, page_size, call);
+                call.x = b.random(kType, {tokens, columns});
+                call.pages = b.zeros(DType::u8, {pages, page_size, bytes});
+                return preparer(context, call);
+            },
+            "latent append",
+            "torch amax, to e4m3, index_copy_",
             Roof::copy};
 }
 

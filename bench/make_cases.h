@@ -90,6 +90,8 @@ Case head_norm_case(i64 tokens, i64 heads, i64 head_dim);
 Case rope_case(i64 tokens, i64 heads, i64 kv_heads, i64 head_dim);
 Case kv_append_case(i64 tokens, i64 kv_heads, i64 head_dim, i64 page_size,
                     KvFormat kv_format = KvFormat::same);
+// Latent rows of 576 numbers, or keys of an indexer, of 128, as codes.
+Case latent_append_case(i64 tokens, i64 columns, i64 page_size);
 Case embedding_case(i64 tokens, i64 rows, i64 width);
 // Every row lists as many tokens, spread over the vocabulary.
 Case logits_case(i64 rows, i64 vocabulary, float softcap, i64 listed);

@@ -303,6 +303,27 @@ def kv_append(fields, words):
     yield from attempt("torch index_copy_", make, call, 8 * tokens * heads * dim)
 
 
+def latent_append(fields, words):
+    """Codes, scales and what is kept of one sequence's tokens, token by token, into pages in reverse order."""
+    tokens, columns, page = (int(fields[name]) for name in ("tokens", "columns", "page"))
+    coded, pages = min(columns, 512), -(-tokens // page)
+    record_bytes = coded + coded // 32 + 2 * (columns - coded)
+    positions = torch.arange(tokens, device="cuda")
+    slots = (pages - 1 - positions // page) * page + positions % page
+    make = lambda: (bf16(tokens, columns), torch.zeros(pages * page, record_bytes, device="cuda", dtype=torch.uint8))
+
+    def call(x, cache):
+        groups = x[:, :coded].float().unflatten(-1, (-1, 128))
+        scales = groups.abs().amax(-1, keepdim=True) / 448
+        codes = (groups / scales).to(torch.float8_e4m3fn)
+        parts = [part.view(torch.uint8).flatten(1) for part in (codes, scales, x[:, coded:])]
+        cache.index_copy_(0, slots, torch.cat(parts, -1))
+
+    bytes_moved = tokens * (2 * columns + record_bytes)
+    yield from attempt("torch amax, to e4m3, index_copy_", make, call, bytes_moved)
+    yield from compiled(make, call, bytes_moved)
+
+
 def embedding(fields, words):
     tokens, rows, width = (int(fields[name]) for name in ("tokens", "rows", "width"))
     ids = torch.arange(tokens, device="cuda") * 7919 % rows
@@ -330,7 +351,7 @@ PEERS = {"gemm": gemm, "quantized_gemm": quantized_gemm, "act_order": quantized_
          "scaled_gemm": scaled_gemm, "moe": experts,
          "attention": attention, "mla": mla, "index_logits": index_logits,
          "index_topk": index_topk, "rmsnorm": rmsnorm, "gated_activation": activation, "rope": rope,
-         "kv_append": kv_append, "embedding": embedding, "sample": sample}
+         "kv_append": kv_append, "latent_append": latent_append, "embedding": embedding, "sample": sample}
 
 
 def results(op, problem):

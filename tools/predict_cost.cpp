@@ -26,6 +26,7 @@
 #include "kernels/fused/embedding/operation.h"
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/kv_append/operation.h"
+#include "kernels/fused/latent_append/operation.h"
 #include "kernels/fused/logits/operation.h"
 #include "kernels/fused/quantize/operation.h"
 #include "kernels/fused/rmsnorm/operation.h"
@@ -123,6 +124,7 @@ Predict predictor_of(const Json& item) {
         {"rope", predictor<RopeOp>},
         {"embedding", predictor<EmbeddingOp>},
         {"kv_append", predictor<KvAppendOp>},
+        {"latent_append", predictor<LatentAppendOp>},
         {"sample", predictor<SampleOp>},
         {"logits", predictor<LogitsOp>},
         {"quantize", predictor<QuantizeOp>},

@@ -55,7 +55,7 @@ extern "C" {
 /* WW_ABI_VERSION is raised when a program compiled against an older header would go wrong, and is the number
  * in libwarpwright.so.N; WW_ABI_REVISION with every addition. */
 #define WW_ABI_VERSION 1
-#define WW_ABI_REVISION 3
+#define WW_ABI_REVISION 4
 
 WW_API int32_t ww_abi_version(void); /* of the library that was loaded */
 WW_API int32_t ww_abi_revision(void);
@@ -569,6 +569,21 @@ typedef struct ww_kv_append {
 } ww_kv_append;
 WW_API ww_status ww_prepare_kv_append(ww_context* context, const ww_kv_append* call, ww_prepared** prepared);
 WW_API ww_status ww_run_kv_append(ww_context* context, const ww_kv_append* call, void* stream);
+
+/* ops/latent_append.h: what latent attention keeps of new tokens, as codes. */
+typedef struct ww_latent_append {
+    size_t struct_size;
+    ww_tensor x;          /* [tokens, 576] latent rows or [tokens, 128] keys of an indexer, bf16 or f16 */
+    ww_tensor sequences;  /* [tokens] i32 */
+    ww_tensor positions;  /* [tokens] i32; negative: padding */
+    ww_tensor page_table; /* [sequences, max_pages] i32 */
+    ww_tensor pages;      /* [pages, page_size, 656] u8 of rows, [pages, page_size, 132] of keys */
+    int32_t scale;        /* WW_SCALE_F32 or WW_SCALE_POWER_OF_TWO */
+    float least_amax;
+} ww_latent_append;
+WW_API ww_status ww_prepare_latent_append(ww_context* context, const ww_latent_append* call,
+                                          ww_prepared** prepared);
+WW_API ww_status ww_run_latent_append(ww_context* context, const ww_latent_append* call, void* stream);
 
 /* ops/logits.h. */
 typedef struct ww_logits {

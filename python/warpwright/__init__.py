@@ -4,8 +4,8 @@ behind one planner that says which kernel runs, why, and what it will cost, also
 machine.
 
 * Operations on tensors of PyTorch, NumPy, CuPy and JAX: `attention`, `cascade`, `embedding`, `gated_activation`,
-  `gemm`, `index_logits`, `index_topk`, `kv_append`, `logits`, `merge_state`, `merge_states`, `mla`, `rmsnorm`,
-  `rope`, `sample`; `prepare` for launches without host work and CUDA graphs.
+  `gemm`, `index_logits`, `index_topk`, `kv_append`, `latent_append`, `logits`, `merge_state`, `merge_states`,
+  `mla`, `rmsnorm`, `rope`, `sample`; `prepare` for launches without host work and CUDA graphs.
 * On codes and scales: `quantize`, `dequantize`, `scaling`, `scaled_gemm`, `quantized_gemm` with
   `pack_weight` and `round_weight`, in `FORMATS`; for a mixture of experts `moe_route`, `moe_experts`,
   and its parts `moe_permute`, `grouped_gemm`, `moe_combine`.
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from ._call import Prepared as Prepared, prepare as prepare
     from .formats import FORMATS as FORMATS, Quantized as Quantized, QuantizedOutput as QuantizedOutput
     from .formats import QuantizedWeight as QuantizedWeight, QuantizeFormat as QuantizeFormat
-    from .latent import index_logits as index_logits, index_topk as index_topk, mla as mla
+    from .latent import index_logits as index_logits, index_topk as index_topk
+    from .latent import latent_append as latent_append, mla as mla
     from .moe import MoePermutation as MoePermutation, moe_combine as moe_combine
     from .moe import grouped_gemm as grouped_gemm, moe_experts as moe_experts
     from .moe import moe_permute as moe_permute, moe_route as moe_route
@@ -64,7 +65,7 @@ _FROM = {
     "errors": "CallerError NoKernelError UnavailableError WarpwrightError",
     "_call": "Prepared prepare",
     "formats": "FORMATS Quantized QuantizedOutput QuantizedWeight QuantizeFormat",
-    "latent": "index_logits index_topk mla",
+    "latent": "index_logits index_topk latent_append mla",
     "moe": "MoePermutation grouped_gemm moe_combine moe_experts moe_permute moe_route",
     "ops": (
         "attention attention_workspace_bytes embedding gated_activation gemm kv_append rmsnorm rope "

@@ -197,6 +197,9 @@ KvAppend = _sized(
     kv_format=c_int32,
     reserved=c_int32,
 )
+LatentAppend = _sized(
+    "LatentAppend", "x sequences positions page_table pages", scale=c_int32, least_amax=c_float
+)
 Logits = _sized("Logits", "in out starts tokens repetition addend bias", softcap=c_float, reserved=c_int32)
 Sample = _sized("Sample", "logits temperature top_k top_p min_p seeds steps tokens")
 
@@ -337,6 +340,7 @@ OPERATIONS = {
     "gated_activation": GatedActivation,
     "embedding": Embedding,
     "kv_append": KvAppend,
+    "latent_append": LatentAppend,
     "logits": Logits,
     "sample": Sample,
     "quantize": Quantize,

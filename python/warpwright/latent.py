@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Multi-head latent attention, and the indexer of its sparse form. What is common to all operations, errors too, is in ops.py."""
+"""Multi-head latent attention, the indexer of its sparse form, and what fills their pages of codes. What is common to all operations, errors too, is in ops.py."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Optional
 from . import _abi
 from ._call import Call
 from .errors import CallerError
+from .formats import word_of
 from .ops import _FLOATS, Stream, Tensor, _dtype_of, _extent, _given, _shape, _starts, _workspace_bytes
 
 
@@ -182,6 +183,47 @@ def index_topk(
     struct.max_q_len, struct.max_kv_len = max_q_len or 0, max_kv_len
     call.tensor("index_lengths", index_lengths, "i32", written=True)
     return call.finish(call.result("indices", out, (q_tokens, k), "i32"))
+
+
+def latent_append(
+    x: Tensor,
+    sequences: Tensor,
+    positions: Tensor,
+    page_table: Tensor,
+    pages: Tensor,
+    *,
+    scale: str = "f32",
+    least_amax: float = 0.0,
+    device: Optional[str] = None,
+    stream: Stream = None,
+) -> None:
+    """Quantises what latent attention keeps of new tokens, and writes it into pages as `kv_append` does: latent
+    rows into the records that mla reads, or an indexer's keys into the pages that index_logits reads.
+
+    Each 128 numbers that become codes of e4m3 have a scale, ``max(amax / 448, 2 ** -126)`` of the largest of
+    their magnitudes. A code is ``round(x / scale)``. Of numbers with a NaN scale and codes are NaN; an infinity
+    counts as the largest fp32 number.
+
+    Args:
+        x: [tokens, 576], latent rows, of which the last 64 numbers are kept as they are. Or [tokens, 128], keys.
+            bf16 or f16.
+        sequences, positions, page_table: as kv_append's; tokens with a negative position are not written.
+        pages: [pages, page_size, 656] uint8, of keys [pages, page_size, 132], written; page_size a power of
+            two.
+        scale: "f32", or "power_of_two", which rounds scales up to one (DeepSeek's ue8m0).
+        least_amax: amax is at least this; vLLM's 1e-4 for keys.
+
+    Errors: as mla's.
+    """
+    call = Call("latent_append", "x", x, device, stream)
+    call.tensor("x", x, _FLOATS)
+    call.tensor("sequences", sequences, "i32")
+    call.tensor("positions", positions, "i32")
+    call.tensor("page_table", page_table, "i32")
+    call.tensor("pages", pages, "u8", written=True)
+    struct: _abi.LatentAppend = call.struct
+    struct.scale, struct.least_amax = word_of("latent_append", "scale", scale, _abi.SCALES), least_amax
+    call.finish()
 
 
 def _ends(

@@ -15,6 +15,7 @@ embedding           (ids, table, scale) -> out
 rope                (q!, k!, positions, frequency, magnitude, interleaved)
 rope_append         (q!, k, v, positions, frequency, sequences, page_table, k_pages!, v_pages!, ...)
 kv_append           (k, v, sequences, positions, page_table, k_pages!, v_pages!, kv_format, k_scale?, ...)
+latent_append       (x, sequences, positions, page_table, pages!, scale, least_amax)
 attention           (q, k, v, q_starts, kv_starts, max_q_len, max_kv_len, ...) -> (out, lse_base2)
 paged_attention     (q, k_pages, v_pages, q_starts, page_table, kv_lengths, ...) -> (out, lse_base2)
 cascade             (q, k, v, q_starts[], kv_starts[], page_tables[], kv_lengths[], ...) -> (out, lse_base2)
@@ -482,6 +483,18 @@ _register(
     "SymInt page_size=0, SymInt max_q_len=0, SymInt max_kv_len=0, bool causal=True) -> Tensor",
     _index_topk,
     _index_topk_fake,
+)
+
+
+def _latent_append(x, sequences, positions, page_table, pages, scale="f32", least_amax=0.0):
+    latent.latent_append(x, sequences, positions, page_table, pages, scale=scale, least_amax=least_amax)
+
+
+_register(
+    "latent_append(Tensor x, Tensor sequences, Tensor positions, Tensor page_table, Tensor(a!) pages, "
+    'str scale="f32", float least_amax=0) -> ()',
+    _latent_append,
+    _nothing,
 )
 
 

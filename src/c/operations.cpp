@@ -12,6 +12,7 @@
 #include "warpwright/ops/index_logits.h"
 #include "warpwright/ops/index_topk.h"
 #include "warpwright/ops/kv_append.h"
+#include "warpwright/ops/latent_append.h"
 #include "warpwright/ops/logits.h"
 #include "warpwright/ops/merge_state.h"
 #include "warpwright/ops/mla.h"
@@ -277,6 +278,20 @@ Result<KvAppend> convert(const ww_kv_append& c, const Device& device) {
     return call;
 }
 
+Result<LatentAppend> convert(const ww_latent_append& c, const Device& device) {
+    Arguments arg("latent_append", device);
+    const LatentAppend call{.x = arg("x", c.x),
+                            .sequences = arg("sequences", c.sequences),
+                            .positions = arg("positions", c.positions),
+                            .page_table = arg("page_table", c.page_table),
+                            .pages = arg("pages", c.pages),
+                            .scale = arg.choice("scale", c.scale, ScaleType::power_of_two,
+                                                "WW_SCALE_F32 or WW_SCALE_POWER_OF_TWO"),
+                            .least_amax = c.least_amax};
+    WW_TRY(arg.status());
+    return call;
+}
+
 Result<Logits> convert(const ww_logits& c, const Device& device) {
     Arguments arg("logits", device);
     const Logits call{.in = arg("in", c.in),
@@ -433,5 +448,6 @@ WW_OPERATION(rope)
 WW_OPERATION(gated_activation)
 WW_OPERATION(embedding)
 WW_OPERATION(kv_append)
+WW_OPERATION(latent_append)
 WW_OPERATION(logits)
 WW_OPERATION(sample)

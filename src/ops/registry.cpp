@@ -14,6 +14,7 @@
 #include "kernels/fused/embedding/operation.h"
 #include "kernels/fused/gated_activation/operation.h"
 #include "kernels/fused/kv_append/operation.h"
+#include "kernels/fused/latent_append/operation.h"
 #include "kernels/fused/logits/operation.h"
 #include "kernels/fused/quantize/operation.h"
 #include "kernels/fused/rmsnorm/operation.h"
@@ -73,6 +74,7 @@ std::span<const Operation* const> operations() {
         instance<MaskBitsOp>(),
         instance<IndexLogitsOp>(),
         instance<IndexTopkOp>(),
+        instance<LatentAppendOp>(),
     };
     // clang-format on
     return all;

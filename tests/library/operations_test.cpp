@@ -14,6 +14,7 @@
 #include "warpwright/ops/gated_activation.h"
 #include "warpwright/ops/gemm.h"
 #include "warpwright/ops/kv_append.h"
+#include "warpwright/ops/latent_append.h"
 #include "warpwright/ops/logits.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
@@ -356,6 +357,35 @@ TEST(Operations, KvAppendOfCodes) {
             return c;
         },
         ww_run_kv_append, ww_prepare_kv_append, kv_append);
+}
+
+TEST(Operations, LatentAppend) {
+    const auto append = [](Arena& arena) {
+        return LatentAppend{.x = arena.reals(DType::bf16, {3, 576}),
+                            .sequences = arena.ints({3}, {1, 0, 1}),
+                            .positions = arena.ints({3}, {5, -1, 6}),
+                            .page_table = arena.ints({2, 2}, {0, 1, 3, 2}),
+                            .pages = arena.bytes({4, 4, 656}),
+                            .scale = ScaleType::power_of_two,
+                            .least_amax = 8};
+    };
+    const auto to_c = [](const LatentAppend& call) {
+        ww_latent_append c{sizeof(ww_latent_append)};
+        c.x = c_tensor(call.x), c.pages = c_tensor(call.pages);
+        c.sequences = c_tensor(call.sequences), c.positions = c_tensor(call.positions);
+        c.page_table = c_tensor(call.page_table);
+        c.scale = WW_SCALE_POWER_OF_TWO, c.least_amax = 8;
+        return c;
+    };
+    expect_the_same(append, to_c, ww_run_latent_append, ww_prepare_latent_append, latent_append);
+
+    Arena arena;
+    const ContextHandle handle = open_context("cpu");
+    ww_latent_append c = to_c(append(arena));
+    c.scale = WW_SCALE_E8M0;
+    EXPECT_EQ(ww_run_latent_append(handle.get(), &c, nullptr), WW_ERROR_CALLER);
+    EXPECT_STREQ(ww_last_error(),
+                 "latent_append: scale: expected WW_SCALE_F32 or WW_SCALE_POWER_OF_TWO, got 2");
 }
 
 TEST(Operations, RopeToPagesOfCodes) {

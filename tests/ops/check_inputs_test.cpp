@@ -14,6 +14,7 @@
 #include "warpwright/ops/index_logits.h"
 #include "warpwright/ops/index_topk.h"
 #include "warpwright/ops/kv_append.h"
+#include "warpwright/ops/latent_append.h"
 #include "warpwright/ops/mla.h"
 #include "warpwright/ops/rope.h"
 
@@ -188,6 +189,18 @@ TEST_P(CheckInputs, WhereNewKeysGo) {
               "kv_append: positions[2] must be below 12 (what the pages of a sequence hold), got 12");
     call.positions = integers({8, -1, 11});
     EXPECT_EQ(error(call), "kv_append: page_table[0, 2] must be 0 to 5, as token 0 goes there, got 9");
+}
+
+TEST_P(CheckInputs, WhereLatentRowsGo) {
+    LatentAppend call;
+    call.x = numbers({2, 576});
+    call.pages = tensor(std::vector<u8>(3 * 4 * 656), DType::u8, {3, 4, 656});
+    call.page_table = tensor<i32>({2, 3}, DType::i32, {1, 2});
+    call.sequences = integers({0, 0});
+    call.positions = integers({3, -1});
+    EXPECT_EQ(error(call), "");
+    call.positions = integers({3, 4});
+    EXPECT_EQ(error(call), "latent_append: page_table[0, 1] must be 0 to 2, as token 1 goes there, got 3");
 }
 
 TEST_P(CheckInputs, WhereRopePutsKeys) {

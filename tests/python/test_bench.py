@@ -32,6 +32,8 @@ SMALL = (
     ("gated_activation", "tokens=4 width=64 silu bf16"),
     ("rope", "tokens=4 heads=4/2 head_dim=64 neox in place bf16"),
     ("kv_append", "tokens=20 kv_heads=2 head_dim=64 page=16 bf16"),
+    ("latent_append", "tokens=20 columns=576 page=16 bf16"),
+    ("latent_append", "tokens=20 columns=128 page=16 bf16"),
     ("embedding", "tokens=4 rows=100 width=64 bf16"),
     ("logits", "rows=2 vocabulary=100 softcap=30 listed=5 in place f32"),
     ("sample", "rows=2 vocabulary=100 top_k=50 top_p=0.9 f32"),

@@ -610,6 +610,46 @@ class Operations(unittest.TestCase):
 
         self.on_devices(check)
 
+    def test_latent_append(self):
+        numbers = np.array([(8 + c % 8) / 8 * 2.0 ** (c // 8 - 7) if c >= 8 else c * 2.0**-9 for c in range(127)])
+        numbers = np.concatenate([numbers, [np.nan], -numbers, [np.nan]])  # of e4m3, by code
+
+        def check(device, random):
+            x, keys = half(random, 4, 576), half(random, 4, 128)
+            table = np.array([[5, 0], [2, 4]], np.int32)
+            sequences, positions = np.array([0, 0, 1, 1], np.int32), np.array([7, 8, 3, -1], np.int32)
+            where = (sequences, positions, table)
+            records, pages = np.zeros((6, 8, 656), np.uint8), np.zeros((6, 8, 132), np.uint8)
+            self.assertIsNone(warpwright.latent_append(x, *where, records, device=device))
+            warpwright.latent_append(keys, *where, pages, scale="power_of_two", least_amax=1e-4, device=device)
+
+            def expect_codes(codes, scale, given, exact):
+                self.assertEqual(scale, exact)
+                values = given.astype(np.float64)
+                bounds = np.maximum(np.abs(values) / 16, scale * 2.0**-10)  # half of what codes are apart
+                self.assertTrue((np.abs(numbers[codes] * scale - values) <= bounds).all())
+
+            written = np.zeros((6, 8), bool)
+            for token, place in enumerate([(5, 7), (0, 0), (2, 3)]):
+                written[place] = True
+                record = records[place]
+                scales = record[512:528].view(np.float32)
+                for group in range(4):
+                    part = slice(group * 128, group * 128 + 128)
+                    amax = np.abs(x[token, part]).max().astype(np.float32)
+                    expect_codes(record[part], scales[group], x[token, part], amax / np.float32(448))
+                np.testing.assert_array_equal(record[528:].view(np.float16), x[token, 512:])
+                page = pages[place[0]].reshape(-1)
+                codes = page[: 8 * 128].reshape(8, 128)[place[1]]
+                scale = page[8 * 128 :].view(np.float32)[place[1]]
+                amax = np.abs(keys[token]).max().astype(np.float64)
+                expect_codes(codes, scale, keys[token], 2 ** np.ceil(np.log2(amax / 448)))
+            self.assertFalse(records[~written].any())
+            with self.assertRaisesRegex(warpwright.CallerError, "scale: expected one of f32, power_of_two"):
+                warpwright.latent_append(keys, *where, pages, scale="e3m4", device=device)
+
+        self.on_devices(check)
+
     def test_rope_of_queries_elsewhere(self):
         def check(device, random):
             frequency = np.array(warpwright.rope_frequencies(10000.0, 32)[0], np.float32)

@@ -64,6 +64,14 @@ def calls(device):
             table,
             *pages,
         ),
+        "latent_append": (
+            normal(3, 128, device=device),
+            integers(0, 1, 2, device=device),
+            integers(3, 17, -1, device=device),
+            table,
+            torch.zeros(6, 16, 132, dtype=torch.uint8, device=device),
+            "power_of_two",
+        ),
         "attention": (
             normal(7, HEADS, DIM, device=device),
             normal(30, KV_HEADS, DIM, device=device),

@@ -156,6 +156,21 @@ def _kv_append(m: Maker) -> OurCall:
     )
 
 
+def _latent_append(m: Maker) -> OurCall:
+    tokens, columns, page = (m.number(name) for name in ("tokens", "columns", "page"))
+    pages, record_bytes = -(-tokens // page), 132 if columns == 128 else 656
+    sequences, positions = m.integers([0] * tokens), m.integers(range(tokens))
+    table = m.integers(reversed(range(pages))).reshape(1, pages)
+    return OurCall(
+        lambda: (
+            m.bf16(tokens, columns),
+            torch.zeros(pages, page, record_bytes, dtype=torch.uint8, device=m.device),
+        ),
+        lambda x, cache: warpwright.latent_append(x, sequences, positions, table, cache),
+        (2 * columns + record_bytes) * tokens,
+    )
+
+
 def _embedding(m: Maker) -> OurCall:
     tokens, rows, width = (m.number(name) for name in ("tokens", "rows", "width"))
     ids = m.integers(index * 7919 % rows for index in range(tokens))
@@ -211,6 +226,7 @@ _MAKERS = {
     "gated_activation": _gated_activation,
     "rope": _rope,
     "kv_append": _kv_append,
+    "latent_append": _latent_append,
     "embedding": _embedding,
     "logits": _logits,
     "sample": _sample,

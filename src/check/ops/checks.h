@@ -34,5 +34,6 @@ const OperationCheck& mla_check();
 const OperationCheck& mask_bits_check();
 const OperationCheck& index_logits_check();
 const OperationCheck& index_topk_check();
+const OperationCheck& latent_append_check();
 
 }  // namespace warpwright

@@ -34,6 +34,7 @@ std::span<const OperationCheck* const> operation_checks() {
         &mask_bits_check(),
         &index_logits_check(),
         &index_topk_check(),
+        &latent_append_check(),
     };
     // clang-format on
     return checks;
