@@ -297,9 +297,10 @@ Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvForm
             Roof::read};
 }
 
-Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format) {
+Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format,
+                       bool bf16_queries) {
     constexpr i64 kDim = 128, kRecordBytes = kDim + 4;
-    const bool codes = kv_format != KvFormat::same;
+    const bool codes = kv_format != KvFormat::same, coded_queries = codes && !bf16_queries;
     const double pairs = static_cast<double>(batch * q_len) *
                          (static_cast<double>(length) - static_cast<double>(q_len - 1) / 2);
     FieldTexts set = fields({{"sequences", batch},
@@ -308,24 +309,24 @@ Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_le
                              {"heads", heads},
                              {"page_size", page_size}});
     if (codes) set.emplace_back("kv_format", kv_format_name(kv_format));
+    if (bf16_queries) set.emplace_back("bf16_queries", "true");
     return {"index_logits",
-            fmt::format("batch={} len={} heads={} page={} q_len={}{} bf16", batch, length, heads, page_size,
-                        q_len, kv_text(kv_format)),
+            fmt::format("batch={} len={} heads={} page={} q_len={}{} bf16{}", batch, length, heads, page_size,
+                        q_len, kv_text(kv_format), bf16_queries ? " queries" : ""),
             set,
             static_cast<double>(batch * length * (codes ? kRecordBytes : 2 * kDim)) +
-                static_cast<double>(batch * q_len * heads * kDim * (codes ? 1 : 2)) + 4 * pairs,
+                static_cast<double>(batch * q_len * heads * kDim * (coded_queries ? 1 : 2)) + 4 * pairs,
             2.0 * pairs * static_cast<double>(heads * kDim),
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 const i64 pages = length / page_size, tokens = batch * q_len;
-                const DType type = codes ? DType::u8 : kType;
                 IndexLogits call;
-                call.q = codes ? keys_or_values(b, kv_format, {tokens, heads, kDim})
-                               : b.random(type, {tokens, heads, kDim});
+                call.q = coded_queries ? keys_or_values(b, kv_format, {tokens, heads, kDim})
+                                       : b.random(kType, {tokens, heads, kDim});
                 call.weights = b.random(DType::f32, {tokens, heads});
                 call.logits = b.zeros(DType::f32, {tokens, length});
                 // Scales are what words of codes below 2 are as numbers.
                 call.cache = codes ? keys_or_values(b, kv_format, {batch * pages, page_size, kRecordBytes})
-                                   : b.random(type, {batch * pages, page_size, kDim});
+                                   : b.random(kType, {batch * pages, page_size, kDim});
                 call.page_table = shuffled_pages(b, batch, pages);
                 call.kv_lengths =
                     b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));

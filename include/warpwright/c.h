@@ -439,7 +439,7 @@ typedef struct ww_index_logits {
     ww_tensor weights; /* [q_tokens, heads] f32 */
     ww_tensor logits;  /* [q_tokens, columns] f32; columns at least max_kv_len */
     ww_tensor cache; /* [pages, page_size, 128] bf16, or [pages, page_size, 132] u8: a page's codes, then its
-                      * keys' scales in fp32 */
+                      * keys' scales in fp32; q may be of either type with these */
     ww_tensor page_table; /* [sequences, max_pages] i32 */
     ww_tensor kv_lengths; /* [sequences] i32, the queries' own tokens included */
     ww_tensor q_starts;   /* [sequences + 1] i32 */

@@ -115,8 +115,9 @@ def index_logits(
         q: [q_tokens, heads, 128] bf16, sequences one after another. Or uint8: codes of e4m3, whose scales are
             part of the weights.
         weights: [q_tokens, heads] fp32.
-        cache: [pages, page_size, 128] bf16, with a page size that is a power of two. Of codes DeepGEMM's pages,
-            [pages, page_size, 132] uint8: 128 codes of each key, then each key's scale in fp32.
+        cache: [pages, page_size, 128] bf16, with a page size that is a power of two. Or codes, with q of either
+            type: DeepGEMM's pages, [pages, page_size, 132] uint8, 128 codes of each key, then each key's scale in
+            fp32.
         page_table, kv_lengths, q_starts, max_q_len, max_kv_len, causal: as mla's.
 
     Returns:

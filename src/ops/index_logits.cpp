@@ -13,12 +13,13 @@
 namespace warpwright {
 
 Status prepare(Context& context, const IndexLogits& call, Prepared& prepared) {
-    const bool codes = call.q.dtype == DType::u8;
+    const bool codes = call.cache.dtype == DType::u8, coded_queries = call.q.dtype == DType::u8;
     Matcher match("index_logits");
     match.tensor("q", call.q, {"q_tokens", "heads", "dim"}, {DType::bf16, DType::u8})
         .tensor("weights", call.weights, {"q_tokens", "heads"}, {DType::f32})
         .tensor("logits", call.logits, {"q_tokens", "columns"}, {DType::f32})
-        .tensor("cache", call.cache, {"pages", "page_size", codes ? "record_bytes" : "dim"}, {call.q.dtype})
+        .tensor("cache", call.cache, {"pages", "page_size", codes ? "record_bytes" : "dim"},
+                {DType::bf16, DType::u8})
         .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
         .tensor("kv_lengths", call.kv_lengths, {"sequences"}, {DType::i32})
         .tensor("q_starts", call.q_starts, {"sequences + 1"}, {DType::i32});
@@ -30,6 +31,7 @@ Status prepare(Context& context, const IndexLogits& call, Prepared& prepared) {
         .require(match["sequences + 1"] == sequences + 1,
                  fmt::format("q_starts must have {} elements (page_table has {} sequences), got {}",
                              sequences + 1, sequences, match["sequences + 1"]))
+        .require(codes || !coded_queries, "q of codes needs a cache of codes")
         .require(match["dim"] == kIndexDim,
                  fmt::format("q must have {} columns, got {}", kIndexDim, match["dim"]))
         .require(!codes || match["record_bytes"] == kIndexRecordBytes,
@@ -74,7 +76,8 @@ Status prepare(Context& context, const IndexLogits& call, Prepared& prepared) {
         .causal = call.causal,
         .page_size = page_size,
         .alignment_bytes = alignment_of({&call.q, &aligned}, prepared.batch_invariant),
-        .kv_format = codes ? KvFormat::fp8_e4m3 : KvFormat::same};
+        .kv_format = codes ? KvFormat::fp8_e4m3 : KvFormat::same,
+        .bf16_queries = codes && !coded_queries};
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
     const IndexLogitsArgs args{.q = call.q.data,
                                .weights = static_cast<const float*>(call.weights.data),
@@ -96,7 +99,8 @@ Status prepare(Context& context, const IndexLogits& call, Prepared& prepared) {
                                .max_kv_len = narrow(max_kv_len),
                                .page_shift = std::countr_zero(static_cast<u64>(page_size)),
                                .causal = call.causal ? 1 : 0,
-                               .kv_format = problem.kv_format};
+                               .kv_format = problem.kv_format,
+                               .coded_queries = coded_queries};
     return prepare_step<IndexLogitsOp>(context, problem, args, prepared);
 }
 

@@ -27,6 +27,14 @@ TEST(IndexLogits, RefusesWithTheReason) {
               "alignment: needs a multiple of 16, got 2");
     EXPECT_EQ(refusal(kOp, "index_logits.host", "cpu", {{"alignment_bytes", "2"}}), "");
     EXPECT_EQ(chosen(kOp, "h200", e4m3), codes);
+    const char* mixed = "index_logits.portable.bf16_e4m3";
+    const FieldTexts of_numbers = {{"kv_format", "fp8_e4m3"}, {"bf16_queries", "true"}};
+    EXPECT_EQ(refusal(kOp, mixed, "h200", e4m3), "bf16 queries: needs true, got false");
+    EXPECT_EQ(refusal(kOp, codes, "h200", of_numbers), "bf16 queries: needs false, got true");
+    EXPECT_EQ(refusal(kOp, "index_logits.host", "cpu", of_numbers), "");
+    EXPECT_EQ(refusal(kOp, "index_logits.host", "cpu", {{"bf16_queries", "true"}}),
+              "bf16 queries: needs false, got true");
+    EXPECT_EQ(chosen(kOp, "h200", of_numbers), mixed);
 }
 
 TEST(IndexLogits, BadCallsAreRefusedBeforeALaunch) {
@@ -57,6 +65,12 @@ TEST(IndexLogits, BadCallsAreRefusedBeforeALaunch) {
                   c.q.dtype = c.cache.dtype = DType::u8, c.cache.shape[2] = 132, c.cache.stride[1] = 144;
               }),
               "index_logits: a page of codes must be without gaps, got a stride of 144 bytes");
+    EXPECT_EQ(message([](IndexLogits& c) {
+                  c.cache.dtype = DType::u8, c.cache.shape[2] = 132, c.cache.stride[1] = 132;
+              }),
+              "");  // q may be numbers
+    EXPECT_EQ(message([](IndexLogits& c) { c.q.dtype = DType::u8; }),
+              "index_logits: q of codes needs a cache of codes");
     EXPECT_EQ(message([](IndexLogits& c) { c.logits.shape[1] = 7; }),
               "index_logits: logits must have at least 8 columns (max_kv_len), got 7");
     EXPECT_EQ(message([](IndexLogits& c) { c.max_kv_len = 9; }),

@@ -18,9 +18,9 @@ struct IndexLogits {
     Tensor weights;  // [q_tokens, heads] f32
     Tensor logits;   // [q_tokens, columns] f32; columns at least max_kv_len
 
-    // [pages, page_size, 128] bf16; page_size a power of two. With codes DeepGEMM's pages, [pages, page_size,
-    // 132] u8: 128 codes of each key, one after another, then each key's scale in fp32, which multiplies its
-    // logits.
+    // [pages, page_size, 128] bf16; page_size a power of two. Or codes, with q of either type: DeepGEMM's
+    // pages, [pages, page_size, 132] u8: 128 codes of each key, one after another, then each key's scale in
+    // fp32, which multiplies its logits.
     Tensor cache;
     Tensor page_table;  // [sequences, max_pages] i32
     Tensor kv_lengths;  // [sequences] i32, tokens including the queries' own

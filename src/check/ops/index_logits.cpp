@@ -90,6 +90,13 @@ struct IndexLogitsCheck {
             add({4, 7, 45, 0, 10, false, 16});   // no mask
             if (format == KvFormat::same) add({6, 3, 70, 0, 3, true, 16, 2});  // nothing is aligned
         }
+        for (IndexLogitsProblem problem : {IndexLogitsProblem{6, 1, 300, 0, 64, true, 64},
+                                           {6, 3, 91, 0, 20, true, 1},
+                                           {1, 70, 300, 0, 33, true, 32}}) {
+            problem.kv_format = KvFormat::fp8_e4m3;
+            problem.bf16_queries = true;
+            problems.push_back(problem);
+        }
         return problems;
     }
 
@@ -101,7 +108,7 @@ struct IndexLogitsCheck {
         const bool codes = problem.kv_format != KvFormat::same;
         const i64 q_rows = in.q_starts.back() + kSpareTokens, columns = problem.max_kv_len + kSpareColumns;
         Tensor q;
-        if (codes) {
+        if (codes && !problem.bf16_queries) {
             std::vector<std::byte> bytes(static_cast<std::size_t>(q_rows * problem.heads * kIndexDim));
             for (std::byte& byte : bytes) {
                 const u8 code = random_code(bench.random());

@@ -11,9 +11,10 @@ Prediction IndexLogitsOp::predict(const Row& row, const TargetFacts& target, con
     const auto kv_len = static_cast<double>(problem.max_kv_len), heads = static_cast<double>(problem.heads);
     const double flops = 2 * tokens * heads * seen * kIndexDim;
     const bool codes = problem.kv_format != KvFormat::same;
+    const int query_bytes = codes && !problem.bf16_queries ? 1 : 2;
     const double bytes =
         static_cast<double>(problem.sequences) * kv_len * (codes ? kIndexRecordBytes : 2 * kIndexDim) +
-        tokens * (heads * kIndexDim * (codes ? 1 : 2) + seen * 4);
+        tokens * (heads * kIndexDim * query_bytes + seen * 4);
     if (row.arch == ArchClass::host) {
         return roofline(target, costs, bytes, flops, fp32_tflops(target, costs),
                         costs.host.attention_memory_share, costs.host.attention_compute_share);

@@ -49,7 +49,7 @@ void score(const IndexLogitsArgs& args, i64 sequence, i64 token, int begin, int 
             const int num_heads = std::min(kHeads, args.heads - head);
             for (int h = 0; h < num_heads; ++h) {
                 const i64 at = token * args.q_token_stride + i64{head + h} * args.q_head_stride;
-                if (args.kv_format == KvFormat::same) {
+                if (!args.coded_queries) {
                     simd.widen_bf16(static_cast<const u16*>(args.q) + at, kIndexDim, b.q[h]);
                 } else {
                     for (int i = 0; i < kIndexDim; ++i)

@@ -21,10 +21,10 @@ namespace warpwright {
 constexpr IndexLogitsRow kRow = row_at(kIndexLogitsRows, WW_ROW);
 static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
 
-constexpr bool kCodes = reads_codes(kRow);
+constexpr bool kCodes = reads_codes(kRow), kCodedQueries = has_coded_queries(kRow);
 constexpr int kThreads = num_threads(kRow), kParts = kIndexDim / 32;
-constexpr int kElementBytes = kCodes ? 1 : 2;
-constexpr int kHeadLoads = kIndexDim * kElementBytes / 16;  // 16-byte loads of a head
+constexpr int kQueryBytes = kCodedQueries ? 1 : 2;        // of a number
+constexpr int kHeadLoads = kIndexDim * kQueryBytes / 16;  // 16-byte loads of a head
 constexpr int kLoads = kIndexHeads * kHeadLoads / kThreads;
 static_assert(kLoads * kThreads == kIndexHeads * kHeadLoads && kThreads >= kIndexHeads);
 
@@ -85,7 +85,7 @@ public:
             if (head >= args.heads) continue;
             vectors_[i] =
                 ptx::load(static_cast<const unsigned char*>(args.q) +
-                          (token * args.q_token_stride + i64{head} * args.q_head_stride) * kElementBytes +
+                          (token * args.q_token_stride + i64{head} * args.q_head_stride) * kQueryBytes +
                           index % kHeadLoads * 16);
         }
         weight_ = 0;
@@ -100,7 +100,7 @@ public:
             const int index = i * kThreads + static_cast<int>(threadIdx.x);
             const int head = index / kHeadLoads, vector = index % kHeadLoads;
             const U32x4 v = vectors_[i];
-            if constexpr (kCodes) {
+            if constexpr (kCodedQueries) {
                 shared.heads[stage][vector_at(head, 2 * vector)] = widen(v.x, v.y);
                 shared.heads[stage][vector_at(head, 2 * vector + 1)] = widen(v.z, v.w);
             } else {
@@ -115,23 +115,25 @@ private:
     float weight_;
 };
 
-// A lane's numbers of its warp's keys: of rows lane / 4, + 8, + 16 and + 24 every fourth 8 columns.
+// A lane's numbers of its warp's keys: of rows lane / 4, + 8, + 16 and + 24 every fourth 8 columns. Of these
+// four keys it stores the logits of one, and has that one's scale.
 class Keys {
 public:
     __device__ void load(const IndexLogitsArgs& args, const Work& work, int visible) {
+        scale_ = 1;
 #pragma unroll
         for (int row = 0; row < 4; ++row) {
             const int key = first_key(work) + row * 8;
 #pragma unroll
             for (int part = 0; part < kParts; ++part) numbers_[row][part] = {0, 0, 0, 0};
-            scales_[row] = 1;
             if (key >= visible) continue;
             const i64 page = args.page_table[work.page_entries + (key >> args.page_shift)];
             const int in_page = key & ((1 << args.page_shift) - 1);
             const unsigned char* from =
-                static_cast<const unsigned char*>(args.cache) + page * args.page_stride * kElementBytes;
+                static_cast<const unsigned char*>(args.cache) + page * args.page_stride * (kCodes ? 1 : 2);
             if constexpr (kCodes) {
-                scales_[row] = reinterpret_cast<const float*>(from + (kIndexDim << args.page_shift))[in_page];
+                if (row == own_row())
+                    scale_ = reinterpret_cast<const float*>(from + (kIndexDim << args.page_shift))[in_page];
                 from += in_page * kIndexDim + threadIdx.x % 4 * 8;
 #pragma unroll
                 for (int part = 0; part < kParts; ++part) {
@@ -146,6 +148,9 @@ public:
         }
     }
 
+    __device__ static int own_row() {
+        return threadIdx.x % 4;
+    }
     __device__ static int first_key(const Work& work) {
         return work.first_key + static_cast<int>(threadIdx.x) / 32 * kIndexWarpKeys +
                static_cast<int>(threadIdx.x) % 32 / 4;
@@ -185,22 +190,21 @@ public:
     __device__ void store(const IndexLogitsArgs& args, const Work& work, int token,
                           const float (&sums)[4]) const {
         float own = 0;
-        const int row = threadIdx.x % 4;
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-            float sum = sums[i] * scales_[i];
+            float sum = sums[i];
             sum += __shfl_xor_sync(~0u, sum, 1);
             sum += __shfl_xor_sync(~0u, sum, 2);
-            if (i == row) own = sum;
+            if (i == own_row()) own = sum;
         }
-        const int key = first_key(work) + row * 8;
+        const int key = first_key(work) + own_row() * 8;
         if (key < visible_keys(args, work, token))
-            args.logits[i64{work.q_start + token} * args.logits_stride + key] = own;
+            args.logits[i64{work.q_start + token} * args.logits_stride + key] = own * scale_;
     }
 
 private:
     U32x4 numbers_[4][kParts];
-    float scales_[4];
+    float scale_;
 };
 
 __device__ inline void score(const IndexLogitsArgs& args, Shared& shared) {

@@ -22,6 +22,7 @@ struct IndexLogitsProblem {
     i64 page_size = 64;
     i64 alignment_bytes = 16;  // what the start of every row of q and of the cache is a multiple of
     KvFormat kv_format = KvFormat::same;  // fp8_e4m3: queries and keys are codes; otherwise bf16
+    bool bf16_queries = false;            // of keys that are codes: queries are not
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -34,6 +35,7 @@ struct IndexLogitsProblem {
         v("page_size", self.page_size);
         v("alignment_bytes", self.alignment_bytes);
         v("kv_format", self.kv_format);
+        v("bf16_queries", self.bf16_queries);
     }
     // One row for every batch.
     constexpr IndexLogitsProblem canonical() const {
@@ -67,6 +69,7 @@ struct IndexLogitsArgs {
     i32 page_shift;  // log2 of the page size
     i32 causal;
     KvFormat kv_format;
+    bool coded_queries;
 };
 
 }  // namespace warpwright
