@@ -287,9 +287,9 @@ def _paged_attention(q, k_pages, v_pages, q_starts, page_table, kv_lengths, *res
     )
 
 
-def _attention_fake(q, k, v, *rest, **__):
-    # Of nvfp4, which block scales are for, a byte of v has two columns.
-    columns = v.shape[-1] * (2 if rest and rest[-1] is not None else 1)
+def _attention_fake(q, k, v, *_, **__):
+    # Of nvfp4 a byte of k and v has two columns.
+    columns = v.shape[-1] * (q.shape[-1] // k.shape[-1])
     return q.new_empty((*q.shape[:2], columns)), q.new_empty(q.shape[:2], dtype=torch.float32)
 
 
