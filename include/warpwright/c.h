@@ -558,7 +558,7 @@ WW_API ww_status ww_run_embedding(ww_context* context, const ww_embedding* call,
 /* ops/kv_append.h. */
 typedef struct ww_kv_append {
     size_t struct_size;
-    ww_tensor k, v;             /* [tokens, kv_heads, head_dim] bf16 or f16 */
+    ww_tensor k, v;             /* [tokens, kv_heads, head_dim] bf16 or f16; v optional, with v_pages */
     ww_tensor sequences;        /* [tokens] i32 */
     ww_tensor positions;        /* [tokens] i32; negative: padding */
     ww_tensor page_table;       /* [sequences, max_pages] i32 */

@@ -672,12 +672,12 @@ def rope_frequencies(
 
 def kv_append(
     k: Tensor,
-    v: Tensor,
+    v: Optional[Tensor],
     sequences: Tensor,
     positions: Tensor,
     page_table: Tensor,
     k_pages: Tensor,
-    v_pages: Tensor,
+    v_pages: Optional[Tensor],
     *,
     kv_format: Optional[str] = None,
     k_scale: Union[None, float, Tensor] = None,
@@ -690,7 +690,7 @@ def kv_append(
     written.
 
     Args:
-        k, v: [tokens, kv_heads, head_dim], bf16 or f16.
+        k, v: [tokens, kv_heads, head_dim], bf16 or f16. v and v_pages may be None: latent rows of `mla`.
         sequences, positions: [tokens] int32.
         page_table: [sequences, max_pages] int32.
         k_pages, v_pages: [pages, page_size, kv_heads, head_dim], like k, or codes in uint8 or float8,

@@ -16,12 +16,16 @@ Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
     const DType type = kv_dtype(call.kv_format, call.k.dtype);
     Matcher match("kv_append");
     match.tensor("k", call.k, {"tokens", "kv_heads", "head_dim"}, {DType::bf16, DType::f16})
-        .tensor("v", call.v, {"tokens", "kv_heads", "head_dim"}, {call.k.dtype})
+        .tensor("v", call.v, {"tokens", "kv_heads", "head_dim"}, {call.k.dtype}, {.optional = true})
         .tensor("sequences", call.sequences, {"tokens"}, {DType::i32})
         .tensor("positions", call.positions, {"tokens"}, {DType::i32})
         .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32})
         .tensor("k_pages", call.k_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type})
-        .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type});
+        .tensor("v_pages", call.v_pages, {"pages", "page_size", "kv_heads", "head_dim"}, {type},
+                {.optional = true})
+        .require(static_cast<bool>(call.v) == static_cast<bool>(call.v_pages),
+                 "v and v_pages: expected both, or neither")
+        .require(call.v || !call.v_scale, "v_scale: expected v too");
     match_written_format(match, call.kv_format);
     match_kv_scales(match, call.kv_format, call.k_scale, call.v_scale);
     WW_TRY(match.status());
@@ -36,7 +40,8 @@ Status prepare(Context& context, const KvAppend& call, Prepared& prepared) {
         .dtype = call.k.dtype,
         .alignment_bytes =
             alignment_of({&call.k, &call.v, &call.k_pages, &call.v_pages}, prepared.batch_invariant),
-        .kv_format = call.kv_format};
+        .kv_format = call.kv_format,
+        .values = static_cast<bool>(call.v)};
     const KvAppendArgs args{.k = call.k.data,
                             .v = call.v.data,
                             .k_pages = call.k_pages.data,

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes new keys and values into their pages: token t of sequence s = sequences[t] at position p =
 // positions[t] goes to page page_table[s, p / page_size], slot p % page_size. FlashInfer's
-// append_paged_kv_cache. A token with a negative position is padding and is not written.
+// append_paged_kv_cache. A token with a negative position is padding and is not written. Latent rows, which
+// are keys and values at once (ops/mla.h), are keys alone, of one head of 576.
 //
 // Where kv_format says so, pages get codes of 8 bits, which are defined to the bit on every device:
 //     code = round(x / scale)          the division in fp32, both rounded to nearest even
@@ -16,7 +17,7 @@
 namespace warpwright {
 
 struct KvAppend {
-    Tensor k, v;              // [tokens, kv_heads, head_dim], bf16 or f16
+    Tensor k, v;              // [tokens, kv_heads, head_dim], bf16 or f16; v optional, with v_pages
     Tensor sequences;         // [tokens] i32
     Tensor positions;         // [tokens] i32
     Tensor page_table;        // [sequences, max_pages] i32

@@ -19,7 +19,7 @@ constexpr int kElements = kRow.vectors ? 8 : 1;  // a thread has at a time
 // Where keys, or values, come from and go to.
 template <class T, KvFormat format>
 struct Appender {
-    const T* from;
+    const T* from;  // null: nothing does
     KvStrides stride;
     u8* pages;
     KvPageStrides page_stride;
@@ -29,12 +29,14 @@ struct Appender {
     using Moved = U32x4;  // kElements in the low ones
 
     __device__ Moved load(i64 token, int head, int column) const {
+        if (from == nullptr) return {};
         const T* at = from + token * stride.token + head * stride.head + column;
         if constexpr (kRow.vectors) return ptx::load(at);
         return {at->bits, 0, 0, 0};
     }
 
     __device__ void store(i64 page, i64 slot, int head, int column, const Moved& moved) const {
+        if (from == nullptr) return;
         u8* at = pages + page * page_stride.page + slot * page_stride.slot + head * page_stride.head + column;
         const float scale = kv_scale_of(scales, scale_stride, head);
         const auto codes_of = [&](u32 pair) { return kv_codes_of<T, format, kConvertsFp8>(pair, scale); };

@@ -5,7 +5,8 @@ namespace warpwright {
 
 Prediction KvAppendOp::predict(const Row& row, const TargetFacts& target, const Problem& problem,
                                const CostConstants& costs) {
-    const double elements = 2.0 * static_cast<double>(problem.tokens) * problem.kv_heads * problem.head_dim;
+    const double elements = (problem.values ? 2.0 : 1.0) * static_cast<double>(problem.tokens) *
+                            problem.kv_heads * problem.head_dim;
     // Modelled shares: scattered slots stream a little worse than a dense tensor; element-wise access issues
     // eight times the requests.
     const bool elementwise = row.arch != ArchClass::host && !row.vectors;

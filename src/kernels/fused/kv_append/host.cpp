@@ -37,6 +37,7 @@ void kv_append(const void* raw, HostThreads& threads) {
             };
             append(args.k, args.k_stride, args.k_pages, args.k_page_stride, args.k_scale,
                    args.k_scale_stride);
+            if (args.v == nullptr) continue;
             append(args.v, args.v_stride, args.v_pages, args.v_page_stride, args.v_scale,
                    args.v_scale_stride);
         }

@@ -46,9 +46,12 @@ __device__ inline void append(const KvAppendArgs& args, i64 token) {
     const auto load_one = [&](const void* values, KvStrides from, int i) {
         return load(values, token * from.token + head_of(i) * from.head + column_of(i));
     };
+    const auto load_value = [&](int i) {
+        return args.v != nullptr ? load_one(args.v, args.v_stride, i) : Moved{};
+    };
     int i = threadIdx.x;
     if (i >= count) return;
-    Moved key = load_one(args.k, args.k_stride, i), value = load_one(args.v, args.v_stride, i);
+    Moved key = load_one(args.k, args.k_stride, i), value = load_value(i);
     const i32 position = args.positions[token];
     if (position < 0) return;
     const i64 page =
@@ -59,11 +62,11 @@ __device__ inline void append(const KvAppendArgs& args, i64 token) {
     };
     while (true) {
         store_one(args.k_pages, args.k_page_stride, key);
-        store_one(args.v_pages, args.v_page_stride, value);
+        if (args.v != nullptr) store_one(args.v_pages, args.v_page_stride, value);
         i += kRow.threads;
         if (i >= count) return;
         key = load_one(args.k, args.k_stride, i);
-        value = load_one(args.v, args.v_stride, i);
+        value = load_value(i);
     }
 }
 

@@ -15,6 +15,7 @@ struct KvAppendProblem {
     DType dtype = DType::bf16;
     i64 alignment_bytes = 16;             // what every head's start is a multiple of
     KvFormat kv_format = KvFormat::same;  // of the pages
+    bool values = true;                   // false: keys alone, as latent rows are
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -25,6 +26,7 @@ struct KvAppendProblem {
         v("dtype", self.dtype);
         v("alignment_bytes", self.alignment_bytes);
         v("kv_format", self.kv_format);
+        v("values", self.values);
     }
     constexpr KvAppendProblem canonical() const {
         KvAppendProblem problem = *this;
@@ -42,7 +44,7 @@ struct KvPageStrides {
 
 struct KvAppendArgs {
     const void* k;  // [tokens, kv_heads, head_dim]
-    const void* v;
+    const void* v;  // null: keys alone
     void* k_pages;  // [pages, page_size, kv_heads, head_dim]
     void* v_pages;
     const i32* sequences;   // [tokens]
