@@ -253,9 +253,11 @@ Case cascade_case(i64 batch, i64 shared, i64 own, i64 heads, i64 kv_heads, i64 h
             "attention"};
 }
 
-Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format, i64 listed) {
+Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format, i64 listed,
+              bool one_scale) {
     constexpr i64 kKeyDim = 576, kValueDim = 512, kRecordBytes = 656;
-    const bool records = kv_format != KvFormat::same;
+    const bool records = kv_format != KvFormat::same && !one_scale;
+    const i64 row_bytes = records ? kRecordBytes : kKeyDim * dtype_bytes(kv_dtype(kv_format, kType));
     const double rows = static_cast<double>(batch * q_len * heads);
     const i64 keys = listed > 0 ? listed : length;
     FieldTexts set = fields({{"sequences", batch},
@@ -264,13 +266,14 @@ Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvForm
                              {"heads", heads},
                              {"page_size", page_size}});
     if (listed > 0) set.insert(set.end(), {{"causal", "false"}, {"indexed", "true"}});
-    if (records) set.emplace_back("kv_format", kv_format_name(kv_format));
+    if (kv_format != KvFormat::same) set.emplace_back("kv_format", kv_format_name(kv_format));
+    if (one_scale) set.emplace_back("one_scale", "true");
     return {"mla",
-            fmt::format("batch={} len={} heads={} page={} q_len={}{}{} bf16", batch, length, heads, page_size,
-                        q_len, listed > 0 ? fmt::format(" topk={}", listed) : "", kv_text(kv_format)),
+            fmt::format("batch={} len={} heads={} page={} q_len={}{}{}{} bf16", batch, length, heads,
+                        page_size, q_len, listed > 0 ? fmt::format(" topk={}", listed) : "",
+                        kv_text(kv_format), one_scale ? " one_scale" : ""),
             set,
-            static_cast<double>(batch * keys * (records ? kRecordBytes : 2 * kKeyDim)) +
-                2.0 * rows * (kKeyDim + kValueDim),
+            static_cast<double>(batch * keys * row_bytes) + 2.0 * rows * (kKeyDim + kValueDim),
             2.0 * rows * static_cast<double>(keys) * (kKeyDim + kValueDim),
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 const i64 pages = length / page_size;
@@ -278,7 +281,8 @@ Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvForm
                 call.q = b.random(kType, {batch * q_len, heads, kKeyDim});
                 call.out = b.zeros(kType, {batch * q_len, heads, kValueDim});
                 call.cache = records ? latent_records(b, batch * pages, page_size)
-                                     : b.random(kType, {batch * pages, page_size, kKeyDim});
+                                     : keys_or_values(b, kv_format, {batch * pages, page_size, kKeyDim});
+                if (one_scale) call.kv_format = kv_format;
                 if (listed > 0) {
                     call.indices = slot_lists(b, batch, length, listed);
                 } else {

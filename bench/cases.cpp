@@ -122,10 +122,12 @@ void add_attention(std::vector<Case>& all) {
     for (i64 heads : {16, 128}) {
         all.push_back(mla_case(1, 8192, heads, 64, 1));
         for (i64 q_len : {1, 2}) all.push_back(mla_case(64, 4096, heads, 64, q_len));
-        all.push_back(mla_case(64, 4096, heads, 64, 1, KvFormat::fp8_e4m3));
+        for (const bool one_scale : {false, true})
+            all.push_back(mla_case(64, 4096, heads, 64, 1, KvFormat::fp8_e4m3, 0, one_scale));
         // DeepSeek-V3.2.
         for (const KvFormat format : {KvFormat::same, KvFormat::fp8_e4m3})
             all.push_back(mla_case(128, 4096, heads, 64, 1, format, 2048));
+        all.push_back(mla_case(128, 4096, heads, 64, 1, KvFormat::fp8_e4m3, 2048, true));
     }
     for (const auto& [batch, length, q_len] :
          {std::array<i64, 3>{64, 8192, 1}, {1, 65536, 1}, {1, 8192, 2048}}) {

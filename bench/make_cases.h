@@ -77,10 +77,10 @@ Case decode_case(i64 batch, i64 length, i64 heads, i64 kv_heads, i64 head_dim, i
                  Limits limits = {}, i64 q_len = 1, KvFormat kv_format = KvFormat::same);
 // One query of each sequence, whose keys are `shared` that all have and `own`.
 Case cascade_case(i64 batch, i64 shared, i64 own, i64 heads, i64 kv_heads, i64 head_dim, i64 page_size);
-// As decode_case, of latent rows that all heads share. With `listed`, each query attends to as many of its
-// sequence's.
+// As decode_case, of latent rows that all heads share: of 8 bits records, or with `one_scale` codes alone.
+// With `listed`, each query attends to as many of its sequence's.
 Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format = KvFormat::same,
-              i64 listed = 0);
+              i64 listed = 0, bool one_scale = false);
 // An indexer's scores of all keys of `batch` sequences, whose last `q_len` are queries; and the best of them.
 // Queries are codes where keys are, unless `bf16_queries`.
 Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len,

@@ -426,6 +426,9 @@ typedef struct ww_mla {
      * of the cache, page x page_size + offset, that it attends to; -1: none. */
     ww_tensor indices;
     ww_tensor index_lengths; /* optional, [q_tokens] i32: how many entries of a list count */
+    ww_tensor k_scale;       /* optional, [1] f32: what codes are multiplied by */
+    int32_t kv_format; /* WW_KV_FP8_E4M3: the cache is [pages, page_size, 576] u8, codes; or WW_KV_SAME */
+    int32_t reserved;
 } ww_mla;
 WW_API ww_status ww_mla_workspace_bytes(ww_context* context, const ww_mla* call, int64_t* bytes);
 WW_API ww_status ww_prepare_mla(ww_context* context, const ww_mla* call, ww_prepared** prepared);

@@ -135,6 +135,9 @@ Mla = _sized(
     causal=c_int32,
     indices=Tensor,
     index_lengths=Tensor,
+    k_scale=Tensor,
+    kv_format=c_int32,
+    reserved=c_int32,
 )
 IndexLogits = _sized(
     "IndexLogits",

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Union
 
 from . import _abi
 from ._call import Call
 from .errors import CallerError
-from .formats import word_of
-from .ops import _FLOATS, Stream, Tensor, _dtype_of, _extent, _given, _shape, _starts, _workspace_bytes
+from .formats import put_one, word_of
+from .ops import _FLOATS, _KV_TYPES, Stream, Tensor, _dtype_of, _extent, _given, _shape, _starts, _workspace_bytes
 
 
 def mla(
@@ -18,6 +18,8 @@ def mla(
     page_table: Optional[Tensor] = None,
     kv_lengths: Optional[Tensor] = None,
     *,
+    kv_format: Optional[str] = None,
+    k_scale: Union[None, float, Tensor] = None,
     indices: Optional[Tensor] = None,
     index_lengths: Optional[Tensor] = None,
     q_starts: Optional[Tensor] = None,
@@ -46,7 +48,10 @@ def mla(
         q: [q_tokens, heads, 576], bf16 or f16; sequences one after another.
         cache: [pages, page_size, 576] like q, with a page size that is a power of two. Or FlashMLA's records,
             [pages, page_size, 656] uint8: 512 codes of e4m3, 4 scales in fp32, each of 128 of them, 64 numbers
-            of q's type. A number is code times scale, rounded to q's type.
+            of q's type. A number is code times scale, rounded to q's type. Or codes of e4m3 alone, [pages,
+            page_size, 576] float8, or uint8 with kv_format.
+        kv_format: "fp8_e4m3" for codes alone, as `kv_append` writes them; by default what the cache's type says.
+        k_scale: of codes alone, what all are multiplied by: a number or [1] fp32. By default 1.
         page_table: [sequences, max_pages] int32.
         kv_lengths: [sequences] int32, the queries' own tokens included.
         indices: [q_tokens, max_indices] int32, for each query slots of the cache, ``page * page_size + offset``,
@@ -71,7 +76,10 @@ def mla(
     """
     call = Call("mla", "q", q, device, stream)
     call.tensor("q", q, _FLOATS)
-    call.tensor("cache", cache, _FLOATS + " or u8")
+    dtype = call.tensor("cache", cache, _FLOATS + " or u8", codes=("float8_e4m3fn",))
+    kv_format = kv_format or _KV_TYPES.get(dtype, "same")
+    call.struct.kv_format = word_of("mla", "kv_format", kv_format, _abi.KV_FORMATS)
+    put_one(call, "k_scale", k_scale)
     call.tensor("page_table", page_table, "i32")
     call.tensor("kv_lengths", kv_lengths, "i32")
     call.tensor("indices", indices, "i32")

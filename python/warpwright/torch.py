@@ -390,6 +390,8 @@ def _mla(
     scale=0.0,
     indices=None,
     index_lengths=None,
+    kv_format=None,
+    k_scale=None,
 ):
     lse = q.new_empty(q.shape[:2], dtype=torch.float32)
     out = latent.mla(
@@ -404,6 +406,8 @@ def _mla(
         max_kv_len=max_kv_len,
         causal=causal,
         scale=scale or None,
+        kv_format=kv_format,
+        k_scale=k_scale,
         lse_base2=lse,
     )
     return out, lse
@@ -416,7 +420,7 @@ def _mla_fake(q, *_):
 _register(
     "mla(Tensor q, Tensor cache, Tensor? page_table, Tensor? kv_lengths, Tensor q_starts, "
     "SymInt max_q_len=0, SymInt max_kv_len=0, bool causal=True, float scale=0, Tensor? indices=None, "
-    "Tensor? index_lengths=None) "
+    "Tensor? index_lengths=None, str? kv_format=None, Tensor? k_scale=None) "
     "-> (Tensor out, Tensor lse_base2)",
     _mla,
     _mla_fake,

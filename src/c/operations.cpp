@@ -127,6 +127,8 @@ Result<Mla> convert(const ww_mla& c, const Device& device) {
              .lse_base2 = arg("lse_base2", c.lse_base2),
              .lse_base_e = arg("lse_base_e", c.lse_base_e),
              .cache = arg("cache", c.cache),
+             .kv_format = kv_format(c.kv_format, arg),
+             .k_scale = arg("k_scale", c.k_scale),
              .page_table = arg("page_table", c.page_table),
              .kv_lengths = arg("kv_lengths", c.kv_lengths),
              .indices = arg("indices", c.indices),

@@ -23,14 +23,16 @@ struct Checked {
 };
 
 Result<Checked> check(const Mla& call, bool batch_invariant) {
-    const bool records = call.cache.dtype == DType::u8, indexed = static_cast<bool>(call.indices);
+    const bool codes = call.kv_format != KvFormat::same, indexed = static_cast<bool>(call.indices);
+    const bool records = !codes && call.cache.dtype == DType::u8;
     Matcher match("mla");
     match.tensor("q", call.q, {"q_tokens", "heads", "key_dim"}, {DType::bf16, DType::f16})
         .tensor("out", call.out, {"q_tokens", "heads", "value_dim"}, {call.q.dtype})
         .tensor("lse_base2", call.lse_base2, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
         .tensor("lse_base_e", call.lse_base_e, {"q_tokens", "heads"}, {DType::f32}, {.optional = true})
         .tensor("cache", call.cache, {"pages", "page_size", records ? "record_bytes" : "key_dim"},
-                {call.q.dtype, DType::u8})
+                {records ? DType::u8 : kv_dtype(call.kv_format, call.q.dtype)})
+        .tensor("k_scale", call.k_scale, {"scales"}, {DType::f32}, {.optional = true})
         .tensor("page_table", call.page_table, {"sequences", "max_pages"}, {DType::i32},
                 {.optional = indexed})
         .tensor("kv_lengths", call.kv_lengths, {"sequences"}, {DType::i32}, {.optional = indexed})
@@ -53,8 +55,15 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                  fmt::format("q_starts must have {} elements (page_table has {} sequences), got {}",
                              sequences + 1, sequences, match["sequences + 1"]))
         .require(!records || match["record_bytes"] == kMlaRecordBytes,
-                 fmt::format("records of the cache must have {} bytes, got {}", kMlaRecordBytes,
+                 fmt::format("records of the cache must have {} bytes, or {} codes kv_format {}, got {}",
+                             kMlaRecordBytes, kMlaKeyDim, kv_format_name(KvFormat::fp8_e4m3),
                              records ? match["record_bytes"] : 0))
+        .require(!codes || call.kv_format == KvFormat::fp8_e4m3,
+                 fmt::format("kv_format must be same or {}, got {}", kv_format_name(KvFormat::fp8_e4m3),
+                             kv_format_name(call.kv_format)))
+        .require(!call.k_scale || codes, "k_scale is for kv_format fp8_e4m3, got same")
+        .require(!call.k_scale || match["scales"] == 1,
+                 fmt::format("k_scale must have 1 element, got {}", match["scales"]))
         .require(match["key_dim"] == kMlaKeyDim && match["value_dim"] == kMlaValueDim,
                  fmt::format("q and cache must have {} columns and out {}, got {} and {}", kMlaKeyDim,
                              kMlaValueDim, match["key_dim"], match["value_dim"]))
@@ -87,7 +96,8 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                        .causal = call.causal,
                        .page_size = match["page_size"],
                        .alignment_bytes = alignment_of({&call.q, &call.out, &call.cache}, batch_invariant),
-                       .kv_format = records ? KvFormat::fp8_e4m3 : KvFormat::same};
+                       .kv_format = records ? KvFormat::fp8_e4m3 : call.kv_format,
+                       .one_scale = codes};
     if (indexed) {
         checked.problem.sequences = q_tokens;
         checked.problem.max_q_len = 1;
@@ -129,7 +139,9 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
                     .index_lengths = static_cast<const i32*>(call.index_lengths.data),
                     .index_stride = narrow(call.indices.stride[0]),
                     .max_indices = narrow(max_indices),
-                    .num_slots = narrow(num_slots)};
+                    .num_slots = narrow(num_slots),
+                    .one_scale = codes ? 1 : 0,
+                    .k_scale = static_cast<const float*>(call.k_scale.data)};
     return checked;
 }
 

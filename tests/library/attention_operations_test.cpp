@@ -256,6 +256,7 @@ TEST(AttentionOperations, Mla) {
         c.kv_lengths = c_tensor(call.kv_lengths), c.q_starts = c_tensor(call.q_starts);
         c.workspace = c_tensor(call.workspace);
         c.indices = c_tensor(call.indices), c.index_lengths = c_tensor(call.index_lengths);
+        c.k_scale = c_tensor(call.k_scale), c.kv_format = static_cast<int32_t>(call.kv_format);
         c.scale = call.scale, c.causal = 1;  // max_q_len 0: q_tokens
         return c;
     };
@@ -266,6 +267,14 @@ TEST(AttentionOperations, Mla) {
         return call;
     };
     expect_the_same(records, to_c, ww_run_mla, ww_prepare_mla, mla);
+    const auto codes = [&](Arena& arena) {
+        Mla call = make(arena);
+        call.cache = arena.bytes({5, 4, 576}, 0, 60);
+        call.kv_format = KvFormat::fp8_e4m3;
+        call.k_scale = arena.reals(DType::f32, {1});
+        return call;
+    };
+    expect_the_same(codes, to_c, ww_run_mla, ww_prepare_mla, mla);
     const auto lists = [&](Arena& arena) {
         Mla call = make(arena);
         call.page_table = call.kv_lengths = {};

@@ -41,6 +41,13 @@ TEST(Mla, RefusesWithTheReason) {
     EXPECT_EQ(refusal(kOp, "mla.host.bf16", "cpu", records), "");
     EXPECT_EQ(refusal(kOp, "mla.host.bf16", "cpu", {{"kv_format", "fp8_e5m2"}}),
               "fp8 e5m2: needs false, got true");
+    const FieldTexts codes = {{"kv_format", "fp8_e4m3"}, {"one_scale", "true"}};
+    EXPECT_EQ(refusal(kOp, "mla.portable.bf16.codes.r16", "rtx-4090", codes), "");
+    EXPECT_EQ(refusal(kOp, "mla.portable.bf16.codes.r16", "h200", records),
+              "one scale: needs true, got false");
+    EXPECT_EQ(refusal(kOp, "mla.portable.bf16.e4m3.r16", "h200", codes), "one scale: needs false, got true");
+    EXPECT_EQ(refusal(kOp, "mla.portable.bf16.codes.r16", "h200", {}), "fp8 e4m3: needs true, got false");
+    EXPECT_EQ(refusal(kOp, "mla.host.bf16", "cpu", codes), "");
     EXPECT_EQ(refusal(kOp, "mla.host.bf16", "cpu", {{"alignment_bytes", "2"}}), "");
     EXPECT_EQ(refusal(kOp, "mla.host.bf16", "h200", {}), "architecture: runs on the CPU, h200 is a GPU");
 }
@@ -61,6 +68,12 @@ TEST(Mla, ChoosesByTheNumberOfRows) {
     EXPECT_EQ(chosen(kOp, "h200", lists), "mla.portable.bf16.r64.lists");
     EXPECT_EQ(chosen(kOp, "rtx-4090", lists), "mla.portable.bf16.r16");
     EXPECT_EQ(chosen(kOp, "cpu", {}), "mla.host.bf16");
+    FieldTexts codes = {
+        {"sequences", "64"}, {"max_kv_len", "8192"}, {"kv_format", "fp8_e4m3"}, {"one_scale", "true"}};
+    EXPECT_EQ(chosen(kOp, "h200", codes), "mla.portable.bf16.codes.r64");
+    EXPECT_EQ(chosen(kOp, "rtx-4090", codes), "mla.portable.bf16.codes.r16");
+    codes.emplace_back("dtype", "f16");
+    EXPECT_EQ(chosen(kOp, "h200", codes), "mla.portable.f16.codes.r16");
 }
 
 // One decoding call on some device, with its buffers.
@@ -149,7 +162,22 @@ TEST(Mla, BadCallsAreRefusedBeforeALaunch) {
     EXPECT_EQ(message([](Decode& d) { d.call.scale = -1; }),
               "mla: scale must be finite and not negative, got -1");
     EXPECT_EQ(message([](Decode& d) { d.call.cache.dtype = DType::u8; }),
-              "mla: records of the cache must have 656 bytes, got 576");
+              "mla: records of the cache must have 656 bytes, or 576 codes kv_format fp8_e4m3, got 576");
+    EXPECT_EQ(message([](Decode& d) { d.call.kv_format = KvFormat::fp8_e4m3; }),
+              "mla: cache must be u8, got bf16");
+    const auto codes = [&](KvFormat format, i64 num_scales) {
+        return message([&](Decode& d) {
+            d.call.cache.dtype = DType::u8;
+            d.call.kv_format = format;
+            d.call.k_scale = Tensor::dense(d.call.q_starts.data, DType::f32, {num_scales});
+        });
+    };
+    EXPECT_EQ(codes(KvFormat::fp8_e4m3, 1), "");
+    EXPECT_EQ(codes(KvFormat::fp8_e4m3, 2), "mla: k_scale must have 1 element, got 2");
+    EXPECT_EQ(codes(KvFormat::fp8_e5m2, 1), "mla: kv_format must be same or fp8_e4m3, got fp8_e5m2");
+    EXPECT_EQ(
+        message([](Decode& d) { d.call.k_scale = Tensor::dense(d.call.q_starts.data, DType::f32, {1}); }),
+        "mla: k_scale is for kv_format fp8_e4m3, got same");
     EXPECT_EQ(message([](Decode& d) { d.attend_to({}, 4), d.call.kv_lengths = d.call.q_starts; }),
               "mla: indices exclude page_table and kv_lengths");
     EXPECT_EQ(message([](Decode& d) {

@@ -434,6 +434,20 @@ class Operations(unittest.TestCase):
                 warpwright.mla(q, records, table, lengths, q_starts=starts, max_q_len=3, device="cpu"),
                 warpwright.mla(q, as_numbers, table, lengths, q_starts=starts, max_q_len=3, device="cpu"),
             )
+            # Codes alone, of one scale: a power of two, by which numbers stay what they are.
+            codes = random.integers(0x20, 0x48, (7, 4, 576)).astype(np.uint8)
+            numbers = ((8 + codes % 8) / 8 * 2.0 ** (codes // 8 - 7.0)).astype(np.float16)
+            of_codes = {"kv_format": "fp8_e4m3", "k_scale": 0.25, "q_starts": starts, "max_q_len": 3}
+            np.testing.assert_array_equal(
+                warpwright.mla(q, codes, table, lengths, **of_codes, device="cpu"),
+                warpwright.mla(
+                    q, numbers * np.float16(0.25), table, lengths, q_starts=starts, max_q_len=3, device="cpu"
+                ),
+            )
+            with self.assertRaisesRegex(warpwright.CallerError, "kv_format must be same or fp8_e4m3"):
+                warpwright.mla(q, codes, table, lengths, **{**of_codes, "kv_format": "fp8_e5m2"}, device="cpu")
+            with self.assertRaisesRegex(warpwright.CallerError, "k_scale is for kv_format fp8_e4m3, got same"):
+                warpwright.mla(q, cache, table, lengths, **{**of_codes, "kv_format": None}, device="cpu")
             # Lists of slots, in any order and with holes, in place of pages and lengths.
             lists = np.full((5, 6), -1, np.int32)
             for token, row in enumerate(lists):

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "warpwright/context.h"
+#include "warpwright/kv_format.h"
 #include "warpwright/tensor.h"
 
 namespace warpwright {
@@ -24,10 +25,16 @@ struct Mla {
                         // base)
     Tensor lse_base_e;  // instead of it: the natural logarithm (FlashMLA's)
 
-    // [pages, page_size, 576], of q's type; page_size a power of two. Or [pages, page_size, 656] u8,
-    // FlashMLA's records: 512 codes of e4m3, 4 scales in fp32, each of 128 of them, 64 numbers of q's type. A
-    // number is code x scale, rounded to q's type.
+    // [pages, page_size, 576], of q's type; page_size a power of two. With kv_format fp8_e4m3 the same in u8:
+    // codes, all of one scale (vLLM's fp8). Or, with kv_format same, [pages, page_size, 656] u8, FlashMLA's
+    // records: 512 codes of e4m3, 4 scales in fp32, each of 128 of them, 64 numbers of q's type; a number is
+    // code x scale, rounded to q's type.
     Tensor cache;
+    KvFormat kv_format = KvFormat::same;
+    // What codes are multiplied by, read on the device: [1] f32; null: 1. It multiplies scores, and outputs,
+    // so that codes are multiplied with queries and weights as the numbers they are, without rounding. Codes
+    // of NaN make the outputs of all that see them unspecified.
+    Tensor k_scale;
     Tensor page_table;  // [sequences, max_pages] i32
     Tensor kv_lengths;  // [sequences] i32, tokens including the queries' own
 

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numbers>
 #include <numeric>
+#include <span>
 
 #include "check/ops/checks.h"
 #include "check/ops/key_sequences.h"
@@ -83,6 +84,33 @@ Tensor make_records(Workbench& bench, const MlaProblem& problem, MlaInputs& in, 
     return cache;
 }
 
+// The same of codes with one scale.
+Tensor make_codes(Workbench& bench, const MlaProblem& problem, MlaInputs& in, i64 num_pages,
+                  double magnitude) {
+    const i64 columns = kMlaKeyDim + (problem.alignment_bytes < 16 ? 1 : kSpareColumns);
+    const i64 page_bytes = (problem.page_size + 1) * columns;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(num_pages * page_bytes), std::byte{0x7f});  // NaN
+    in.cache.assign(static_cast<std::size_t>(num_pages * problem.page_size * kMlaKeyDim), kNan);
+    std::normal_distribution<float> normal(0, static_cast<float>(magnitude));
+    for (i64 s = 0; s < in.sequences(); ++s) {
+        for (i64 key = 0; key < in.kv_lengths[static_cast<std::size_t>(s)]; ++key) {
+            const i64 row = in.row(s, key) / kMlaKeyDim;
+            const i64 at = row / problem.page_size * page_bytes + row % problem.page_size * columns;
+            for (int i = 0; i < kMlaKeyDim; ++i) {
+                const u8 code = formats::encode(formats::kE4M3, normal(bench.random()));
+                bytes[static_cast<std::size_t>(at + i)] = std::byte{code};
+                in.cache[static_cast<std::size_t>(row * kMlaKeyDim + i)] =
+                    formats::decode(formats::kE4M3, code);
+            }
+        }
+    }
+    Tensor cache = Tensor::dense(bench.bytes(bytes, DType::u8).data, DType::u8,
+                                 {num_pages, problem.page_size, kMlaKeyDim});
+    cache.stride[0] = page_bytes;
+    cache.stride[1] = columns;
+    return cache;
+}
+
 // For each query a list of slots that hold a row of some sequence, in any order: full; with holes and with
 // numbers that are no slots; none at all; where lists have lengths, slots without a row from there on.
 void choose_lists(const MlaProblem& problem, std::mt19937_64& random, MlaInputs& in, i64 num_pages,
@@ -154,6 +182,21 @@ struct MlaCheck {
             add_indexed({1, 1, 2048, 0, 8, any, false, 64}, format);  // many splits
         }
         add_indexed({8, 1, 50, 0, 5, any, false, 8, 2}, KvFormat::same);  // nothing is aligned
+
+        for (const bool indexed : {false, true}) {
+            const auto add_codes = [&](MlaProblem problem) {
+                problem.one_scale = true;
+                if (indexed) {
+                    add_indexed(problem, KvFormat::fp8_e4m3);
+                } else {
+                    add_records(problem);
+                }
+            };
+            add_codes({9, 1, 93, 0, 20, any, true, 1});    // large scores; without a scale
+            add_codes({1, 1, 2048, 0, 8, any, true, 64});  // many splits
+            add_codes({2, indexed ? 1 : 2, 80, 0, 128, any, true, 16});
+            add_codes({6, indexed ? 1 : 3, 70, 0, 3, any, true, 16, 2});  // nothing is aligned
+        }
         return problems;
     }
 
@@ -181,13 +224,19 @@ struct MlaCheck {
         const Tensor out = bench.output(problem.dtype, {q_rows, problem.heads, kMlaValueDim}, misaligned);
         const Tensor lse = bench.output(DType::f32, {q_rows, problem.heads});
         in.q = bench.read(q);
+        const bool has_scale = problem.one_scale && problem.page_size > 1;
+        if (has_scale) in.k_scale = std::uniform_real_distribution<float>(0.25f, 1)(bench.random());
+        const auto make = problem.one_scale                     ? make_codes
+                          : problem.kv_format == KvFormat::same ? make_cache
+                                                                : make_records;
         Mla call{.q = q,
                  .out = out,
                  .lse_base2 = natural ? Tensor{} : lse,
                  .lse_base_e = natural ? lse : Tensor{},
-                 .cache = problem.kv_format == KvFormat::same
-                              ? make_cache(bench, problem, in, num_pages, magnitude)
-                              : make_records(bench, problem, in, num_pages, magnitude),
+                 .cache = make(bench, problem, in, num_pages, magnitude),
+                 .kv_format = problem.one_scale ? problem.kv_format : KvFormat::same,
+                 .k_scale =
+                     has_scale ? bench.bytes(std::as_bytes(std::span(&in.k_scale, 1)), DType::f32) : Tensor{},
                  .page_table = bench.integers(in.page_table),
                  .kv_lengths = bench.integers(in.kv_lengths),
                  .q_starts = bench.integers(in.q_starts),
@@ -226,7 +275,7 @@ struct MlaCheck {
         got_lse.resize(answer.lse.size());
         float largest_value = 0;
         for (float value : in.cache)
-            largest_value = std::max(largest_value, std::isnan(value) ? 0 : std::abs(value));
+            largest_value = std::max(largest_value, std::isnan(value) ? 0 : std::abs(value * in.k_scale));
         // why: a weight's relative error is its score's absolute error, which grows with the scores.
         judge(result, bench,
               compare(got, answer.out, reference.out, largest_value * (1 + answer.largest_score)), "out");

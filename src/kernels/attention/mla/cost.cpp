@@ -14,7 +14,8 @@ constexpr double kMemoryShare = 0.9;    // of the bandwidth
 constexpr double kTensorShare = 0.7;    // of what mma.sync reaches: few warps wait for what they multiply
 constexpr double kStepClocks = 1300;    // of a step, that another block hides: barriers, softmax
 constexpr double kRecordClocks = 1500;  // of a step of records, that nothing hides: their numbers
-constexpr double kFillUs = 5;           // of a block: lengths, pages, queries, first keys; its outputs
+constexpr double kCodeClocks = 900;  // the same of codes alone; modelled: half the instructions, no fit yet
+constexpr double kFillUs = 5;        // of a block: lengths, pages, queries, first keys; its outputs
 
 struct Work {
     double blocks;        // without splits
@@ -22,7 +23,7 @@ struct Work {
     double steps;         // of a block over all keys it sees, on average
     double memory_bytes;  // that a block reads in a step; keys that another row tile has read come from L2
     double step_flops;
-    double record_clocks;
+    double widen_clocks;
     double merge_bytes;  // per split
 };
 
@@ -51,10 +52,9 @@ Work work_of(const MlaRow& row, const TargetFacts& target, const MlaProblem& pro
         target.num_sms * static_cast<double>(std::max<i64>(1, std::min<i64>(by_shared, row.min_blocks)));
     work.steps = std::max(1.0, std::ceil((kv_len - hidden) / row.kv_tile));
     const double fresh = 1 / std::ceil(tiles);
-    const double row_bytes = reads_records(row) ? kMlaRecordBytes : 2.0 * kMlaKeyDim;
-    work.memory_bytes = row_bytes * row.kv_tile * (fresh + (1 - fresh) / costs.attention.l2_factor);
+    work.memory_bytes = latent_bytes(row) * row.kv_tile * (fresh + (1 - fresh) / costs.attention.l2_factor);
     work.step_flops = 2.0 * row.tile_rows * row.kv_tile * (kMlaKeyDim + kMlaValueDim);
-    work.record_clocks = reads_records(row) ? kRecordClocks : 0;
+    work.widen_clocks = !reads_codes(row) ? 0 : row.one_scale ? kCodeClocks : kRecordClocks;
     work.merge_bytes = 2.0 * 4 * total_q_tokens(problem) * problem.heads * kMlaValueDim;
     return work;
 }
@@ -70,7 +70,7 @@ StepTime step_time(const TargetFacts& target, const Work& work, double running, 
     const double memory = work.memory_bytes * running / (target.memory_gb_s * kMemoryShare * 1e3);
     const double sm_tflops = target.bf16_tflops * tensor_share(target, costs.attention) / target.num_sms;
     const double products =
-        work.step_flops / (sm_tflops * kTensorShare * 1e6) + work.record_clocks / target.boost_mhz;
+        work.step_flops / (sm_tflops * kTensorShare * 1e6) + work.widen_clocks / target.boost_mhz;
     const double tensor = per_sm * products, alone = kStepClocks / target.boost_mhz + products;
     const double us = together_us({memory, tensor, alone});
     if (tensor >= memory && tensor >= alone) return {us, "tensor cores"};
@@ -114,9 +114,8 @@ Prediction MlaOp::predict(const Row& row, const TargetFacts& target, const Probl
     if (row.arch == ArchClass::host) {
         const double rows = static_cast<double>(total_q_tokens(problem)) * static_cast<double>(problem.heads);
         const double flops = 2 * rows * static_cast<double>(problem.max_kv_len) * (kMlaKeyDim + kMlaValueDim);
-        const bool records = problem.kv_format != KvFormat::same;
-        const double bytes = static_cast<double>(problem.sequences * problem.max_kv_len) *
-                             (records ? kMlaRecordBytes : 2 * kMlaKeyDim);
+        const double bytes =
+            static_cast<double>(problem.sequences * problem.max_kv_len) * latent_bytes(problem);
         return roofline(target, costs, bytes, flops, fp32_tflops(target, costs),
                         costs.host.attention_memory_share, costs.host.attention_compute_share);
     }

@@ -24,7 +24,7 @@ struct Buffers {
     alignas(64) float q[kHeads][kMlaKeyDim];
     alignas(64) float out[kHeads][kMlaValueDim];
     alignas(64) float weights[kHeads][kKeys];
-    alignas(64) u16 rows[kKeys][kMlaKeyDim];  // of a block, where the cache has records
+    alignas(64) u16 rows[kKeys][kMlaKeyDim];  // of a block, where the cache has codes
     i32 slots[kKeys];                         // of a block, of the cache
     float max[kHeads], sum[kHeads];
 };
@@ -37,6 +37,13 @@ void widen_record(const u8* record, u16* to) {
     std::memcpy(scales, record + kMlaScalesAt, sizeof(scales));
     for (int i = 0; i < kMlaValueDim; ++i) T::store(to, i, numbers[record[i]] * scales[i / kMlaGroup]);
     std::memcpy(to + kMlaValueDim, record + kMlaRopeAt, kMlaRopeDim * 2);
+}
+
+// Codes as they are: every one is a number of T.
+template <class T>
+void widen_codes(const u8* codes, u16* to) {
+    const std::array<float, 256>& numbers = e4m3_numbers();
+    for (int i = 0; i < kMlaKeyDim; ++i) T::store(to, i, numbers[codes[i]]);
 }
 
 template <class T>
@@ -66,8 +73,9 @@ void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffer
     const i32* entries = indexed ? args.indices + token * args.index_stride
                                  : args.page_table + sequence * args.page_table_stride;
     const int page_size = 1 << args.page_shift;
-    const bool records = args.kv_format != KvFormat::same;
-    const i64 stride = records ? kMlaKeyDim : args.token_stride;
+    const bool codes = args.kv_format != KvFormat::same;
+    const float k_scale = args.k_scale != nullptr ? *args.k_scale : 1, scale_log2 = args.scale_log2 * k_scale;
+    const i64 stride = codes ? kMlaKeyDim : args.token_stride;
     // Entries of a list that are no slots are left out.
     const auto find_slots = [&](int first_key) {
         int count = 0;
@@ -95,14 +103,15 @@ void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffer
                i64{slot & (page_size - 1)} * args.token_stride;
     };
     const auto row_of = [&](int j) {
-        return records ? buffers.rows[j] : static_cast<const u16*>(args.cache) + offset_of(j);
+        return codes ? buffers.rows[j] : static_cast<const u16*>(args.cache) + offset_of(j);
     };
     for (int first_key = 0; first_key < visible; first_key += kKeys) {
         const int num_keys = find_slots(first_key);
         if (num_keys == 0) continue;
-        if (records) {
-            for (int j = 0; j < num_keys; ++j)
-                widen_record<T>(static_cast<const u8*>(args.cache) + offset_of(j), buffers.rows[j]);
+        for (int j = 0; codes && j < num_keys; ++j) {
+            const u8* latent = static_cast<const u8*>(args.cache) + offset_of(j);
+            args.one_scale != 0 ? widen_codes<T>(latent, buffers.rows[j])
+                                : widen_record<T>(latent, buffers.rows[j]);
         }
         for (int j = 0, run = 0; j < num_keys; j += run) {
             run = run_of(j, num_keys);
@@ -113,7 +122,7 @@ void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffer
             float* weights = buffers.weights[i];
             float max = buffers.max[i];
             for (int j = 0; j < num_keys; ++j) {
-                weights[j] *= args.scale_log2;
+                weights[j] *= scale_log2;
                 max = std::max(max, weights[j]);
             }
             if (max > buffers.max[i]) {
@@ -140,7 +149,8 @@ void attend(const MlaArgs& args, i64 sequence, i64 token, i64 first_head, Buffer
     for (int i = 0; i < num_heads; ++i) {
         const i64 head = first_head + i, out = token * args.out_token_stride + head * args.out_head_stride;
         const auto [scale, lse] = host_finish(buffers.max[i], buffers.sum[i], nullptr, head, args.lse_factor);
-        for (int c = 0; c < kMlaValueDim; ++c) T::store(args.out, out + c, buffers.out[i][c] * scale);
+        for (int c = 0; c < kMlaValueDim; ++c)
+            T::store(args.out, out + c, buffers.out[i][c] * (scale * k_scale));
         if (args.lse != nullptr) args.lse[token * args.lse_token_stride + head] = lse;
     }
 }

@@ -16,6 +16,7 @@ struct MlaInputs {
     bool causal = true;
     double scale = 1;
     bool records = false;                     // numbers of the cache are products, not rounded yet
+    float k_scale = 1;                        // of all numbers of the cache
     std::vector<i32> indices, index_lengths;  // not empty: [q_tokens, max_indices] slots; [q_tokens]
     i64 max_indices = 0;
 
@@ -66,7 +67,7 @@ AttentionAnswer<Real> mla_oracle(const MlaInputs& in, DType storage) {
             for (std::size_t key = 0; key < scores.size(); ++key) {
                 const float* latent = &in.cache[static_cast<std::size_t>(keys[key])];
                 for (int i = 0; i < kMlaKeyDim; ++i) scores[key] += Real{q[i]} * number(latent[i]);
-                scores[key] *= static_cast<Real>(in.scale * kLog2E);
+                scores[key] *= static_cast<Real>(in.scale * kLog2E * in.k_scale);
                 max = std::max(max, scores[key]);
                 answer.largest_score = std::max(answer.largest_score, std::abs(double(scores[key])));
             }
@@ -79,7 +80,7 @@ AttentionAnswer<Real> mla_oracle(const MlaInputs& in, DType storage) {
                 for (int i = 0; i < kMlaValueDim; ++i) out[i] += stored * number(latent[i]);
             }
             for (int i = 0; i < kMlaValueDim && sum != 0; ++i) {
-                out[i] /= sum;
+                out[i] = out[i] * in.k_scale / sum;
                 if (rounds) out[i] = static_cast<Real>(round_to(storage, float(out[i])));
             }
             answer.lse[row] = sum == 0 ? max : max + std::log2(sum);

@@ -15,7 +15,8 @@
 // A bar of two groups is of one of them, so that one weighs while the other multiplies; a double one is of
 // the block. Queries stay in registers: reading them again for every step would take as long as the products.
 //
-// Of a step of records a warp makes numbers of those that it has copied, before scores.
+// Of a step of codes a warp makes numbers of those that it has copied, before scores. Where all codes have
+// one scale, numbers are the codes', exactly, and it multiplies scores and outputs instead.
 //
 // Where a row serves lists of keys, keys are gathered by slots of the cache, which come from the page table
 // or from a query's list.
@@ -116,7 +117,7 @@ __device__ inline const T* query_row(const MlaArgs& args, const MlaWork& work, i
            i64{packed % work.heads} * args.q_head_stride;
 }
 
-// A block's copies of latent rows, or of records of them: a warp has four rows of a step, or where only the
+// A block's copies of latent rows, or of their codes: a warp has four rows of a step, or where only the
 // first group copies, eight. (It weighs while the second multiplies: copies there would keep the products
 // waiting.)
 template <MlaRow R>
@@ -124,7 +125,7 @@ class LatentTiles {
     using T = Storage<R.dtype>;
     static constexpr bool kByGroup = copies_by_group(R);
     static constexpr int kRows = kByGroup ? 2 * kMlaCopiedRows : kMlaCopiedRows;
-    static constexpr int kBytes = reads_records(R) ? kMlaRecordBytes : kRowBytes, kVectors = kBytes / 16;
+    static constexpr int kBytes = latent_bytes(R), kVectors = kBytes / 16;
     static_assert(R.kv_tile == kMlaCopiedRows * kMlaWarps && kKeyVectors == 72);
 
 public:
@@ -150,13 +151,23 @@ public:
         look_up(key + R.kv_tile);
     }
 
-    // Of the records that this warp has copied, numbers as they are multiplied: code x scale, rounded.
+    // Of the codes that this warp has copied, numbers as they are multiplied.
     __device__ static void widen(MlaShared<R>& shared, int stage) {
+        if constexpr (R.one_scale) {
+            widen_codes(shared, stage);
+        } else {
+            widen_records(shared, stage);
+        }
+    }
+
+private:
+    // Code x scale, rounded.
+    __device__ static void widen_records(MlaShared<R>& shared, int stage) {
         const int lane = lane_id();
 #pragma unroll 1  // registers are short
         for (int i = 0; i < 2 * kRows; ++i) {
             const int row = first_row() + i / 2, vector = i % 2 * 32 + lane;
-            const u8* record = shared.records[stage] + row * kMlaRecordBytes;
+            const u8* record = shared.codes[stage] + row * kMlaRecordBytes;
             const U32x2 codes = *reinterpret_cast<const U32x2*>(record + vector * 8);
             const float scale =
                 *reinterpret_cast<const float*>(record + kMlaScalesAt + vector * 8 / kMlaGroup * 4);
@@ -167,12 +178,24 @@ public:
                           scaled(b.second, scale)});
         }
         const int row = first_row() + lane / 8, vector = lane % 8;
-        const u8* rope = shared.records[stage] + row * kMlaRecordBytes + kMlaRopeAt;
+        const u8* rope = shared.codes[stage] + row * kMlaRecordBytes + kMlaRopeAt;
         store_vector(shared, row, kMlaValueDim / 8 + vector,
                      *reinterpret_cast<const U32x4*>(rope + vector * 16));
     }
-
-private:
+    __device__ static void widen_codes(MlaShared<R>& shared, int stage) {
+        constexpr int kRounds = kRows * kKeyVectors / 32, kAtOnce = R.tile_rows > 16 ? 1 : 3;
+        static_assert(kRows * kKeyVectors % 32 == 0);
+        const u8* codes = shared.codes[stage] + first_row() * kMlaKeyDim;
+#pragma unroll kAtOnce  // registers are short
+        for (int i = 0; i < kRounds; ++i) {
+            const int index = i * 32 + lane_id();
+            const U32x2 eight = *reinterpret_cast<const U32x2*>(codes + index * 8);
+            const CodePairs a = neighbouring_pairs<T, R.kv_format, false>(eight.x);
+            const CodePairs b = neighbouring_pairs<T, R.kv_format, false>(eight.y);
+            store_vector(shared, first_row() + index / kKeyVectors, index % kKeyVectors,
+                         {a.first, a.second, b.first, b.second});
+        }
+    }
     __device__ static int first_row() {
         return warp_id() * kRows;
     }
@@ -222,15 +245,15 @@ private:
     }
     __device__ void copy_rows(MlaShared<R>& shared, int stage, int key) const {
         u32 to;
-        if constexpr (reads_records(R)) {
-            to = ptx::shared_address(shared.records[stage]);
+        if constexpr (reads_codes(R)) {
+            to = ptx::shared_address(shared.codes[stage]);
         } else {
             to = ptx::shared_address(shared.keys[stage]);
         }
         const int lane = lane_id();
         const auto copy_vector = [&](int row, const Source& from, int vector) {
             const u32 offset =
-                reads_records(R) ? (row * kVectors + vector) * 16 : KeyMap::offset_bytes(row, vector);
+                reads_codes(R) ? (row * kVectors + vector) * 16 : KeyMap::offset_bytes(row, vector);
             ptx::cp_async_16(to + offset, from.row + vector * 16, exists(from, key + row) ? 16 : 0);
         };
         if (has_lists<R>(args_)) {
@@ -300,7 +323,7 @@ private:
     }
     __device__ const unsigned char* address(i64 page, i64 in_page) const {
         return static_cast<const unsigned char*>(args_.cache) +
-               (page * args_.page_stride + in_page * args_.token_stride) * (reads_records(R) ? 1 : 2);
+               (page * args_.page_stride + in_page * args_.token_stride) * (reads_codes(R) ? 1 : 2);
     }
 
     const MlaArgs& args_;
@@ -390,6 +413,19 @@ private:
     u32 q_[kRowTiles][kDepthSteps][4];
 };
 
+// What all numbers of the cache are multiplied by.
+template <MlaRow R>
+__device__ inline float key_scale(const MlaShared<R>& shared) {
+    if constexpr (R.one_scale) return shared.scale;
+    return 1;
+}
+// What scores are, log2(e) with it.
+template <MlaRow R>
+__device__ inline float score_scale(const MlaArgs& args, const MlaShared<R>& shared) {
+    if constexpr (R.one_scale) return args.scale_log2 * shared.scale;
+    return args.scale_log2;
+}
+
 // A thread's share of a row of scores, of which it makes weights.
 template <MlaRow R>
 class Weights {
@@ -444,17 +480,18 @@ public:
 #pragma unroll
         for (int mask = kLanes / 2; mask > 0; mask /= 2)
             largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, mask));
+        const float scale = score_scale<R>(args, shared);
         float factor = 1;
-        if ((largest - max_) * args.scale_log2 > kHeadroom) {
-            factor = ptx::exp2_approx((max_ - largest) * args.scale_log2);
+        if ((largest - max_) * scale > kHeadroom) {
+            factor = ptx::exp2_approx((max_ - largest) * scale);
             max_ = largest;
         }
         // why: a row that has seen no key yet keeps weights of 0, not 2^(-infinity + infinity).
-        const float base = max_ == -infinity() ? 0 : max_ * args.scale_log2;
+        const float base = max_ == -infinity() ? 0 : max_ * scale;
         sum_ *= factor;
 #pragma unroll
         for (int i = 0; i < kKeys; ++i) {
-            s[i] = ptx::exp2_approx(s[i] * args.scale_log2 - base);
+            s[i] = ptx::exp2_approx(s[i] * scale - base);
             sum_ += s[i];
         }
 #pragma unroll
@@ -478,8 +515,8 @@ public:
         if (threadIdx.x % kLanes != 0) return;
         const bool is_partial = args.num_splits > 1;
         const auto [scale, lse] =
-            finish(max_, sum_, args.scale_log2, nullptr, 0, is_partial ? 1 : args.lse_factor);
-        shared.factors[row()] = scale;
+            finish(max_, sum_, score_scale<R>(args, shared), nullptr, 0, is_partial ? 1 : args.lse_factor);
+        shared.factors[row()] = scale * key_scale<R>(shared);
         if (packed >= work.num_rows) return;
         const i64 token = work.q_start + packed / work.heads;
         const int head = packed % work.heads;
@@ -609,10 +646,11 @@ template <MlaRow R>
 __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
     constexpr bool kIsAhead = R.stages > 2;  // scores, of values
     constexpr int kAhead = R.stages - 1;     // steps whose copies are under way
-    static_assert(!kIsAhead || !reads_records(R));
+    static_assert(!kIsAhead || !reads_codes(R));
     MlaWork work;
     if (!find_work<R>(args, work)) return;
     shared.work = work;  // until the end: registers are short
+    if constexpr (R.one_scale) shared.scale = args.k_scale != nullptr ? *args.k_scale : 1;
     Weights<R> weights(args, work);
     Outputs<R> outputs;
     if (work.kv_begin < work.kv_end) {
@@ -641,8 +679,8 @@ __device__ inline void attend(const MlaArgs& args, MlaShared<R>& shared) {
             keys.copy(shared, stage == 0 ? R.stages - 1 : stage - 1, key + kAhead * R.kv_tile);
             ptx::cp_async_commit();
             const int next = stage + 1 == R.stages ? 0 : stage + 1;
-            const u16* numbers = shared.keys[reads_records(R) ? 0 : stage];
-            if constexpr (reads_records(R)) {
+            const u16* numbers = shared.keys[reads_codes(R) ? 0 : stage];
+            if constexpr (reads_codes(R)) {
                 keys.widen(shared, stage);
                 __syncthreads();
             }

@@ -27,8 +27,9 @@ struct MlaProblem {
     i64 page_size = 64;
     i64 alignment_bytes = 16;             // what the start of every row of q, cache and out is a multiple of
     i64 max_splits = 256;                 // of the keys: what the workspace has room for
-    KvFormat kv_format = KvFormat::same;  // fp8_e4m3: the cache has records
+    KvFormat kv_format = KvFormat::same;  // fp8_e4m3: the cache has records, or with one_scale codes alone
     bool indexed = false;  // every query is a sequence of its own, whose keys are a list of max_kv_len slots
+    bool one_scale = false;
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -44,6 +45,7 @@ struct MlaProblem {
         v("max_splits", self.max_splits);
         v("kv_format", self.kv_format);
         v("indexed", self.indexed);
+        v("one_scale", self.one_scale);
     }
     // One row for every batch, and no splits.
     constexpr MlaProblem canonical() const {
@@ -69,7 +71,7 @@ struct MlaArgs {
     const void* q;          // [q_tokens, heads, kMlaKeyDim]
     void* out;              // [q_tokens, heads, kMlaValueDim]
     float* lse;             // [q_tokens, heads] or null
-    const void* cache;      // [pages, page_size, kMlaKeyDim], or bytes: [pages, page_size, kMlaRecordBytes]
+    const void* cache;      // [pages, page_size, kMlaKeyDim], numbers or codes, or of kMlaRecordBytes
     const i32* q_starts;    // [sequences + 1]
     const i32* kv_lengths;  // [sequences]
     const i32* page_table;  // [sequences, max_pages]
@@ -100,6 +102,10 @@ struct MlaArgs {
     const i32* index_lengths;  // [q_tokens] or null: how many of a list count
     i32 index_stride, max_indices;
     i32 num_slots;
+
+    // Of codes that are not in records: what they are multiplied by. null: 1.
+    i32 one_scale;
+    const float* k_scale;
 };
 
 }  // namespace warpwright

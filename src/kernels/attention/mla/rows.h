@@ -19,10 +19,11 @@ struct MlaRow {
     int row_warps = 1;   // warps that divide the rows between them when scores are summed; the others
                          // divide keys and depth
     int min_blocks = 1;  // that an SM must be able to hold at once: what bounds a thread's registers
-    KvFormat kv_format = KvFormat::same;  // fp8_e4m3: of records
+    KvFormat kv_format = KvFormat::same;  // fp8_e4m3: of records, or with one_scale of codes alone
     int key_sources = 3;                  // kMlaPages, kMlaLists: where a block's keys may come from
     RowName spill_reason{};  // not empty: some target's image of this row may spill registers, and why
-    i64 shared_bytes = 0;    // dynamic
+    bool one_scale = false;
+    i64 shared_bytes = 0;  // dynamic
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -36,6 +37,7 @@ struct MlaRow {
         v("min_blocks", self.min_blocks);
         v("kv_format", self.kv_format);
         v("key_sources", self.key_sources);
+        v("one_scale", self.one_scale);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -47,23 +49,30 @@ constexpr int kMlaDepthWarps = 4;  // that divide the 576 columns of a score bet
 constexpr int key_warps(const MlaRow& row) {
     return kMlaWarps / kMlaDepthWarps / row.row_warps;
 }
-constexpr bool reads_records(const MlaRow& row) {
+constexpr bool reads_codes(const MlaRow& row) {
     return row.kv_format != KvFormat::same;
+}
+// What a latent row takes in the cache of a row or problem.
+template <class RowOrProblem>
+constexpr int latent_bytes(const RowOrProblem& of) {
+    if (of.kv_format == KvFormat::same) return kMlaKeyDim * 2;
+    return of.one_scale ? kMlaKeyDim : kMlaRecordBytes;
 }
 // Whether one of the two groups copies for both.
 constexpr bool copies_by_group(const MlaRow& row) {
     return row.key_sources == kMlaPages && row.row_warps == 2 && row.stages > 2;
 }
 
-// Steps as they are in memory; of records, also the numbers of the one that is attended to.
-template <MlaRow R, bool records = reads_records(R)>
+// Steps as they are in memory; of codes, also the numbers of the one that is attended to.
+template <MlaRow R, bool codes = reads_codes(R)>
 struct MlaKeys {
     alignas(128) u16 keys[R.stages][R.kv_tile * kMlaKeyDim];
 };
 template <MlaRow R>
 struct MlaKeys<R, true> {
-    alignas(128) u8 records[R.stages][R.kv_tile * kMlaRecordBytes];
+    alignas(128) u8 codes[R.stages][R.kv_tile * latent_bytes(R)];
     alignas(128) u16 keys[1][R.kv_tile * kMlaKeyDim];
+    float scale;  // of all codes, where there is one
 };
 
 // What a block works on: the tile's first packed row (query, head), the sequence's number of them, and the
@@ -110,6 +119,10 @@ inline constexpr MlaRow kMlaRows[] = {
     sized<MlaRow{"mla.portable.bf16.r64.lists", ArchClass::portable, DType::bf16, 64, 32, 3, 2, 1, KvFormat::same, kMlaLists, kMlaSpills}>(),
     sized<MlaRow{"mla.portable.f16.r64.lists",  ArchClass::portable, DType::f16,  64, 32, 3, 2, 1, KvFormat::same, kMlaLists, kMlaSpills}>(),
     sized<MlaRow{"mla.portable.bf16.e4m3.r64.lists", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3, kMlaLists, kMlaSpills}>(),
+    sized<MlaRow{"mla.portable.bf16.codes.r16", ArchClass::portable, DType::bf16, 16, 32, 2, 1, 2, KvFormat::fp8_e4m3, kMlaPages | kMlaLists, {}, true}>(),
+    sized<MlaRow{"mla.portable.bf16.codes.r64", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3, kMlaPages, {}, true}>(),
+    sized<MlaRow{"mla.portable.bf16.codes.r64.lists", ArchClass::portable, DType::bf16, 64, 32, 2, 2, 1, KvFormat::fp8_e4m3, kMlaLists, kMlaSpills, true}>(),
+    sized<MlaRow{"mla.portable.f16.codes.r16",  ArchClass::portable, DType::f16,  16, 32, 2, 1, 2, KvFormat::fp8_e4m3, kMlaPages | kMlaLists, {}, true}>(),
     {"mla.host.bf16", ArchClass::host, DType::bf16},
     {"mla.host.f16",  ArchClass::host, DType::f16},
 };
@@ -120,8 +133,10 @@ constexpr Rejection why_not(const MlaRow& row, const TargetFacts& target, const 
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
     if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
     if (row.arch != ArchClass::host && row.kv_format != problem.kv_format)
-        return {kv_format_name(reads_records(row) ? row.kv_format : problem.kv_format),
-                reads_records(row) ? 1 : 0, reads_records(row) ? 0 : 1, "bool"};
+        return {kv_format_name(reads_codes(row) ? row.kv_format : problem.kv_format),
+                reads_codes(row) ? 1 : 0, reads_codes(row) ? 0 : 1, "bool"};
+    if (reads_codes(row) && row.one_scale != problem.one_scale)
+        return {"one_scale", row.one_scale ? 1 : 0, problem.one_scale ? 1 : 0, "bool"};
     const int source = problem.indexed ? kMlaLists : kMlaPages;
     if ((row.key_sources & source) == 0)
         return {"indexed", problem.indexed ? 0 : 1, problem.indexed ? 1 : 0, "bool"};
