@@ -55,6 +55,8 @@ Mla Forward::mla_call(const ForwardShape& shape, int layer) const {
         .q = Tensor::dense(absorbed_.data(), c.dtype, {tokens, heads, c.latent.cached()}),
         .out = Tensor::dense(latent_.data(), c.dtype, {tokens, heads, c.latent.kv_rank}),
         .cache = pages_->latent_pages(layer),
+        .kv_format = pages_->format(),
+        .k_scale = weights_->layers[static_cast<std::size_t>(layer)].k_scale,
         .page_table = inputs_->tensor(StepInputs::page_table, shape.sequences),
         .kv_lengths = inputs_->tensor(StepInputs::kv_lengths, shape.sequences),
         .q_starts = inputs_->tensor(StepInputs::q_starts, shape.sequences + 1),
@@ -180,6 +182,9 @@ Status Forward::prepare_latent(int layer, const ForwardShape& shape, Prepared& p
                     .page_table = inputs_->tensor(StepInputs::page_table, shape.sequences),
                     .k_pages = columns_of(pages, latent.kv_rank, latent.rope_dim),
                     .v_pages = columns_of(pages, 0, latent.kv_rank),
+                    .kv_format = whole.kv_format,
+                    .k_scale = whole.k_scale,
+                    .v_scale = whole.k_scale,
                     .positions_are_ready = true};
     WW_TRY(prepare(*context_, rope, prepared));
     if (c.has_indexer()) {

@@ -84,6 +84,7 @@ public:
         const i64 hidden = c_.hidden_size, attended = c_.attended_width();
         const i64 qkv = latent_qkv_width(c_), query = latent_query_dim(latent);
         const i64 q_row = latent.q_rank > 0 ? latent_q_width(c_) : qkv;
+        const bool is_coded = forms_.kv_format != KvFormat::same;
         products(name, all_, &LayerForms::qkv, {hidden, hidden, !c_.has_indexer()}, false);
         if (latent.q_rank > 0) {
             for (const auto& [form, layers] : by_inputs(all_, &LayerForms::q_b))
@@ -101,9 +102,11 @@ public:
              {"rotary_dim", field_text(i64{latent.rope_dim})},
              {"interleaved", field_text(c_.rope.interleaved)},
              {"page_size", field_text(page_size_)},
+             {"kv_format", kv_format_name(forms_.kv_format)},
              {"value_dim", field_text(i64{latent.kv_rank})},
              {"q_out", field_text(true)}},
-            {latent.nope_dim, query, rows_of(q_row), rows_of(qkv)});
+            {latent.nope_dim, query, rows_of(q_row), rows_of(qkv)},
+            is_coded ? i64{latent.cached()} | latent.kv_rank : 0);
         if (c_.has_indexer()) indexer(name + "indexer.", qkv, q_row);
         FieldTexts attends{
             {"sequences", field_text(c_.has_indexer() ? shape_.tokens : shape_.sequences)},
@@ -116,7 +119,12 @@ public:
             attends.emplace_back("causal", field_text(false));
             attends.emplace_back("indexed", field_text(true));
         }
-        add(name + "mla", all_, "mla", false, std::move(attends), {latent.cached()});
+        if (is_coded) {
+            attends.emplace_back("kv_format", kv_format_name(forms_.kv_format));
+            attends.emplace_back("one_scale", field_text(true));
+        }
+        add(name + "mla", all_, "mla", false, std::move(attends), {latent.cached()},
+            is_coded ? i64{latent.cached()} : 0);
         by_head(name + "absorb_values", latent.value_dim, latent.kv_rank, {latent.kv_rank});
         products(name, all_, &LayerForms::o, {attended, attended, false}, false);
     }

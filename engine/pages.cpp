@@ -4,9 +4,10 @@
 namespace warpwright {
 
 i64 kv_bytes_per_token(const ModelConfig& config, KvFormat format) {
-    const i64 values = config.is_latent() ? config.latent.cached() + config.indexer.dim
-                                          : i64{2} * config.num_kv_heads * config.head_dim;
-    return config.num_layers * values * dtype_bytes(kv_dtype(format, config.dtype));
+    const i64 values =
+        config.is_latent() ? config.latent.cached() : i64{2} * config.num_kv_heads * config.head_dim;
+    return config.num_layers * (values * dtype_bytes(kv_dtype(format, config.dtype)) +
+                                i64{config.indexer.dim} * dtype_bytes(config.dtype));
 }
 
 Result<PagePool> PagePool::create(Context& context, const ModelConfig& config, KvFormat format, i64 num_pages,
@@ -14,6 +15,7 @@ Result<PagePool> PagePool::create(Context& context, const ModelConfig& config, K
     PagePool pool;
     pool.format_ = format;
     pool.dtype_ = kv_dtype(format, config.dtype);
+    pool.index_dtype_ = config.dtype;
     pool.num_pages_ = num_pages;
     pool.page_size_tokens_ = page_size_tokens;
     pool.kv_heads_ = config.num_kv_heads;
@@ -40,10 +42,10 @@ Tensor PagePool::latent_pages(int layer) const {
 
 // Behind the latent pages of all layers.
 Tensor PagePool::index_pages(int layer) const {
-    const i64 elements = num_pages_ * page_size_tokens_ * index_dim_;
-    const i64 before = num_layers_ * num_pages_ * page_size_tokens_ * head_dim_ + layer * elements;
-    auto* start = storage_.as<std::byte>() + before * dtype_bytes(dtype_);
-    return Tensor::dense(start, dtype_, {num_pages_, page_size_tokens_, index_dim_});
+    const i64 tokens = num_pages_ * page_size_tokens_;
+    auto* start = storage_.as<std::byte>() + tokens * (num_layers_ * head_dim_ * dtype_bytes(dtype_) +
+                                                       layer * index_dim_ * dtype_bytes(index_dtype_));
+    return Tensor::dense(start, index_dtype_, {num_pages_, page_size_tokens_, index_dim_});
 }
 
 }  // namespace warpwright

@@ -20,9 +20,9 @@ public:
     // [pages, page_size, kv_heads, head_dim], of the model's type, or u8 for codes
     Tensor k_pages(int layer) const { return layer_view(2 * layer); }
     Tensor v_pages(int layer) const { return layer_view(2 * layer + 1); }
-    // With latent attention, in place of them: [pages, page_size, kv_rank + rope_dim]
+    // With latent attention, in place of them: [pages, page_size, kv_rank + rope_dim], likewise
     Tensor latent_pages(int layer) const;
-    // Of an indexer, beside them: [pages, page_size, indexer.dim]
+    // Of an indexer, beside them: [pages, page_size, indexer.dim], of the model's type
     Tensor index_pages(int layer) const;
 
 private:
@@ -30,7 +30,7 @@ private:
 
     Buffer storage_;
     KvFormat format_ = KvFormat::same;
-    DType dtype_ = DType::bf16;
+    DType dtype_ = DType::bf16, index_dtype_ = DType::bf16;
     i64 num_pages_ = 0, page_size_tokens_ = 0, kv_heads_ = 0, head_dim_ = 0, index_dim_ = 0;
     i64 num_layers_ = 0;
 };

@@ -73,7 +73,7 @@ std::string what_would_fit(const ModelConfig& config, const ModelConfig& shard, 
     }
     ModelForms with_codes = forms;
     with_codes.kv_format = KvFormat::fp8_e4m3;
-    if (forms.kv_format == KvFormat::same && !config.is_latent() &&
+    if (forms.kv_format == KvFormat::same &&
         Memory(shard, with_codes, target).holds(plan.batch, plan.context_tokens)) {
         ways.emplace_back("keys and values in fp8_e4m3");
     }

@@ -563,9 +563,10 @@ Result<ModelConfig> with_kv_format(ModelConfig config, std::string_view format) 
     for (int i = 0; i < kNumKvFormats; ++i) {
         const auto known = static_cast<KvFormat>(i);
         if (format != kv_format_name(known) && format != kv_type_name(config, known)) continue;
-        if (config.is_latent() && known != KvFormat::same) {
-            return caller_error(fmt::format("kv_format: {} keeps latent rows, in {} alone, got {}",
-                                            config.architecture, dtype_name(config.dtype), format));
+        if (config.is_latent() && known == KvFormat::fp8_e5m2) {
+            return caller_error(fmt::format("kv_format: {} keeps latent rows, in {} or {}, got {}",
+                                            config.architecture, dtype_name(config.dtype),
+                                            kv_format_name(KvFormat::fp8_e4m3), format));
         }
         config.kv_format = known;
         return config;

@@ -52,12 +52,13 @@ Result<std::vector<float>> read_scales(const ModelConfig& config, const Safetens
     // [kv_heads, 1, 1] and the like: whichever dimension is the heads'.
     const bool one_dimension =
         std::ranges::count_if(stored.shape, [](i64 extent) { return extent != 1; }) <= 1;
+    const i64 heads = config.is_latent() ? 1 : config.num_kv_heads;
     const bool is_float =
         stored.dtype == DType::f32 || stored.dtype == DType::f16 || stored.dtype == DType::bf16;
-    if (!is_float || !one_dimension || (count != 1 && count != config.num_kv_heads)) {
+    if (!is_float || !one_dimension || (count != 1 && count != heads)) {
         return caller_error(fmt::format(
             "{}: tensor {}: expected one scale or {}, one for each kv head, as f32, f16 or bf16, got {} {}",
-            stored.file, name, config.num_kv_heads, dtype_name(stored.dtype), stored.shape));
+            stored.file, name, heads, dtype_name(stored.dtype), stored.shape));
     }
     std::vector<float> scales;
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
@@ -132,6 +133,7 @@ Result<StoredKv> find_kv(const ModelConfig& config, const Safetensors& checkpoin
         num_without += names == nullptr;
         if (names == nullptr) continue;
         WW_ASSIGN(scales.k, read_scales(config, checkpoint, tensor_name(body, layer, names->k)));
+        if (config.is_latent()) continue;  // a row's is its keys'
         WW_ASSIGN(scales.v, read_scales(config, checkpoint, tensor_name(body, layer, names->v)));
     }
     if (num_without > 0) {

@@ -92,7 +92,12 @@ class Plans(unittest.TestCase):
                          ["scaled_gemm", "grouped_gemm", "mla", "grouped_gemm"])
         self.assertGreater(layers["mla"]["decode"]["chosen"]["predicted_us"], 0)
         self.assertTrue(any("absorbed into queries and outputs" in note for note in v3["model"]["weight_notes"]), v3["model"])
-        self.assertEqual(plan("--model", "deepseek-v3", "--gpu", "h200", "--kv-format", "fp8").returncode, 2)
+        codes = json.loads(plan("--model", "deepseek-v3", "--kv-format", "fp8", *args).stdout)
+        self.assertEqual(codes["memory"]["kv_bytes_per_token"], 61 * 576)
+        rows = {entry["name"].rsplit(".", 1)[-1]: entry["decode"]["chosen"]["row"] for entry in codes["layers"]
+                if entry["op"] in ("mla", "rope")}
+        self.assertRegex(rows["rope"] + " " + rows["mla"], r"^rope\.portable\.bf16\.codes\.t256 mla\.portable\.bf16\.codes\.r\d+$")
+        self.assertEqual(plan("--model", "deepseek-v3", "--gpu", "h200", "--kv-format", "fp8_e5m2").returncode, 2)
         v32 = json.loads(plan("--model", "deepseek-v3.2-exp", "--context", "16k", *args).stdout)
         # And a key of 128 for the indexer; logits of every key for 2048 tokens of a prompt.
         self.assertEqual(v32["memory"]["kv_bytes_per_token"], 61 * (576 + 128) * 2)

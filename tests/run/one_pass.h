@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One pass of the shipped model over a prompt, launch by launch, with keys and values in any format.
+// One pass of a model over a prompt, launch by launch, with keys and values in any format.
 #pragma once
 
 #include <functional>
@@ -7,7 +7,7 @@
 
 #include "engine/formats/kv_scales.h"
 #include "engine/forward.h"
-#include "glossary.h"
+#include "run/glossary.h"
 
 namespace warpwright::test {
 
@@ -15,10 +15,10 @@ class OnePass {
 public:
     // `scales` by layer; none: 1.
     OnePass(std::shared_ptr<Context> context, KvFormat format, const std::vector<i32>& prompt,
-            const std::vector<LayerKvScales>& scales = {})
-        : context_(std::move(context)), config_(load_config(glossary_folder()).value()) {
+            const std::vector<LayerKvScales>& scales = {}, const std::string& folder = glossary_folder())
+        : context_(std::move(context)), config_(load_config(folder).value()) {
         config_.kv_format = format;
-        weights_ = load_weights(*context_, config_, glossary_folder()).value();
+        weights_ = load_weights(*context_, config_, folder).value();
         for (std::size_t i = 0; i < scales.size(); ++i) {
             weights_.layers[i].k_scale = uploaded(scales[i].k);
             weights_.layers[i].v_scale = uploaded(scales[i].v);
@@ -66,11 +66,13 @@ public:
     Device& device() { return context_->device(); }
     const ModelConfig& config() const { return config_; }
     const PagePool& pages() const { return pages_; }
+    // Of a layer's slots, the one with this position.
+    i64 page_slot(i64 position) const {
+        return page_table_[static_cast<std::size_t>(position / kPageSize)] * kPageSize + position % kPageSize;
+    }
     // In a layer's pages, of this position's first head.
     std::size_t slot_of(i64 position) const {
-        const i64 page = page_table_[static_cast<std::size_t>(position / kPageSize)];
-        return static_cast<std::size_t>((page * kPageSize + position % kPageSize) * config_.num_kv_heads *
-                                        config_.head_dim);
+        return static_cast<std::size_t>(page_slot(position) * config_.num_kv_heads * config_.head_dim);
     }
     static constexpr i64 kPageSize = 16;
 

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+// The small models with latent attention, their rows kept as codes: what is in the cache to the bit, logits
+// against a cache of 16 bits that holds the same numbers, and that a plan is what runs.
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "kernels/fused/kv_append/oracle.h"
+#include "kernels/host_math.h"
+#include "kernels/kv_format.h"
+#include "models/small_model.h"
+#include "run/one_pass.h"
+#include "run/planned_rows.h"
+
+namespace warpwright::test {
+namespace {
+
+constexpr KvFormat kFormat = KvFormat::fp8_e4m3;
+
+class LatentCodes : public testing::TestWithParam<std::tuple<std::string, std::string>> {
+protected:
+    const std::string device = std::get<0>(GetParam());
+    const SmallModel& model = small_model(std::get<1>(GetParam()));
+    const std::vector<i32> prompt = model.golden()["prompts"].back()["tokens"].get<std::vector<i32>>();
+    const std::shared_ptr<Context> context = opened(device);
+
+    // One for all tests of a device: an emulated one keeps its compiled kernels.
+    static std::shared_ptr<Context> opened(const std::string& name) {
+        static std::map<std::string, std::shared_ptr<Context>> contexts;
+        auto& known = contexts[name];
+        if (known == nullptr) known = Context::open(name).value();
+        return known;
+    }
+    // Scales of layers that are powers of two: a code's number is one of bf16 then.
+    std::vector<LayerKvScales> scales() const {
+        std::vector<LayerKvScales> all;
+        const int layers = load_config(model.folder())->num_layers;
+        for (int layer = 0; layer < layers; ++layer)
+            all.push_back({{std::exp2(static_cast<float>(layer % 3 - 4))}, {}});
+        return all;
+    }
+    OnePass pass(const std::shared_ptr<Context>& on, KvFormat format,
+                 const std::vector<LayerKvScales>& of_layers = {}) const {
+        return OnePass(on, format, prompt, of_layers, model.folder());
+    }
+    template <class T>
+    static std::vector<T> rows_of(OnePass& of, int layer) {
+        const Tensor pages = of.pages().latent_pages(layer);
+        return of.from_device<T>(pages.data, static_cast<std::size_t>(pages.num_elements()));
+    }
+
+    // With a cache of 16 bits whose numbers are replaced by those that their codes stand for.
+    std::vector<float> rounded_logits(const std::shared_ptr<Context>& on,
+                                      const std::vector<LayerKvScales>& of_layers) const {
+        OnePass with_numbers = pass(on, KvFormat::same);
+        const DType dtype = with_numbers.config().dtype;
+        int layer = 0;
+        return with_numbers.run([&](const Prepared::Step& step) {
+            if (!step.row.starts_with("mla.")) return;
+            const auto& type = small_float_of(kFormat);
+            const float scale = of_layers.empty() ? 1 : of_layers[static_cast<std::size_t>(layer)].k[0];
+            auto numbers = rows_of<u16>(with_numbers, layer);
+            for (std::size_t i = 0; i < numbers.size(); ++i) {
+                const float value = load_float(numbers.data(), dtype, static_cast<i64>(i));
+                const float stands_for = formats::decode(type, formats::encode(type, value / scale)) * scale;
+                store_float(numbers.data(), dtype, static_cast<i64>(i), stands_for);
+                const float stored = load_float(numbers.data(), dtype, static_cast<i64>(i));
+                EXPECT_TRUE(stored == stands_for || std::isnan(stored)) << stands_for << " is no bf16";
+            }
+            const Tensor pages = with_numbers.pages().latent_pages(layer);
+            Device& there = with_numbers.device();
+            EXPECT_TRUE(there.copy_in(pages.data, numbers.data(), numbers.size() * sizeof(u16), {}).ok());
+            EXPECT_TRUE(there.synchronize({}).ok());
+            ++layer;
+        });
+    }
+};
+
+// In the first layer, whose rows come from the same numbers in both passes.
+TEST_P(LatentCodes, TheCacheHoldsTheCodesOfItsRows) {
+    const std::vector<LayerKvScales> known = scales();
+    OnePass with_numbers = pass(context, KvFormat::same), with_codes = pass(context, kFormat, known);
+    with_numbers.run();
+    with_codes.run();
+    const auto numbers = rows_of<u16>(with_numbers, 0);
+    const auto codes = rows_of<u8>(with_codes, 0);
+    ASSERT_EQ(codes.size(), numbers.size());
+    std::vector<float> values;
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+        values.push_back(load_float(numbers.data(), with_numbers.config().dtype, static_cast<i64>(i)));
+    const std::vector<float> expected = kv_codes(values, kFormat, known[0].k, 1);
+    const auto tokens = static_cast<i64>(prompt.size());
+    const i64 width = with_numbers.config().latent.cached();
+    std::set<u8> found;
+    for (i64 token = 0; token < tokens; ++token) {
+        const auto from = static_cast<std::size_t>(with_numbers.page_slot(token) * width);
+        for (std::size_t i = from; i < from + static_cast<std::size_t>(width); ++i) {
+            ASSERT_EQ(codes[i], expected[i]) << "token " << token << ": " << values[i];
+            found.insert(codes[i]);
+        }
+    }
+    EXPECT_GT(found.size(), 100u);  // most of the format's numbers
+}
+
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+    double sum = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) sum += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
+    return std::sqrt(sum / static_cast<double>(a.size()));
+}
+
+// On the host the same bits. Rows of a GPU add up elsewhere, and a number beside a code's border becomes the
+// next code: as far apart as two ways to the rounded cache's logits are, here and on the host, and twice
+// that.
+TEST_P(LatentCodes, LogitsAreThoseOfTheNumbersThatCodesStandFor) {
+    const auto plain = pass(context, KvFormat::same).run();
+    for (const auto& of_layers : {std::vector<LayerKvScales>{}, scales()}) {
+        const auto logits = pass(context, kFormat, of_layers).run();
+        const auto rounded = rounded_logits(context, of_layers);
+        if (device == "cpu") {
+            EXPECT_EQ(logits, rounded);
+        } else {
+            EXPECT_LE(distance(logits, rounded),
+                      2 * distance(rounded, rounded_logits(opened("cpu"), of_layers)));
+        }
+        EXPECT_GT(distance(logits, plain), 0);
+        EXPECT_LE(distance(logits, plain), 2 * distance(rounded, plain));
+    }
+}
+
+std::unique_ptr<Engine> engine_with_codes(const std::shared_ptr<Context>& context, const SmallModel& model,
+                                          const EngineOptions& options) {
+    ModelConfig config = load_config(model.folder()).value();
+    config.kv_format = kFormat;
+    auto engine =
+        Engine::create(context, config, load_weights(*context, config, model.folder()).value(), options);
+    EXPECT_TRUE(engine.ok()) << engine.status().message();
+    return std::move(*engine);
+}
+
+TEST_P(LatentCodes, PlanIsWhatRuns) {
+    const auto engine = engine_with_codes(
+        context, model, {.max_sequences = 1, .max_context_tokens = model.golden()["context_tokens"]});
+    ASSERT_TRUE(engine->add({prompt, 3, {}, false}).ok());
+    run_all(*engine);
+    const ModelConfig config = load_config(model.folder()).value();
+    const auto plan = plan_model(
+        config, context->target(),
+        {.batch = 1, .context_tokens = engine->max_context_tokens(), .kv_format = kv_format_name(kFormat)});
+    ASSERT_TRUE(plan.ok()) << plan.status().message();
+    EXPECT_TRUE(plan->runs());
+    const std::vector<std::string> rows = planned_rows(*plan);
+    EXPECT_EQ(launched_rows(*engine), rows);
+    const auto has = [&](const std::string& part) {
+        return std::ranges::any_of(rows, [&](const std::string& row) { return row.starts_with(part); });
+    };
+    EXPECT_TRUE(has(device == "cpu" ? "mla.host." : "mla.portable.bf16.codes."));
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, LatentCodes,
+                         testing::Combine(testing::Values("cpu", "emulated:h200", "emulated:rtx-5090"),
+                                          testing::Values("deepseek-v2-lite", "deepseek-v3", "deepseek-v32")),
+                         [](const auto& info) {
+                             std::string text = std::get<1>(info.param) + "_" + std::get<0>(info.param);
+                             for (char& c : text) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+                             return text;
+                         });
+
+// Chunks and batches: the same tokens as alone in one pass.
+TEST(LatentCodesOfEngine, WhatRunsBesideASequenceChangesNothing) {
+    const auto context = Context::open("cpu").value();
+    for (const char* name : {"deepseek-v3", "deepseek-v32"}) {
+        const SmallModel& model = small_model(name);
+        const auto tokens = [&](const EngineOptions& options, const std::vector<nlohmann::json>& prompts) {
+            const auto engine = engine_with_codes(context, model, options);
+            for (const nlohmann::json& prompt : prompts)
+                EXPECT_TRUE(engine->add({prompt["tokens"], 20, {}, false}).ok());
+            return run_all(*engine);
+        };
+        const std::vector<nlohmann::json> prompts = model.golden()["prompts"];
+        const auto together = tokens(
+            {.max_sequences = 2, .max_context_tokens = 64, .max_batch_tokens = 11, .page_size_tokens = 4},
+            prompts);
+        ASSERT_EQ(together.size(), prompts.size());
+        for (std::size_t i = 0; i < prompts.size(); ++i) {
+            const auto alone = tokens({.max_sequences = 1, .max_context_tokens = 64}, {prompts[i]});
+            EXPECT_EQ(alone.begin()->second, together.at(static_cast<int>(i))) << name << " prompt " << i;
+        }
+    }
+}
+
+// An indexer's keys stay in 16 bits.
+TEST(LatentCodesOfEngine, MemoryIsThatOfTheFormat) {
+    const auto target = find_target("h200").value();
+    const auto bytes = [&](const char* name, const char* format) {
+        const auto plan = plan_model(load_config(name).value(), target,
+                                     {.num_gpus = 8, .context_tokens = 4096, .kv_format = format});
+        return plan->kv_bytes_per_token;
+    };
+    EXPECT_EQ(bytes("deepseek-v3", "bf16"), 61 * 576 * 2);
+    EXPECT_EQ(bytes("deepseek-v3", "fp8"), 61 * 576);
+    EXPECT_EQ(bytes("deepseek-v3.2-exp", "bf16"), 61 * (576 * 2 + 128 * 2));
+    EXPECT_EQ(bytes("deepseek-v3.2-exp", "fp8"), 61 * (576 + 128 * 2));
+}
+
+}  // namespace
+}  // namespace warpwright::test
