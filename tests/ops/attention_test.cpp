@@ -112,7 +112,7 @@ TEST(Attention, ServesEveryMultipleOfEightUpTo256) {
                     problem.sinks = problem.alibi = problem.mask = true;
                     problem.softcap = 50, problem.window_left = 99, problem.chunk = 512;
                     EXPECT_TRUE(is_served(facts, problem)) << target << " " << head_dim;
-                    problem.max_q_len = 2048, problem.block_queries = problem.block_keys = 16;
+                    problem.max_q_len = 2048, problem.block_queries = 16, problem.block_keys = 1;
                     EXPECT_TRUE(is_served(facts, problem)) << target << " " << head_dim;
                 }
                 const AttentionProblem beyond{.head_dim = 264, .dtype = dtype, .kv_format = format};
@@ -454,9 +454,9 @@ TEST(Attention, ListsAreServedOfEverySizeAndWithAllElse) {
                 << target;
         }
     }
-    FieldTexts blocks_of_8 = small;
-    blocks_of_8.back().second = "8";
-    EXPECT_EQ(refusal(kOp, any, "h200", blocks_of_8), "block keys: needs a multiple of 16, got 8");
+    FieldTexts single_keys = small;
+    single_keys.back().second = "1";
+    EXPECT_EQ(chosen(kOp, "h200", single_keys), any);
     EXPECT_EQ(refusal(kOp, "attention.portable.bf16.d256.any", "h200", small),
               "block lists: needs false, got true");
     EXPECT_EQ(refusal(kOp, any, "h200", {}), "");

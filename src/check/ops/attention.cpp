@@ -409,6 +409,13 @@ struct AttentionCheck {
         add_asking({1, 40, 1500, 0, 2, 2, 64, any, true, false}, blocks(16, 64), alibi);       // the same
         add_asking({3, 20, 150, 0, 2, 1, 128, any, true, true, 16}, blocks(16, 16), mask,
                    [](auto& p) { p.kv_format = KvFormat::fp8_e5m2; });
+        // Blocks that do not fill a step.
+        add_asking({3, 60, 150, 0, 4, 2, 128, any, true, true, 16}, blocks(16, 8));
+        add_asking({2, 40, 101, 0, 2, 2, 80, any, true, false}, blocks(16, 1), mask,
+                   window(30, 9));  // large scores
+        add_asking({3, 40, 120, 0, 2, 1, 64, any, true, true, 1}, blocks(32, 4), codes, alibi);
+        add_asking({3, 40, 120, 0, 2, 1, 128, any, true, false}, blocks(16, 2), packed, sinks);
+        add_asking({1, 20, 700, 0, 4, 1, 128, any, true, true, 4}, blocks(16, 8), mask);  // splits
         return problems;
     }
 

@@ -157,7 +157,8 @@ __device__ inline void mask_biased(const AttentionArgs& args, const BlockWork& w
 #pragma unroll
     for (int half = 0; half < 2 * R.warp_rows / kMmaRows; ++half) {
         const int own_key = work.kv_len - work.q_len + own[8 * half].query;
-        const int limit = work.visible_keys_of(args, own_key) - key;
+        int limit = work.visible_keys_of(args, own_key) - key;
+        if constexpr (R.lists) limit = min(limit, first_key + step_keys<R>(args) - key);
         const int first = from_start ? 0 : work.first_key_of(args, own_key) - key;
 #pragma unroll
         for (int i = 0; i < R.kv_tile / 4; ++i) {

@@ -102,6 +102,15 @@ struct BlockWork {
     }
 };
 
+// Of a step: fewer than its room where blocks of keys are smaller.
+template <AttentionRow R>
+__device__ inline int step_keys(const AttentionArgs& args) {
+    if constexpr (R.lists && !has_only_lists(R)) {
+        if (args.block_starts != nullptr) return min(R.kv_tile, 1 << args.block_shift);
+    }
+    return R.kv_tile;
+}
+
 // From a step's first key to that of the one read after it.
 constexpr int key_step(const AttentionRow& row) {
     return row.biases ? -row.kv_tile : row.kv_tile;

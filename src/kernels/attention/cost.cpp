@@ -97,7 +97,9 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     Work work;
     work.blocks = tiles * problem.sequences * problem.kv_heads;
     work.slots = target.num_sms * blocks_per_sm(row, target);
-    work.steps = std::ceil(keys / row.kv_tile);
+    const i64 step_keys =
+        problem.block_queries > 0 ? std::clamp<i64>(problem.block_keys, 1, row.kv_tile) : row.kv_tile;
+    work.steps = std::ceil(keys / static_cast<double>(step_keys));
     const double columns =
         static_cast<double>(problem.head_dim + value_dim(problem));  // of a key and its value
     const double row_columns = row.head_dim + value_dim(row);

@@ -194,6 +194,12 @@ private:
         return key_ + (pass * kPassRows + thread() / kLanes);
     }
 
+    // Blocks of keys may be smaller than a step.
+    __device__ bool is_in_step(int row) const {
+        if constexpr (R.lists) return row < step_keys<R>(args_);
+        return true;
+    }
+
     template <bool copies_k, bool copies_v, bool from_start>
     __device__ void copy_row(u32 k_shared, u32 v_shared, int pass, const T* k, const T* v,
                              const typename VectorBlocks<R>::At& blocks) const {
@@ -213,14 +219,14 @@ private:
         if constexpr (kPassRows % 8 != 0) offset = Map::offset_bytes(row, vector);
         // Of vectors behind head_dim no key is read.
         if constexpr (is_packed(R) && R.elementwise) {
-            const bool reads = key < end_ && (from_start || key >= begin_);
+            const bool reads = key < end_ && (from_start || key >= begin_) && is_in_step(row);
             if constexpr (copies_k)
                 unpack<Storage<R.dtype>>(k_shared + offset, k, blocks.k,
                                          reads && vector * 8 < args_.head_dim);
             if constexpr (copies_v)
                 unpack<ValueType<R>>(v_shared + offset, v, blocks.v, reads && vector * 8 < args_.head_dim_v);
         } else if constexpr (R.elementwise) {
-            const bool reads = key < end_ && (from_start || key >= begin_);
+            const bool reads = key < end_ && (from_start || key >= begin_) && is_in_step(row);
             copy_elements<copies_k, Storage<R.dtype>>(k_shared + offset, k, reads, vector, args_.head_dim);
             copy_elements<copies_v, ValueType<R>>(v_shared + offset, v, reads, vector, args_.head_dim_v);
         } else {

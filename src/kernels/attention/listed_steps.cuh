@@ -63,11 +63,13 @@ private:
     static constexpr int kTileShift = R.kv_tile == 16 ? 4 : R.kv_tile == 32 ? 5 : 6;
     static_assert(1 << kTileShift == R.kv_tile);
 
-    __device__ int steps_of(int blocks) const { return blocks << (shift_ - kTileShift); }
-    __device__ int block_steps() const { return steps_of(1); }
-    __device__ int column_of(int step) const {
-        return step < end_ ? columns_[step >> (shift_ - kTileShift)] : 0;
+    // log2 of a block's steps: at least one.
+    __device__ int steps_shift() const {
+        return kSharesTiles ? max(0, shift_ - kTileShift) : shift_ - kTileShift;
     }
+    __device__ int steps_of(int blocks) const { return blocks << steps_shift(); }
+    __device__ int block_steps() const { return steps_of(1); }
+    __device__ int column_of(int step) const { return step < end_ ? columns_[step >> steps_shift()] : 0; }
 
     const i32* columns_;
     int shift_, step_, end_;

@@ -149,7 +149,8 @@ __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, 
             }
         }
         if constexpr (bias == Bias::any) rows.add_biases(args, work, own, first_key, bits, s);
-        if (first_key + R.kv_tile > first_limit || (!is_plain && first_key < last_begin)) {
+        if (first_key + R.kv_tile > first_limit || (!is_plain && first_key < last_begin) ||
+            step_keys<R>(args) < R.kv_tile) {
             if constexpr (R.biases) {
                 mask_biased<R, is_plain>(args, work, own, first_key, s);
             } else {

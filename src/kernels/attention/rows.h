@@ -322,12 +322,13 @@ constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
     if (problem.block_queries > 0) {
         if ((problem.block_keys & (problem.block_keys - 1)) != 0)
             return {"block_keys", 0, problem.block_keys, "power_of_two"};
-        // A tile of rows, or a warp's rows of it, is of one block, and so is a step of keys.
+        // A tile of rows, or a warp's rows of it, is of one block, and so is a step of keys, which may have
+        // fewer than it has room for where a warp's rows are.
         const i64 group = is_device ? problem.heads / problem.kv_heads : 1;
         const i64 rows = !is_device ? 16 : has_only_lists(row) ? row.tile_rows : row.warp_rows;
         if (problem.block_queries * group % rows != 0 && problem.max_q_len > problem.block_queries)
             return {"block_queries", ceil_div(rows, group), problem.block_queries, "multiple"};
-        if (is_device && problem.block_keys % row.kv_tile != 0)
+        if (has_only_lists(row) && problem.block_keys % row.kv_tile != 0)
             return {"block_keys", row.kv_tile, problem.block_keys, "multiple"};
     }
     if (problem.head_dim > row.head_dim) return {"head_dim", row.head_dim, problem.head_dim, "at_most"};
