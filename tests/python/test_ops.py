@@ -621,6 +621,13 @@ class Operations(unittest.TestCase):
             )
             np.testing.assert_array_equal(k_pages, expected_k)
             np.testing.assert_array_equal(v_pages, expected_v)
+            # Latent rows: keys alone, which mla reads.
+            rows, cache = half(random, 4, 1, 576), np.zeros((6, 8, 1, 576), np.float16)
+            warpwright.kv_append(rows, None, sequences, positions, table, cache, None, device=device)
+            np.testing.assert_array_equal(cache[[5, 0, 2], [7, 0, 3]], rows[:3])
+            self.assertEqual(np.count_nonzero(cache), np.count_nonzero(rows[:3]))
+            with self.assertRaisesRegex(warpwright.CallerError, "v and v_pages: expected both, or neither"):
+                warpwright.kv_append(rows, rows, sequences, positions, table, cache, None, device=device)
 
         self.on_devices(check)
 
