@@ -56,9 +56,9 @@ Result<std::vector<float>> read_scales(const ModelConfig& config, const Safetens
     const bool is_float =
         stored.dtype == DType::f32 || stored.dtype == DType::f16 || stored.dtype == DType::bf16;
     if (!is_float || !one_dimension || (count != 1 && count != heads)) {
-        return caller_error(fmt::format(
-            "{}: tensor {}: expected one scale or {}, one for each kv head, as f32, f16 or bf16, got {} {}",
-            stored.file, name, heads, dtype_name(stored.dtype), stored.shape));
+        const std::string by_head = heads == 1 ? "" : fmt::format(" or {}, one for each kv head", heads);
+        return caller_error(fmt::format("{}: tensor {}: expected one scale{}, as f32, f16 or bf16, got {} {}",
+                                        stored.file, name, by_head, dtype_name(stored.dtype), stored.shape));
     }
     std::vector<float> scales;
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {

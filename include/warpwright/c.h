@@ -339,7 +339,7 @@ typedef struct ww_attention {
     ww_tensor block_starts;  /* [sequences, kv_heads or 1, blocks of queries + 1] i32 */
     ww_tensor block_columns; /* [listed] i32 */
     int64_t block_queries;   /* a multiple of 16 */
-    int64_t block_keys;      /* a power of two */
+    int64_t block_keys;      /* a power of two to 2^29 */
     /* Of WW_KV_NVFP4, whose k and v, or pages, have head_dim / 2 columns: e4m3 scales of 16 columns each. */
     ww_tensor k_block_scales; /* like k, or k_pages, with head_dim / 16 columns: u8 */
     ww_tensor v_block_scales;
@@ -426,7 +426,7 @@ typedef struct ww_mla {
      * of the cache, page x page_size + offset, that it attends to; -1: none. */
     ww_tensor indices;
     ww_tensor index_lengths; /* optional, [q_tokens] i32: how many entries of a list count */
-    ww_tensor k_scale;       /* optional, [1] f32: what codes are multiplied by */
+    ww_tensor k_scale;       /* optional, [1] f32, positive and finite: multiplies codes */
     int32_t kv_format; /* WW_KV_FP8_E4M3: the cache is [pages, page_size, 576] u8, codes; or WW_KV_SAME */
     int32_t reserved;
 } ww_mla;

@@ -51,7 +51,7 @@ def mla(
             of q's type. A number is code times scale, rounded to q's type. Or codes of e4m3 alone, [pages,
             page_size, 576] float8, or uint8 with kv_format.
         kv_format: "fp8_e4m3" for codes alone, as `kv_append` writes them; by default what the cache's type says.
-        k_scale: of codes alone, what all are multiplied by: a number or [1] fp32. By default 1.
+        k_scale: of codes alone, what all are multiplied by: a positive, finite number or [1] fp32. By default 1.
         page_table: [sequences, max_pages] int32.
         kv_lengths: [sequences] int32, the queries' own tokens included.
         indices: [q_tokens, max_indices] int32, for each query slots of the cache, ``page * page_size + offset``,

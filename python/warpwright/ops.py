@@ -174,7 +174,7 @@ def attention(
             of the blocks of keys that each block of a sequence's queries sees, of those that the rest lets it
             see; no other keys are read (FlashInfer's indptr and indices). Each block once, in any order.
         block_queries, block_keys: how many queries share a list, a multiple of 16, and a block's keys, a power
-            of two: 64 or 128 are served by all GPUs.
+            of two: 64 and 128 are fastest, for head sizes to 128.
         k_block_scales, v_block_scales: of "nvfp4", uint8: e4m3 of 16 columns each, like k and v with head_dim / 16
             columns.
         past_is_ready: the operation directly before this one in the stream writes neither starts, lengths and

@@ -151,9 +151,9 @@ Result<Checked> check(const Attention& call, bool batch_invariant) {
                              match["block_heads"]))
         .require(!has_lists || (call.block_queries >= 16 && call.block_queries % 16 == 0),
                  fmt::format("block_queries must be a multiple of 16, got {}", call.block_queries))
-        .require(
-            !has_lists || (call.block_keys >= 1 && std::has_single_bit(static_cast<u64>(call.block_keys))),
-            fmt::format("block_keys must be a power of two, got {}", call.block_keys))
+        .require(!has_lists || (call.block_keys >= 1 && call.block_keys <= kMaxBlockKeys &&
+                                std::has_single_bit(static_cast<u64>(call.block_keys))),
+                 fmt::format("block_keys must be a power of two to 2^29, got {}", call.block_keys))
         .require(!has_lists || call.block_queries < 16 ||
                      (match["query_blocks + 1"] - 1) * call.block_queries >= max_q_len,
                  fmt::format("block_starts has {} blocks of {} queries, too few for {} (max_q_len)",

@@ -78,7 +78,7 @@ Status prepare(Context& context, const LatentAppend& call, Prepared& prepared) {
                                 .coded_columns = coded_columns_of(pages),
                                 .groups = groups_of(pages),
                                 .page_shift = std::countr_zero(static_cast<u64>(page_size)),
-                                .least_amax = call.least_amax,
+                                .least_amax = std::abs(call.least_amax),
                                 .dtype = problem.dtype,
                                 .scale = problem.scale};
     return prepare_step<LatentAppendOp>(context, problem, args, prepared);

@@ -54,10 +54,11 @@ Result<Checked> check(const Mla& call, bool batch_invariant) {
         .require(indexed || match["sequences + 1"] == sequences + 1,
                  fmt::format("q_starts must have {} elements (page_table has {} sequences), got {}",
                              sequences + 1, sequences, match["sequences + 1"]))
-        .require(!records || match["record_bytes"] == kMlaRecordBytes,
-                 fmt::format("records of the cache must have {} bytes, or {} codes kv_format {}, got {}",
-                             kMlaRecordBytes, kMlaKeyDim, kv_format_name(KvFormat::fp8_e4m3),
-                             records ? match["record_bytes"] : 0))
+        .require(
+            !records || match["record_bytes"] == kMlaRecordBytes,
+            fmt::format("a row of a u8 cache must have {} bytes (a record), or with kv_format {} {}, got {}",
+                        kMlaRecordBytes, kv_format_name(KvFormat::fp8_e4m3), kMlaKeyDim,
+                        records ? match["record_bytes"] : 0))
         .require(!codes || call.kv_format == KvFormat::fp8_e4m3,
                  fmt::format("kv_format must be same or {}, got {}", kv_format_name(KvFormat::fp8_e4m3),
                              kv_format_name(call.kv_format)))

@@ -110,7 +110,7 @@ QuantizeArgs quantize_args(const QuantizedOutput& output, const QuantizeProblem&
             .group_columns = static_cast<i32>(problem.group_columns),
             .group_shift = std::countr_zero(static_cast<u64>(problem.group_columns)),
             .scale_columns = static_cast<i32>(ceil_div(problem.columns, problem.group_columns)),
-            .least_amax = output.least_amax,
+            .least_amax = std::abs(output.least_amax),
             .reciprocal_of_max = 1 / facts_of(problem.code).max,
             .code = problem.code,
             .scale = problem.scale,

@@ -69,6 +69,27 @@ json compressed(const json& scheme) {
             {"kv_cache_scheme", scheme}};
 }
 
+// Keys and values are one row; and it is codes only where the caller says so.
+TEST(KvDeclared, LatentRowsHaveOneScale) {
+    ModelConfig config = load_config("deepseek-v2-lite").value();
+    const Checkpoint one(config, {{"k_scale", {0.5F}, {1}}, {"v_scale", {2.0F}, {1}}});
+    EXPECT_EQ(one.find(config)->format, KvFormat::same);
+    config.kv_format = KvFormat::fp8_e4m3;
+    const auto found = one.find(config);
+    ASSERT_TRUE(found.ok()) << found.status().message();
+    ASSERT_EQ(std::ssize(found->layers), config.num_layers);
+    EXPECT_EQ(found->layers.back().k, std::vector<float>{0.5F});
+    EXPECT_TRUE(found->layers.back().v.empty());
+    const std::vector<float> heads(static_cast<std::size_t>(config.num_kv_heads), 1);
+    const auto refused = Checkpoint(config, {{"k_scale", heads, {config.num_kv_heads}},
+                                             {"v_scale", heads, {config.num_kv_heads}}})
+                             .find(config);
+    EXPECT_NE(
+        refused.status().message().find("k_scale: expected one scale, as f32, f16 or bf16, got f32 [16]"),
+        std::string::npos)
+        << refused.status().message();
+}
+
 TEST(KvDeclared, ByConfigs) {
     const auto declared = [](const json& quantization) {
         const ModelConfig config = glossary_config(quantization);

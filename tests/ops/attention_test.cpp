@@ -396,7 +396,9 @@ TEST(Attention, NamesWhatIsWrongWithLists) {
     small.call.block_columns = Tensor::dense(small.integers.data(), DType::i32, {0});
     EXPECT_EQ(small.error(), "attention: block_queries must be a multiple of 16, got 0");
     small.call.block_queries = 16;
-    EXPECT_EQ(small.error(), "attention: block_keys must be a power of two, got 0");
+    EXPECT_EQ(small.error(), "attention: block_keys must be a power of two to 2^29, got 0");
+    small.call.block_keys = i64{1} << 32;
+    EXPECT_EQ(small.error(), "attention: block_keys must be a power of two to 2^29, got 4294967296");
     small.call.block_keys = 8;
     EXPECT_EQ(small.error(), "attention: block_starts has 0 blocks of 16 queries, too few for 2 (max_q_len)");
     small.call.block_starts.shape[1] = 3;

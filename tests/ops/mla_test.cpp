@@ -161,8 +161,9 @@ TEST(Mla, BadCallsAreRefusedBeforeALaunch) {
     EXPECT_EQ(message([](Decode& d) { d.call.max_q_len = 0; }), "mla: max_q_len must be at least 1, got 0");
     EXPECT_EQ(message([](Decode& d) { d.call.scale = -1; }),
               "mla: scale must be finite and not negative, got -1");
-    EXPECT_EQ(message([](Decode& d) { d.call.cache.dtype = DType::u8; }),
-              "mla: records of the cache must have 656 bytes, or 576 codes kv_format fp8_e4m3, got 576");
+    EXPECT_EQ(
+        message([](Decode& d) { d.call.cache.dtype = DType::u8; }),
+        "mla: a row of a u8 cache must have 656 bytes (a record), or with kv_format fp8_e4m3 576, got 576");
     EXPECT_EQ(message([](Decode& d) { d.call.kv_format = KvFormat::fp8_e4m3; }),
               "mla: cache must be u8, got bf16");
     const auto codes = [&](KvFormat format, i64 num_scales) {

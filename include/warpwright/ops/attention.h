@@ -81,7 +81,7 @@ struct Attention {
     Tensor block_starts;    // [sequences, kv_heads or 1 for all, blocks of queries + 1] i32
     Tensor block_columns;   // [listed] i32, from 0 on; predictions go by how many there are
     i64 block_queries = 0;  // a multiple of 16
-    i64 block_keys = 0;     // a power of two
+    i64 block_keys = 0;     // a power of two to 2^29
 
     // The operation directly before this one in the stream (in a model it appends the queries' own tokens)
     // writes neither q_starts, kv_starts, kv_lengths and page_table nor keys and values before the queries'

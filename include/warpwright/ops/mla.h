@@ -31,9 +31,10 @@ struct Mla {
     // code x scale, rounded to q's type.
     Tensor cache;
     KvFormat kv_format = KvFormat::same;
-    // What codes are multiplied by, read on the device: [1] f32; null: 1. It multiplies scores, and outputs,
-    // so that codes are multiplied with queries and weights as the numbers they are, without rounding. Codes
-    // of NaN make the outputs of all that see them unspecified.
+    // What codes are multiplied by, read on the device: [1] f32, positive and finite; null: 1. It multiplies
+    // scores, and outputs, so that codes are multiplied with queries and weights as the numbers they are,
+    // without rounding. Another scale makes outputs unspecified, and so do codes of NaN for all that see
+    // them.
     Tensor k_scale;
     Tensor page_table;  // [sequences, max_pages] i32
     Tensor kv_lengths;  // [sequences] i32, tokens including the queries' own

@@ -35,7 +35,7 @@ bool is_in_lists(const AttentionInputs& in, i64 s, i64 kv_head, i64 key) {
     return false;
 }
 
-// Lists in no order, some of them empty, some with a block that there is not.
+// Lists in no order, some of them empty, some with a block that is behind all keys.
 void choose_lists(const AttentionProblem& problem, std::mt19937_64& random, AttentionInputs& in) {
     in.block_queries = problem.block_queries, in.block_keys = problem.block_keys;
     in.list_heads = problem.causal ? problem.kv_heads : 1;
@@ -51,7 +51,10 @@ void choose_lists(const AttentionProblem& problem, std::mt19937_64& random, Atte
             for (i64 block = 0; block <= kv_len / problem.block_keys; ++block) {
                 if (random() % 4 < share) in.block_columns.push_back(static_cast<i32>(block));
             }
-            if (share > 2) in.block_columns.push_back(static_cast<i32>(problem.max_kv_len));
+            // The last of these would begin at kNoWindow, or wrap.
+            const i64 behind[] = {problem.max_kv_len, kNoWindow / problem.block_keys,
+                                  std::numeric_limits<i32>::max()};
+            if (share > 2) in.block_columns.push_back(static_cast<i32>(behind[list % 3]));
             std::shuffle(in.block_columns.begin() + first, in.block_columns.end(), random);
             in.block_starts.push_back(static_cast<i32>(std::ssize(in.block_columns)));
         }

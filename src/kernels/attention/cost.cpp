@@ -9,6 +9,11 @@
 namespace warpwright {
 namespace {
 
+// Of codes of four bits a pair in pairs of 8 bits: by count of instructions where all warps read a step's
+// numbers; where a warp makes its own, what explains its measured steps, about 1200 clocks (H100 SXM,
+// 2026-11-27).
+constexpr double kPackedPairs = 1.5, kPackedPairsOfAWarp = 2.2;
+
 struct Work {
     double blocks;        // without splits
     double slots;         // blocks that the GPU holds at once
@@ -55,7 +60,7 @@ double mean_min(double from, double to, double most) {
 }
 
 // Of keys that queries see otherwise, those of their lists.
-double listed(const AttentionProblem& problem, double keys) {
+double keys_of_lists(const AttentionProblem& problem, double keys) {
     if (problem.block_queries == 0 || problem.listed_keys == 0) return keys;
     return std::min(keys, static_cast<double>(problem.listed_keys));
 }
@@ -87,7 +92,7 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     // Lists of a tile follow each other.
     const double lists =
         problem.block_queries > 0 ? std::max(1.0, tile_queries / double(problem.block_queries)) : 1;
-    const double keys = lists * listed(problem, all_keys);
+    const double keys = lists * keys_of_lists(problem, all_keys);
     // Of the keys that tiles read, the share that no other tile has read before.
     double fresh = std::min(1.0, all_keys / keys / tiles);
     if (has_first(problem)) fresh = std::min(1.0, keys_seen(problem, q_len, q_len) / (tiles * keys));
@@ -114,9 +119,7 @@ Work work_of(const AttentionRow& row, const TargetFacts& target, const Attention
     work.shared_bytes = keys_bytes * (1 + work.warps / row.kv_warps);
     if (row.q_in_shared) work.shared_bytes += work.warps * row.warp_rows * row.head_dim * element_bytes;
     work.exponentials = tile_rows * row.kv_tile;
-    // Of four bits, in pairs of 8: as many instructions for a step's numbers that all warps read; for a
-    // warp's own what explains its measured steps, about 1200 clocks on an H100.
-    const double pairs = !is_packed(row) ? 1 : reads_codes(row) ? 2.2 : 1.5;
+    const double pairs = !is_packed(row) ? 1 : reads_codes(row) ? kPackedPairsOfAWarp : kPackedPairs;
     work.conversions = is_coded(row) ? pairs * row.kv_tile * row.head_dim : 0;
     if (problem.softcap > 0) work.step_flops *= 1 + costs.softcap_columns / row.head_dim;
     work.merge_bytes = 4.0 * total_q_tokens(problem) * problem.heads * value_dim(problem) * 2;
@@ -219,7 +222,7 @@ Prediction AttentionOp::predict(const Row& row, const TargetFacts& target, const
     if (row.arch == ArchClass::host) {
         const double tokens = static_cast<double>(total_q_tokens(problem));
         const double q_len = tokens / problem.sequences;
-        const double keys = listed(problem, keys_seen(problem, q_len, 1));
+        const double keys = keys_of_lists(problem, keys_seen(problem, q_len, 1));
         const double columns = static_cast<double>(problem.head_dim + value_dim(problem));
         const double flops = 2 * tokens * problem.heads * keys * columns;
         const double read =

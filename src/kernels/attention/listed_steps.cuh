@@ -69,7 +69,11 @@ private:
     }
     __device__ int steps_of(int blocks) const { return blocks << steps_shift(); }
     __device__ int block_steps() const { return steps_of(1); }
-    __device__ int column_of(int step) const { return step < end_ ? columns_[step >> steps_shift()] : 0; }
+    __device__ int column_of(int step) const {
+        if (step >= end_) return 0;
+        // why: the key of a block behind all keys must neither wrap nor be kNoKey.
+        return min(columns_[step >> steps_shift()], (kNoKey - 1) >> shift_);
+    }
 
     const i32* columns_;
     int shift_, step_, end_;

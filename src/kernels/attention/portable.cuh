@@ -24,8 +24,8 @@ constexpr bool has_own_loop(Bias bias) {
 
 // The steps over a block's keys. Windows, chunks and softcaps have a variant of their own, and what
 // biases.cuh has is for rows of its own: they would cost the others registers. Rows with biases read the last
-// step first: ALiBi is largest there, and outputs would be rescaled whenever it rises. ragged: no pages,
-// whose numbers cost registers.
+// step first, unless steps are listed: ALiBi is largest there, and outputs would be rescaled whenever it
+// rises. ragged: no pages, whose numbers cost registers.
 template <AttentionRow R, bool is_plain, Bias bias, bool ragged, class Steps>
 __device__ inline void attend(const AttentionArgs& args, const BlockWork& work, KvTiles<R>& keys,
                               const QueryOperand<R>& query, WarpRows<R>& rows, AttentionShared<R>& shared,

@@ -91,6 +91,9 @@ constexpr i64 value_dim(const AttentionProblem& problem) {
 // More keys than there are, and no overflow when it is added to the number of a key.
 constexpr i32 kNoWindow = 1 << 30;
 
+// Of a listed block: its keys count in 32 bits.
+constexpr i64 kMaxBlockKeys = i64{1} << 29;
+
 // Multiples of a chunk without a division, for numbers below 2^31 (Granlund and Montgomery, 1994): with
 // 2^(shift - 1) < size <= 2^shift and magic = 2^(31 + shift) / size rounded up, n / size is
 // n magic / 2^(31 + shift) rounded down. Size 0 has the multiple 0 only; 1 is a window of no keys.

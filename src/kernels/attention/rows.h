@@ -320,8 +320,10 @@ constexpr Rejection why_not(const AttentionRow& row, const TargetFacts& target,
     if (is_device && (problem.block_queries > 0 ? !row.lists : has_only_lists(row)))
         return {"block_lists", row.lists ? 1 : 0, row.lists ? 0 : 1, "bool"};
     if (problem.block_queries > 0) {
-        if ((problem.block_keys & (problem.block_keys - 1)) != 0)
+        if (problem.block_keys < 1 || (problem.block_keys & (problem.block_keys - 1)) != 0)
             return {"block_keys", 0, problem.block_keys, "power_of_two"};
+        if (problem.block_keys > kMaxBlockKeys)
+            return {"block_keys", kMaxBlockKeys, problem.block_keys, "at_most"};
         // A tile of rows, or a warp's rows of it, is of one block, and so is a step of keys, which may have
         // fewer than it has room for where a warp's rows are.
         const i64 group = is_device ? problem.heads / problem.kv_heads : 1;

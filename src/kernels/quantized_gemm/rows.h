@@ -22,7 +22,7 @@ struct QuantizedGemmRow {
     int warps_k = 1;             // warps of a block, or groups of them, that share out the steps
     int blocks_per_sm = 1;       // registers are limited so that this many fit; shared memory may allow fewer
     bool wide = false;           // scales of two bytes, or the format's own, for 64 of k or more
-    i64 shared_bytes = 0;        // dynamic; sizeof(QuantizedGemmShared), filled in by sized()
+    i64 shared_bytes = 0;        // dynamic; sizeof(QuantizedGemmShared), or smallest_shared_bytes()
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {

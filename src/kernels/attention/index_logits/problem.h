@@ -21,7 +21,7 @@ struct IndexLogitsProblem {
     bool causal = true;
     i64 page_size = 64;
     i64 alignment_bytes = 16;  // what the start of every row of q and of the cache is a multiple of
-    KvFormat kv_format = KvFormat::same;  // fp8_e4m3: queries and keys are codes; otherwise bf16
+    KvFormat kv_format = KvFormat::same;  // of keys; fp8_e4m3: codes, and queries too unless bf16_queries
     bool bf16_queries = false;            // of keys that are codes: queries are not
 
     template <class Self, class Visitor>

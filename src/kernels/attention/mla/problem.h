@@ -103,9 +103,8 @@ struct MlaArgs {
     i32 index_stride, max_indices;
     i32 num_slots;
 
-    // Of codes that are not in records: what they are multiplied by. null: 1.
-    i32 one_scale;
-    const float* k_scale;
+    i32 one_scale;         // codes are not in records
+    const float* k_scale;  // of such codes: what they are multiplied by; null: 1
 };
 
 }  // namespace warpwright
