@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 #include <span>
 
+#include "check/ops/appended_slots.h"
 #include "check/ops/checks.h"
 #include "kernels/fused/kv_append/operation.h"
 #include "kernels/fused/kv_append/oracle.h"
@@ -68,24 +68,11 @@ struct KvAppendCheck {
         return scales;
     }
 
-    // Three sequences whose pages are shuffled over the whole cache. Every third token is padding; the others
-    // take turns among the sequences, at consecutive positions that start in the middle of a page.
     static void run(Workbench& bench, const KvAppendProblem& problem, CheckResult& result) {
-        const i64 num_sequences = 3, tokens = problem.tokens;
-        const i64 max_pages = ceil_div(tokens + 5, problem.page_size) + 1;
-        const i64 num_pages = num_sequences * max_pages + 2;  // two belong to nobody
+        const i64 tokens = problem.tokens;
+        const auto [num_pages, max_pages, pages, sequences, positions] =
+            choose_slots(tokens, problem.page_size, bench.random());
         const bool misaligned = problem.alignment_bytes < 16;
-        std::vector<i32> pages(static_cast<std::size_t>(num_pages));
-        std::iota(pages.begin(), pages.end(), 0);
-        std::shuffle(pages.begin(), pages.end(), bench.random());
-        pages.resize(static_cast<std::size_t>(num_sequences * max_pages));
-        std::vector<i32> sequences, positions, next{5, 0, 2};
-        for (i64 token = 0; token < tokens; ++token) {
-            const auto sequence = static_cast<std::size_t>(bench.random()() % 3);
-            sequences.push_back(static_cast<i32>(sequence));
-            positions.push_back(token % 3 == 2 ? -1 - static_cast<i32>(token) : next[sequence]++);
-        }
-
         const auto values = [&] {
             return bench.input(problem.dtype, {tokens, problem.kv_heads, problem.head_dim}, 1, misaligned);
         };
@@ -111,7 +98,7 @@ struct KvAppendCheck {
         const Tensor k_pages = cache(), v_pages = cache();
         const std::vector<float> k_before = bench.read(k_pages), v_before = bench.read(v_pages);
         Tensor page_table = bench.integers(pages);
-        page_table = Tensor::dense(page_table.data, DType::i32, {num_sequences, max_pages});
+        page_table = Tensor::dense(page_table.data, DType::i32, {AppendedSlots::kSequences, max_pages});
         std::vector<float> k_scales, v_scales;
         if (coded) {
             k_scales = choose_scales(problem, bench.random());

@@ -3,34 +3,14 @@
 
 #include <algorithm>
 #include <limits>
-#include <numeric>
 
+#include "check/ops/appended_slots.h"
 #include "check/ops/checks.h"
 #include "kernels/fused/latent_append/operation.h"
 #include "kernels/fused/latent_append/oracle.h"
 
 namespace warpwright {
 namespace {
-
-// Three sequences whose pages are shuffled over the whole cache. Every third token is padding; the others
-// take turns among the sequences, at consecutive positions that start in the middle of a page. Returns the
-// number of pages; two belong to nobody.
-i64 choose_slots(const LatentAppendProblem& problem, std::mt19937_64& random, LatentAppendInputs& in) {
-    constexpr i64 kSequences = 3;
-    in.max_pages = ceil_div(problem.tokens + 5, problem.page_size) + 1;
-    const i64 num_pages = kSequences * in.max_pages + 2;
-    in.page_table.resize(static_cast<std::size_t>(num_pages));
-    std::iota(in.page_table.begin(), in.page_table.end(), 0);
-    std::shuffle(in.page_table.begin(), in.page_table.end(), random);
-    in.page_table.resize(static_cast<std::size_t>(kSequences * in.max_pages));
-    i32 next[kSequences] = {5, 0, 2};
-    for (i64 token = 0; token < problem.tokens; ++token) {
-        const auto sequence = static_cast<i32>(random() % kSequences);
-        in.sequences.push_back(sequence);
-        in.positions.push_back(token % 3 == 2 ? -1 - static_cast<i32>(token) : next[sequence]++);
-    }
-    return num_pages;
-}
 
 // Groups of zeros, of magnitudes from the least to the largest, and of what codes have no number for. The
 // first two tokens, which are written, have some.
@@ -78,7 +58,12 @@ struct LatentAppendCheck {
         const bool misaligned = problem.alignment_bytes < 16;
         const i64 columns = columns_of(problem.pages), page_size = problem.page_size;
         LatentAppendInputs in{.least_amax = problem.scale == ScaleType::f32 && !records ? 1e-4f : 0.0f};
-        const i64 num_pages = choose_slots(problem, bench.random(), in);
+        AppendedSlots slots = choose_slots(problem.tokens, problem.page_size, bench.random());
+        const i64 num_pages = slots.num_pages;
+        in.max_pages = slots.max_pages;
+        in.page_table = std::move(slots.page_table);
+        in.sequences = std::move(slots.sequences);
+        in.positions = std::move(slots.positions);
 
         const Tensor x = bench.input(problem.dtype, {problem.tokens, columns}, 1, misaligned);
         std::vector<float> drawn = bench.read(x);
