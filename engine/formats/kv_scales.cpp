@@ -56,9 +56,10 @@ Result<std::vector<float>> read_scales(const ModelConfig& config, const Safetens
     const bool is_float =
         stored.dtype == DType::f32 || stored.dtype == DType::f16 || stored.dtype == DType::bf16;
     if (!is_float || !one_dimension || (count != 1 && count != heads)) {
-        const std::string by_head = heads == 1 ? "" : fmt::format(" or {}, one for each kv head", heads);
-        return caller_error(fmt::format("{}: tensor {}: expected one scale{}, as f32, f16 or bf16, got {} {}",
-                                        stored.file, name, by_head, dtype_name(stored.dtype), stored.shape));
+        const std::string expected =
+            config.is_latent() ? "one scale" : fmt::format("one scale or {}, one for each kv head", heads);
+        return caller_error(fmt::format("{}: tensor {}: expected {}, as f32, f16 or bf16, got {} {}",
+                                        stored.file, name, expected, dtype_name(stored.dtype), stored.shape));
     }
     std::vector<float> scales;
     for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
@@ -70,12 +71,13 @@ Result<std::vector<float>> read_scales(const ModelConfig& config, const Safetens
     return scales;
 }
 
-// The names under which a layer has scales; null: it has none.
-Result<const ScaleNames*> names_of(const Safetensors& checkpoint, const std::string& body, int layer) {
+// The names under which a layer has scales; null: it has none. A latent row's is its keys'.
+Result<const ScaleNames*> names_of(const ModelConfig& config, const Safetensors& checkpoint,
+                                   const std::string& body, int layer) {
     for (const ScaleNames& names : kScaleNames) {
         const std::string k = tensor_name(body, layer, names.k), v = tensor_name(body, layer, names.v);
         const bool has_k = checkpoint.contains(k), has_v = checkpoint.contains(v);
-        if (has_k && has_v) return &names;
+        if (has_k && (has_v || config.is_latent())) return &names;
         if (has_k || has_v) {
             return caller_error(fmt::format("{}: tensor {}: expected {} beside it, which is not there",
                                             checkpoint.path(), has_k ? k : v, has_k ? v : k));
@@ -128,12 +130,12 @@ Result<StoredKv> find_kv(const ModelConfig& config, const Safetensors& checkpoin
     if (kv.format == KvFormat::same) return kv;
     int num_without = 0;
     for (int layer = 0; layer < config.num_layers; ++layer) {
-        WW_ASSIGN(const ScaleNames* names, names_of(checkpoint, body, layer));
+        WW_ASSIGN(const ScaleNames* names, names_of(config, checkpoint, body, layer));
         LayerKvScales& scales = kv.layers.emplace_back();
         num_without += names == nullptr;
         if (names == nullptr) continue;
         WW_ASSIGN(scales.k, read_scales(config, checkpoint, tensor_name(body, layer, names->k)));
-        if (config.is_latent()) continue;  // a row's is its keys'
+        if (config.is_latent()) continue;
         WW_ASSIGN(scales.v, read_scales(config, checkpoint, tensor_name(body, layer, names->v)));
     }
     if (num_without > 0) {

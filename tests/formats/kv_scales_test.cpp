@@ -244,6 +244,48 @@ TEST(KvScales, BadOnesAreRefusedByName) {
         refusal({good}));
 }
 
+// A latent row has one scale, its keys': what is beside it as values' is not looked at, and may be missing.
+TEST(KvScales, OfLatentRows) {
+    ModelConfig config = load_config("deepseek-v2-lite").value();
+    const std::vector<Scales> alone{{"k_scale", {0.25F}, {1}}};
+    EXPECT_EQ(Checkpoint(config, alone).find(config)->format, KvFormat::same);  // codes are asked for only
+    config.kv_format = KvFormat::fp8_e4m3;
+    const auto expect_one = [&](std::vector<Scales> scales) {
+        const auto kv = Checkpoint(config, std::move(scales)).find(config);
+        ASSERT_TRUE(kv.ok()) << kv.status().message();
+        EXPECT_EQ(kv->format, KvFormat::fp8_e4m3);
+        EXPECT_EQ(kv->note, "");
+        ASSERT_EQ(std::ssize(kv->layers), config.num_layers);
+        for (const LayerKvScales& layer : kv->layers) {
+            EXPECT_EQ(layer.k, std::vector<float>{0.25F});
+            EXPECT_TRUE(layer.v.empty());
+        }
+    };
+    expect_one(alone);
+    expect_one({alone[0], {"v_scale", {NAN}, {1}}});
+    expect_one({{"kv_scale", {0.25F}, {}}});
+    const auto refusal = [&](std::vector<Scales> scales) {
+        const auto kv = Checkpoint(config, std::move(scales)).find(config);
+        return kv.ok() ? std::string() : kv.status().message();
+    };
+    for (const i64 count : {i64{2}, i64{config.num_kv_heads}}) {
+        const std::vector<float> ones(static_cast<std::size_t>(count), 1.0F);
+        EXPECT_PRED_FORMAT2(
+            testing::IsSubstring,
+            fmt::format("tensor model.layers.0.self_attn.k_scale: expected one scale, as f32, f16 or bf16, "
+                        "got f32 [{}]",
+                        count),
+            refusal({{"k_scale", ones, {count}}}));
+    }
+    EXPECT_PRED_FORMAT2(testing::IsSubstring,
+                        "tensor model.layers.0.self_attn.k_scale: scale 0: expected positive and finite, got",
+                        refusal({{"k_scale", {0}, {1}}}));
+    EXPECT_PRED_FORMAT2(
+        testing::IsSubstring,
+        "tensor model.layers.0.self_attn.v_scale: expected model.layers.0.self_attn.k_scale beside it",
+        refusal({{"v_scale", {1}, {1}}}));
+}
+
 // A whole checkpoint: the shipped model with scales beside its weights.
 TEST(KvScales, ReachTheEngine) {
     const Scratch scratch;
