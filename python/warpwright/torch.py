@@ -14,7 +14,7 @@ gated_activation    (gate, up, activation) -> out
 embedding           (ids, table, scale) -> out
 rope                (q!, k!, positions, frequency, magnitude, interleaved)
 rope_append         (q!, k, v, positions, frequency, sequences, page_table, k_pages!, v_pages!, ...)
-kv_append           (k, v, sequences, positions, page_table, k_pages!, v_pages!, kv_format, k_scale?, ...)
+kv_append           (k, v?, sequences, positions, page_table, k_pages!, v_pages!?, kv_format, k_scale?, ...)
 latent_append       (x, sequences, positions, page_table, pages!, scale, least_amax)
 attention           (q, k, v, q_starts, kv_starts, max_q_len, max_kv_len, ...) -> (out, lse_base2)
 paged_attention     (q, k_pages, v_pages, q_starts, page_table, kv_lengths, ...) -> (out, lse_base2)
@@ -208,8 +208,8 @@ def _kv_append(
 
 
 _register(
-    "kv_append(Tensor k, Tensor v, Tensor sequences, Tensor positions, Tensor page_table, "
-    "Tensor(a!) k_pages, Tensor(b!) v_pages, str? kv_format=None, Tensor? k_scale=None, "
+    "kv_append(Tensor k, Tensor? v, Tensor sequences, Tensor positions, Tensor page_table, "
+    "Tensor(a!) k_pages, Tensor(b!)? v_pages, str? kv_format=None, Tensor? k_scale=None, "
     "Tensor? v_scale=None) -> ()",
     _kv_append,
     _nothing,

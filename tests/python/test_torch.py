@@ -27,7 +27,7 @@ def integers(*values, device):
 
 
 def calls(device):
-    """name -> (arguments of torch.ops.warpwright.name), every operator once."""
+    """name -> (arguments of torch.ops.warpwright.name), every operator; "name of_what" is another call."""
     torch.manual_seed(4)
     x, weight = normal(5, 128, device=device), normal(128, device=device)
     rows = lambda value, dtype=torch.float32: torch.full((3,), value, dtype=dtype, device=device)
@@ -63,6 +63,17 @@ def calls(device):
             integers(3, 17, -1, device=device),
             table,
             *pages,
+        ),
+        "kv_append of_keys": (
+            normal(3, 1, 576, device=device),
+            None,
+            integers(0, 1, 2, device=device),
+            integers(3, 17, -1, device=device),
+            table,
+            torch.zeros(6, PAGE, 1, 576, dtype=torch.uint8, device=device),
+            None,
+            "fp8_e4m3",
+            torch.tensor([0.25], device=device),
         ),
         "latent_append": (
             normal(3, 128, device=device),
@@ -124,6 +135,21 @@ def calls(device):
             integers(7, 3, device=device),
             integers(0, 2, 3, device=device),
             2,
+        ),
+        "mla of_codes": (
+            normal(3, HEADS, 576, device=device),
+            torch.randint(0, 0x50, (5, 4, 576), dtype=torch.uint8, device=device),
+            integers([3, 1], [0, 4], device=device),
+            integers(7, 3, device=device),
+            integers(0, 2, 3, device=device),
+            2,
+            0,
+            True,
+            0.0,
+            None,
+            None,
+            "fp8_e4m3",
+            torch.tensor([0.25], device=device),
         ),
         "index_logits": (
             normal(3, HEADS, 128, device=device),
@@ -265,6 +291,11 @@ def calls_on_codes(device):
     }
 
 
+def operator_of(name):
+    """Of a key of calls()."""
+    return getattr(torch.ops.warpwright, name.partition(" ")[0])
+
+
 def copied(arguments):
     return [argument.clone() if isinstance(argument, torch.Tensor) else argument for argument in arguments]
 
@@ -303,9 +334,7 @@ class OnDevice:
         tests = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
         for name, arguments in self.calls.items():
             with self.subTest(name):
-                torch.library.opcheck(
-                    getattr(torch.ops.warpwright, name).default, copied(arguments), test_utils=tests
-                )
+                torch.library.opcheck(operator_of(name).default, copied(arguments), test_utils=tests)
 
     def test_every_operation_has_an_operator(self):
         from warpwright import _abi
@@ -322,7 +351,7 @@ class OnDevice:
             for name, arguments in calls.items():
                 # With something around every call for the compiler to do.
                 arguments = [fresh(argument) for argument in arguments]
-                made = everything(getattr(torch.ops.warpwright, name), arguments)
+                made = everything(operator_of(name), arguments)
                 results += [used(result) for result in made]
             return results
 
@@ -353,6 +382,35 @@ class OnDevice:
                 reference,
                 np.abs(parts[2]).max() * (1 + scores),
             )
+            support.assert_derived(
+                self, lse[mine].double().cpu().numpy(), oracle_lse, reference_lse, 16 + scores
+            )
+
+    def test_latent_rows_as_codes(self):
+        rows, _, sequences, positions, table, cache, _, format_, scale = self.calls["kv_append of_keys"]
+        torch.ops.warpwright.kv_append(
+            rows, None, sequences, positions, table, cache, None, kv_format=format_, k_scale=scale
+        )
+        expected = torch.zeros_like(cache)
+        codes = (rows.float() / scale).to(torch.float8_e4m3fn).view(torch.uint8)
+        for token in range(2):  # the third is padding
+            page = table[sequences[token], positions[token] // PAGE]
+            expected[page, positions[token] % PAGE] = codes[token]
+        self.assertTrue(torch.equal(cache, expected))
+
+        q, codes, table, lengths, q_starts = self.calls["mla of_codes"][:5]
+        out, lse = torch.ops.warpwright.mla(*self.calls["mla of_codes"])
+        numbers = codes.view(torch.float8_e4m3fn).double() * 0.25
+        for sequence in range(2):
+            mine = slice(q_starts[sequence], q_starts[sequence + 1])
+            keys = numbers[table[sequence]].reshape(-1, 1, 576)[: lengths[sequence]]
+            parts = [part.double().cpu().numpy() for part in (q[mine], keys, keys[..., :512])]
+            (oracle, oracle_lse, scores), (reference, reference_lse, _) = (
+                support.attention_oracle(*parts, scale=192**-0.5, causal=True, real=real, dtype="bf16")
+                for real in (np.float64, np.float32)
+            )
+            magnitude = parts[2].max() * (1 + scores)
+            support.assert_derived(self, out[mine].double().cpu().numpy(), oracle, reference, magnitude)
             support.assert_derived(
                 self, lse[mine].double().cpu().numpy(), oracle_lse, reference_lse, 16 + scores
             )
@@ -417,7 +475,7 @@ class Gpu(OnDevice, unittest.TestCase):
     def test_graphs(self):
         for name, arguments in self.calls.items():
             with self.subTest(name):
-                operator = getattr(torch.ops.warpwright, name)
+                operator = operator_of(name)
                 expected = everything(operator, copied(arguments))
                 static = copied(arguments)
                 graph = torch.cuda.CUDAGraph()
