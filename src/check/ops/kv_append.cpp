@@ -56,6 +56,18 @@ struct KvAppendCheck {
                                     .values = false});
             }
         }
+        for (KvFormat format : {KvFormat::same, KvFormat::fp8_e4m3}) {
+            for (DType dtype : {DType::bf16, DType::f16}) {
+                problems.push_back({.tokens = 9,
+                                    .kv_heads = 1,
+                                    .head_dim = 576,
+                                    .page_size = 8,
+                                    .dtype = dtype,
+                                    .alignment_bytes = 2,
+                                    .kv_format = format,
+                                    .values = false});
+            }
+        }
         return problems;
     }
 
