@@ -21,6 +21,7 @@ namespace {
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr i64 kSpareTokens = 2;    // rows of q and out that belong to no sequence
 constexpr i64 kSpareColumns = 16;  // of the cache, between its rows
+constexpr i64 kFiniteCodes = 254;  // of e4m3: all but 0x7f and 0xff
 
 // The cache with room between its rows and its pages. What no sequence reads is NaN.
 Tensor make_cache(Workbench& bench, const MlaProblem& problem, MlaInputs& in, i64 num_pages,
@@ -84,7 +85,7 @@ Tensor make_records(Workbench& bench, const MlaProblem& problem, MlaInputs& in, 
     return cache;
 }
 
-// The same of codes with one scale.
+// The same of codes with one scale: random ones; where there is one key, every finite code.
 Tensor make_codes(Workbench& bench, const MlaProblem& problem, MlaInputs& in, i64 num_pages,
                   double magnitude) {
     const i64 columns = kMlaKeyDim + (problem.alignment_bytes < 16 ? 1 : kSpareColumns);
@@ -97,7 +98,10 @@ Tensor make_codes(Workbench& bench, const MlaProblem& problem, MlaInputs& in, i6
             const i64 row = in.row(s, key) / kMlaKeyDim;
             const i64 at = row / problem.page_size * page_bytes + row % problem.page_size * columns;
             for (int i = 0; i < kMlaKeyDim; ++i) {
-                const u8 code = formats::encode(formats::kE4M3, normal(bench.random()));
+                const i64 nth = (row * kMlaRopeDim + i) % kFiniteCodes;
+                const u8 code = problem.max_kv_len == 1
+                                    ? static_cast<u8>(nth < kFiniteCodes / 2 ? nth : nth + 1)
+                                    : formats::encode(formats::kE4M3, normal(bench.random()));
                 bytes[static_cast<std::size_t>(at + i)] = std::byte{code};
                 in.cache[static_cast<std::size_t>(row * kMlaKeyDim + i)] =
                     formats::decode(formats::kE4M3, code);
@@ -183,19 +187,23 @@ struct MlaCheck {
         }
         add_indexed({8, 1, 50, 0, 5, any, false, 8, 2}, KvFormat::same);  // nothing is aligned
 
+        const auto add_codes = [&](MlaProblem problem, bool indexed) {
+            problem.one_scale = true;
+            if (indexed) {
+                add_indexed(problem, KvFormat::fp8_e4m3);
+            } else {
+                add_records(problem);
+            }
+        };
         for (const bool indexed : {false, true}) {
-            const auto add_codes = [&](MlaProblem problem) {
-                problem.one_scale = true;
-                if (indexed) {
-                    add_indexed(problem, KvFormat::fp8_e4m3);
-                } else {
-                    add_records(problem);
-                }
-            };
-            add_codes({9, 1, 93, 0, 20, any, true, 1});    // large scores; without a scale
-            add_codes({1, 1, 2048, 0, 8, any, true, 64});  // many splits
-            add_codes({2, indexed ? 1 : 2, 80, 0, 128, any, true, 16});
-            add_codes({6, indexed ? 1 : 3, 70, 0, 3, any, true, 16, 2});  // nothing is aligned
+            add_codes({9, 1, 93, 0, 20, any, true, 1}, indexed);    // large scores; without a scale
+            add_codes({1, 1, 2048, 0, 8, any, true, 64}, indexed);  // many splits
+            add_codes({2, indexed ? 1 : 2, 80, 0, 128, any, true, 16}, indexed);
+            add_codes({6, indexed ? 1 : 3, 70, 0, 3, any, true, 16, 2}, indexed);  // nothing is aligned
+        }
+        for (const bool indexed : {false, true}) {  // one key: what comes out is its numbers
+            add_codes({7, 1, 1, 0, 16, any, true, 64}, indexed);
+            add_codes({7, 1, 1, 0, 16, any, true, 64, 2}, indexed);
         }
         return problems;
     }
@@ -207,6 +215,19 @@ struct MlaCheck {
             for (Real& lse : answer.lse) lse *= std::numbers::ln2_v<Real>;
         }
         return answer;
+    }
+
+    // Outputs of one key are its numbers, of all sizes: the error of each is judged as a part of it.
+    static void judge_parts(Workbench& bench, std::vector<float> got, const AttentionAnswer<double>& answer,
+                            std::vector<float> reference, CheckResult& result) {
+        std::vector<double> oracle = answer.out;
+        for (std::size_t i = 0; i < oracle.size(); ++i) {
+            const double size = oracle[i] == 0 ? 1 : std::abs(oracle[i]);
+            oracle[i] /= size;
+            got[i] = static_cast<float>(got[i] / size);
+            reference[i] = static_cast<float>(reference[i] / size);
+        }
+        judge(result, bench, compare(got, oracle, reference, 1 + answer.largest_score), "parts of out");
     }
 
     static void run(Workbench& bench, const MlaProblem& problem, CheckResult& result) {
@@ -279,6 +300,7 @@ struct MlaCheck {
         // why: a weight's relative error is its score's absolute error, which grows with the scores.
         judge(result, bench,
               compare(got, answer.out, reference.out, largest_value * (1 + answer.largest_score)), "out");
+        if (problem.max_kv_len == 1) judge_parts(bench, got, answer, reference.out, result);
         judge(result, bench, compare(got_lse, answer.lse, reference.lse, 16 + answer.largest_score), "lse");
     }
 };
