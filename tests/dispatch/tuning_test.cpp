@@ -218,8 +218,8 @@ TEST(Tuning, BatchFieldsAreWhatCanonicalFixes) {
     AttentionProblem::visit(problem, [&](const char* name, const auto&) {
         if (batch_fields<AttentionProblem>()[i++]) names.emplace_back(name);
     });
-    EXPECT_EQ(names,
-              (std::vector<std::string>{"sequences", "max_q_len", "max_kv_len", "q_tokens", "max_splits"}));
+    EXPECT_EQ(names, (std::vector<std::string>{"sequences", "max_q_len", "max_kv_len", "q_tokens",
+                                               "max_splits", "listed_keys"}));
 }
 
 }  // namespace
