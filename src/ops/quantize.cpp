@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 
 #include "dispatch/prepare.h"
@@ -46,7 +45,7 @@ Status prepare(Context& context, const Quantize& call, Prepared& prepared) {
                                  .global_scale = call.global_scale,
                                  .swizzled = call.swizzled,
                                  .given_scale = call.given_scale,
-                                 .least_amax = std::abs(call.least_amax)};
+                                 .least_amax = call.least_amax};
     QuantizeProblem problem{
         .rows = rows,
         .columns = columns,
