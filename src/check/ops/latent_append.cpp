@@ -57,7 +57,8 @@ struct LatentAppendCheck {
         const bool records = problem.pages == LatentPages::records;
         const bool misaligned = problem.alignment_bytes < 16;
         const i64 columns = columns_of(problem.pages), page_size = problem.page_size;
-        LatentAppendInputs in{.least_amax = problem.scale == ScaleType::f32 && !records ? 1e-4f : 0.0f};
+        // A zero of either sign: amaxes are compared as bits on a GPU, where -0 would be the largest.
+        LatentAppendInputs in{.least_amax = problem.scale == ScaleType::f32 && !records ? 1e-4f : -0.0f};
         AppendedSlots slots = choose_slots(problem.tokens, problem.page_size, bench.random());
         const i64 num_pages = slots.num_pages;
         in.max_pages = slots.max_pages;

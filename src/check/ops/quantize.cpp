@@ -158,7 +158,7 @@ struct QuantizeCheck {
                       .codes = bench.output(DType::u8, {rows, code_bytes}, misaligned),
                       .swizzled = problem.swizzled,
                       .given_scale = problem.given_scale,
-                      .least_amax = by_column ? 0.01F : 0};
+                      .least_amax = by_column ? 0.01F : -0.0F};
         if (problem.scale == ScaleType::e4m3) {
             call.global_scale = bench.input(DType::f32, {1});
             bench.write(call.global_scale, {global_scale_of(problem)});
