@@ -53,6 +53,12 @@ class Report:
     def skips(self, name, reason):
         self.skipped[reason].append(name)
 
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        for reason, names in other.skipped.items():
+            self.skipped[reason] += names
+
     def counts(self):
         return self.passed, len(self.failed), sum(map(len, self.skipped.values()))
 
@@ -301,9 +307,25 @@ def tests_step(report, labels):
     if "build" in report.failed:
         return
     timed("tests", lambda report: f"{run_ctest(report, BUILD, selection)} programs", report)
-    for folder in folders_with("test_*.py"):
-        if folder != "structure" and (folder in labels or not labels):
-            timed(f"  {folder}", lambda report: python_tests(report, folder), report)
+    scripted = [folder for folder in folders_with("test_*.py") if folder != "structure"]
+    python_step(report, [folder for folder in scripted if folder in labels or not labels])
+
+
+def python_step(report, folders):
+    """The Python tests of some folders, several at once; contributing, which takes longest, comes first."""
+    def run(folder):
+        started = time.monotonic()
+        own = Report()
+        python_tests(own, folder)
+        return folder, own, time.monotonic() - started
+
+    with concurrent.futures.ThreadPoolExecutor(TEST_JOBS) as pool:
+        jobs = [pool.submit(run, folder) for folder in sorted(folders, key=lambda name: name != "contributing")]
+        for job in concurrent.futures.as_completed(jobs):
+            folder, own, seconds = job.result()
+            report.add(own)
+            passed, failed, skipped = own.counts()
+            print_line(f"  {folder}", failed == 0, seconds, passed, skipped)
 
 
 def emulated_step(report):

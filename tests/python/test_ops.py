@@ -477,7 +477,7 @@ class Operations(unittest.TestCase):
             )
             with self.assertRaisesRegex(warpwright.CallerError, "indices exclude page_table and kv_lengths"):
                 warpwright.mla(q, cache, table, lengths, q_starts=starts, indices=lists, device=device)
-            with self.assertRaisesRegex(warpwright.CallerError, "records of the cache must have 656 bytes"):
+            with self.assertRaisesRegex(warpwright.CallerError, "a row of a u8 cache must have 656 bytes"):
                 warpwright.mla(q, records[..., :640], table, lengths, q_starts=starts, device=device)
             with self.assertRaisesRegex(warpwright.CallerError, "mla: q and cache must have 576 columns"):
                 warpwright.mla(q[..., :512], cache[..., :512], table, lengths, q_starts=starts, device=device)
