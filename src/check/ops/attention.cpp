@@ -51,7 +51,7 @@ void choose_lists(const AttentionProblem& problem, std::mt19937_64& random, Atte
             for (i64 block = 0; block <= kv_len / problem.block_keys; ++block) {
                 if (random() % 4 < share) in.block_columns.push_back(static_cast<i32>(block));
             }
-            // The last of these would begin at kNoWindow, or wrap.
+            // The last two would begin at kNoWindow, or wrap.
             const i64 behind[] = {problem.max_kv_len, kNoWindow / problem.block_keys,
                                   std::numeric_limits<i32>::max()};
             if (share > 2) in.block_columns.push_back(static_cast<i32>(behind[list % 3]));
