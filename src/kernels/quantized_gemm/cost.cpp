@@ -98,13 +98,14 @@ Prediction QuantizedGemmOp::predict(const Row& row, const TargetFacts& target, c
     const double tensor_us = per_sm * block_flops / (sm_tflops * costs.bandwidth_tensor_share * 1e6);
     // Instructions of a warp's step: registers that are decoded, products with their loads, sums that are
     // scaled, and the copies' own. A scheduler was seen to issue so many a clock, less where more rows of A
-    // are waited for: H200, 2026-11-26.
+    // are waited for: H200, 2026-11-26; wide rows there, 2026-11-27, with few rows of A as much faster as on
+    // an H100.
     // Where two steps are a turn: H100, 2026-11-27.
     const bool paired =
         may_pair_steps(row) && problem.k % (2 * kPackedK) == 0 &&
         (facts_of(row.format).group != 0 || problem.group == 0 || problem.group >= 2 * kPackedK);
     const double of_step = paired ? 90 : 120;
-    const double issued = row.tile_m <= 8 ? 0.68 : 0.43;
+    const double issued = row.tile_m <= 8 ? 0.68 : !row.wide ? 0.43 : rows <= 8 ? 0.61 : 0.56;
     const double registers = row.warp_n * kPackedK / 64.0;
     const double products = row.warp_n / 16.0 * (row.warp_m / 8.0) * (kPackedK / 16.0);
     const double groups =
