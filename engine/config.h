@@ -149,6 +149,9 @@ struct ModelConfig {
     bool dequantise = false;  // they are multiplied as numbers of `dtype` nevertheless
     // How keys and values are kept; unset: as the checkpoint declares, or else in `dtype`.
     std::optional<KvFormat> kv_format;
+    // Whether prompts of latent attention run expanded (engine/latent_forward.h); unset: where that is
+    // predicted to be faster.
+    std::optional<bool> expands_latents;
     Activations activations = Activations::automatic;
     bool coded_inputs = false;  // what that comes to on a target: with_activations() says, and why
     std::string activations_reason;

@@ -7,6 +7,8 @@
 #include <bit>
 #include <chrono>
 
+#include "engine/latent_forward.h"
+
 namespace warpwright {
 namespace {
 
@@ -83,7 +85,9 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<Context> context,
               StepInputs::create(*engine->context_,
                                  {.tokens = largest.tokens,
                                   .sequences = options.max_sequences,
-                                  .pages_per_sequence = (context_tokens + page_size - 1) / page_size}));
+                                  .pages_per_sequence = (context_tokens + page_size - 1) / page_size,
+                                  .kv_slots = expanded_rows(engine->config_, largest.tokens),
+                                  .page_size_tokens = page_size}));
     engine->adjustments_ = LogitLists(*engine->context_, options.max_sequences);
     WW_ASSIGN(engine->forward_, Forward::create(*engine->context_, engine->config_, engine->weights_,
                                                 engine->pages_, engine->inputs_, largest));
@@ -184,8 +188,12 @@ Status Engine::launch(const Pass& pass, const Variant& variant) {
         WW_TRY(last_decode_->graph.handle != nullptr ? device.launch(last_decode_->graph, stream_)
                                                      : last_decode_->prepared.launch(device, stream_));
     } else {
-        const ForwardShape shape{pass.tokens, variant.sequences, pass.max_q_len, pass.max_kv_len,
-                                 pass.num_decoding};
+        const ForwardShape shape{.tokens = pass.tokens,
+                                 .sequences = variant.sequences,
+                                 .max_q_len = pass.max_q_len,
+                                 .max_kv_len = pass.max_kv_len,
+                                 .decoding = pass.num_decoding,
+                                 .kv_tokens = pass.prompt_kv_tokens};
         WW_ASSIGN(const Prepared prepared, forward_.prepare(shape, mode(variant)));
         WW_TRY(upload());
         WW_TRY(prepared.launch(device, stream_));

@@ -84,8 +84,8 @@ i64 ordered_width(const ModelConfig& c, const ModelForms& forms) {
 }  // namespace
 
 i64 activation_bytes(const ModelConfig& c, const ModelForms& forms, const ForwardShape& shape) {
-    const i64 per_token = 3 * c.hidden_size + qkv_width(c) + latent_width(c) + attended_width(c) +
-                          2 * widest_mlp(c) + ordered_width(c, forms);
+    const i64 per_token =
+        3 * c.hidden_size + qkv_width(c) + attended_width(c) + 2 * widest_mlp(c) + ordered_width(c, forms);
     const ExpertsConfig& experts = c.experts;
     const i64 of_experts =
         experts.num_experts == 0
@@ -94,7 +94,8 @@ i64 activation_bytes(const ModelConfig& c, const ModelForms& forms, const Forwar
                   shape.tokens * 4 * (experts.num_experts + i64{experts.top_k} * (c.num_layers + 1)) +
                   (experts.shared_gate ? shape.tokens * kSharedGateBytes : 0);
     const CodedInputBytes coded = coded_input_bytes(c, forms);
-    return of_experts + index_bytes(c, shape.tokens, shape.max_kv_len) +
+    return of_experts + latent_bytes(c, forms.kv_format, shape.tokens) +
+           index_bytes(c, shape.tokens, shape.max_kv_len) +
            shape.tokens * (per_token * dtype_bytes(c.dtype) + coded.codes + coded.scales) +
            shape.sequences * (i64{c.vocab_size} * 4 + c.hidden_size * dtype_bytes(c.dtype) + 4);
 }
@@ -126,7 +127,8 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
                                            static_cast<std::size_t>(rows * width * element_bytes)));
         return {};
     };
-    const i64 tokens = largest.tokens, element = dtype_bytes(config.dtype);
+    const i64 tokens = forward.largest_tokens_ = largest.tokens;
+    const i64 element = dtype_bytes(config.dtype);
     WW_TRY(allocate(forward.residual_, tokens, config.hidden_size, element));
     WW_TRY(allocate(forward.normed_, tokens, config.hidden_size, element));
     WW_TRY(allocate(forward.delta_, tokens, config.hidden_size, element));
@@ -184,6 +186,11 @@ Result<Forward> Forward::create(Context& context, const ModelConfig& config, con
             i64 bytes = 0;
             if (config.is_latent()) {
                 WW_ASSIGN(bytes, mla_workspace_bytes(context, forward.mla_call(shape, layer)));
+                if (shape.max_q_len > 1 && expanded_rows(config, tokens) > 0) {
+                    WW_ASSIGN(const i64 expanded,
+                              attention_workspace_bytes(context, forward.expanded_call(shape)));
+                    bytes = std::max(bytes, expanded);
+                }
             } else {
                 WW_ASSIGN(bytes, attention_workspace_bytes(context, forward.attention_call(shape, layer)));
             }
@@ -512,10 +519,13 @@ Result<Tensor> Forward::adjusted_logits(const ForwardShape& shape, const Forward
     return adjusted;
 }
 
-Result<Prepared> Forward::prepare(const ForwardShape& shape, const ForwardMode& mode) {
+Result<Prepared> Forward::prepare(ForwardShape shape, const ForwardMode& mode) {
     using warpwright::prepare;
     const ModelConfig& c = *config_;
     Context& context = *context_;
+    WW_ASSIGN(shape.expands,
+              expands_latents(context.target(), c, weights_->forms, shape, pages_->page_size_tokens(),
+                              largest_tokens_, mode.batch_invariant));
     Prepared prepared;
     prepared.batch_invariant = mode.batch_invariant;
     products_ = mode.products;

@@ -19,6 +19,7 @@
 #include "engine/weights.h"
 #include "warpwright/ops/attention.h"
 #include "warpwright/ops/mla.h"
+#include "warpwright/ops/rope.h"
 
 namespace warpwright {
 
@@ -28,6 +29,9 @@ struct ForwardShape {
     i64 max_q_len = 1;   // most tokens of one sequence in this pass
     i64 max_kv_len = 1;  // most tokens of one sequence in the cache, this pass included
     i64 decoding = 0;    // of the sequences, the first ones with one token each, where others have more
+    i64 kv_tokens = 0;   // of the others in the cache, of all of them; 0: max_kv_len of each
+    // Prompts of latent attention run expanded (latent_forward.h): Forward::prepare decides.
+    bool expands = false;
 };
 
 // Where a product is in a Prepared, and what it multiplies.
@@ -56,7 +60,7 @@ public:
                                   const ForwardShape& largest);
 
     // Everything up to the sampled tokens. The inputs, cache and weights given at creation must outlive it.
-    Result<Prepared> prepare(const ForwardShape& shape, const ForwardMode& mode = {});
+    Result<Prepared> prepare(ForwardShape shape, const ForwardMode& mode = {});
 
     Tensor logits(i64 sequences) const;  // [sequences, vocabulary] f32
     Tensor tokens(i64 sequences) const;  // [sequences] i32, sampled
@@ -86,7 +90,13 @@ private:
     // Latent attention (latent_forward.cpp).
     Status create_latent(const ForwardShape& largest);
     Mla mla_call(const ForwardShape& shape, int layer) const;
+    Attention expanded_call(const ForwardShape& shape) const;
+    Rope latent_rope(const ForwardShape& shape, int layer) const;
+    Tensor latent_queries(i64 tokens) const;  // [tokens, heads, nope_dim + rope_dim]
     Status prepare_latent(int layer, const ForwardShape& shape, Prepared& prepared);
+    Status prepare_absorbed(int layer, const ForwardShape& shape, Prepared& prepared);
+    Status prepare_expanded(int layer, const ForwardShape& shape, Prepared& prepared);
+    Status gather_latents(int layer, i64 count, Prepared& prepared);
     Status prepare_index(int layer, const ForwardShape& shape, Prepared& prepared);
     Status prepare_by_head(const Tensor& a, const Tensor& b, const Tensor& d, Prepared& prepared);
     Status prepare_mlp(int layer, const ForwardShape& shape, Prepared& prepared);
@@ -106,9 +116,10 @@ private:
     Buffer router_logits_, expert_ids_, expert_weights_, experts_workspace_;
     Buffer shared_logits_, shared_rows_;  // of a shared expert's gate; [tokens] i32, 0, 1, ...
     Buffer residual_, normed_, delta_, qkv_, attended_, gate_up_, last_, logits_, tokens_, workspace_;
-    // Of latent attention: queries that come of a rank, those that latent rows are multiplied with, what it
-    // leaves, and for each head that all rows of its products are there.
-    Buffer q_, absorbed_, latent_, head_rows_;
+    // Of latent attention: queries that come of a rank; LatentSpace; for each head that all rows of its
+    // products are there; of rows that are expanded positions of 0 and a scale of 1.
+    Buffer q_, latent_, head_rows_, zeros_, one_;
+    i64 largest_tokens_ = 0;
     // Of its indexer: weights of heads, logits of keys, lists.
     Buffer index_weights_, index_logits_, index_lists_;
     Buffer ordered_;                                 // a product's input, columns in the order of its weight

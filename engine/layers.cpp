@@ -82,18 +82,28 @@ public:
         const std::string name = layer_ + "self_attn.";
         const LatentConfig& latent = c_.latent;
         const i64 hidden = c_.hidden_size, attended = c_.attended_width();
-        const i64 qkv = latent_qkv_width(c_), query = latent_query_dim(latent);
-        const i64 q_row = latent.q_rank > 0 ? latent_q_width(c_) : qkv;
-        const bool is_coded = forms_.kv_format != KvFormat::same;
         products(name, all_, &LayerForms::qkv, {hidden, hidden, !c_.has_indexer()}, false);
         if (latent.q_rank > 0) {
             for (const auto& [form, layers] : by_inputs(all_, &LayerForms::q_b))
                 latent_norm(name + "q_a_layernorm", layers, latent.q_rank, *form);
         }
         latent_norm(name + "kv_a_layernorm", all_, latent.kv_rank, {});
-        if (latent.q_rank > 0) products(name, all_, &LayerForms::q_b, {latent.q_rank, qkv, true}, false);
-        by_head(name + "absorb_keys", latent.kv_rank, latent.nope_dim,
+        if (latent.q_rank > 0)
+            products(name, all_, &LayerForms::q_b, {latent.q_rank, latent_qkv_width(c_), true}, false);
+        latent_forms();
+        products(name, all_, &LayerForms::o, {attended, attended, false}, false);
+    }
+
+    // From queries and latent rows to what attention leaves, in either form.
+    void latent_forms() {
+        const std::string name = layer_ + "self_attn.";
+        const LatentConfig& latent = c_.latent;
+        const i64 qkv = latent_qkv_width(c_), query = latent_query_dim(latent);
+        const i64 q_row = latent.q_rank > 0 ? latent_q_width(c_) : qkv;
+        const bool is_coded = forms_.kv_format != KvFormat::same;
+        by_head(name + "absorb_keys", shape_.tokens, latent.kv_rank, latent.nope_dim,
                 {query, rows_of(q_row), latent.nope_dim});
+        calls_.back().absent = shape_.expands;
         add(name + "rope", all_, "rope", false,
             {{"tokens", field_text(shape_.tokens)},
              {"heads", field_text(i64{c_.num_heads})},
@@ -104,7 +114,7 @@ public:
              {"page_size", field_text(page_size_)},
              {"kv_format", kv_format_name(forms_.kv_format)},
              {"value_dim", field_text(i64{latent.kv_rank})},
-             {"q_out", field_text(true)}},
+             {"q_out", field_text(!shape_.expands)}},
             {latent.nope_dim, query, rows_of(q_row), rows_of(qkv)},
             is_coded ? i64{latent.cached()} | latent.kv_rank : 0);
         if (c_.has_indexer()) indexer(name + "indexer.", qkv, q_row);
@@ -125,8 +135,53 @@ public:
         }
         add(name + "mla", all_, "mla", false, std::move(attends), {latent.cached()},
             is_coded ? i64{latent.cached()} : 0);
-        by_head(name + "absorb_values", latent.value_dim, latent.kv_rank, {latent.kv_rank});
-        products(name, all_, &LayerForms::o, {attended, attended, false}, false);
+        calls_.back().absent = shape_.expands;
+        by_head(name + "absorb_values", shape_.tokens, latent.value_dim, latent.kv_rank, {latent.kv_rank});
+        calls_.back().absent = shape_.expands;
+        if (!c_.has_indexer()) expanded(name, q_row, is_coded);
+    }
+
+    // As Forward::prepare_expanded has it, behind rope.
+    void expanded(const std::string& name, i64 q_row, bool is_coded) {
+        const LatentConfig& latent = c_.latent;
+        const i64 rows = rows_to_expand(shape_), heads = c_.num_heads, cached = latent.cached();
+        const i64 query = latent_query_dim(latent), width = expanded_width(latent);
+        const i64 row = row_stride(rows, heads * width);
+        const std::size_t first = calls_.size();
+        add(name + "gather_latents", all_, "embedding", false,
+            {{"tokens", field_text(rows)}, {"width", field_text(is_coded ? cached / 2 : cached)}},
+            {is_coded ? cached / 2 : cached});
+        if (is_coded) {
+            FieldTexts numbers{{"rows", field_text(rows)},
+                               {"columns", field_text(cached)},
+                               {"out", dtype_name(c_.dtype)},
+                               {"group_rows", field_text(rows)},
+                               {"group_columns", field_text(cached)},
+                               {"alignment_bytes", field_text(alignment_of_codes(cached))}};
+            calls_.push_back({name + "latents", all_, "dequantize", "-", std::move(numbers), false});
+        }
+        by_head(name + "expand", rows, latent.value_dim + latent.nope_dim, latent.kv_rank, {cached});
+        add(name + "expand_rope", all_, "rope", false,
+            {{"tokens", field_text(rows)},
+             {"heads", field_text(heads)},
+             {"kv_heads", field_text(i64{0})},
+             {"head_dim", field_text(i64{latent.rope_dim})},
+             {"rotary_dim", field_text(i64{latent.rope_dim})},
+             {"q_out", field_text(true)}},
+            {latent.kv_rank, cached, latent.value_dim + latent.nope_dim, width, row});
+        add(name + "attention", all_, "attention", false,
+            {{"sequences", field_text(shape_.sequences)},
+             {"q_tokens", field_text(shape_.tokens)},
+             {"max_q_len", field_text(shape_.max_q_len)},
+             {"max_kv_len", field_text(std::min(shape_.max_kv_len, rows))},
+             {"heads", field_text(heads)},
+             {"kv_heads", field_text(heads)},
+             {"head_dim", field_text(query)},
+             {"head_dim_v", field_text(latent.value_dim == query ? i64{0} : i64{latent.value_dim})},
+             {"paged", field_text(false)},
+             {"page_size", field_text(i64{1})}},
+            {query, rows_of(q_row), latent.value_dim, rows_of(c_.attended_width()), width, row});
+        for (std::size_t i = first; i < calls_.size(); ++i) calls_[i].absent = !shape_.expands;
     }
 
     // As Forward::prepare_index has it.
@@ -562,9 +617,9 @@ private:
     i64 first_of_latent(i64 width) const { return width == c_.latent.kv_rank ? latent_column(c_) : 0; }
 
     // A product for each head with a weight of its own.
-    void by_head(std::string name, i64 n, i64 k, std::initializer_list<i64> columns) {
+    void by_head(std::string name, i64 rows, i64 n, i64 k, std::initializer_list<i64> columns) {
         add(std::move(name), all_, "grouped_gemm", true,
-            {{"m", field_text(shape_.tokens)},
+            {{"m", field_text(rows)},
              {"n", field_text(n)},
              {"k", field_text(k)},
              {"out", dtype_name(c_.dtype)},
@@ -606,6 +661,13 @@ std::vector<LayerCall> layer_calls(const ModelConfig& config, const ModelForms& 
     list.attention();
     list.mlp();
     list.model_end();
+    return std::move(list).take();
+}
+
+std::vector<LayerCall> latent_calls(const ModelConfig& config, const ModelForms& forms,
+                                    const ForwardShape& shape, i64 page_size_tokens) {
+    LayerList list(config, forms, shape, page_size_tokens, false);
+    list.latent_forms();
     return std::move(list).take();
 }
 

@@ -31,6 +31,11 @@ std::vector<LayerCall> layer_calls(const ModelConfig& config, const ModelForms& 
                                    const ForwardShape& shape, i64 page_size_tokens,
                                    bool batch_invariant = false);
 
+// Of latent attention, what its two forms (latent_forward.h) have of their own, between a layer's first
+// products and its last.
+std::vector<LayerCall> latent_calls(const ModelConfig& config, const ModelForms& forms,
+                                    const ForwardShape& shape, i64 page_size_tokens);
+
 // The model that one of tp GPUs holds: heads, intermediate size and vocabulary divided; kv heads replicated
 // where there are fewer than GPUs. Caller error when something does not divide.
 Result<ModelConfig> shard_config(const ModelConfig& config, int tp);

@@ -10,6 +10,7 @@
 #include "dispatch/operation.h"
 #include "engine/activations.h"
 #include "engine/config.h"
+#include "engine/latent_forward.h"
 #include "engine/layers.h"
 #include "engine/parameters.h"
 #include "engine/plan_memory.h"
@@ -83,11 +84,14 @@ Result<std::vector<Explanation>> plan_prefill(const ModelConfig& shard, const Mo
     constexpr i64 kSampledPasses = 4;
     const i64 pass_tokens = std::min(plan.prompt_tokens, kMaxBatchTokens);
     const double passes = static_cast<double>(plan.prompt_tokens) / static_cast<double>(pass_tokens);
-    const auto calls_at = [&](i64 kv_tokens) {
-        return layer_calls(shard, forms, {pass_tokens, 1, pass_tokens, kv_tokens}, kPageSizeTokens,
-                           plan.batch_invariant);
+    const auto calls_at = [&](i64 kv_tokens) -> Result<std::vector<LayerCall>> {
+        ForwardShape shape{pass_tokens, 1, pass_tokens, kv_tokens};
+        WW_ASSIGN(shape.expands,
+                  expands_latents(target, shard, forms, shape, kPageSizeTokens,
+                                  std::max(kMaxBatchTokens, plan.batch), plan.batch_invariant));
+        return layer_calls(shard, forms, shape, kPageSizeTokens, plan.batch_invariant);
     };
-    const std::vector<LayerCall> last = calls_at(plan.prompt_tokens);
+    WW_ASSIGN(const std::vector<LayerCall> last, calls_at(plan.prompt_tokens));
     WW_ASSIGN(std::vector<Explanation> explanations, explain_calls(target, last, plan));
 
     PhaseTimes times = no_times;
@@ -95,10 +99,10 @@ Result<std::vector<Explanation>> plan_prefill(const ModelConfig& shard, const Mo
     for (i64 sample = 0; sample < samples; ++sample) {
         // Keys that the middle one of the passes sees that this sample stands for.
         const i64 kv_tokens = (plan.prompt_tokens * (2 * sample + 1) / samples + pass_tokens) / 2;
-        const std::vector<LayerCall> calls = calls_at(kv_tokens);
+        WW_ASSIGN(const std::vector<LayerCall> calls, calls_at(kv_tokens));
         for (std::size_t i = 0; i < calls.size(); ++i) {
             const double share = passes / static_cast<double>(samples);
-            if (calls[i].problem == last[i].problem) {
+            if (calls[i].absent == last[i].absent && calls[i].problem == last[i].problem) {
                 add_time(calls[i], explanations[i], share, times);
             } else {
                 WW_ASSIGN(const Explanation explanation,

@@ -138,6 +138,7 @@ const Pass& Scheduler::next() {
         const i64 count = std::min({missing, options_.max_batch_tokens - pass_.tokens, room});
         if (count > 0) {
             schedule(sequence, count);
+            pass_.prompt_kv_tokens += sequence.num_cached;
             read_tokens_ += count;
         }
         if (count < missing) break;

@@ -50,6 +50,7 @@ struct Pass {
     i64 num_decoding = 0;
     i64 tokens = 0;
     i64 max_q_len = 0, max_kv_len = 0;
+    i64 prompt_kv_tokens = 0;  // in the cache after the pass, of the sequences whose prompts are read
 
     bool only_decodes() const { return num_decoding == static_cast<i64>(parts.size()); }
 };

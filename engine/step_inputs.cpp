@@ -14,9 +14,10 @@ Result<StepInputs> StepInputs::create(Context& context, Capacity capacity) {
     for (const Array array : {kv_lengths, last_rows, steps, top_k, temperature, top_p, min_p}) {
         inputs.size_[array] = sequences;
     }
-    inputs.size_[q_starts] = sequences + 1;
+    inputs.size_[q_starts] = inputs.size_[kv_starts] = sequences + 1;
     inputs.size_[seeds] = 2 * sequences;
     inputs.size_[page_table] = sequences * static_cast<std::size_t>(capacity.pages_per_sequence);
+    inputs.size_[kv_slots] = static_cast<std::size_t>(capacity.kv_slots);
     std::size_t total = 0;
     for (int array = 0; array < kNumArrays; ++array) {
         inputs.offset_[array] = total;
@@ -63,6 +64,25 @@ void StepInputs::fill_row(std::size_t index, const Sequence& sequence) {
     row.num_pages = sequence.pages.size();
 }
 
+// Where in the cache every token is of the sequences that the pass reads prompts of.
+void StepInputs::fill_slots(const Pass& pass) {
+    if (pass.only_decodes() || pass.prompt_kv_tokens > capacity_.kv_slots) return;
+    i32* start = integers(kv_starts).data();
+    i32* const slots = integers(kv_slots).data();
+    const i64 page_size = capacity_.page_size_tokens;
+    i64 slot = 0;
+    *start = 0;
+    for (const Pass::Part& part :
+         std::span(pass.parts).subspan(static_cast<std::size_t>(pass.num_decoding))) {
+        for (i64 position = 0; position < part.first + part.count; ++position) {
+            const i32 page = part.sequence->pages[static_cast<std::size_t>(position / page_size)];
+            slots[slot++] = static_cast<i32>(page * page_size + position % page_size);
+        }
+        *++start = static_cast<i32>(slot);
+    }
+    written_.push_back({offset_[kv_slots], offset_[kv_slots] + static_cast<std::size_t>(slot)});
+}
+
 void StepInputs::fill(const Pass& pass, i64 num_sequences) {
     i32* const ids = integers(token_ids).data();
     i32* const position = integers(positions).data();
@@ -72,6 +92,7 @@ void StepInputs::fill(const Pass& pass, i64 num_sequences) {
     i32* const last = integers(last_rows).data();
     i32* const step = integers(steps).data();
     std::size_t row = 0, token = 0;
+    fill_slots(pass);
     starts[0] = 0;
     for (const Pass::Part& part : pass.parts) {
         const Sequence& sequence = *part.sequence;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // StepInputs: what one forward pass reads besides weights and cache: ids, positions, lengths, page table,
 // sampling parameters. Host arrays with a device twin in one buffer. A pass uploads the small arrays in one
-// copy, and of the page table what is new: rows belong to sequences, which grow by a page now and then.
+// copy, and of the page table what is new: rows belong to sequences, which grow by a page now and then. Slots
+// of tokens are uploaded where a pass reads prompts.
 #pragma once
 
 #include <span>
@@ -19,6 +20,8 @@ public:
         i64 tokens = 0;
         i64 sequences = 0;
         i64 pages_per_sequence = 0;
+        i64 kv_slots = 0;  // rows of pages that a pass may gather, of sequences that do not decode
+        i64 page_size_tokens = 1;
     };
     static Result<StepInputs> create(Context& context, Capacity capacity);
 
@@ -30,6 +33,7 @@ public:
         positions,
         sequence_of_token,  // [tokens]
         q_starts,           // [sequences + 1]
+        kv_starts,          // likewise, in kv_slots, of sequences that do not decode
         kv_lengths,
         last_rows,
         steps,
@@ -39,6 +43,7 @@ public:
         min_p,       // [sequences] f32
         seeds,       // [sequences, 2]
         page_table,  // [sequences, pages_per_sequence]
+        kv_slots,    // of all tokens of sequences that do not decode, where there is room for them
         kNumArrays
     };
     Tensor tensor(Array array, i64 count) const;
@@ -62,13 +67,14 @@ private:
         std::size_t begin = 0, end = 0;
     };
     void fill_row(std::size_t row, const Sequence& sequence);
+    void fill_slots(const Pass& pass);
 
     Capacity capacity_;
     std::size_t offset_[kNumArrays] = {};
     std::size_t size_[kNumArrays] = {};
     std::vector<i32> host_;
     std::vector<Row> rows_;
-    std::vector<Written> written_;  // of the page table since the last upload
+    std::vector<Written> written_;  // of the page table and kv_slots since the last upload
     Buffer device_;
 };
 

@@ -430,6 +430,12 @@ ProductForm& product_in(ModelForms& forms, const Parameter& parameter) {
     return parameter.layer_product == &LayerWeights::gate_up ? layer.gate_up : layer.down;
 }
 
+// Of a layer's keys of latent attention, which are there twice (LayerWeights::absorbed_keys).
+i64 absorbed_key_bytes(const ModelConfig& config) {
+    const LatentConfig& latent = config.latent;
+    return i64{config.num_heads} * latent.nope_dim * latent.kv_rank * dtype_bytes(config.dtype);
+}
+
 }  // namespace
 
 bool has_global_scale(const WeightForm& form) {
@@ -498,6 +504,7 @@ ModelForms forms_of(const ModelConfig& config, const std::vector<Parameter>& par
         product_in(forms, parameter).push_back({parameter.name, rows, parameter.form});
         not_coded.add(parameter.not_coded, parameter.pieces[0].name);
     }
+    forms.weight_bytes += config.num_layers * absorbed_key_bytes(config);
     if (config.tie_word_embeddings) {
         forms.lm_head = {{"lm_head", config.vocab_size, {}}};
         add_once(dtype_name(config.dtype), forms.formats);

@@ -360,27 +360,36 @@ private:
     Status status_;        // the first failure
 };
 
-// Brings a head's rows of kv_b that make keys, [nope_dim, kv_rank], into the form in which queries are
-// multiplied by them, in place.
-Status transpose_keys(Context& context, const ModelConfig& config, const Weights& weights) {
+// Brings rows of kv_b, which a checkpoint has as a head's keys and then its values, into the order of
+// LayerWeights, and makes absorbed_keys of them.
+Status arrange_kv_b(Context& context, const ModelConfig& config, Weights& weights) {
     const LatentConfig& latent = config.latent;
     const auto rank = static_cast<std::size_t>(latent.kv_rank),
-               rows = static_cast<std::size_t>(latent.nope_dim);
-    const std::size_t stride = (rows + static_cast<std::size_t>(latent.value_dim)) * rank;
-    std::vector<u16> numbers(static_cast<std::size_t>(config.num_heads) * stride), keys(rows * rank);
-    const std::size_t bytes = numbers.size() * sizeof(u16);
-    for (const LayerWeights& layer : weights.layers) {
+               key_rows = static_cast<std::size_t>(latent.nope_dim),
+               rows = key_rows + static_cast<std::size_t>(latent.value_dim),
+               heads = static_cast<std::size_t>(config.num_heads);
+    std::vector<u16> numbers(heads * rows * rank), absorbed(heads * key_rows * rank);
+    const std::size_t bytes = numbers.size() * sizeof(u16), absorbed_bytes = absorbed.size() * sizeof(u16);
+    for (LayerWeights& layer : weights.layers) {
         WW_TRY(context.device().copy_out(numbers.data(), layer.kv_b.data, bytes, {}));
-        for (auto head = numbers.begin(); head != numbers.end();
-             head += static_cast<std::ptrdiff_t>(stride)) {
-            std::copy_n(head, keys.size(), keys.begin());
-            for (std::size_t column = 0; column < rank; ++column) {
-                for (std::size_t row = 0; row < rows; ++row)
-                    head[static_cast<std::ptrdiff_t>(column * rows + row)] = keys[row * rank + column];
-            }
+        for (std::size_t head = 0; head < heads; ++head) {
+            const auto keys = numbers.begin() + static_cast<std::ptrdiff_t>(head * rows * rank);
+            const auto values = keys + static_cast<std::ptrdiff_t>(key_rows * rank);
+            u16* const transposed = absorbed.data() + head * key_rows * rank;
+            for (std::size_t i = 0; i < key_rows * rank; ++i)
+                transposed[i % rank * key_rows + i / rank] = keys[static_cast<std::ptrdiff_t>(i)];
+            std::rotate(keys, values, keys + static_cast<std::ptrdiff_t>(rows * rank));
         }
         WW_TRY(context.device().copy_in(layer.kv_b.data, numbers.data(), bytes, {}));
+        WW_ASSIGN(Buffer buffer, Buffer::allocate(context.shared_device(), absorbed_bytes));
+        WW_TRY(context.device().copy_in(buffer.data(), absorbed.data(), absorbed_bytes, {}));
         WW_TRY(context.device().synchronize({}));
+        layer.kv_b = Tensor::dense(layer.kv_b.data, config.dtype,
+                                   {config.num_heads, latent.value_dim + latent.nope_dim, latent.kv_rank});
+        layer.absorbed_keys =
+            Tensor::dense(buffer.data(), config.dtype, {config.num_heads, latent.kv_rank, latent.nope_dim});
+        weights.bytes += static_cast<i64>(absorbed_bytes);
+        weights.storage.push_back(std::move(buffer));
     }
     return {};
 }
@@ -426,7 +435,7 @@ Result<Weights> load_weights(Context& context, const ModelConfig& config, const 
     const CheckpointSource source(checkpoint);
     WW_ASSIGN(Weights weights, Loader(context, decided, parameters, source, tuning).load(progress));
     WW_TRY(load_kv(context, kv, weights));
-    if (decided.is_latent()) WW_TRY(transpose_keys(context, decided, weights));
+    if (decided.is_latent()) WW_TRY(arrange_kv_b(context, decided, weights));
     weights.ignored = unused_tensors(parameters, checkpoint);
     return weights;
 }
@@ -441,25 +450,8 @@ Result<Weights> random_weights(Context& context, const ModelConfig& config, u64 
     }
     const RandomSource source(seed, decided.dtype);
     WW_ASSIGN(Weights weights, Loader(context, decided, parameters, source, tuning).load(progress));
-    if (decided.is_latent()) WW_TRY(transpose_keys(context, decided, weights));
+    if (decided.is_latent()) WW_TRY(arrange_kv_b(context, decided, weights));
     return weights;
-}
-
-Tensor latent_keys(const ModelConfig& config, const LayerWeights& weights) {
-    const LatentConfig& latent = config.latent;
-    Tensor keys =
-        Tensor::dense(weights.kv_b.data, config.dtype, {config.num_heads, latent.kv_rank, latent.nope_dim});
-    keys.stride[0] = i64{latent.nope_dim + latent.value_dim} * latent.kv_rank;
-    return keys;
-}
-
-Tensor latent_values(const ModelConfig& config, const LayerWeights& weights) {
-    const LatentConfig& latent = config.latent;
-    const i64 first = i64{latent.nope_dim} * latent.kv_rank;
-    auto* const values = static_cast<std::byte*>(weights.kv_b.data) + first * dtype_bytes(config.dtype);
-    Tensor view = Tensor::dense(values, config.dtype, {config.num_heads, latent.value_dim, latent.kv_rank});
-    view.stride[0] = i64{latent.nope_dim + latent.value_dim} * latent.kv_rank;
-    return view;
 }
 
 }  // namespace warpwright

@@ -38,22 +38,26 @@ struct LayerWeights {
     Tensor sinks;             // f32 [heads], only with sinks
     Tensor k_scale, v_scale;  // f32 [1] or [kv_heads], only of keys and values as codes; null: 1
     // With latent attention qkv is [q_rank + kv_rank + rope_dim, hidden], without a q_rank as many rows of q
-    // as queries have; q_b and the first norm only with a q_rank. kv_b is absorbed: see latent_keys().
+    // as queries have; q_b and the first norm only with a q_rank.
     Tensor q_a_norm, kv_a_norm;  // [q_rank], [kv_rank]
     ProductWeight q_b;           // [heads (nope_dim + rope_dim), q_rank]
     // With an indexer its keys are the last rows of qkv, its queries those of q_b.
     Tensor index_k_norm, index_k_bias;  // [indexer.dim]
     Tensor index_weights;               // [indexer.heads, hidden]
-    Tensor kv_b;                        // [heads (nope_dim + value_dim), kv_rank]
-    ProductWeight o;                    // [hidden, heads head_dim]
-    Tensor o_bias;                      // [hidden], only with o_bias
-    Tensor attention_post_norm;         // [hidden], only with post_norms
-    Tensor mlp_norm;                    // [hidden]
-    ProductWeight gate_up;              // [2 width, hidden]: gate's rows first
-    Tensor gate_up_bias;                // [2 width], only with mlp_bias
-    ProductWeight down;                 // [hidden, width]
-    Tensor down_bias;                   // [hidden], only with mlp_bias
-    Tensor mlp_post_norm;               // [hidden], only with post_norms
+    // What makes values and keys of latent rows, [heads, value_dim + nope_dim, kv_rank]: a head's rows of
+    // values come first here, so that the rotated part fits behind its keys. And what a head's queries are
+    // multiplied by in place of its keys, which are transposed there.
+    Tensor kv_b;
+    Tensor absorbed_keys;        // [heads, kv_rank, nope_dim]
+    ProductWeight o;             // [hidden, heads head_dim]
+    Tensor o_bias;               // [hidden], only with o_bias
+    Tensor attention_post_norm;  // [hidden], only with post_norms
+    Tensor mlp_norm;             // [hidden]
+    ProductWeight gate_up;       // [2 width, hidden]: gate's rows first
+    Tensor gate_up_bias;         // [2 width], only with mlp_bias
+    ProductWeight down;          // [hidden, width]
+    Tensor down_bias;            // [hidden], only with mlp_bias
+    Tensor mlp_post_norm;        // [hidden], only with post_norms
     // Of a layer with experts, whose gate_up and down are those of the shared ones, or empty. The gate's rows
     // of an expert come first.
     Tensor router;               // [experts, hidden]
@@ -80,12 +84,6 @@ struct Weights {
     ModelForms forms;
     std::vector<std::string> ignored;  // what else the checkpoint holds: "vision_tower (436 tensors)"
 };
-
-// What a head's queries are multiplied by in place of its keys, [heads, kv_rank, nope_dim], and latent rows
-// in place of its values, [heads, value_dim, kv_rank]: views of a layer's kv_b, in which the former were
-// transposed when it was loaded.
-Tensor latent_keys(const ModelConfig& config, const LayerWeights& weights);
-Tensor latent_values(const ModelConfig& config, const LayerWeights& weights);
 
 // Called while bytes arrive on the device, on the thread that loads.
 using LoadProgress = std::function<void(i64 done_bytes, i64 total_bytes)>;

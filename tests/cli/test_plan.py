@@ -95,16 +95,18 @@ class Plans(unittest.TestCase):
         codes = json.loads(plan("--model", "deepseek-v3", "--kv-format", "fp8", *args).stdout)
         self.assertEqual(codes["memory"]["kv_bytes_per_token"], 61 * 576)
         rows = {entry["name"].rsplit(".", 1)[-1]: entry["decode"]["chosen"]["row"] for entry in codes["layers"]
-                if entry["op"] in ("mla", "rope")}
+                if entry["name"].endswith((".mla", ".rope"))}
         self.assertRegex(rows["rope"] + " " + rows["mla"], r"^rope\.portable\.bf16\.codes\.t256 mla\.portable\.bf16\.codes\.r\d+$")
         self.assertEqual(plan("--model", "deepseek-v3", "--gpu", "h200", "--kv-format", "fp8_e5m2").returncode, 2)
         v32 = json.loads(plan("--model", "deepseek-v3.2-exp", "--context", "16k", *args).stdout)
-        # And a key of 128 for the indexer; logits of every key for 2048 tokens of a prompt.
+        # And a key of 128 for the indexer; logits of every key for 2048 tokens of a prompt. Its prompts run absorbed.
         self.assertEqual(v32["memory"]["kv_bytes_per_token"], 61 * (576 + 128) * 2)
-        self.assertGreater(v32["memory"]["workspace_bytes"] - v3["memory"]["workspace_bytes"], 2048 * 16384 * 4)
+        short = json.loads(plan("--model", "deepseek-v3.2-exp", "--context", "2k", *args).stdout)
+        self.assertEqual(v32["memory"]["workspace_bytes"] - short["memory"]["workspace_bytes"], 2048 * (16384 - 2048) * 4)
         layers = {entry["name"].rsplit(".", 1)[-1]: entry["decode"]["op"] for entry in v32["layers"]}
         self.assertEqual([layers[name] for name in ("k_norm", "weights_proj", "index_rope", "index_logits", "index_topk")],
                          ["rmsnorm", "gemm", "rope", "index_logits", "index_topk"])
+        self.assertNotIn("expand", layers)
         lite = json.loads(plan("--model", "deepseek-v2-lite", "--gpu", "h200", "--json").stdout)
         self.assertEqual(lite["memory"]["kv_bytes_per_token"], 27 * 576 * 2)
         self.assertNotIn("model.layers.*.self_attn.q_b_proj", [entry["name"] for entry in lite["layers"]])

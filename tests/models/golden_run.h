@@ -76,6 +76,8 @@ public:
             EXPECT_TRUE(logits.ok()) << logits.status().message();
             const std::vector<int> sequences = engine_->last_sequences();
             for (std::size_t i = 0; i < sequences.size(); ++i) {
+                if (std::ranges::find(*step, sequences[i], &Token::sequence) == step->end())
+                    continue;  // a chunk of the prompt that is not its last
                 const nlohmann::json& prompt = *prompt_of.at(sequences[i]);
                 const std::size_t row = num_rows[sequences[i]]++;
                 const std::vector<float>& expected = golden_logits(row_name(prompt, row));

@@ -40,8 +40,8 @@ protected:
         return all;
     }
     OnePass pass(const std::shared_ptr<Context>& on, KvFormat format,
-                 const std::vector<LayerKvScales>& of_layers = {}) const {
-        return OnePass(on, format, prompt, of_layers, model.folder());
+                 const std::vector<LayerKvScales>& of_layers = {}, bool expands = false) const {
+        return OnePass(on, format, prompt, of_layers, model.folder(), expands);
     }
     template <class T>
     static std::vector<T> rows_of(OnePass& of, int layer) {
@@ -51,12 +51,14 @@ protected:
 
     // With a cache of 16 bits whose numbers are replaced by those that their codes stand for.
     std::vector<float> rounded_logits(const std::shared_ptr<Context>& on,
-                                      const std::vector<LayerKvScales>& of_layers) const {
-        OnePass with_numbers = pass(on, KvFormat::same);
+                                      const std::vector<LayerKvScales>& of_layers, bool expands) const {
+        OnePass with_numbers = pass(on, KvFormat::same, {}, expands);
         const DType dtype = with_numbers.config().dtype;
-        int layer = 0;
-        return with_numbers.run([&](const Prepared::Step& step) {
-            if (!step.row.starts_with("mla.")) return;
+        // The first rope of a layer appends; another is the indexer's, or copies what turned.
+        const int ropes_of_layer = expands || with_numbers.config().has_indexer() ? 2 : 1;
+        int layer = 0, ropes = 0;
+        return with_numbers.run({}, [&](const Prepared::Step& step) {
+            if (!step.row.starts_with("rope.") || ropes++ % ropes_of_layer != 0) return;
             const auto& type = small_float_of(kFormat);
             const float scale = of_layers.empty() ? 1 : of_layers[static_cast<std::size_t>(layer)].k[0];
             auto numbers = rows_of<u16>(with_numbers, layer);
@@ -112,18 +114,22 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
 // next code: as far apart as two ways to the rounded cache's logits are, here and on the host, and twice
 // that.
 TEST_P(LatentCodes, LogitsAreThoseOfTheNumbersThatCodesStandFor) {
-    const auto plain = pass(context, KvFormat::same).run();
-    for (const auto& of_layers : {std::vector<LayerKvScales>{}, scales()}) {
-        const auto logits = pass(context, kFormat, of_layers).run();
-        const auto rounded = rounded_logits(context, of_layers);
-        if (device == "cpu") {
-            EXPECT_EQ(logits, rounded);
-        } else {
-            EXPECT_LE(distance(logits, rounded),
-                      2 * distance(rounded, rounded_logits(opened("cpu"), of_layers)));
+    for (const bool expands : {false, true}) {
+        SCOPED_TRACE(expands ? "expanded" : "absorbed");
+        if (expands && load_config(model.folder())->has_indexer()) continue;
+        const auto plain = pass(context, KvFormat::same, {}, expands).run();
+        for (const auto& of_layers : {std::vector<LayerKvScales>{}, scales()}) {
+            const auto logits = pass(context, kFormat, of_layers, expands).run();
+            const auto rounded = rounded_logits(context, of_layers, expands);
+            if (device == "cpu") {
+                EXPECT_EQ(logits, rounded);
+            } else {
+                EXPECT_LE(distance(logits, rounded),
+                          2 * distance(rounded, rounded_logits(opened("cpu"), of_layers, expands)));
+            }
+            EXPECT_GT(distance(logits, plain), 0);
+            EXPECT_LE(distance(logits, plain), 2 * distance(rounded, plain));
         }
-        EXPECT_GT(distance(logits, plain), 0);
-        EXPECT_LE(distance(logits, plain), 2 * distance(rounded, plain));
     }
 }
 
@@ -154,6 +160,32 @@ TEST_P(LatentCodes, PlanIsWhatRuns) {
         return std::ranges::any_of(rows, [&](const std::string& row) { return row.starts_with(part); });
     };
     EXPECT_TRUE(has(device == "cpu" ? "mla.host." : "mla.portable.bf16.codes."));
+}
+
+// A prompt in either form, and in the one that the plan chooses.
+TEST_P(LatentCodes, PlanOfAPromptIsWhatRuns) {
+    const ModelConfig config = load_config(model.folder()).value();
+    const auto tokens = static_cast<i64>(prompt.size());
+    for (const KvFormat format : {KvFormat::same, kFormat}) {
+        for (const std::optional<bool> expands : {std::optional<bool>{}, {false}, {true}}) {
+            OnePass one(context, format, prompt, {}, model.folder(), expands);
+            ModelConfig formed = config;
+            formed.expands_latents = expands;
+            const auto plan = plan_model(
+                formed, context->target(),
+                {.context_tokens = tokens, .prompt_tokens = tokens, .kv_format = kv_format_name(format)});
+            ASSERT_TRUE(plan.ok()) << plan.status().message();
+            const auto rows = launched_rows(one.prepared());
+            EXPECT_EQ(rows, planned_rows(*plan, &PlannedLayer::prefill));
+            const bool absorbs =
+                std::ranges::any_of(rows, [](const std::string& row) { return row.starts_with("mla."); });
+            if (config.has_indexer()) {
+                EXPECT_TRUE(absorbs);
+            } else if (expands) {
+                EXPECT_NE(absorbs, *expands);
+            }
+        }
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, LatentCodes,

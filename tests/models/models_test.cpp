@@ -295,6 +295,48 @@ TEST_P(LatentAttention, DoesNotDependOnWhatRunsBeside) {
     }
 }
 
+// Prompts whose latent rows are expanded: whole, in chunks that see what was cached before them, and beside
+// sequences that decode.
+class ExpandedLatents : public testing::TestWithParam<std::tuple<std::string, const char*>> {};
+
+TEST_P(ExpandedLatents, LogitsAreWithinTwiceTheErrorOfBf16) {
+    const SmallModel& model = small_model(std::get<1>(GetParam()));
+    const auto context = context_of(std::get<0>(GetParam()));
+    const auto errors = [&](bool expands, i64 max_sequences, i64 max_batch_tokens) {
+        ModelConfig config = config_of(model);
+        config.expands_latents = expands;
+        EngineOptions options = options_of(model);
+        options.max_sequences = max_sequences;
+        options.max_batch_tokens = max_batch_tokens;
+        options.page_size_tokens = 4;
+        GoldenRun run(context, model, config, options);
+        const nlohmann::json& prompts = model.golden()["prompts"];
+        return max_sequences > 1 ? run.follow_together(prompts) : run.follow(prompts.back());
+    };
+    const auto whole = errors(true, 1, 2048), chunks = errors(true, 1, 11), together = errors(true, 4, 17);
+    EXPECT_EQ(whole.size(), 5u);
+    EXPECT_EQ(chunks.size(), 5u);
+    EXPECT_GE(together.size(), 4u);
+    for (const auto* some : {&whole, &chunks, &together}) {
+        for (const GoldenError& error : *some) {
+            EXPECT_LE(error.max, 1);
+            EXPECT_LE(error.rms, 1);
+        }
+    }
+    EXPECT_NE(whole.front().rms, errors(false, 1, 2048).front().rms);  // that it is another form
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, ExpandedLatents,
+                         testing::Combine(testing::ValuesIn(devices()),
+                                          testing::Values("deepseek-v2-lite", "deepseek-v2", "deepseek-v3",
+                                                          "kimi-k2")),
+                         [](const auto& info) {
+                             std::string text =
+                                 std::string(std::get<1>(info.param)) + "_" + std::get<0>(info.param);
+                             for (char& c : text) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+                             return text;
+                         });
+
 INSTANTIATE_TEST_SUITE_P(OfModels, LatentAttention, testing::Values("deepseek-v3", "deepseek-v32"),
                          [](const auto& info) { return std::string(info.param).substr(9); });
 

@@ -13,11 +13,13 @@ namespace warpwright::test {
 
 class OnePass {
 public:
-    // `scales` by layer; none: 1.
+    // `scales` by layer; none: 1. `expands`: as ModelConfig::expands_latents.
     OnePass(std::shared_ptr<Context> context, KvFormat format, const std::vector<i32>& prompt,
-            const std::vector<LayerKvScales>& scales = {}, const std::string& folder = glossary_folder())
+            const std::vector<LayerKvScales>& scales = {}, const std::string& folder = glossary_folder(),
+            std::optional<bool> expands = {})
         : context_(std::move(context)), config_(load_config(folder).value()) {
         config_.kv_format = format;
+        config_.expands_latents = expands;
         weights_ = load_weights(*context_, config_, folder).value();
         for (std::size_t i = 0; i < scales.size(); ++i) {
             weights_.layers[i].k_scale = uploaded(scales[i].k);
@@ -26,9 +28,10 @@ public:
         const auto tokens = static_cast<i64>(prompt.size());
         const i64 num_pages = (tokens + kPageSize - 1) / kPageSize;
         pages_ = PagePool::create(*context_, config_, format, num_pages, kPageSize).value();
-        inputs_ =
-            StepInputs::create(*context_, {.tokens = tokens, .sequences = 1, .pages_per_sequence = num_pages})
-                .value();
+        inputs_ = StepInputs::create(
+                      *context_,
+                      {.tokens = tokens, .sequences = 1, .pages_per_sequence = num_pages, .kv_slots = tokens})
+                      .value();
         std::ranges::copy(prompt, inputs_.integers(StepInputs::token_ids).begin());
         const auto positions = inputs_.integers(StepInputs::positions);
         std::iota(positions.begin(), positions.end(), 0);
@@ -39,6 +42,10 @@ public:
         inputs_.integers(StepInputs::q_starts)[1] = inputs_.integers(StepInputs::kv_lengths)[0] =
             static_cast<i32>(tokens);
         inputs_.integers(StepInputs::last_rows)[0] = static_cast<i32>(tokens - 1);
+        inputs_.integers(StepInputs::kv_starts)[1] = static_cast<i32>(tokens);
+        for (i64 i = 0; i < tokens; ++i)
+            inputs_.integers(StepInputs::kv_slots)[static_cast<std::size_t>(i)] =
+                static_cast<i32>(page_slot(i));
         EXPECT_TRUE(inputs_.upload(device(), {}).ok());
         const ForwardShape shape{.tokens = tokens, .sequences = 1, .max_q_len = tokens, .max_kv_len = tokens};
         forward_ = Forward::create(*context_, config_, weights_, pages_, inputs_, shape).value();
@@ -63,6 +70,7 @@ public:
         return values;
     }
 
+    const Prepared& prepared() const { return prepared_; }
     Device& device() { return context_->device(); }
     const ModelConfig& config() const { return config_; }
     const PagePool& pages() const { return pages_; }

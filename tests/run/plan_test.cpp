@@ -94,6 +94,45 @@ TEST(Plan, LayersThatTakeTurnsAreAnEntryOfEachForm) {
     EXPECT_EQ(plan_of("llama-3.1-8b", "h200", {}).cache_note, "");
 }
 
+// Prompts of latent attention run in the form that is predicted to be faster; decode steps run absorbed.
+TEST(Plan, LongPromptsOfLatentAttentionAreExpanded) {
+    const auto expands = [](const std::string& model, const PlanOptions& options) {
+        const Plan plan = plan_of(model, "h100", options);
+        bool expanded = false, absorbed = false;
+        for (const PlannedLayer& layer : plan.layers) {
+            expanded |= layer.name.ends_with("self_attn.expand") && !layer.prefill.op.empty();
+            absorbed |= layer.op == "mla" && !layer.prefill.op.empty();
+            if (layer.op == "mla" || layer.op == "attention") {
+                EXPECT_EQ(layer.decode.op.empty(), layer.op == "attention");
+            }
+        }
+        EXPECT_NE(expanded, absorbed) << model;
+        return expanded;
+    };
+    const PlanOptions long_prompt{.context_tokens = 8192, .prompt_tokens = 8192};
+    EXPECT_TRUE(expands("deepseek-v2-lite", long_prompt));
+    EXPECT_FALSE(expands("deepseek-v2-lite", {.prompt_tokens = 64}));
+    PlanOptions options = long_prompt;
+    options.kv_format = "fp8";
+    EXPECT_TRUE(expands("deepseek-v2-lite", options));
+    options.batch_invariant = true;
+    EXPECT_FALSE(expands("deepseek-v2-lite", options));
+    // There is room for as many rows as eight passes read: the last pass sees more.
+    EXPECT_TRUE(expands("deepseek-v2-lite", {.context_tokens = 16384, .prompt_tokens = 16384}));
+    EXPECT_FALSE(expands("deepseek-v2-lite", {.context_tokens = 32768, .prompt_tokens = 32768}));
+    options = long_prompt;
+    options.num_gpus = 8;
+    for (const char* model : {"deepseek-v3", "kimi-k2"}) EXPECT_TRUE(expands(model, options)) << model;
+    EXPECT_FALSE(expands("deepseek-v3.2-exp", options));
+    auto config = load_config("deepseek-v2-lite");
+    const auto prefill_us = [&](std::optional<bool> choice) {
+        config->expands_latents = choice;
+        return plan_model(*config, *find_target("h100"), long_prompt)->prefill.total_us();
+    };
+    EXPECT_EQ(prefill_us({}), prefill_us(true));
+    EXPECT_LT(prefill_us(true), 0.7 * prefill_us(false));
+}
+
 TEST(Plan, ListsFieldsThatNobodyKnows) {
     auto config = load_config("llama-3.2-1b");
     config->ignored_fields = {"unheard_of"};

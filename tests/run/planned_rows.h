@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The rows of a decode step, as a plan names them and as an engine launched them.
+// The rows of a pass, as a plan names them and as they are launched.
 #pragma once
 
 #include <algorithm>
@@ -12,14 +12,15 @@
 namespace warpwright::test {
 
 // In the order of a pass: the model's start, every layer, its end.
-inline std::vector<std::string> planned_rows(const Plan& plan) {
+inline std::vector<std::string> planned_rows(const Plan& plan,
+                                             Explanation PlannedLayer::*phase = &PlannedLayer::decode) {
     const auto is_layer = [](const PlannedLayer& planned) { return !planned.layers.empty(); };
     const auto first = std::find_if(plan.layers.begin(), plan.layers.end(), is_layer);
     const auto end = std::find_if_not(first, plan.layers.end(), is_layer);
     std::vector<std::string> rows;
     const auto add = [&](const PlannedLayer& planned) {
-        if (planned.decode.op.empty()) return;  // launched in passes of more tokens only
-        const Candidate* choice = planned.decode.choice();
+        if ((planned.*phase).op.empty()) return;  // launched in other passes only
+        const Candidate* choice = (planned.*phase).choice();
         rows.push_back(choice == nullptr ? planned.name + " has no row" : choice->row);
     };
     std::for_each(plan.layers.begin(), first, add);
@@ -33,10 +34,18 @@ inline std::vector<std::string> planned_rows(const Plan& plan) {
 }
 
 // A merge belongs to the attention before it, whose Explanation speaks for both.
-inline std::vector<std::string> launched_rows(const Engine& engine) {
-    std::vector<std::string> rows = engine.decode_rows();
+inline std::vector<std::string> without_merges(std::vector<std::string> rows) {
     std::erase_if(rows, [](const std::string& row) { return row.find("merge") != std::string::npos; });
     return rows;
+}
+
+inline std::vector<std::string> launched_rows(const Engine& engine) {
+    return without_merges(engine.decode_rows());
+}
+inline std::vector<std::string> launched_rows(const Prepared& prepared) {
+    std::vector<std::string> rows;
+    for (const Prepared::Step& step : prepared.steps) rows.push_back(step.row);
+    return without_merges(std::move(rows));
 }
 
 }  // namespace warpwright::test
