@@ -295,11 +295,11 @@ TEST_P(LatentAttention, DoesNotDependOnWhatRunsBeside) {
     }
 }
 
-// Prompts whose latent rows are expanded: whole, in chunks that see what was cached before them, and beside
-// sequences that decode.
-class ExpandedLatents : public testing::TestWithParam<std::tuple<std::string, const char*>> {};
+// Prompts in both forms: whole, in chunks that see what was cached before them, and beside sequences that
+// decode.
+class LatentForms : public testing::TestWithParam<std::tuple<std::string, const char*>> {};
 
-TEST_P(ExpandedLatents, LogitsAreWithinTwiceTheErrorOfBf16) {
+TEST_P(LatentForms, LogitsAreWithinTwiceTheErrorOfBf16) {
     const SmallModel& model = small_model(std::get<1>(GetParam()));
     const auto context = context_of(std::get<0>(GetParam()));
     const auto errors = [&](bool expands, i64 max_sequences, i64 max_batch_tokens) {
@@ -311,31 +311,36 @@ TEST_P(ExpandedLatents, LogitsAreWithinTwiceTheErrorOfBf16) {
         options.page_size_tokens = 4;
         GoldenRun run(context, model, config, options);
         const nlohmann::json& prompts = model.golden()["prompts"];
-        return max_sequences > 1 ? run.follow_together(prompts) : run.follow(prompts.back());
-    };
-    const auto whole = errors(true, 1, 2048), chunks = errors(true, 1, 11), together = errors(true, 4, 17);
-    EXPECT_EQ(whole.size(), 5u);
-    EXPECT_EQ(chunks.size(), 5u);
-    EXPECT_GE(together.size(), 4u);
-    for (const auto* some : {&whole, &chunks, &together}) {
-        for (const GoldenError& error : *some) {
+        const auto all = max_sequences > 1 ? run.follow_together(prompts) : run.follow(prompts.back());
+        std::vector<double> rms;
+        for (const GoldenError& error : all) {
             EXPECT_LE(error.max, 1);
             EXPECT_LE(error.rms, 1);
+            rms.push_back(error.rms);
         }
+        return rms;
+    };
+    for (const auto& [sequences, tokens] : {std::pair<i64, i64>{1, 2048}, {1, 11}, {4, 17}}) {
+        SCOPED_TRACE(tokens);
+        const auto expanded = errors(true, sequences, tokens);
+        EXPECT_GE(expanded.size(), 5u);
+        EXPECT_NE(expanded, errors(false, sequences, tokens));
     }
-    EXPECT_NE(whole.front().rms, errors(false, 1, 2048).front().rms);  // that it is another form
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, ExpandedLatents,
+std::string form_name(const testing::TestParamInfo<LatentForms::ParamType>& info) {
+    std::string text = std::string(std::get<1>(info.param)) + "_" + std::get<0>(info.param);
+    for (char& c : text) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
+    return text;
+}
+
+INSTANTIATE_TEST_SUITE_P(Devices, LatentForms,
                          testing::Combine(testing::ValuesIn(devices()),
-                                          testing::Values("deepseek-v2-lite", "deepseek-v2", "deepseek-v3",
-                                                          "kimi-k2")),
-                         [](const auto& info) {
-                             std::string text =
-                                 std::string(std::get<1>(info.param)) + "_" + std::get<0>(info.param);
-                             for (char& c : text) c = std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
-                             return text;
-                         });
+                                          testing::Values("deepseek-v2-lite", "deepseek-v3")),
+                         form_name);
+INSTANTIATE_TEST_SUITE_P(OnTheCpu, LatentForms,
+                         testing::Combine(testing::Values("cpu"), testing::Values("deepseek-v2", "kimi-k2")),
+                         form_name);
 
 INSTANTIATE_TEST_SUITE_P(OfModels, LatentAttention, testing::Values("deepseek-v3", "deepseek-v32"),
                          [](const auto& info) { return std::string(info.param).substr(9); });
