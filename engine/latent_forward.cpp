@@ -14,6 +14,7 @@
 #include "warpwright/ops/grouped_gemm.h"
 #include "warpwright/ops/index_logits.h"
 #include "warpwright/ops/index_topk.h"
+#include "warpwright/ops/latent_append.h"
 #include "warpwright/ops/rmsnorm.h"
 #include "warpwright/ops/rope.h"
 
@@ -104,21 +105,36 @@ Status Forward::prepare_index(int layer, const ForwardShape& shape, Prepared& pr
                        .d = Tensor::dense(index_weights_.data(), DType::f32, {tokens, heads}),
                        .b_is_constant = true};
     WW_TRY(prepare(*context_, weights, prepared));
-    const Tensor cache = pages_->index_pages(layer), pages = with_head(cache);
+    const Tensor cache = pages_->index_pages(layer);
     const Tensor page_table = inputs_->tensor(StepInputs::page_table, shape.sequences);
-    const Rope rope{.q = columns_of(q, 0, turns),
-                    .k = heads_of(key, 0, 1, turns),
-                    .positions = inputs_->tensor(StepInputs::positions, tokens),
-                    .frequency = Tensor::dense(rope_.frequency.data(), DType::f32, {turns / 2}),
-                    .magnitude = rope_.magnitude,
-                    .interleaved = c.indexer.interleaved,
-                    .v = heads_of(key, turns, 1, dim - turns),
-                    .sequences = inputs_->tensor(StepInputs::sequence_of_token, tokens),
-                    .page_table = page_table,
-                    .k_pages = columns_of(pages, 0, turns),
-                    .v_pages = columns_of(pages, turns, dim - turns),
-                    .positions_are_ready = true};
+    const Tensor sequences = inputs_->tensor(StepInputs::sequence_of_token, tokens);
+    Rope rope{.q = columns_of(q, 0, turns),
+              .k = heads_of(key, 0, 1, turns),
+              .positions = inputs_->tensor(StepInputs::positions, tokens),
+              .frequency = Tensor::dense(rope_.frequency.data(), DType::f32, {turns / 2}),
+              .magnitude = rope_.magnitude,
+              .interleaved = c.indexer.interleaved,
+              .positions_are_ready = true};
+    const bool are_codes = pages_->format() != KvFormat::same;
+    if (!are_codes) {
+        const Tensor pages = with_head(cache);
+        rope.v = heads_of(key, turns, 1, dim - turns);
+        rope.sequences = sequences;
+        rope.page_table = page_table;
+        rope.k_pages = columns_of(pages, 0, turns);
+        rope.v_pages = columns_of(pages, turns, dim - turns);
+    }
     WW_TRY(prepare(*context_, rope, prepared));
+    if (are_codes) {
+        const LatentAppend append{.x = key,
+                                  .sequences = sequences,
+                                  .positions = rope.positions,
+                                  .page_table = page_table,
+                                  .pages = cache,
+                                  .scale = kIndexScale,
+                                  .least_amax = kIndexLeastAmax};
+        WW_TRY(prepare(*context_, append, prepared));
+    }
     const IndexLogits scores{
         .q = q,
         .weights = weights.d,

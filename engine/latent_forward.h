@@ -29,6 +29,7 @@
 //   index_norm     LayerNorm of a token's key, in place
 //   index_weights  of its heads, in fp32
 //   index_rope     rope_dim columns of queries, in place; keys to their pages, as these columns and the rest
+//   index_append   where pages have codes: keys, which index_rope has turned in place, to them
 //   index_logits   of every key that a query sees, without 1 / sqrt(dim heads): no order depends on it
 //   index_topk     the lists that mla goes by
 #pragma once
@@ -37,8 +38,13 @@
 
 #include "engine/forward.h"
 #include "kernels/legality.h"
+#include "warpwright/quantize_format.h"
 
 namespace warpwright {
+
+// Of an indexer's keys that are codes: DeepSeek's.
+constexpr ScaleType kIndexScale = ScaleType::power_of_two;
+constexpr float kIndexLeastAmax = 1e-4f;
 
 // Columns of a head's query.
 constexpr i64 latent_query_dim(const LatentConfig& latent) {

@@ -9,6 +9,7 @@
 
 #include "engine/coded_inputs.h"
 #include "engine/latent_forward.h"
+#include "kernels/fused/latent_append/problem.h"
 #include "kernels/quantized_gemm/operation.h"
 #include "kernels/quantized_gemm/order/problem.h"
 #include "ops/moe_plan.h"
@@ -100,7 +101,6 @@ public:
         const LatentConfig& latent = c_.latent;
         const i64 qkv = latent_qkv_width(c_), query = latent_query_dim(latent);
         const i64 q_row = latent.q_rank > 0 ? latent_q_width(c_) : qkv;
-        const bool is_coded = forms_.kv_format != KvFormat::same;
         by_head(name + "absorb_keys", shape_.tokens, latent.kv_rank, latent.nope_dim,
                 {query, rows_of(q_row), latent.nope_dim});
         calls_.back().absent = shape_.expands;
@@ -116,7 +116,7 @@ public:
              {"value_dim", field_text(i64{latent.kv_rank})},
              {"q_out", field_text(!shape_.expands)}},
             {latent.nope_dim, query, rows_of(q_row), rows_of(qkv)},
-            is_coded ? i64{latent.cached()} | latent.kv_rank : 0);
+            are_codes() ? i64{latent.cached()} | latent.kv_rank : 0);
         if (c_.has_indexer()) indexer(name + "indexer.", qkv, q_row);
         FieldTexts attends{
             {"sequences", field_text(c_.has_indexer() ? shape_.tokens : shape_.sequences)},
@@ -129,29 +129,29 @@ public:
             attends.emplace_back("causal", field_text(false));
             attends.emplace_back("indexed", field_text(true));
         }
-        if (is_coded) {
+        if (are_codes()) {
             attends.emplace_back("kv_format", kv_format_name(forms_.kv_format));
             attends.emplace_back("one_scale", field_text(true));
         }
         add(name + "mla", all_, "mla", false, std::move(attends), {latent.cached()},
-            is_coded ? i64{latent.cached()} : 0);
+            are_codes() ? i64{latent.cached()} : 0);
         calls_.back().absent = shape_.expands;
         by_head(name + "absorb_values", shape_.tokens, latent.value_dim, latent.kv_rank, {latent.kv_rank});
         calls_.back().absent = shape_.expands;
-        if (!c_.has_indexer()) expanded(name, q_row, is_coded);
+        if (!c_.has_indexer()) expanded(name, q_row);
     }
 
     // As Forward::prepare_expanded has it, behind rope.
-    void expanded(const std::string& name, i64 q_row, bool is_coded) {
+    void expanded(const std::string& name, i64 q_row) {
         const LatentConfig& latent = c_.latent;
         const i64 rows = rows_to_expand(shape_), heads = c_.num_heads, cached = latent.cached();
         const i64 query = latent_query_dim(latent), width = expanded_width(latent);
         const i64 row = row_stride(rows, heads * width);
         const std::size_t first = calls_.size();
         add(name + "gather_latents", all_, "embedding", false,
-            {{"tokens", field_text(rows)}, {"width", field_text(is_coded ? cached / 2 : cached)}},
-            {is_coded ? cached / 2 : cached});
-        if (is_coded) {
+            {{"tokens", field_text(rows)}, {"width", field_text(are_codes() ? cached / 2 : cached)}},
+            {are_codes() ? cached / 2 : cached});
+        if (are_codes()) {
             FieldTexts numbers{{"rows", field_text(rows)},
                                {"columns", field_text(cached)},
                                {"out", dtype_name(c_.dtype)},
@@ -203,9 +203,18 @@ public:
              {"head_dim", field_text(turns)},
              {"rotary_dim", field_text(turns)},
              {"interleaved", field_text(index.interleaved)},
-             {"page_size", field_text(page_size_)},
-             {"value_dim", field_text(index.dim - turns)}},
-            {index.dim, turns, key, queries, rows_of(q_row), rows_of(qkv)});
+             {"page_size", field_text(are_codes() ? 0 : page_size_)},
+             {"value_dim", field_text(are_codes() ? 0 : index.dim - turns)}},
+            {index.dim, are_codes() ? 0 : turns, key, queries, rows_of(q_row), rows_of(qkv)});
+        const i64 page_bytes = are_codes() ? page_size_ * kIndexRecordBytes : 0;
+        if (are_codes()) {
+            add(name + "index_append", all_, "latent_append", false,
+                {{"tokens", field_text(shape_.tokens)},
+                 {"pages", enum_text(LatentPages::index_keys)},
+                 {"page_size", field_text(page_size_)},
+                 {"scale", scale_type_name(kIndexScale)}},
+                {key, rows_of(qkv)}, page_bytes);
+        }
         FieldTexts scores{{"sequences", field_text(shape_.sequences)},
                           {"max_q_len", field_text(shape_.max_q_len)},
                           {"max_kv_len", field_text(shape_.max_kv_len)},
@@ -213,8 +222,13 @@ public:
                           {"page_size", field_text(page_size_)}};
         FieldTexts lists = scores;
         scores.emplace_back("heads", field_text(i64{index.heads}));
-        scores.emplace_back("alignment_bytes",
-                            field_text(alignment_bytes(c_.dtype, {index.dim, queries, rows_of(q_row)})));
+        scores.emplace_back(
+            "alignment_bytes",
+            field_text(alignment_bytes(c_.dtype, {index.dim, queries, rows_of(q_row)}, page_bytes)));
+        if (are_codes()) {
+            scores.emplace_back("kv_format", kv_format_name(forms_.kv_format));
+            scores.emplace_back("bf16_queries", field_text(true));
+        }
         lists.emplace_back("k", field_text(i64{index.top_k}));
         calls_.push_back({name + "index_logits", all_, "index_logits", "-", std::move(scores), false});
         calls_.push_back({name + "index_topk", all_, "index_topk", "-", std::move(lists), false});
@@ -324,8 +338,10 @@ private:
         return problem;
     }
 
+    // Of keys and values in the cache, or of latent rows and an indexer's keys.
+    bool are_codes() const { return forms_.kv_format != KvFormat::same; }
     // Of a head's keys, or values, as codes.
-    i64 code_bytes() const { return forms_.kv_format == KvFormat::same ? 0 : c_.head_dim; }
+    i64 code_bytes() const { return are_codes() ? c_.head_dim : 0; }
 
     // Routing, and what moe_experts prepares for this number of tokens; by the forms of experts' weights.
     void experts(const std::vector<int>& layers) {

@@ -22,7 +22,8 @@ public:
     Tensor v_pages(int layer) const { return layer_view(2 * layer + 1); }
     // With latent attention, in place of them: [pages, page_size, kv_rank + rope_dim], likewise
     Tensor latent_pages(int layer) const;
-    // Of an indexer, beside them: [pages, page_size, indexer.dim], of the model's type
+    // Of an indexer, beside them: [pages, page_size, indexer.dim], of the model's type; or u8, of codes and
+    // scales as index_logits reads them
     Tensor index_pages(int layer) const;
 
 private:
@@ -30,8 +31,8 @@ private:
 
     Buffer storage_;
     KvFormat format_ = KvFormat::same;
-    DType dtype_ = DType::bf16, index_dtype_ = DType::bf16;
-    i64 num_pages_ = 0, page_size_tokens_ = 0, kv_heads_ = 0, head_dim_ = 0, index_dim_ = 0;
+    DType dtype_ = DType::bf16;
+    i64 num_pages_ = 0, page_size_tokens_ = 0, kv_heads_ = 0, head_dim_ = 0, index_columns_ = 0;
     i64 num_layers_ = 0;
 };
 

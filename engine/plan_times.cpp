@@ -20,8 +20,8 @@ std::string_view kind_of(std::string_view op) {
         return "products";
     if (op == "attention" || op == "mla" || op == "index_logits" || op == "index_topk") return "attention";
     if (op == "rmsnorm") return "norms";
-    if (op == "rope" || op == "kv_append" || op == "gated_activation" || op == "embedding" ||
-        op == "quantize" || op == "dequantize")
+    if (op == "rope" || op == "kv_append" || op == "latent_append" || op == "gated_activation" ||
+        op == "embedding" || op == "quantize" || op == "dequantize")
         return "element-wise";
     if (op.starts_with("moe_")) return "routing";
     if (op == "sample" || op == "logits") return "sampling";

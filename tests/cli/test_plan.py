@@ -107,6 +107,15 @@ class Plans(unittest.TestCase):
         self.assertEqual([layers[name] for name in ("k_norm", "weights_proj", "index_rope", "index_logits", "index_topk")],
                          ["rmsnorm", "gemm", "rope", "index_logits", "index_topk"])
         self.assertNotIn("expand", layers)
+        codes = json.loads(plan("--model", "deepseek-v3.2-exp", "--context", "16k", "--kv-format", "fp8", *args).stdout)
+        # Its 128 codes and their scale.
+        self.assertEqual(codes["memory"]["kv_format"], "fp8_e4m3")
+        self.assertEqual(codes["memory"]["kv_bytes_per_token"], 61 * (576 + 132))
+        self.assertEqual(codes["memory"]["workspace_bytes"], v32["memory"]["workspace_bytes"])
+        self.assertEqual(list(codes["phases"]["decode"]["kinds_us"]), list(v32["phases"]["decode"]["kinds_us"]))
+        rows = [entry["decode"]["chosen"]["row"] for entry in codes["layers"] if ".indexer.index_" in entry["name"]]
+        self.assertEqual(rows, ["rope.portable.bf16.t256", "latent_append.portable.t128v1", "index_logits.portable.bf16_e4m3",
+                                "index_topk.portable"])
         lite = json.loads(plan("--model", "deepseek-v2-lite", "--gpu", "h200", "--json").stdout)
         self.assertEqual(lite["memory"]["kv_bytes_per_token"], 27 * 576 * 2)
         self.assertNotIn("model.layers.*.self_attn.q_b_proj", [entry["name"] for entry in lite["layers"]])

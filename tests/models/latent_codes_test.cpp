@@ -2,14 +2,10 @@
 // The small models with latent attention, their rows kept as codes: what is in the cache to the bit, logits
 // against a cache of 16 bits that holds the same numbers, and that a plan is what runs.
 #include <cmath>
-#include <map>
 #include <set>
 
-#include "kernels/fused/kv_append/oracle.h"
-#include "kernels/host_math.h"
-#include "kernels/kv_format.h"
+#include "models/rounded_cache.h"
 #include "models/small_model.h"
-#include "run/one_pass.h"
 #include "run/planned_rows.h"
 
 namespace warpwright::test {
@@ -24,13 +20,6 @@ protected:
     const std::vector<i32> prompt = model.golden()["prompts"].back()["tokens"].get<std::vector<i32>>();
     const std::shared_ptr<Context> context = opened(device);
 
-    // One for all tests of a device: an emulated one keeps its compiled kernels.
-    static std::shared_ptr<Context> opened(const std::string& name) {
-        static std::map<std::string, std::shared_ptr<Context>> contexts;
-        auto& known = contexts[name];
-        if (known == nullptr) known = Context::open(name).value();
-        return known;
-    }
     // Scales of layers that are powers of two: a code's number is one of bf16 then.
     std::vector<LayerKvScales> scales() const {
         std::vector<LayerKvScales> all;
@@ -43,37 +32,23 @@ protected:
                  const std::vector<LayerKvScales>& of_layers = {}, bool expands = false) const {
         return OnePass(on, format, prompt, of_layers, model.folder(), expands);
     }
-    template <class T>
-    static std::vector<T> rows_of(OnePass& of, int layer) {
-        const Tensor pages = of.pages().latent_pages(layer);
-        return of.from_device<T>(pages.data, static_cast<std::size_t>(pages.num_elements()));
-    }
 
     // With a cache of 16 bits whose numbers are replaced by those that their codes stand for.
     std::vector<float> rounded_logits(const std::shared_ptr<Context>& on,
                                       const std::vector<LayerKvScales>& of_layers, bool expands) const {
         OnePass with_numbers = pass(on, KvFormat::same, {}, expands);
-        const DType dtype = with_numbers.config().dtype;
+        const auto tokens = static_cast<i64>(prompt.size());
         // The first rope of a layer appends; another is the indexer's, or copies what turned.
         const int ropes_of_layer = expands || with_numbers.config().has_indexer() ? 2 : 1;
-        int layer = 0, ropes = 0;
-        return with_numbers.run({}, [&](const Prepared::Step& step) {
+        int layer = -1, ropes = 0;
+        const auto round_keys = [&](const Prepared::Step& step) {
+            if (step.row.starts_with("index_logits.")) round_index_keys(with_numbers, layer, tokens);
+        };
+        return with_numbers.run(round_keys, [&](const Prepared::Step& step) {
             if (!step.row.starts_with("rope.") || ropes++ % ropes_of_layer != 0) return;
-            const auto& type = small_float_of(kFormat);
-            const float scale = of_layers.empty() ? 1 : of_layers[static_cast<std::size_t>(layer)].k[0];
-            auto numbers = rows_of<u16>(with_numbers, layer);
-            for (std::size_t i = 0; i < numbers.size(); ++i) {
-                const float value = load_float(numbers.data(), dtype, static_cast<i64>(i));
-                const float stands_for = formats::decode(type, formats::encode(type, value / scale)) * scale;
-                store_float(numbers.data(), dtype, static_cast<i64>(i), stands_for);
-                const float stored = load_float(numbers.data(), dtype, static_cast<i64>(i));
-                EXPECT_TRUE(stored == stands_for || std::isnan(stored)) << stands_for << " is no bf16";
-            }
-            const Tensor pages = with_numbers.pages().latent_pages(layer);
-            Device& there = with_numbers.device();
-            EXPECT_TRUE(there.copy_in(pages.data, numbers.data(), numbers.size() * sizeof(u16), {}).ok());
-            EXPECT_TRUE(there.synchronize({}).ok());
             ++layer;
+            const float scale = of_layers.empty() ? 1 : of_layers[static_cast<std::size_t>(layer)].k[0];
+            round_latent_rows(with_numbers, layer, scale, tokens);
         });
     }
 };
@@ -84,21 +59,18 @@ TEST_P(LatentCodes, TheCacheHoldsTheCodesOfItsRows) {
     OnePass with_numbers = pass(context, KvFormat::same), with_codes = pass(context, kFormat, known);
     with_numbers.run();
     with_codes.run();
-    const auto numbers = rows_of<u16>(with_numbers, 0);
-    const auto codes = rows_of<u8>(with_codes, 0);
-    ASSERT_EQ(codes.size(), numbers.size());
-    std::vector<float> values;
-    for (std::size_t i = 0; i < numbers.size(); ++i)
-        values.push_back(load_float(numbers.data(), with_numbers.config().dtype, static_cast<i64>(i)));
-    const std::vector<float> expected = kv_codes(values, kFormat, known[0].k, 1);
     const auto tokens = static_cast<i64>(prompt.size());
+    const auto values = rows_in_order(with_numbers, with_numbers.pages().latent_pages(0), tokens);
+    const auto codes = elements_of<u8>(with_codes, with_codes.pages().latent_pages(0));
+    const std::vector<float> expected = kv_codes(values, kFormat, known[0].k, 1);
     const i64 width = with_numbers.config().latent.cached();
     std::set<u8> found;
     for (i64 token = 0; token < tokens; ++token) {
-        const auto from = static_cast<std::size_t>(with_numbers.page_slot(token) * width);
-        for (std::size_t i = from; i < from + static_cast<std::size_t>(width); ++i) {
-            ASSERT_EQ(codes[i], expected[i]) << "token " << token << ": " << values[i];
-            found.insert(codes[i]);
+        for (i64 i = 0; i < width; ++i) {
+            const u8 code = codes[static_cast<std::size_t>(with_codes.page_slot(token) * width + i)];
+            const auto at = static_cast<std::size_t>(token * width + i);
+            ASSERT_EQ(code, expected[at]) << "token " << token << ": " << values[at];
+            found.insert(code);
         }
     }
     EXPECT_GT(found.size(), 100u);  // most of the format's numbers
@@ -160,6 +132,9 @@ TEST_P(LatentCodes, PlanIsWhatRuns) {
         return std::ranges::any_of(rows, [&](const std::string& row) { return row.starts_with(part); });
     };
     EXPECT_TRUE(has(device == "cpu" ? "mla.host." : "mla.portable.bf16.codes."));
+    if (!config.has_indexer()) return;
+    EXPECT_TRUE(has(device == "cpu" ? "latent_append.host" : "latent_append.portable.t128v1"));
+    EXPECT_TRUE(has(device == "cpu" ? "index_logits.host" : "index_logits.portable.bf16_e4m3"));
 }
 
 // A prompt in either form, and in the one that the plan chooses.
@@ -197,30 +172,35 @@ INSTANTIATE_TEST_SUITE_P(Devices, LatentCodes,
                              return text;
                          });
 
-// Chunks and batches: the same tokens as alone in one pass.
+// Chunks, batches, and pages that an earlier sequence has left: the same tokens as alone in one pass.
 TEST(LatentCodesOfEngine, WhatRunsBesideASequenceChangesNothing) {
     const auto context = Context::open("cpu").value();
     for (const char* name : {"deepseek-v3", "deepseek-v32"}) {
         const SmallModel& model = small_model(name);
-        const auto tokens = [&](const EngineOptions& options, const std::vector<nlohmann::json>& prompts) {
-            const auto engine = engine_with_codes(context, model, options);
+        const auto tokens = [](Engine& engine, const std::vector<nlohmann::json>& prompts) {
             for (const nlohmann::json& prompt : prompts)
-                EXPECT_TRUE(engine->add({prompt["tokens"], 20, {}, false}).ok());
-            return run_all(*engine);
+                EXPECT_TRUE(engine.add({prompt["tokens"], 20, {}, false}).ok());
+            std::vector<std::vector<i32>> texts;
+            for (auto& [id, text] : run_all(engine)) texts.push_back(std::move(text));
+            return texts;
         };
         const std::vector<nlohmann::json> prompts = model.golden()["prompts"];
-        const auto together = tokens(
-            {.max_sequences = 2, .max_context_tokens = 64, .max_batch_tokens = 11, .page_size_tokens = 4},
-            prompts);
-        ASSERT_EQ(together.size(), prompts.size());
-        for (std::size_t i = 0; i < prompts.size(); ++i) {
-            const auto alone = tokens({.max_sequences = 1, .max_context_tokens = 64}, {prompts[i]});
-            EXPECT_EQ(alone.begin()->second, together.at(static_cast<int>(i))) << name << " prompt " << i;
-        }
+        EngineOptions options{.max_sequences = 1, .max_context_tokens = 64, .batch_invariant = true};
+        std::vector<std::vector<i32>> alone;
+        for (const nlohmann::json& prompt : prompts)
+            alone.push_back(tokens(*engine_with_codes(context, model, options), {prompt})[0]);
+        options.max_sequences = 2;
+        options.max_batch_tokens = 11;
+        options.page_size_tokens = 4;
+        const auto engine = engine_with_codes(context, model, options);
+        EXPECT_EQ(tokens(*engine, prompts), alone) << name;
+        EXPECT_EQ(engine->stats().scheduler.reused_tokens, 0);
+        EXPECT_EQ(tokens(*engine, prompts), alone) << name;
+        EXPECT_GT(engine->stats().scheduler.reused_tokens, 0);
     }
 }
 
-// An indexer's keys stay in 16 bits.
+// A key of an indexer has a scale behind its codes.
 TEST(LatentCodesOfEngine, MemoryIsThatOfTheFormat) {
     const auto target = find_target("h200").value();
     const auto bytes = [&](const char* name, const char* format) {
@@ -231,7 +211,7 @@ TEST(LatentCodesOfEngine, MemoryIsThatOfTheFormat) {
     EXPECT_EQ(bytes("deepseek-v3", "bf16"), 61 * 576 * 2);
     EXPECT_EQ(bytes("deepseek-v3", "fp8"), 61 * 576);
     EXPECT_EQ(bytes("deepseek-v3.2-exp", "bf16"), 61 * (576 * 2 + 128 * 2));
-    EXPECT_EQ(bytes("deepseek-v3.2-exp", "fp8"), 61 * (576 + 128 * 2));
+    EXPECT_EQ(bytes("deepseek-v3.2-exp", "fp8"), 61 * (576 + 128 + 4));
 }
 
 }  // namespace
