@@ -302,9 +302,9 @@ Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvForm
 }
 
 Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format,
-                       bool bf16_queries) {
+                       bool coded_queries) {
     constexpr i64 kDim = 128, kRecordBytes = kDim + 4;
-    const bool codes = kv_format != KvFormat::same, coded_queries = codes && !bf16_queries;
+    const bool codes = kv_format != KvFormat::same;
     const double pairs = static_cast<double>(batch * q_len) *
                          (static_cast<double>(length) - static_cast<double>(q_len - 1) / 2);
     FieldTexts set = fields({{"sequences", batch},
@@ -313,10 +313,10 @@ Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_le
                              {"heads", heads},
                              {"page_size", page_size}});
     if (codes) set.emplace_back("kv_format", kv_format_name(kv_format));
-    if (bf16_queries) set.emplace_back("bf16_queries", "true");
+    if (coded_queries) set.emplace_back("coded_queries", "true");
     return {"index_logits",
             fmt::format("batch={} len={} heads={} page={} q_len={}{} bf16{}", batch, length, heads, page_size,
-                        q_len, kv_text(kv_format), bf16_queries ? " queries" : ""),
+                        q_len, kv_text(kv_format), codes && !coded_queries ? " queries" : ""),
             set,
             static_cast<double>(batch * length * (codes ? kRecordBytes : 2 * kDim)) +
                 static_cast<double>(batch * q_len * heads * kDim * (coded_queries ? 1 : 2)) + 4 * pairs,

@@ -131,9 +131,9 @@ void add_attention(std::vector<Case>& all) {
     }
     for (const auto& [batch, length, q_len] :
          {std::array<i64, 3>{64, 8192, 1}, {1, 65536, 1}, {1, 8192, 2048}}) {
-        for (const KvFormat format : {KvFormat::same, KvFormat::fp8_e4m3})
-            all.push_back(index_logits_case(batch, length, 64, 64, q_len, format));
-        all.push_back(index_logits_case(batch, length, 64, 64, q_len, KvFormat::fp8_e4m3, true));
+        all.push_back(index_logits_case(batch, length, 64, 64, q_len));
+        for (const bool coded_queries : {true, false})
+            all.push_back(index_logits_case(batch, length, 64, 64, q_len, KvFormat::fp8_e4m3, coded_queries));
         all.push_back(index_topk_case(batch, length, 2048, q_len));
     }
     constexpr Limits kGemma2{4096, 50};

@@ -82,9 +82,9 @@ Case cascade_case(i64 batch, i64 shared, i64 own, i64 heads, i64 kv_heads, i64 h
 Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format = KvFormat::same,
               i64 listed = 0, bool one_scale = false);
 // An indexer's scores of all keys of `batch` sequences, whose last `q_len` are queries; and the best of them.
-// Queries are codes where keys are, unless `bf16_queries`.
+// `coded_queries`: of keys that are codes, too.
 Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len,
-                       KvFormat kv_format = KvFormat::same, bool bf16_queries = false);
+                       KvFormat kv_format = KvFormat::same, bool coded_queries = false);
 Case index_topk_case(i64 batch, i64 length, i64 k, i64 q_len);
 Case rmsnorm_case(i64 tokens, i64 hidden);
 Case head_norm_case(i64 tokens, i64 heads, i64 head_dim);

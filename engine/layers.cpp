@@ -225,10 +225,7 @@ public:
         scores.emplace_back(
             "alignment_bytes",
             field_text(alignment_bytes(c_.dtype, {index.dim, queries, rows_of(q_row)}, page_bytes)));
-        if (are_codes()) {
-            scores.emplace_back("kv_format", kv_format_name(forms_.kv_format));
-            scores.emplace_back("bf16_queries", field_text(true));
-        }
+        if (are_codes()) scores.emplace_back("kv_format", kv_format_name(forms_.kv_format));
         lists.emplace_back("k", field_text(i64{index.top_k}));
         calls_.push_back({name + "index_logits", all_, "index_logits", "-", std::move(scores), false});
         calls_.push_back({name + "index_topk", all_, "index_topk", "-", std::move(lists), false});

@@ -77,7 +77,7 @@ Status prepare(Context& context, const IndexLogits& call, Prepared& prepared) {
         .page_size = page_size,
         .alignment_bytes = alignment_of({&call.q, &aligned}, prepared.batch_invariant),
         .kv_format = codes ? KvFormat::fp8_e4m3 : KvFormat::same,
-        .bf16_queries = codes && !coded_queries};
+        .coded_queries = coded_queries};
     const auto narrow = [](i64 value) { return static_cast<i32>(value); };
     const IndexLogitsArgs args{.q = call.q.data,
                                .weights = static_cast<const float*>(call.weights.data),

@@ -15,7 +15,7 @@ TEST(IndexLogits, AgreesWithItsOracle) {
 
 TEST(IndexLogits, RefusesWithTheReason) {
     const char *numbers = "index_logits.portable.bf16", *codes = "index_logits.portable.e4m3";
-    const FieldTexts e4m3 = {{"kv_format", "fp8_e4m3"}};
+    const FieldTexts e4m3 = {{"kv_format", "fp8_e4m3"}, {"coded_queries", "true"}};
     EXPECT_EQ(refusal(kOp, numbers, "h200", {}), "");
     EXPECT_EQ(refusal(kOp, numbers, "rtx-4090", {}), "");
     EXPECT_EQ(refusal(kOp, codes, "a100", e4m3), "");
@@ -28,12 +28,12 @@ TEST(IndexLogits, RefusesWithTheReason) {
     EXPECT_EQ(refusal(kOp, "index_logits.host", "cpu", {{"alignment_bytes", "2"}}), "");
     EXPECT_EQ(chosen(kOp, "h200", e4m3), codes);
     const char* mixed = "index_logits.portable.bf16_e4m3";
-    const FieldTexts of_numbers = {{"kv_format", "fp8_e4m3"}, {"bf16_queries", "true"}};
-    EXPECT_EQ(refusal(kOp, mixed, "h200", e4m3), "bf16 queries: needs true, got false");
-    EXPECT_EQ(refusal(kOp, codes, "h200", of_numbers), "bf16 queries: needs false, got true");
+    const FieldTexts of_numbers = {{"kv_format", "fp8_e4m3"}};
+    EXPECT_EQ(refusal(kOp, mixed, "h200", e4m3), "coded queries: needs false, got true");
+    EXPECT_EQ(refusal(kOp, codes, "h200", of_numbers), "coded queries: needs true, got false");
     EXPECT_EQ(refusal(kOp, "index_logits.host", "cpu", of_numbers), "");
-    EXPECT_EQ(refusal(kOp, "index_logits.host", "cpu", {{"bf16_queries", "true"}}),
-              "bf16 queries: needs false, got true");
+    EXPECT_EQ(refusal(kOp, "index_logits.host", "cpu", {{"coded_queries", "true"}}),
+              "coded queries: needs false, got true");
     EXPECT_EQ(chosen(kOp, "h200", of_numbers), mixed);
 }
 

@@ -81,6 +81,7 @@ struct IndexLogitsCheck {
             const auto add = [&](IndexLogitsProblem problem) {
                 problem.alignment_bytes = problem.alignment_bytes < 16 ? 2 : 16;
                 problem.kv_format = format;
+                problem.coded_queries = format != KvFormat::same;
                 problems.push_back(problem);
             };
             add({6, 1, 300, 0, 64, true, 64});   // decode
@@ -94,7 +95,6 @@ struct IndexLogitsCheck {
                                            {6, 3, 91, 0, 20, true, 1},
                                            {1, 70, 300, 0, 33, true, 32}}) {
             problem.kv_format = KvFormat::fp8_e4m3;
-            problem.bf16_queries = true;
             problems.push_back(problem);
         }
         return problems;
@@ -108,7 +108,7 @@ struct IndexLogitsCheck {
         const bool codes = problem.kv_format != KvFormat::same;
         const i64 q_rows = in.q_starts.back() + kSpareTokens, columns = problem.max_kv_len + kSpareColumns;
         Tensor q;
-        if (codes && !problem.bf16_queries) {
+        if (problem.coded_queries) {
             std::vector<std::byte> bytes(static_cast<std::size_t>(q_rows * problem.heads * kIndexDim));
             for (std::byte& byte : bytes) {
                 const u8 code = random_code(bench.random());

@@ -11,7 +11,7 @@ Prediction IndexLogitsOp::predict(const Row& row, const TargetFacts& target, con
     const auto kv_len = static_cast<double>(problem.max_kv_len), heads = static_cast<double>(problem.heads);
     const double flops = 2 * tokens * heads * seen * kIndexDim;
     const bool codes = problem.kv_format != KvFormat::same;
-    const int query_bytes = codes && !problem.bf16_queries ? 1 : 2;
+    const int query_bytes = problem.coded_queries ? 1 : 2;
     const double bytes =
         static_cast<double>(problem.sequences) * kv_len * (codes ? kIndexRecordBytes : 2 * kIndexDim) +
         tokens * (heads * kIndexDim * query_bytes + seen * 4);

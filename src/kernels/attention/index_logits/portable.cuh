@@ -21,7 +21,7 @@ namespace warpwright {
 constexpr IndexLogitsRow kRow = row_at(kIndexLogitsRows, WW_ROW);
 static_assert(image_fits(kRow, static_cast<BuildTarget>(WW_TARGET)), "row does not fit this build target");
 
-constexpr bool kCodes = reads_codes(kRow), kCodedQueries = has_coded_queries(kRow);
+constexpr bool kCodes = reads_codes(kRow), kCodedQueries = kRow.coded_queries;
 constexpr int kThreads = num_threads(kRow), kParts = kIndexDim / 32;
 constexpr int kQueryBytes = kCodedQueries ? 1 : 2;        // of a number
 constexpr int kHeadLoads = kIndexDim * kQueryBytes / 16;  // 16-byte loads of a head

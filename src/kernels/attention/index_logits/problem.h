@@ -21,8 +21,8 @@ struct IndexLogitsProblem {
     bool causal = true;
     i64 page_size = 64;
     i64 alignment_bytes = 16;  // what the start of every row of q and of the cache is a multiple of
-    KvFormat kv_format = KvFormat::same;  // of keys; fp8_e4m3: codes, and queries too unless bf16_queries
-    bool bf16_queries = false;            // of keys that are codes: queries are not
+    KvFormat kv_format = KvFormat::same;  // of keys; fp8_e4m3: codes
+    bool coded_queries = false;           // which need keys that are codes
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -35,7 +35,7 @@ struct IndexLogitsProblem {
         v("page_size", self.page_size);
         v("alignment_bytes", self.alignment_bytes);
         v("kv_format", self.kv_format);
-        v("bf16_queries", self.bf16_queries);
+        v("coded_queries", self.coded_queries);
     }
     // One row for every batch.
     constexpr IndexLogitsProblem canonical() const {

@@ -11,10 +11,10 @@ struct IndexLogitsRow {
     RowName name;
     ArchClass arch = ArchClass::portable;
     KvFormat kv_format = KvFormat::same;
-    int kv_tile = 0;            // keys of a block, 32 of each warp
-    int q_tile = 0;             // queries of a block, one after another
-    bool bf16_queries = false;  // of keys that are codes
-    i64 shared_bytes = 0;       // dynamic
+    int kv_tile = 0;  // keys of a block, 32 of each warp
+    int q_tile = 0;   // queries of a block, one after another
+    bool coded_queries = false;
+    i64 shared_bytes = 0;  // dynamic
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -23,7 +23,7 @@ struct IndexLogitsRow {
         v("kv_format", self.kv_format);
         v("kv_tile", self.kv_tile);
         v("q_tile", self.q_tile);
-        v("bf16_queries", self.bf16_queries);
+        v("coded_queries", self.coded_queries);
         v("shared_bytes", self.shared_bytes);
     }
 };
@@ -37,17 +37,14 @@ constexpr int num_threads(const IndexLogitsRow& row) {
 constexpr bool reads_codes(const IndexLogitsRow& row) {
     return row.kv_format != KvFormat::same;
 }
-constexpr bool has_coded_queries(const IndexLogitsRow& row) {
-    return reads_codes(row) && !row.bf16_queries;
-}
 
 // clang-format off
 // rows:begin
 inline constexpr IndexLogitsRow kIndexLogitsRows[] = {
-    // name                             class                keys                keys of a block, queries
+    // name                             class                keys                keys, queries of a block
     {"index_logits.portable.bf16",      ArchClass::portable, KvFormat::same,     256, 32},
-    {"index_logits.portable.e4m3",      ArchClass::portable, KvFormat::fp8_e4m3, 256, 32},
-    {"index_logits.portable.bf16_e4m3", ArchClass::portable, KvFormat::fp8_e4m3, 256, 32, true},
+    {"index_logits.portable.e4m3",      ArchClass::portable, KvFormat::fp8_e4m3, 256, 32, true},
+    {"index_logits.portable.bf16_e4m3", ArchClass::portable, KvFormat::fp8_e4m3, 256, 32},
     {"index_logits.host",               ArchClass::host},
 };
 // rows:end
@@ -59,9 +56,9 @@ constexpr Rejection why_not(const IndexLogitsRow& row, const TargetFacts& target
     if (row.arch != ArchClass::host && row.kv_format != problem.kv_format)
         return {kv_format_name(reads_codes(row) ? row.kv_format : problem.kv_format),
                 reads_codes(row) ? 1 : 0, reads_codes(row) ? 0 : 1, "bool"};
-    if (row.arch != ArchClass::host && row.bf16_queries != problem.bf16_queries)
-        return {"bf16_queries", row.bf16_queries ? 1 : 0, problem.bf16_queries ? 1 : 0, "bool"};
-    if (problem.kv_format == KvFormat::same && problem.bf16_queries) return {"bf16_queries", 0, 1, "bool"};
+    if (row.arch != ArchClass::host && row.coded_queries != problem.coded_queries)
+        return {"coded_queries", row.coded_queries ? 1 : 0, problem.coded_queries ? 1 : 0, "bool"};
+    if (problem.kv_format == KvFormat::same && problem.coded_queries) return {"coded_queries", 0, 1, "bool"};
     if (problem.kv_format == KvFormat::fp8_e5m2) return {"fp8_e5m2", 0, 1, "bool"};
     if (problem.heads < 1) return {"heads", 1, problem.heads, "at_least"};
     if (problem.page_size < 1 || (problem.page_size & (problem.page_size - 1)) != 0)
