@@ -147,48 +147,95 @@ Status Workbench::finish() {
     return status_;
 }
 
+namespace {
+
+bool is_finite(double oracle) {
+    return std::isfinite(static_cast<float>(oracle));
+}
+
+// Whether NaN and infinity stand at the same places.
+Comparison compare_specials(const std::vector<float>& kernel, const std::vector<double>& oracle) {
+    for (std::size_t i = 0; i < oracle.size(); ++i) {
+        if (is_finite(oracle[i]) && std::isfinite(kernel[i])) continue;
+        const bool same =
+            std::isnan(oracle[i]) ? std::isnan(kernel[i]) : static_cast<float>(oracle[i]) == kernel[i];
+        if (!same)
+            return {false, 0, 0, fmt::format("element {}: got {}, expected {}", i, kernel[i], oracle[i])};
+    }
+    return {};
+}
+
+// Of finite elements.
+struct Errors {
+    double largest = 0;  // by its part of what `allowed` gives for its element
+    std::size_t worst = 0;
+    double squares = 0;
+
+    template <class Allowed>
+    Errors(const std::vector<float>& values, const std::vector<double>& oracle, const Allowed& allowed) {
+        double largest_part = 0;
+        for (std::size_t i = 0; i < oracle.size(); ++i) {
+            if (!is_finite(oracle[i])) continue;
+            const double error = std::abs(values[i] - oracle[i]);
+            const double part = error == 0 ? 0 : error / allowed(i);
+            if (part > largest_part) largest_part = part, largest = error, worst = i;
+            squares += error * error;
+        }
+    }
+};
+
+void judge_errors(Comparison& result, const Errors& errors, double rms_bound,
+                  const std::vector<float>& kernel, const std::vector<double>& oracle) {
+    const double rms =
+        std::sqrt(errors.squares / static_cast<double>(std::max<std::size_t>(oracle.size(), 1)));
+    result.error = errors.largest;
+    if (result.error > result.bound) {
+        result.ok = false;
+        result.text =
+            fmt::format("element {}: got {}, expected {}; error {:.3g} over the bound {:.3g}", errors.worst,
+                        kernel[errors.worst], oracle[errors.worst], result.error, result.bound);
+    } else if (rms > rms_bound) {
+        result.ok = false;
+        result.text = fmt::format("root-mean-square error {:.3g} over the bound {:.3g}", rms, rms_bound);
+    }
+}
+
+}  // namespace
+
 Comparison compare(const std::vector<float>& kernel, const std::vector<double>& oracle,
                    const std::vector<float>& reference, double magnitude) {
-    Comparison result;
     if (kernel.size() != oracle.size() || reference.size() != oracle.size()) {
         return {false, 0, 0,
                 fmt::format("sizes differ: kernel {}, oracle {}, reference {}", kernel.size(), oracle.size(),
                             reference.size())};
     }
-    double reference_max = 0, reference_squares = 0, kernel_squares = 0;
-    std::size_t worst = 0;
-    for (std::size_t i = 0; i < oracle.size(); ++i) {
-        const bool special = !std::isfinite(static_cast<float>(oracle[i]));
-        if (special || !std::isfinite(kernel[i])) {
-            const bool same =
-                std::isnan(oracle[i]) ? std::isnan(kernel[i]) : static_cast<float>(oracle[i]) == kernel[i];
-            if (!same) {
-                return {false, 0, 0, fmt::format("element {}: got {}, expected {}", i, kernel[i], oracle[i])};
-            }
-            continue;
-        }
-        const double error = std::abs(kernel[i] - oracle[i]);
-        const double allowed = std::abs(reference[i] - oracle[i]);
-        if (error > result.error) result.error = error, worst = i;
-        reference_max = std::max(reference_max, allowed);
-        reference_squares += allowed * allowed;
-        kernel_squares += error * error;
-    }
+    Comparison result = compare_specials(kernel, oracle);
+    if (!result.ok) return result;
+    const auto same = [](std::size_t) { return 1.0; };
+    const Errors errors(kernel, oracle, same), allowed(reference, oracle, same);
     // why: 2^-23 is fp32's spacing at 1; a sum of n terms in another order differs by a few of those times
     // the sum of absolute values.
     const double absolute = magnitude * 0x1p-23;
     const auto count = static_cast<double>(std::max<std::size_t>(oracle.size(), 1));
-    result.bound = 2 * reference_max + 8 * absolute;
-    const double rms = std::sqrt(kernel_squares / count);
-    const double rms_bound = 2 * std::sqrt(reference_squares / count) + absolute;
-    if (result.error > result.bound) {
-        result.ok = false;
-        result.text = fmt::format("element {}: got {}, expected {}; error {:.3g} over the bound {:.3g}",
-                                  worst, kernel[worst], oracle[worst], result.error, result.bound);
-    } else if (rms > rms_bound) {
-        result.ok = false;
-        result.text = fmt::format("root-mean-square error {:.3g} over the bound {:.3g}", rms, rms_bound);
+    result.bound = 2 * allowed.largest + 8 * absolute;
+    judge_errors(result, errors, 2 * std::sqrt(allowed.squares / count) + absolute, kernel, oracle);
+    return result;
+}
+
+Comparison compare(const std::vector<float>& kernel, const std::vector<double>& oracle,
+                   const std::vector<ErrorBound>& bounds) {
+    if (kernel.size() != oracle.size() || bounds.size() != oracle.size()) {
+        return {false, 0, 0,
+                fmt::format("sizes differ: kernel {}, oracle {}, bounds {}", kernel.size(), oracle.size(),
+                            bounds.size())};
     }
+    Comparison result = compare_specials(kernel, oracle);
+    if (!result.ok || oracle.empty()) return result;
+    const Errors errors(kernel, oracle, [&](std::size_t i) { return double(bounds[i].largest); });
+    double squares = 0;
+    for (const ErrorBound& bound : bounds) squares += double(bound.usual) * bound.usual;
+    result.bound = bounds[errors.worst].largest;
+    judge_errors(result, errors, std::sqrt(squares / static_cast<double>(oracle.size())), kernel, oracle);
     return result;
 }
 

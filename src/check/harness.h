@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/error_bound.h"
 #include "warpwright/context.h"
 #include "warpwright/tensor.h"
 
@@ -141,6 +142,9 @@ struct Comparison {
 // stand at the same places first.
 Comparison compare(const std::vector<float>& kernel, const std::vector<double>& oracle,
                    const std::vector<float>& reference, double magnitude);
+// The same where every element has a bound of its own.
+Comparison compare(const std::vector<float>& kernel, const std::vector<double>& oracle,
+                   const std::vector<ErrorBound>& bounds);
 
 // Rounds an oracle to the storage type: the reference of operations that only round once, at the end.
 std::vector<float> rounded(const std::vector<double>& oracle, DType type);

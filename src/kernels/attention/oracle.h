@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/attention/bound.h"
 #include "kernels/attention/problem.h"
 #include "kernels/host_math.h"
 
@@ -92,6 +93,7 @@ struct AttentionAnswer {
     std::vector<Real> out;  // [q_tokens, heads, value_dim()]
     std::vector<Real> lse;  // [q_tokens, heads], base 2
     double largest_score = 0;
+    std::vector<ErrorBound> bounds;  // of out, from the definition; empty: none
 };
 
 // Real = double: the definition. Real = float: fp32 sums, and the weights rounded to `storage` before they

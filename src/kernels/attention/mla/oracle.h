@@ -15,7 +15,6 @@ struct MlaInputs {
     i64 page_size = 1, max_pages = 0;
     bool causal = true;
     double scale = 1;
-    bool records = false;                     // numbers of the cache are products, not rounded yet
     float k_scale = 1;                        // of all numbers of the cache
     std::vector<i32> indices, index_lengths;  // not empty: [q_tokens, max_indices] slots; [q_tokens]
     i64 max_indices = 0;
@@ -52,10 +51,9 @@ AttentionAnswer<Real> mla_oracle(const MlaInputs& in, DType storage) {
     const i64 rows = i64{in.q_starts.back()} * in.heads;
     AttentionAnswer<Real> answer{std::vector<Real>(static_cast<std::size_t>(rows * kMlaValueDim)),
                                  std::vector<Real>(static_cast<std::size_t>(rows))};
-    const auto number = [&](float value) {
-        return Real{rounds && in.records ? round_to(storage, value) : value};
-    };
     std::vector<Real> scores;
+    std::vector<WeighedKey> weighed;
+    if (!rounds) answer.bounds.resize(answer.out.size());
     for (i64 s = 0; s < in.sequences(); ++s) {
         const i64 q_len = in.q_starts[s + 1] - in.q_starts[s];
         for (i64 index = 0; index < q_len * in.heads; ++index) {
@@ -63,11 +61,19 @@ AttentionAnswer<Real> mla_oracle(const MlaInputs& in, DType storage) {
             const std::vector<i64> keys = in.rows(s, row / in.heads);
             const float* q = &in.q[row * kMlaKeyDim];
             scores.assign(keys.size(), 0);
+            weighed.assign(keys.size(), {});
             Real max = -std::numeric_limits<Real>::infinity(), sum = 0;
             for (std::size_t key = 0; key < scores.size(); ++key) {
                 const float* latent = &in.cache[static_cast<std::size_t>(keys[key])];
-                for (int i = 0; i < kMlaKeyDim; ++i) scores[key] += Real{q[i]} * number(latent[i]);
-                scores[key] *= static_cast<Real>(in.scale * kLog2E * in.k_scale);
+                double squares = 0;
+                for (int i = 0; i < kMlaKeyDim; ++i) {
+                    const Real product = Real{q[i]} * Real{latent[i]};
+                    scores[key] += product;
+                    squares += product * product;
+                }
+                const double scale = in.scale * kLog2E * in.k_scale;
+                scores[key] *= static_cast<Real>(scale);
+                weighed[key] = {0, scores[key], std::sqrt(squares) * scale, latent};
                 max = std::max(max, scores[key]);
                 answer.largest_score = std::max(answer.largest_score, std::abs(double(scores[key])));
             }
@@ -75,13 +81,19 @@ AttentionAnswer<Real> mla_oracle(const MlaInputs& in, DType storage) {
             for (std::size_t key = 0; key < scores.size(); ++key) {
                 const Real weight = std::exp2(scores[key] - max);
                 sum += weight;
+                weighed[key].weight = weight;
                 const Real stored = rounds ? static_cast<Real>(round_to(storage, float(weight))) : weight;
                 const float* latent = &in.cache[static_cast<std::size_t>(keys[key])];
-                for (int i = 0; i < kMlaValueDim; ++i) out[i] += stored * number(latent[i]);
+                for (int i = 0; i < kMlaValueDim; ++i) out[i] += stored * Real{latent[i]};
             }
             for (int i = 0; i < kMlaValueDim && sum != 0; ++i) {
                 out[i] = out[i] * in.k_scale / sum;
                 if (rounds) out[i] = static_cast<Real>(round_to(storage, float(out[i])));
+            }
+            if constexpr (!rounds) {
+                for (WeighedKey& key : weighed) key.weight /= sum;
+                bound_outputs(weighed, kMlaKeyDim, in.k_scale, storage, {out, kMlaValueDim},
+                              {&answer.bounds[row * kMlaValueDim], kMlaValueDim});
             }
             answer.lse[row] = sum == 0 ? max : max + std::log2(sum);
         }
