@@ -5,6 +5,7 @@
 
 #include "kernels/attention/index_logits/problem.h"
 #include "kernels/attention/mla/problem.h"
+#include "kernels/fused/quantize/exponent.h"
 #include "kernels/fused/quantize/problem.h"
 
 namespace warpwright {
@@ -85,9 +86,7 @@ struct LatentAppendArgs {
 
 // The smallest power of two with amax <= 448 x scale that is no subnormal number. Both are fp32's bits.
 constexpr u32 power_of_two_scale(u32 amax) {
-    constexpr CodeTypeFacts kFacts = facts_of(CodeType::e4m3);
-    const int exponent = static_cast<int>(amax >> 23) - kFacts.max_exponent +
-                         ((amax & 0x7fffff) > kFacts.max_fraction ? 1 : 0);
+    const int exponent = scale_exponent(facts_of(CodeType::e4m3), amax, true);
     return static_cast<u32>(exponent < 1 ? 1 : exponent) << 23;
 }
 

@@ -2,6 +2,7 @@
 // What the kernels of quantisation share: scales of groups, and codes of numbers.
 #pragma once
 
+#include "kernels/fused/quantize/exponent.h"
 #include "kernels/fused/quantize/problem.h"
 #include "ptx/convert.cuh"
 #include "ptx/fp8.cuh"
@@ -119,9 +120,7 @@ __device__ inline GroupScale scale_of(const QuantizeArgs& args, u32 magnitude, f
         return {__float_as_uint(scale), __frcp_rn(scale)};
     }
     // The exponent alone, where 2^(e - 127) is the scale.
-    const bool up = args.scale != ScaleType::e8m0;
-    int e = static_cast<int>(amax >> 23) - facts.max_exponent;
-    if (up && (amax & 0x7fffffu) > facts.max_fraction) ++e;
+    int e = scale_exponent(facts, amax, args.scale != ScaleType::e8m0);
     if (args.scale == ScaleType::power_of_two) {
         e = amax == 0 ? 127 : max(e, 1);
     } else {

@@ -8,6 +8,7 @@
 
 #include "device/host_threads.h"
 #include "formats/codecs.h"
+#include "kernels/fused/quantize/exponent.h"
 #include "kernels/fused/quantize/host.h"
 #include "kernels/fused/quantize/operation.h"
 #include "kernels/host_math.h"
@@ -38,12 +39,8 @@ u8 encode(CodeType code, float value) {
     return 0;
 }
 
-// The exponent of a scale that is a power of two.
 u8 exponent_of(CodeType code, float amax, bool up) {
-    const CodeTypeFacts facts = facts_of(code);
-    const u32 bits = std::bit_cast<u32>(amax);
-    const bool beyond = up && (bits & 0x7fffffU) > facts.max_fraction;
-    return static_cast<u8>(std::max(static_cast<int>(bits >> 23) - facts.max_exponent + (beyond ? 1 : 0), 0));
+    return static_cast<u8>(std::max(scale_exponent(facts_of(code), std::bit_cast<u32>(amax), up), 0));
 }
 
 GroupScale scale_of(const QuantizeArgs& args, float amax, float global_reciprocal) {
