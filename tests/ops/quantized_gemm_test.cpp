@@ -190,6 +190,26 @@ TEST(QuantizedGemm, RowsHaveNamesOfTheirOwn) {
     }
 }
 
+// On every GPU: where one block more would fit beside what its row is made for, it must not.
+TEST(QuantizedGemm, WideRowsLeaveNoPlaceForOneBlockMore) {
+    bool asks_for_more = false;
+    for (const Target& gpu : targets()) {
+        if (gpu.facts.build_target == BuildTarget::host) continue;
+        for (const QuantizedGemmRow& r : kQuantizedGemmRows) {
+            if (!r.wide || r.shared_bytes > gpu.facts.shared_per_block_bytes) continue;
+            const i64 bytes = launch_shared_bytes(r, gpu.facts);
+            EXPECT_GE(bytes, r.shared_bytes);
+            EXPECT_LE(bytes, gpu.facts.shared_per_block_bytes) << r.name.text << " on " << gpu.id;
+            EXPECT_GT((r.blocks_per_sm + 1) * (bytes + kReservedSharedBytes), gpu.facts.shared_per_sm_bytes)
+                << r.name.text << " on " << gpu.id;
+            asks_for_more |= bytes > r.shared_bytes;
+        }
+    }
+    EXPECT_TRUE(asks_for_more);
+    const QuantizedGemmRow& stream = row("quantized_gemm.stream.bf16.int4.m8.n32");
+    EXPECT_EQ(launch_shared_bytes(stream, target("h200").facts), stream.shared_bytes);
+}
+
 TEST(QuantizedGemm, RefusalsSayWhatAndHowMuch) {
     constexpr const char* kAny = "quantized_gemm.portable.bf16.int4.any";
     constexpr const char* kTile = "quantized_gemm.portable.bf16.int4.64x128";

@@ -16,6 +16,17 @@ namespace warpwright {
 std::string enum_text(WeightFormat format);
 Status parse_enum(std::string_view name, std::string_view text, WeightFormat& format);
 
+constexpr i64 kReservedSharedBytes = 1024;  // of an SM, for each block
+
+// What a block asks for: of a wide row at least what leaves an SM no place for one block more than
+// blocks_per_sm. The next launch's blocks, which come early, would gather where there is one.
+constexpr i64 launch_shared_bytes(const QuantizedGemmRow& row, const TargetFacts& target) {
+    if (!row.wide) return row.shared_bytes;
+    const i64 place = target.shared_per_sm_bytes / (row.blocks_per_sm + 1) - kReservedSharedBytes;
+    const i64 smallest = place / 128 * 128 + 128;
+    return row.shared_bytes > smallest ? row.shared_bytes : smallest;
+}
+
 struct QuantizedGemmOp {
     static constexpr const char* kName = "quantized_gemm";
     static constexpr const char* kFolder = "src/kernels/quantized_gemm";
@@ -30,13 +41,13 @@ struct QuantizedGemmOp {
     }
     static Prediction predict(const Row& row, const TargetFacts& target, const Problem& problem,
                               const CostConstants& costs = kCosts);
-    static LaunchConfig launch_config(const Row& row, const TargetFacts&, const Problem& problem) {
+    static LaunchConfig launch_config(const Row& row, const TargetFacts& target, const Problem& problem) {
         if (row.arch == ArchClass::host) return {};
         const i64 blocks =
             num_blocks(problem.m, problem.n, problem.grouping, problem.groups, row.tile_m, row.tile_n);
         return {.grid = {static_cast<u32>(blocks)},
                 .block = {static_cast<u32>(num_threads(row))},
-                .shared_bytes = static_cast<u32>(row.shared_bytes)};
+                .shared_bytes = static_cast<u32>(launch_shared_bytes(row, target))};
     }
     static HostFunction host_function(const Row& row);
 };

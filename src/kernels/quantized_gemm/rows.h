@@ -22,7 +22,7 @@ struct QuantizedGemmRow {
     int warps_k = 1;             // warps of a block, or groups of them, that share out the steps
     int blocks_per_sm = 1;       // registers are limited so that this many fit; shared memory may allow fewer
     bool wide = false;           // scales of two bytes, or the format's own, for 64 of k or more
-    i64 shared_bytes = 0;        // dynamic; sizeof(QuantizedGemmShared), or smallest_shared_bytes()
+    i64 shared_bytes = 0;        // dynamic; sizeof(QuantizedGemmShared)
 
     template <class Self, class Visitor>
     static constexpr void visit(Self& self, Visitor&& v) {
@@ -109,18 +109,10 @@ struct QuantizedGemmShared<R, true, true> {
     };
 };
 
-// Of an SM's 228 KiB, and 1 KiB more for each block, what leaves no place for one block more than
-// blocks_per_sm: the next launch's blocks, which come early, would gather where there is one.
-constexpr i64 smallest_shared_bytes(const QuantizedGemmRow& row) {
-    if (!row.wide) return 0;
-    return (i64{228} * 1024 / (row.blocks_per_sm + 1) - 1024) / 128 * 128 + 128;
-}
-
 template <QuantizedGemmRow R>
 consteval QuantizedGemmRow sized() {
     QuantizedGemmRow row = R;
-    const i64 needed = sizeof(QuantizedGemmShared<R>), smallest = smallest_shared_bytes(R);
-    row.shared_bytes = needed > smallest ? needed : smallest;
+    row.shared_bytes = sizeof(QuantizedGemmShared<R>);
     return row;
 }
 
