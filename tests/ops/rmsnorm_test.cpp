@@ -35,6 +35,13 @@ TEST(RmsNorm, LayerNormHasARowOfItsOwn) {
               "rmsnorm.portable.bf16.l32bias");
     EXPECT_EQ(refusal(kOp, "rmsnorm.portable.bf16.any", "h200", {{"residual", "false"}, {"bias", "true"}}),
               "bias: needs false, got true");
+    for (const auto& [row, device] :
+         {std::pair{"rmsnorm.portable.bf16.l32bias", "h200"}, std::pair{"rmsnorm.host.bf16", "cpu"}}) {
+        EXPECT_EQ(refusal(kOp, row, device, {{"residual", "true"}, {"bias", "true"}}),
+                  "residual: needs false, got true");
+        EXPECT_EQ(refusal(kOp, row, device, {{"residual", "false"}, {"bias", "true"}, {"quantized", "true"}}),
+                  "quantized: needs false, got true");
+    }
     std::vector<u16> values(128);
     const Tensor x = Tensor::dense(values.data(), DType::bf16, {1, 128}),
                  weight = Tensor::dense(values.data(), DType::bf16, {128});

@@ -105,6 +105,8 @@ constexpr Rejection target_misfit(const RmsNormRow& row, const TargetFacts& targ
 constexpr Rejection why_not(const RmsNormRow& row, const TargetFacts& target, const RmsNormProblem& problem) {
     if (const Rejection rejection = target_misfit(row, target)) return rejection;
     if (row.dtype != problem.dtype) return dtype_rejection("dtype", row.dtype, problem.dtype);
+    if (problem.bias && problem.residual) return {"residual", 0, 1, "bool"};
+    if (problem.bias && problem.quantized.quantized) return {"quantized", 0, 1, "bool"};
     if (row.arch == ArchClass::host) return accepted();
     if (row.bias != problem.bias) return {"bias", row.bias, problem.bias, "bool"};
     if (row.quantizes != problem.quantized.quantized)
