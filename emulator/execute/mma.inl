@@ -5,8 +5,8 @@
 // elements has at most 22 significant bits, so a * b is exact; multiplied by 2^(fraction_bits - E) it is the
 // shifted term, also exact, and its conversion to an integer is the cut. That holds while exponents leave
 // room, which E tells: below its upper bound nothing overflows, and above its lower one whatever underflows
-// would have been cut to 0 and no result is subnormal. Columns outside of the bounds, and those with
-// infinities and NaNs, take the exact path.
+// would have been cut to 0 and no result is subnormal. Outputs outside of the bounds, and those with
+// infinities and NaNs, take the exact path; what the vector path makes of them is dropped.
 
 constexpr int kVectorBytes = kLevel == SimdLevel::baseline ? 16 : kLevel == SimdLevel::avx2 ? 32 : 64;
 constexpr int kWidth = kVectorBytes / 4;
@@ -248,19 +248,35 @@ static inline __attribute__((always_inline)) bool has_any(Ints lanes) {
     return any != 0;
 }
 
-// The outputs that the fast path leaves.
-static __attribute__((noinline)) void add_exactly(const FloatProduct& product, Tile& tile, int first,
-                                                  int last, const i32 (&tops)[kColumns][kRows]) {
+static inline bool is_outside(i32 top) {
+    return top < kLeastTop || top > kGreatestTop;
+}
+
+// The outputs that the fast path leaves, to `exact`.
+static __attribute__((noinline)) void add_exactly(const FloatProduct& product, const Tile& tile, int first,
+                                                  int last, const i32 (&tops)[kColumns][kRows],
+                                                  float (&exact)[kColumns][kRows]) {
     Term a[kRows][32], b[kColumns][32];
+    bool has_nan_a[kRows] = {}, has_nan_b[kColumns] = {};
     for (int k = first; k < last; ++k) {
-        for (int m = 0; m < kRows; ++m) a[m][k - first] = term_of(tile.a[k][m], product.a_least_exponent);
-        for (int n = 0; n < kColumns; ++n) b[n][k - first] = term_of(tile.b[k][n], product.b_least_exponent);
+        for (int m = 0; m < kRows; ++m) {
+            a[m][k - first] = term_of(tile.a[k][m], product.a_least_exponent);
+            has_nan_a[m] |= tile.a[k][m] != tile.a[k][m];
+        }
+        for (int n = 0; n < kColumns; ++n) {
+            b[n][k - first] = term_of(tile.b[k][n], product.b_least_exponent);
+            has_nan_b[n] |= tile.b[k][n] != tile.b[k][n];
+        }
     }
     for (int n = 0; n < kColumns; ++n) {
         for (int m = 0; m < kRows; ++m) {
-            if (!has_any(is_outside(load(tops[n] + m / kWidth * kWidth)))) continue;
+            if (!is_outside(tops[n][m])) continue;
+            if (has_nan_a[m] || has_nan_b[n] || tile.c[n][m] != tile.c[n][m]) {
+                exact[n][m] = float_of(kNanF32);
+                continue;
+            }
             const Term c = term_of(tile.c[n][m], product.is_f16() ? -14 : -126);
-            tile.c[n][m] = sum_of_products(product, a[m], b[n], last - first, c);
+            exact[n][m] = sum_of_products(product, a[m], b[n], last - first, c);
         }
     }
 }
@@ -339,13 +355,13 @@ static inline void add_products(const FloatProduct& product, Tile& tile, int fir
 static void add_pass(const FloatProduct& product, Tile& tile, int first, int last) {
     alignas(64) i32 tops[kColumns][kRows];
     const bool has_outside = find_tops(product, tile, first, last, tops);
-    if (has_outside) add_exactly(product, tile, first, last, tops);
+    float exact[kColumns][kRows];
+    if (has_outside) add_exactly(product, tile, first, last, tops, exact);
     for (int n = 0; n < kColumns; ++n) {
-        for (int m = 0; m < kRows; m += kWidth) {
-            const Ints top = load(tops[n] + m);
-            if (has_outside && has_any(is_outside(top))) continue;
-            add_products(product, tile, first, last, n, m, top);
-        }
+        for (int m = 0; m < kRows; m += kWidth)
+            add_products(product, tile, first, last, n, m, load(tops[n] + m));
+        if (!has_outside) continue;
+        for (int m = 0; m < kRows; ++m) tile.c[n][m] = is_outside(tops[n][m]) ? exact[n][m] : tile.c[n][m];
     }
 }
 

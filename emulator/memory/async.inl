@@ -3,6 +3,13 @@
 #include "emulator/execute/lanes.inl"
 #include "emulator/memory/lookup.inl"
 
+// Lanes that read as much as they write.
+static inline u32 whole_lanes(const PendingCopy& copy) {
+    u32 lanes = 0;
+    for (int l = 0; l < kLanes; ++l) lanes |= static_cast<u32>(copy.source_bytes[l] == copy.bytes) << l;
+    return lanes;
+}
+
 template <int kBytes>
 static Flow land(Warp& warp, PendingCopy& copy, u32 lanes) {
     // Findings are those of the copy, not of the wait.
@@ -14,12 +21,14 @@ static Flow land(Warp& warp, PendingCopy& copy, u32 lanes) {
     warp.note_change();
 
     if (copy.is_cut) {
-        for (u32 rest = lanes; rest != 0; rest &= rest - 1) {
+        const u32 cut = lanes & ~whole_lanes(copy);
+        for (u32 rest = cut; rest != 0; rest &= rest - 1) {
             const int lane = first_lane(rest);
             if (!land_cut(warp, instruction, copy, lane)) return Flow::fault;
             if (shadow != nullptr) std::memset(shadow + copy.to[lane], kShadowWritten, kBytes);
         }
-        return Flow::next;
+        if (lanes == cut) return Flow::next;
+        lanes &= ~cut;
     }
     return for_each_span<kBytes, Use::load>(
         warp, instruction, Space::global, Addresses{copy.from}, lanes, [&](const Lookup& found) {
@@ -110,8 +119,10 @@ static Flow issue(Warp& warp, const Instruction& instruction, u32 active) {
             flow != Flow::next)
             return flow;
     }
-    Flow flow = copy.is_cut ? check_cut_sources(warp, instruction, active, copy)
-                            : check_sources<kBytes>(warp, instruction, active, from);
+    Flow flow = Flow::next;
+    const u32 whole = copy.is_cut ? active & whole_lanes(copy) : active;
+    if (whole != active) flow = check_cut_sources(warp, instruction, active & ~whole, copy);
+    if (flow == Flow::next && whole != 0) flow = check_sources<kBytes>(warp, instruction, whole, from);
     if (flow != Flow::next) return flow;
 
     u64 overlap = 0;
