@@ -9,32 +9,28 @@
 namespace warpwright::formats {
 
 constexpr float decode_f16(u16 code) {
-    const u32 sign = static_cast<u32>(code & 0x8000) << 16;
-    const u32 exponent = code >> 10 & 0x1f, mantissa = code & 0x3ff;
-    if (exponent == 0) {
-        const float magnitude = static_cast<float>(mantissa) * 0x1p-24F;
-        return sign != 0 ? -magnitude : magnitude;
+    constexpr u32 kInfinity = 0x7c00U << 13;
+    const u32 sign = static_cast<u32>(code & 0x8000) << 16, magnitude = static_cast<u32>(code & 0x7fff) << 13;
+    if (magnitude >= kInfinity) {  // a NaN becomes quiet
+        return std::bit_cast<float>(sign | 0x7f800000U | magnitude |
+                                    (magnitude > kInfinity ? 0x400000U : 0U));
     }
-    const u32 bits = exponent == 0x1f ? 0x7f800000U : (exponent + 112) << 23;
-    return std::bit_cast<float>(sign | bits | mantissa << 13);
+    // Its exponent's bias is smaller by 112.
+    return std::bit_cast<float>(sign | std::bit_cast<u32>(std::bit_cast<float>(magnitude) * 0x1p112F));
 }
 
 // To nearest, ties to even; what is too large becomes infinite.
 constexpr u16 encode_f16(float value) {
-    const u32 bits = std::bit_cast<u32>(value);
-    const auto sign = static_cast<u16>(bits >> 16 & 0x8000);
-    const u32 magnitude = bits & 0x7fffffffU;
-    if (magnitude > 0x7f800000U) return sign | 0x7e00;
-    if (magnitude >= 0x477ff000U) return sign | 0x7c00;  // from 65520 on
-    const int exponent = static_cast<int>(magnitude >> 23) - 127;
-    const int shift = exponent < -14 ? 13 + (-14 - exponent) : 13;
-    if (shift > 24) return sign;
-    const u32 significand = (magnitude & 0x7fffffU) | (magnitude >= 0x800000U ? 0x800000U : 0U);
-    const u32 kept = significand >> shift, rest = significand & ((1U << shift) - 1), half = 1U << (shift - 1);
-    const u32 rounded = kept + (rest > half || (rest == half && (kept & 1) != 0) ? 1 : 0);
-    // The significand's leading bit counts as one step of the exponent.
-    const u32 base = exponent < -14 ? 0U : static_cast<u32>(exponent + 14) << 10;
-    return static_cast<u16>(sign | (base + rounded));
+    const u32 bits = std::bit_cast<u32>(value), sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffffU;
+    u32 code = 0x7c00;
+    if (magnitude > 0x7f800000U) {
+        code = 0x7e00 | (magnitude >> 13 & 0x3ff);
+    } else if (magnitude < 0x38800000U) {  // subnormal: a sum with 1/2 has its last place at 2^-24
+        code = std::bit_cast<u32>(std::bit_cast<float>(magnitude) + 0.5F) - 0x3f000000U;
+    } else if (magnitude < 0x477ff000U) {  // below 65520
+        code = (magnitude + 0xfff + (magnitude >> 13 & 1) - (112U << 23)) >> 13;
+    }
+    return static_cast<u16>(sign | code);
 }
 
 }  // namespace warpwright::formats

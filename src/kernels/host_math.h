@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 
+#include "formats/half.h"
 #include "tile/tanh.h"
 #include "warpwright/types.h"
 
@@ -21,10 +22,10 @@ inline u16 float_to_bf16(float value) {
 }
 
 inline float f16_to_float(u16 bits) {
-    return static_cast<float>(std::bit_cast<_Float16>(bits));
+    return formats::decode_f16(bits);
 }
 inline u16 float_to_f16(float value) {
-    return std::bit_cast<u16>(static_cast<_Float16>(value));
+    return formats::encode_f16(value);
 }
 
 inline float load_float(const void* data, DType type, i64 index) {
