@@ -105,8 +105,10 @@ private:
     struct Drawn {
         std::vector<std::byte> raw;
         std::mt19937_64 random_after;
+        u64 digest_before = 0, digest_after = 0;  // of the inputs
     };
     void draw(const Tensor& tensor, double scale);
+    void note_input(const void* data, std::size_t bytes);  // to the digest
     Tensor allocate(DType type, std::initializer_list<i64> shape, bool misaligned, bool guarded);
     void fail(const Status& status);
 
@@ -115,6 +117,7 @@ private:
         std::size_t payload_offset;
         std::size_t payload_bytes;
         std::size_t total_bytes;
+        std::vector<u8> found;  // by the last finish()
     };
     Context& context_;
     std::mt19937_64 random_;

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <tuple>
 
 namespace warpwright {
 namespace {
@@ -124,6 +125,27 @@ TEST_F(Bench, DigestsAreOfWhatWentInAndWhatCameOut) {
     EXPECT_EQ(digests(6, 7).second, digests(5, 7).second);
     EXPECT_NE(digests(6, 7).first, digests(5, 7).first);
     EXPECT_NE(digests(5, 8).second, digests(5, 7).second);
+}
+
+// A later row's digests are those that it would have alone, whatever an earlier one was given.
+TEST_F(Bench, DigestsOfLaterRowsAreTheirOwn) {
+    Answers answers;
+    const auto digests = [&](Answers* shared, float given) {
+        Workbench work{*context, 1, shared};
+        const Tensor input = work.input(DType::f32, {2000});
+        std::vector<float> values = work.read(input);
+        values.back() = given;
+        work.write(input, values);
+        const Tensor output = work.in_place(DType::f32, {2000});
+        EXPECT_TRUE(work.finish().ok());
+        const u64 before = work.output_digest();
+        work.write(output, values);
+        EXPECT_TRUE(work.finish().ok());
+        return std::tuple{work.input_digest(), before, work.output_digest()};
+    };
+    for (const float given : {5.f, 6.f, 5.f}) EXPECT_EQ(digests(&answers, given), digests(nullptr, given));
+    EXPECT_NE(std::get<0>(digests(&answers, 5)), std::get<0>(digests(&answers, 6)));
+    EXPECT_NE(std::get<1>(digests(&answers, 5)), std::get<2>(digests(&answers, 5)));
 }
 
 TEST(CompareBits, OnlyRowsThatAreExactMustAgree) {

@@ -91,82 +91,71 @@ void poison_unused(const AttentionInputs& in, i64 columns, std::vector<float>& v
 }
 
 // Values that codes have, about normal.
-std::vector<float> draw_codes(Workbench& bench, KvFormat format, i64 count, double scale) {
+std::vector<float> draw_codes(std::mt19937_64& random, KvFormat format, i64 count, double scale) {
     const formats::SmallFloat& type = small_float_of(format);
     std::normal_distribution<float> normal(0, static_cast<float>(scale));
     std::vector<float> values(static_cast<std::size_t>(count));
-    for (float& value : values) value = formats::decode(type, formats::encode(type, normal(bench.random())));
+    for (float& value : values) value = formats::decode(type, formats::encode(type, normal(random)));
     return values;
 }
 
-// Their codes, of NaN 0x7f; where they begin.
-void* write_codes(Workbench& bench, KvFormat format, const std::vector<float>& values, bool misaligned) {
+// Their codes, of NaN 0x7f, at an odd address where misaligned.
+std::vector<u8> codes_of(KvFormat format, const std::vector<float>& values, bool misaligned) {
     std::vector<u8> codes(misaligned ? 1 : 0);
     for (float value : values)
         codes.push_back(std::isnan(value) ? 0x7f : formats::encode(small_float_of(format), value));
-    auto* start = static_cast<std::byte*>(bench.bytes(std::as_bytes(std::span(codes)), DType::u8).data);
-    return start + (misaligned ? 1 : 0);
+    return codes;
 }
 
-// k and v are stored as [count, k then v: rows, ...] in one tensor: strides that are not those of a dense
-// one.
-struct Interleaved {
-    Tensor k, v, k_blocks, v_blocks;
-    std::vector<float> k_values, v_values;
+// Keys and values, the same for every row; what is not read is NaN. They are stored in one tensor, as
+// [count, k then v: rows, ...]: strides that are not those of a dense one.
+struct Stored {
+    std::vector<float> k, v;
+    std::vector<u8> codes, scales;  // where they are not of 16 bits, both as they are stored
+    std::mt19937_64 random_after;
+
+    std::vector<float> both(i64 count) const {
+        const i64 block = std::ssize(k) / count, v_block = std::ssize(v) / count;
+        std::vector<float> values;
+        values.reserve(k.size() + v.size());
+        for (i64 i = 0; i < count; ++i) {
+            values.insert(values.end(), k.begin() + i * block, k.begin() + (i + 1) * block);
+            values.insert(values.end(), v.begin() + i * v_block, v.begin() + (i + 1) * v_block);
+        }
+        return values;
+    }
 };
-Interleaved interleave(Workbench& bench, const AttentionProblem& problem, const AttentionInputs& in,
-                       i64 count, i64 rows, double scale, bool misaligned) {
-    const bool coded = problem.kv_format != KvFormat::same;
+
+Stored interleave(std::mt19937_64 random, const AttentionProblem& problem, const AttentionInputs& in,
+                  i64 count, i64 rows, double scale, bool misaligned, std::vector<float> values) {
     const i64 block = rows * problem.kv_heads * problem.head_dim;
     const i64 v_block = rows * problem.kv_heads * value_dim(problem), both_blocks = block + v_block;
-    Tensor both;
-    std::vector<float> values;
-    if (coded) {
-        values = draw_codes(bench, problem.kv_format, count * both_blocks, scale);
-    } else {
-        both = bench.input(problem.dtype, {count, 1, both_blocks}, scale, misaligned);
-        values = bench.read(both);
-    }
-    Interleaved result;
+    const bool coded = problem.kv_format != KvFormat::same;
+    if (coded) values = draw_codes(random, problem.kv_format, count * both_blocks, scale);
+    Stored stored;
     for (i64 i = 0; i < count; ++i) {
         const auto start = values.begin() + i * both_blocks;
-        result.k_values.insert(result.k_values.end(), start, start + block);
-        result.v_values.insert(result.v_values.end(), start + block, start + both_blocks);
+        stored.k.insert(stored.k.end(), start, start + block);
+        stored.v.insert(stored.v.end(), start + block, start + both_blocks);
     }
-    poison_unused(in, in.head_dim, result.k_values);
-    poison_unused(in, in.value_dim(), result.v_values);
-    for (i64 i = 0; i < count; ++i) {
-        std::copy_n(result.k_values.begin() + i * block, block, values.begin() + i * both_blocks);
-        std::copy_n(result.v_values.begin() + i * v_block, v_block, values.begin() + i * both_blocks + block);
-    }
-    const DType dtype = kv_dtype(problem.kv_format, problem.dtype);
-    if (coded) {
-        both.data = write_codes(bench, problem.kv_format, values, misaligned);
-    } else {
-        bench.write(both, values);
-    }
-    const auto part = [&](i64 first, i64 columns) {
-        void* data = static_cast<std::byte*>(both.data) + first * dtype_bytes(dtype);
-        Tensor tensor = problem.paged ? Tensor::dense(data, dtype, {count, rows, problem.kv_heads, columns})
-                                      : Tensor::dense(data, dtype, {count, problem.kv_heads, columns});
-        tensor.stride[0] = both_blocks;
-        return tensor;
-    };
-    result.k = part(0, problem.head_dim);
-    result.v = part(block, value_dim(problem));
-    return result;
+    poison_unused(in, in.head_dim, stored.k);
+    poison_unused(in, in.value_dim(), stored.v);
+    if (coded) stored.codes = codes_of(problem.kv_format, stored.both(count), misaligned);
+    stored.random_after = random;
+    return stored;
 }
 
 // The same of nvfp4: scales are interleaved as their codes are, of keys that are not read NaN.
-Interleaved interleave_packed(Workbench& bench, const AttentionProblem& problem, const AttentionInputs& in,
-                              i64 count, i64 rows, double magnitude, bool misaligned) {
+Stored interleave_packed(std::mt19937_64 random, const AttentionProblem& problem, const AttentionInputs& in,
+                         i64 count, i64 rows, double magnitude, bool misaligned) {
     const i64 heads = rows * problem.kv_heads, columns[] = {problem.head_dim, value_dim(problem)};
     const i64 first[] = {0, heads * columns[0]}, both = heads * (columns[0] + columns[1]);
-    Interleaved result;
-    std::vector<float>* const values[] = {&result.k_values, &result.v_values};
+    Stored stored;
+    std::vector<float>* const values[] = {&stored.k, &stored.v};
     const std::size_t before = misaligned ? 1 : 0;
-    std::vector<u8> codes(static_cast<std::size_t>(count * both / 2) + before);
-    std::vector<u8> scales(static_cast<std::size_t>(count * both / kKvBlock) + before);
+    std::vector<u8>&codes = stored.codes, &scales = stored.scales;
+    codes.resize(static_cast<std::size_t>(count * both / 2) + before);
+    scales.resize(static_cast<std::size_t>(count * both / kKvBlock) + before);
     std::normal_distribution<float> normal(0, static_cast<float>(magnitude));
     std::uniform_real_distribution<float> share(0.2f, 0.6f);
     for (int part = 0; part < 2; ++part) {
@@ -177,30 +166,72 @@ Interleaved interleave_packed(Workbench& bench, const AttentionProblem& problem,
             const i64 at = i / (heads * columns[part]) * both + first[part] + i % (heads * columns[part]);
             u8& scale = scales[before + static_cast<std::size_t>(at / kKvBlock)];
             const bool unused = std::isnan(numbers[static_cast<std::size_t>(i)]);
-            const float wanted = static_cast<float>(magnitude) * share(bench.random());
+            const float wanted = static_cast<float>(magnitude) * share(random);
             scale = unused ? 0x7f : formats::encode(formats::kE4M3, wanted);
             const float of_block = formats::decode(formats::kE4M3, scale);
             for (i64 c = 0; c < kKvBlock; ++c) {
-                const u8 code =
-                    formats::encode(formats::kE2M1, unused ? 1.f : normal(bench.random()) / of_block);
+                const u8 code = formats::encode(formats::kE2M1, unused ? 1.f : normal(random) / of_block);
                 u8& byte = codes[before + static_cast<std::size_t>((at + c) / 2)];
                 byte = static_cast<u8>(byte | code << c % 2 * 4);
                 numbers[static_cast<std::size_t>(i + c)] = formats::decode(formats::kE2M1, code) * of_block;
             }
         }
     }
-    const auto tensor = [&](const std::vector<u8>& bytes, int part, i64 per_byte) {
-        auto* data = static_cast<std::byte*>(bench.bytes(std::as_bytes(std::span(bytes)), DType::u8).data);
-        data += before + static_cast<std::size_t>(first[part] / per_byte);
-        const i64 width = columns[part] / per_byte;
-        Tensor all = problem.paged ? Tensor::dense(data, DType::u8, {count, rows, problem.kv_heads, width})
-                                   : Tensor::dense(data, DType::u8, {count, problem.kv_heads, width});
-        all.stride[0] = both / per_byte;
-        return all;
+    stored.random_after = random;
+    return stored;
+}
+
+struct Keys {
+    Tensor k, v, k_blocks, v_blocks;
+    const Stored* stored = nullptr;  // null where memory was short
+};
+
+Keys store(Workbench& bench, const AttentionProblem& problem, const AttentionInputs& in, i64 count, i64 rows,
+           double scale, bool misaligned) {
+    const i64 heads = rows * problem.kv_heads;
+    const i64 k_block = heads * problem.head_dim, both_blocks = k_block + heads * value_dim(problem);
+    const bool packed = problem.kv_format == KvFormat::nvfp4, coded = problem.kv_format != KvFormat::same;
+    Tensor both;
+    if (!coded) both = bench.input(problem.dtype, {count, 1, both_blocks}, scale, misaligned);
+    if (!bench.has_memory()) return {};
+    const Stored& stored = bench.answer("keys", [&] {
+        if (packed) return interleave_packed(bench.random(), problem, in, count, rows, scale, misaligned);
+        return interleave(bench.random(), problem, in, count, rows, scale, misaligned,
+                          coded ? std::vector<float>() : bench.read(both));
+    });
+    bench.random() = stored.random_after;
+    // One of both from number `first` on; an element of `dtype` holds some numbers.
+    const auto part = [&](void* data, DType dtype, i64 numbers, i64 first, i64 columns) {
+        data = static_cast<std::byte*>(data) + first / numbers * dtype_bytes(dtype);
+        columns /= numbers;
+        Tensor tensor = problem.paged ? Tensor::dense(data, dtype, {count, rows, problem.kv_heads, columns})
+                                      : Tensor::dense(data, dtype, {count, problem.kv_heads, columns});
+        tensor.stride[0] = both_blocks / numbers;
+        return tensor;
     };
-    result.k = tensor(codes, 0, 2), result.v = tensor(codes, 1, 2);
-    result.k_blocks = tensor(scales, 0, kKvBlock), result.v_blocks = tensor(scales, 1, kKvBlock);
-    return result;
+    const auto parts = [&](void* data, DType dtype, i64 numbers, Tensor& k, Tensor& v) {
+        k = part(data, dtype, numbers, 0, problem.head_dim);
+        v = part(data, dtype, numbers, k_block, value_dim(problem));
+    };
+    const auto write = [&](const std::vector<u8>& bytes) {
+        return static_cast<std::byte*>(bench.bytes(std::as_bytes(std::span(bytes)), DType::u8).data) +
+               (misaligned ? 1 : 0);
+    };
+    Keys keys;
+    keys.stored = &stored;
+    if (packed) {
+        // Keys and values each in a copy of both.
+        keys.k = part(write(stored.codes), DType::u8, 2, 0, problem.head_dim);
+        keys.v = part(write(stored.codes), DType::u8, 2, k_block, value_dim(problem));
+        keys.k_blocks = part(write(stored.scales), DType::u8, kKvBlock, 0, problem.head_dim);
+        keys.v_blocks = part(write(stored.scales), DType::u8, kKvBlock, k_block, value_dim(problem));
+    } else if (coded) {
+        parts(write(stored.codes), kv_dtype(problem.kv_format, problem.dtype), 1, keys.k, keys.v);
+    } else {
+        bench.write(both, stored.both(count));
+        parts(both.data, problem.dtype, 1, keys.k, keys.v);
+    }
+    return keys;
 }
 
 struct AttentionCheck {
@@ -439,6 +470,19 @@ struct AttentionCheck {
         return answer;
     }
 
+    struct Expected {
+        AttentionAnswer<double> oracle;
+        AttentionAnswer<float> reference;
+        float largest_value;
+    };
+
+    static float largest_value(const AttentionInputs& in) {
+        float value = 0, scale = 1;
+        for (float of_key : in.v) value = std::max(value, std::isnan(of_key) ? 0 : std::abs(of_key));
+        for (float of_head : in.v_scale) scale = std::max(scale, of_head);
+        return value * scale;
+    }
+
     // Logits of sinks and slopes of ALiBi, of each head.
     static Tensor choose_of_heads(Workbench& bench, i64 heads, float most, std::vector<float>& values) {
         for (i64 head = 0; head < heads; ++head)
@@ -496,11 +540,8 @@ struct AttentionCheck {
             bench.output(problem.dtype, {q_rows, problem.heads, value_dim(problem)}, misaligned);
         const Tensor lse = bench.output(DType::f32, {q_rows, problem.heads});
         const i64 rows = problem.paged ? problem.page_size : 1;
-        Interleaved kv = (problem.kv_format == KvFormat::nvfp4 ? interleave_packed : interleave)(
-            bench, problem, in, count, rows, magnitude, misaligned);
-        in.q = bench.read(q);
-        in.k = std::move(kv.k_values);
-        in.v = std::move(kv.v_values);
+        const Keys kv = store(bench, problem, in, count, rows, magnitude, misaligned);
+        if (kv.stored == nullptr) return judge(result, bench, {}, "inputs");
 
         const bool natural = problem.sinks || problem.alibi;
         Attention call{.q = q,
@@ -560,12 +601,15 @@ struct AttentionCheck {
             return judge(result, bench, {false, 0, 0, workspace_bytes.status().message()}, "workspace");
         }
         if (*workspace_bytes > 0) call.workspace = bench.output(DType::u8, {*workspace_bytes});
+        const Expected& expected = bench.answer("oracle", [&] {
+            in.q = bench.read(q), in.k = kv.stored->k, in.v = kv.stored->v;
+            return Expected{answer_of<double>(in, problem, natural), answer_of<float>(in, problem, natural),
+                            largest_value(in)};
+        });
         const Status status = attention(bench.context(), bench.stream(), call);
         if (!status.ok()) return judge(result, bench, {false, 0, 0, status.message()}, "launch");
 
-        const auto& answer = bench.answer("oracle", [&] { return answer_of<double>(in, problem, natural); });
-        const auto& reference =
-            bench.answer("reference", [&] { return answer_of<float>(in, problem, natural); });
+        const auto& [answer, reference, largest_value] = expected;
         std::vector<float> got = bench.read(out), got_lse = bench.read(lse);
         const auto untouched = [](const std::vector<float>& values, std::size_t from) {
             return std::all_of(values.begin() + static_cast<std::ptrdiff_t>(from), values.end(),
@@ -576,15 +620,9 @@ struct AttentionCheck {
         }
         got.resize(answer.out.size());
         got_lse.resize(answer.lse.size());
-        float largest_value = 0, largest_scale = 1;
-        for (float value : in.v)
-            largest_value = std::max(largest_value, std::isnan(value) ? 0 : std::abs(value));
-        for (float scale : in.v_scale) largest_scale = std::max(largest_scale, scale);
         // why: a weight's relative error is its score's absolute error, which grows with the scores.
         judge(result, bench,
-              compare(got, answer.out, reference.out,
-                      largest_value * largest_scale * (1 + answer.largest_score)),
-              "out");
+              compare(got, answer.out, reference.out, largest_value * (1 + answer.largest_score)), "out");
         judge(result, bench, compare(got_lse, answer.lse, reference.lse, 16 + answer.largest_score), "lse");
     }
 };

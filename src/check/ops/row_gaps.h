@@ -11,6 +11,7 @@ namespace warpwright {
 
 inline std::vector<float> without_gaps(const std::vector<float>& all, i64 rows, i64 columns, i64 stride) {
     std::vector<float> values;
+    values.reserve(static_cast<std::size_t>(rows * columns));
     for (i64 i = 0; i < rows; ++i) {
         const auto row = all.begin() + i * stride;
         values.insert(values.end(), row, row + columns);
@@ -21,9 +22,11 @@ inline std::vector<float> without_gaps(const std::vector<float>& all, i64 rows, 
 // Gaps between rows of a result keep their fill, which reads as NaN.
 inline void judge_gaps(CheckResult& result, Workbench& bench, const std::vector<float>& all, i64 rows,
                        i64 columns, i64 stride) {
-    for (i64 i = 0; i < rows * stride; ++i) {
-        if (i % stride < columns || std::isnan(all[static_cast<std::size_t>(i)])) continue;
-        return judge(result, bench, {false, 0, 0, "wrote between the rows"}, "d");
+    for (i64 row = 0; row < rows; ++row) {
+        for (i64 i = row * stride + columns; i < (row + 1) * stride; ++i) {
+            if (std::isnan(all[static_cast<std::size_t>(i)])) continue;
+            return judge(result, bench, {false, 0, 0, "wrote between the rows"}, "d");
+        }
     }
 }
 
