@@ -21,7 +21,8 @@ namespace {
 
 struct Options {
     std::vector<std::string> devices = {"auto"};
-    std::string op, row, report, against;
+    std::string op, report, against;
+    std::vector<std::string> rows;
     u64 seed = 1;
     int threads = 0;
     bool json = false, no_contraction = false, forget = false, no_times = false;
@@ -150,7 +151,7 @@ int run(const Options& options) {
         runs.push_back({.device = name, .context = std::move(context)});
     }
     const CheckRequest request{
-        .op = options.op, .row = options.row, .seed = options.seed, .num_workers = options.threads};
+        .op = options.op, .rows = options.rows, .seed = options.seed, .num_workers = options.threads};
     if (const Status status = run_all(request, runs, options.json); !status.ok()) return report(status);
     nlohmann::ordered_json reports = nlohmann::ordered_json::array();
     bool ok = true;
@@ -191,7 +192,7 @@ void add_check(CLI::App& app, Action& action) {
             "checked one after the other")
         ->capture_default_str();
     verb->add_option("--op", options->op, "this operation only");
-    verb->add_option("--row", options->row, "this row only");
+    verb->add_option("--row", options->rows, "this row only; several may be named");
     verb->add_option("--seed", options->seed, "of the random inputs")->capture_default_str();
     verb->add_option("--report", options->report, "write all results to this file as JSON");
     verb->add_flag("--no-contraction", options->no_contraction,

@@ -14,9 +14,8 @@ using namespace warpwright::c;
 namespace {
 
 Result<CheckRequest> request_of(const ww_check_options& options) {
-    CheckRequest request{.op = std::string(text_or_empty(options.op)),
-                         .row = std::string(text_or_empty(options.row)),
-                         .num_workers = options.num_workers};
+    CheckRequest request{.op = std::string(text_or_empty(options.op)), .num_workers = options.num_workers};
+    if (const std::string_view row = text_or_empty(options.row); !row.empty()) request.rows.emplace_back(row);
     if (options.seed != 0) request.seed = options.seed;
     if (options.num_workers < 0) {
         return caller_error("ww_check: num_workers: expected 0 or more, got " +

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,9 +25,9 @@ namespace warpwright {
 using CheckAnswers = std::map<std::string, Answers>;
 
 struct CheckSelection {
-    std::string row;       // this row only; empty: every row
-    u64 seed = 1;          // of the random inputs
-    int max_failures = 0;  // stop after as many; 0: never
+    std::vector<std::string> rows;  // these rows only; none: every row
+    u64 seed = 1;                   // of the random inputs
+    int max_failures = 0;           // stop after as many; 0: never
     // Problems checked at a time, each in a context of its own. Results are the same, and in the same order.
     // On a GPU most of the time goes into oracles, which use one thread each.
     int num_workers = 1;
@@ -42,8 +43,8 @@ class OperationCheck {
 public:
     virtual ~OperationCheck() = default;
     virtual std::string_view op() const = 0;
-    // Rows of the device x problems, those that will be refused too; `row`: as in CheckSelection.
-    virtual int num_checks(const TargetFacts& facts, const std::string& row) const = 0;
+    // Rows of the device x problems, those that will be refused too; `rows`: as in CheckSelection.
+    virtual int num_checks(const TargetFacts& facts, const std::vector<std::string>& rows) const = 0;
     // Every row of this device's architecture classes x every problem of the check. A row that serves none of
     // the problems is a failure: a row without a test is not shipped. `answers` is kept from row to row;
     // calls for several devices may share it.
@@ -90,13 +91,13 @@ class OperationCheckOf final : public OperationCheck {
 public:
     std::string_view op() const override { return Op::kName; }
 
-    int num_checks(const TargetFacts& facts, const std::string& row) const override {
-        return static_cast<int>(selected_rows(facts, row).size() * Check::problems().size());
+    int num_checks(const TargetFacts& facts, const std::vector<std::string>& rows) const override {
+        return static_cast<int>(selected_rows(facts, rows).size() * Check::problems().size());
     }
 
     std::vector<CheckResult> run(Context& context, const CheckSelection& selection,
                                  CheckAnswers& answers) const override {
-        const std::vector<const Row*> rows = selected_rows(context.target().facts, selection.row);
+        const std::vector<const Row*> rows = selected_rows(context.target().facts, selection.rows);
         const auto problems = Check::problems();
         Sheet sheet{selection, answers, rows, problems};
         sheet.results.resize(rows.size() * problems.size());
@@ -163,10 +164,11 @@ private:
         }
     };
 
-    static std::vector<const Row*> selected_rows(const TargetFacts& facts, const std::string& only) {
+    static std::vector<const Row*> selected_rows(const TargetFacts& facts,
+                                                 const std::vector<std::string>& only) {
         std::vector<const Row*> rows;
         for (const Row& row : Op::rows()) {
-            if (!only.empty() && only != row.name.text) continue;
+            if (!only.empty() && std::find(only.begin(), only.end(), row.name.text) == only.end()) continue;
             if (Op::image_fits(row, facts.build_target)) rows.push_back(&row);  // else another device's
         }
         return rows;

@@ -31,7 +31,7 @@ std::vector<const OperationCheck*> selected_checks(const CheckRequest& request) 
 int num_checks_on(const CheckRequest& request, const CheckRun& run) {
     int count = 0;
     for (const OperationCheck* check : selected_checks(request))
-        count += check->num_checks(run.context->target().facts, request.row);
+        count += check->num_checks(run.context->target().facts, request.rows);
     return count;
 }
 
@@ -39,19 +39,23 @@ Status validate(const CheckRequest& request, std::span<const CheckRun> runs) {
     if (selected_checks(request).empty())
         return caller_error(fmt::format("no check for operation '{}'", request.op));
     for (const CheckRun& run : runs) {
-        if (num_checks_on(request, run) > 0) continue;
-        const std::string which =
-            request.row.empty() ? "of " + request.op : fmt::format("named '{}'", request.row);
-        return caller_error(fmt::format("no row {} runs on {}", which, run.context->target().id));
+        const std::string& target = run.context->target().id;
+        if (num_checks_on(request, run) == 0 && request.rows.empty())
+            return caller_error(fmt::format("no row of {} runs on {}", request.op, target));
+        for (const std::string& row : request.rows) {
+            if (num_checks_on({.op = request.op, .rows = {row}}, run) > 0) continue;
+            return caller_error(fmt::format("no row named '{}' runs on {}", row, target));
+        }
     }
     return {};
 }
 
 // The verb that makes the same report.
 std::string command_of(const CheckRequest& request, const CheckRun& run) {
+    std::string rows;
+    for (const std::string& row : request.rows) rows += " --row " + row;
     return fmt::format("warpwright check --device {} --seed {}{}{}{}", run.device, request.seed,
-                       request.op.empty() ? "" : " --op " + request.op,
-                       request.row.empty() ? "" : " --row " + request.row,
+                       request.op.empty() ? "" : " --op " + request.op, rows,
                        run.context->allows_contraction() ? "" : " --no-contraction");
 }
 
@@ -79,7 +83,7 @@ Status run_checks(const CheckRequest& request, std::span<CheckRun> runs, const C
             if (!stopped) {
                 const auto start = std::chrono::steady_clock::now();
                 const auto results = check->run(*run.context,
-                                                {.row = request.row,
+                                                {.rows = request.rows,
                                                  .seed = request.seed,
                                                  .num_workers = num_workers(*run.context, request),
                                                  .progress = progress},

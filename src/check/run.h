@@ -17,9 +17,9 @@
 namespace warpwright {
 
 struct CheckRequest {
-    std::string op;   // this operation only; empty: all
-    std::string row;  // this row only; empty: all
-    u64 seed = 1;     // of the random inputs
+    std::string op;                 // this operation only; empty: all
+    std::vector<std::string> rows;  // these rows only; none: all
+    u64 seed = 1;                   // of the random inputs
     // Problems checked at a time. 0: on a GPU, which leaves the processor free for oracles, as many as there
     // are cores, up to 32; elsewhere, where kernels themselves run on all cores, one.
     int num_workers = 0;

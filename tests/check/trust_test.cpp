@@ -142,7 +142,7 @@ protected:
 
     static std::vector<CheckResult> check(Context& context, const std::string& row) {
         CheckAnswers answers;
-        return norm_check().run(context, {.row = row, .max_failures = 1}, answers);
+        return norm_check().run(context, {.rows = {row}, .max_failures = 1}, answers);
     }
 
     std::filesystem::path folder_;
@@ -189,7 +189,7 @@ TEST_F(Trust, ARowThatFailedIsNotChosenOnThatDriver) {
 TEST_F(Trust, WhatACheckFindsHoldsInTheContextFromThenOn) {
     const auto context = open();
     const std::string row = chosen(*context);
-    const CheckRequest request{.op = "rmsnorm", .row = row, .num_workers = 1};
+    const CheckRequest request{.op = "rmsnorm", .rows = {row}, .num_workers = 1};
     const auto check_with = [&](const std::shared_ptr<Context>& inner, int stop_after) {
         CheckRun run{.device = "GPU", .context = inner};
         const CheckEvents events{
@@ -259,7 +259,7 @@ TEST_F(Trust, ForgottenOrAnotherKernelIsChosenAgain) {
 TEST_F(Trust, WithoutMemoryNothingIsKnown) {
     const auto context = open();
     const std::string row = chosen(*context);
-    const CheckRequest request{.op = "rmsnorm", .row = row, .num_workers = 1};
+    const CheckRequest request{.op = "rmsnorm", .rows = {row}, .num_workers = 1};
     CheckRun run{.device = "GPU", .context = context->sibling()};
     NamedDevice::out_of_memory = true;
     EXPECT_TRUE(run_checks(request, std::span(&run, 1), {}).ok());
@@ -337,7 +337,7 @@ TEST(Workers, ResultsAreThoseOfOne) {
         const auto many = check->run(
             *context, {.num_workers = 5, .progress = [&](const CheckResult&) { return ++steps > 0; }},
             many_answers);
-        EXPECT_EQ(steps, check->num_checks(context->target().facts, ""));
+        EXPECT_EQ(steps, check->num_checks(context->target().facts, {}));
         ASSERT_EQ(one.size(), many.size());
         for (std::size_t i = 0; i < one.size(); ++i) {
             EXPECT_EQ(one[i].row, many[i].row);

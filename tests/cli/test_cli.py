@@ -249,6 +249,15 @@ class Answers(Scratch):
         self.assertTrue(answer["command"].endswith("--op embedding"))
         self.assertEqual({entry["op"] for entry in answer["results"]}, {"embedding"})
 
+    def test_check_of_the_rows_that_are_named(self):
+        rows = ["rmsnorm.host.f16", "rmsnorm.host.bf16"]
+        named = [option for row in rows for option in ("--row", row)]
+        answer = json.loads(warpwright("check", "--device", "cpu", "--op", "rmsnorm", *named, "--json").stdout)
+        self.assertEqual({entry["row"] for entry in answer["results"]}, set(rows))
+        self.assertTrue(answer["command"].endswith(" ".join(named)))
+        self.refused(warpwright("check", "--device", "cpu", *named, "--row", "rmsnorm.host.f8"),
+                     "no row named 'rmsnorm.host.f8' runs on cpu")
+
     def test_check_against_a_report_compares_bits(self):
         report = self.path / "report.json"
         check = ["check", "--device", "cpu", "--op", "embedding"]

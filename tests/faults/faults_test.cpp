@@ -97,7 +97,7 @@ std::string failure(Context& context, const std::string& op, const std::string& 
     CheckAnswers answers;
     for (const OperationCheck* check : operation_checks()) {
         if (check->op() != op) continue;
-        for (const CheckResult& result : check->run(context, {.row = row, .max_failures = 1}, answers)) {
+        for (const CheckResult& result : check->run(context, {.rows = {row}, .max_failures = 1}, answers)) {
             if (result.outcome == CheckResult::Outcome::failed) return result.text;
         }
     }
