@@ -327,15 +327,15 @@ static inline void add_products(const FloatProduct& product, Tile& tile, int fir
     const Floats scale = powers_of_two(product.fraction_bits - top);
     Sums sums{};
     add(sums, __builtin_convertvector(load(out) * scale, Ints));
-    // A term is below 2^27: sixteen fit into 32 bits.
+    // A term is below 2^27: sixteen fit into 32 bits. Those of outputs outside of the bounds may wrap around.
     for (int k = first; k < last;) {
         const int end = last - k < 16 ? last : k + 16;
-        Ints total{};
+        Words total{};
         for (; k < end; ++k) {
             const Floats term = load(tile.a[k] + row) * tile.b[k][n] * scale;
-            total += __builtin_convertvector(term, Ints);
+            total += reinterpret_cast<Words>(__builtin_convertvector(term, Ints));
         }
-        add(sums, total);
+        add(sums, reinterpret_cast<Ints>(total));
     }
     alignas(64) float units[kWidth];
     store(units, powers_of_two(top - product.fraction_bits));

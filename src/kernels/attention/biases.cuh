@@ -112,9 +112,10 @@ public:
 
     // own: the lane's first packed row.
     __device__ OwnAlibi(const BlockWork& work, const BiasedRow* own)
-        : slope_(own->slope),
-          own_key_(work.kv_len - work.q_len + own->query),
-          queries_(static_cast<float>(8 / work.group)) {}
+        : slope_(own->slope), own_key_(work.kv_len - work.q_len + own->query) {
+        const int queries = 8 / work.group;
+        queries_ = static_cast<float>(queries);
+    }
 
     __device__ bool sees_any() const { return true; }
     __device__ void advance(const AttentionArgs&, int) {}
@@ -128,7 +129,8 @@ public:
             const float common = slope_ * behind;
 #pragma unroll
             for (int i = 0; i < 2 * kBlocks; ++i) {
-                const float column = static_cast<float>(i / 2 * 8 + i % 2);
+                const int key = i / 2 * 8 + i % 2;
+                const float column = static_cast<float>(key);
                 float& score = s[half / 2][i / 2][half % 2 * 2 + i % 2];
                 if constexpr (!causal) {
                     score = -slope_ * fabsf(behind + column);
