@@ -6,6 +6,7 @@
 #include <random>
 
 #include "bench/make_cases.h"
+#include "kernels/attention/index_logits/problem.h"
 #include "warpwright/ops/cascade.h"
 #include "warpwright/ops/index_logits.h"
 #include "warpwright/ops/index_topk.h"
@@ -303,7 +304,6 @@ Case mla_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvForm
 
 Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_len, KvFormat kv_format,
                        bool coded_queries) {
-    constexpr i64 kDim = 128, kRecordBytes = kDim + 4;
     const bool codes = kv_format != KvFormat::same;
     const double pairs = static_cast<double>(batch * q_len) *
                          (static_cast<double>(length) - static_cast<double>(q_len - 1) / 2);
@@ -318,19 +318,20 @@ Case index_logits_case(i64 batch, i64 length, i64 heads, i64 page_size, i64 q_le
             fmt::format("batch={} len={} heads={} page={} q_len={}{} bf16{}", batch, length, heads, page_size,
                         q_len, kv_text(kv_format), codes && !coded_queries ? " queries" : ""),
             set,
-            static_cast<double>(batch * length * (codes ? kRecordBytes : 2 * kDim)) +
-                static_cast<double>(batch * q_len * heads * kDim * (coded_queries ? 1 : 2)) + 4 * pairs,
-            2.0 * pairs * static_cast<double>(heads * kDim),
+            static_cast<double>(batch * length * (codes ? kIndexRecordBytes : 2 * kIndexDim)) +
+                static_cast<double>(batch * q_len * heads * kIndexDim * (coded_queries ? 1 : 2)) + 4 * pairs,
+            2.0 * pairs * static_cast<double>(heads * kIndexDim),
             [=](Context& context, Buffers& b) -> Result<Preparer> {
                 const i64 pages = length / page_size, tokens = batch * q_len;
                 IndexLogits call;
-                call.q = coded_queries ? keys_or_values(b, kv_format, {tokens, heads, kDim})
-                                       : b.random(kType, {tokens, heads, kDim});
+                call.q = coded_queries ? keys_or_values(b, kv_format, {tokens, heads, kIndexDim})
+                                       : b.random(kType, {tokens, heads, kIndexDim});
                 call.weights = b.random(DType::f32, {tokens, heads});
                 call.logits = b.zeros(DType::f32, {tokens, length});
                 // Scales are what words of codes below 2 are as numbers.
-                call.cache = codes ? keys_or_values(b, kv_format, {batch * pages, page_size, kRecordBytes})
-                                   : b.random(kType, {batch * pages, page_size, kDim});
+                call.cache = codes
+                                 ? keys_or_values(b, kv_format, {batch * pages, page_size, kIndexRecordBytes})
+                                 : b.random(kType, {batch * pages, page_size, kIndexDim});
                 call.page_table = shuffled_pages(b, batch, pages);
                 call.kv_lengths =
                     b.integers(std::vector<i32>(static_cast<std::size_t>(batch), static_cast<i32>(length)));

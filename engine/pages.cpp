@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/pages.h"
 
+#include "kernels/attention/index_logits/problem.h"
+
 namespace warpwright {
 namespace {
 
-// Of an indexer's key, of the type of the pages: codes have a scale in fp32 behind them.
+// Of an indexer's key, of the type of the pages: codes have a scale behind them.
 i64 index_columns(const ModelConfig& config, KvFormat format) {
     if (!config.has_indexer()) return 0;
-    return config.indexer.dim + (format == KvFormat::same ? 0 : dtype_bytes(DType::f32));
+    return config.indexer.dim + (format == KvFormat::same ? 0 : kIndexRecordBytes - kIndexDim);
 }
 
 }  // namespace

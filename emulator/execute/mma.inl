@@ -235,8 +235,9 @@ static inline __attribute__((always_inline)) Doubles rounded_to_f16(Doubles valu
     return reinterpret_cast<Doubles>(reinterpret_cast<LongWords>(rounded) | (sign & ~is_zero));
 }
 
-// All ones where the fast path must not go.
-static inline __attribute__((always_inline)) Ints is_outside(Ints top) {
+// Where the fast path must not go: of one output, or of several, then all ones.
+template <class Top>
+static inline __attribute__((always_inline)) auto is_outside(Top top) {
     return (top < kLeastTop) | (top > kGreatestTop);
 }
 
@@ -246,10 +247,6 @@ static inline __attribute__((always_inline)) bool has_any(Ints lanes) {
     u64 any = 0;
     for (const u64 word : words) any |= word;
     return any != 0;
-}
-
-static inline bool is_outside(i32 top) {
-    return top < kLeastTop || top > kGreatestTop;
 }
 
 // The outputs that the fast path leaves, to `exact`.

@@ -11,6 +11,13 @@
 
 namespace warpwright {
 
+constexpr i64 kReservedSharedBytes = 1024;  // of an SM's shared memory, by the system, for each block
+
+// Blocks with so much of it that an SM holds.
+constexpr i64 blocks_by_shared(const TargetFacts& target, i64 shared_bytes) {
+    return target.shared_per_sm_bytes / (shared_bytes + kReservedSharedBytes);
+}
+
 constexpr double start_up_us(const TargetFacts& target, const CostConstants& costs) {
     return target.build_target == BuildTarget::host ? costs.common.host_start_us : costs.common.start_us;
 }

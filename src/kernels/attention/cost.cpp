@@ -39,8 +39,7 @@ double tensor_share(const TargetFacts& target, const AttentionCosts& costs) {
 }
 
 double blocks_per_sm(const AttentionRow& row, const TargetFacts& target) {
-    constexpr i64 kReservedBytes = 1024;  // of shared memory, by the system, per block
-    const i64 by_shared = target.shared_per_sm_bytes / (row.shared_bytes + kReservedBytes);
+    const i64 by_shared = blocks_by_shared(target, row.shared_bytes);
     // What the images use or are bounded to.
     const i64 registers = row.head_dim <= 64 && row.min_blocks == 1 ? 128 : 255;
     const i64 by_registers = 65536 / (registers * num_threads(row));

@@ -70,8 +70,7 @@ double instructions_a_register(const QuantizedGemmRow& row) {
 }
 
 int blocks_at_once(const QuantizedGemmRow& row, const TargetFacts& target) {
-    const i64 by_shared =
-        target.shared_per_sm_bytes / (launch_shared_bytes(row, target) + kReservedSharedBytes);
+    const i64 by_shared = blocks_by_shared(target, launch_shared_bytes(row, target));
     const i64 by_threads = target.max_threads_per_sm / num_threads(row);
     return static_cast<int>(std::max<i64>(1, std::min<i64>({row.blocks_per_sm, by_shared, by_threads})));
 }

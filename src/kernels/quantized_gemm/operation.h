@@ -16,8 +16,6 @@ namespace warpwright {
 std::string enum_text(WeightFormat format);
 Status parse_enum(std::string_view name, std::string_view text, WeightFormat& format);
 
-constexpr i64 kReservedSharedBytes = 1024;  // of an SM, for each block
-
 // What a block asks for: of a wide row at least what leaves an SM no place for one block more than
 // blocks_per_sm. The next launch's blocks, which come early, would gather where there is one.
 constexpr i64 launch_shared_bytes(const QuantizedGemmRow& row, const TargetFacts& target) {

@@ -65,8 +65,7 @@ double instructions_a_step(const ScaledGemmRow& row) {
 }
 
 int blocks_at_once(const ScaledGemmRow& row, const TargetFacts& target) {
-    constexpr i64 kReservedBytes = 1024;  // of shared memory, per block
-    const i64 by_shared = target.shared_per_sm_bytes / (row.shared_bytes + kReservedBytes);
+    const i64 by_shared = blocks_by_shared(target, row.shared_bytes);
     const i64 by_threads = target.max_threads_per_sm / num_threads(row);
     return static_cast<int>(std::max<i64>(1, std::min<i64>({row.blocks_per_sm, by_shared, by_threads})));
 }

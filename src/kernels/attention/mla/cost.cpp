@@ -38,8 +38,7 @@ double tensor_share(const TargetFacts& target, const AttentionCosts& costs) {
 
 Work work_of(const MlaRow& row, const TargetFacts& target, const MlaProblem& problem,
              const CostConstants& costs) {
-    constexpr i64 kReservedBytes = 1024;  // of shared memory, by the system, per block
-    const i64 by_shared = target.shared_per_sm_bytes / (row.shared_bytes + kReservedBytes);
+    const i64 by_shared = blocks_by_shared(target, row.shared_bytes);
     // why: the mean of ragged queries, not the longest, is what the work is made of.
     const double q_len =
         static_cast<double>(total_q_tokens(problem)) / static_cast<double>(problem.sequences);
